@@ -1,0 +1,52 @@
+# Each target makes its own .venv when there is none; nothing else has to be installed first but Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SHELL_SCRIPTS := .ci/run scripts/lock
+
+.PHONY: help setup demo test check format docs lock bench clean
+.DEFAULT_GOAL := help
+
+help: ## This list.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 setup")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+setup: $(STAMP) ## Installs everything into .venv from the lock file.
+
+demo: $(STAMP) ## An imminent-threat alert becomes a lead, on this machine. FACES=DIR uses your pictures, CHECK=1 plays the story.
+	$(BIN)/rtcc-bridge demo $(if $(FACES),--faces "$(FACES)") $(if $(CHECK),--check)
+
+test: $(STAMP) ## All tests. ARGS="-k name" narrows.
+	$(BIN)/pytest $(ARGS)
+
+check: $(STAMP) ## Format, lint, types, import contracts, dependencies, scripts, generated documents.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/shellcheck $(SHELL_SCRIPTS)
+	$(BIN)/python scripts/generate_docs.py --check
+
+format: $(STAMP) ## Formats the code.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(STAMP) ## Writes the generated documents.
+	$(BIN)/python scripts/generate_docs.py
+
+lock: $(STAMP) ## Writes the lock files again.
+	scripts/lock
+
+bench: $(STAMP) ## Measures; see bench/.
+	$(BIN)/python -m bench.search
+
+clean: ## Removes .venv and caches.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,262 @@
+"""The tables. Times are aware and in UTC; documents are JSON; identifiers that leave the program are random text."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC, also on SQLite, which forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None or value.tzinfo is not None:
+            return value  # type: ignore[no-any-return]  # the driver's value is a datetime
+        return value.replace(tzinfo=UTC)  # type: ignore[no-any-return]
+
+
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+
+input_events = Table(
+    "input_events",
+    metadata,
+    Column("source", String(512), primary_key=True),
+    Column("event_id", String(512), primary_key=True),
+    Column("topic", String(249), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False, index=True),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("incident_id", String(256), primary_key=True),
+    Column("incident_type", String(64), nullable=False),
+    Column("status", String(32), nullable=False, index=True),  # open, closed, cancelled, unfounded, merged
+    Column("priority", Integer),
+    Column("agency_id", String(256)),
+    Column("case_number", String(256)),
+    Column("merged_into", String(256)),
+    Column("exercise", Boolean, nullable=False),
+    Column("opened_at", UtcDateTime),
+    Column("last_update_at", UtcDateTime, nullable=False),  # the sender's time: the newest wins
+    Column("data", JSON, nullable=False),  # all that came, unknown fields too
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+threats = Table(
+    "threats",
+    metadata,
+    Column("identifier", String(256), primary_key=True),
+    Column("incident_id", String(256), nullable=False, index=True),
+    Column("sender", String(256), nullable=False),
+    Column("sent_at", UtcDateTime, nullable=False),
+    Column("state", String(16), nullable=False),  # active, superseded, cancelled
+    Column("imminent", Boolean, nullable=False),
+    Column("exercise", Boolean, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("data", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+object_keys = Table(
+    "object_keys",
+    metadata,
+    Column("object_key", String(256), primary_key=True),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("master_key_id", String(64), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+probes = Table(
+    "probes",
+    metadata,
+    Column("probe_id", String(64), primary_key=True),
+    Column("incident_id", String(256), nullable=False, index=True),
+    Column("state", String(32), nullable=False, index=True),
+    Column("lane", String(16), nullable=False),
+    Column("exercise", Boolean, nullable=False),
+    Column("purpose", String(64), nullable=False),
+    Column("legal_basis", String(1024), nullable=False),
+    Column("case_number", String(256), nullable=False),
+    Column("requestor", String(256), nullable=False),
+    Column("analyst", String(256), nullable=False),
+    Column("original_object", String(256)),
+    Column("original_sha256", String(64)),
+    Column("image_width", Integer),
+    Column("image_height", Integer),
+    Column("faces", JSON),  # list of {number, box, landmarks, detectionScore, quality}
+    Column("chosen_face", Integer),
+    Column("crop_object", String(256)),
+    Column("crop_width", Integer),
+    Column("crop_height", Integer),
+    Column("crop_landmarks", JSON),
+    Column("approval", String(16), nullable=False),  # none, pending, granted, refused
+    Column("approve_by", UtcDateTime),
+    Column("approved_by", String(256)),
+    Column("approved_at", UtcDateTime),
+    Column("policy_hash", String(64), nullable=False),
+    Column("authority_at", UtcDateTime, index=True),  # from this moment the search may run
+    Column("requested_at", UtcDateTime),  # last time that the search request was put in the outbox
+    Column("requests", Integer, nullable=False, default=0),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+leads = Table(
+    "leads",
+    metadata,
+    Column("lead_id", String(64), primary_key=True),
+    Column("probe_id", String(64), ForeignKey("probes.probe_id"), nullable=False, unique=True),
+    Column("incident_id", String(256), nullable=False, index=True),
+    Column("exercise", Boolean, nullable=False),
+    Column("lane", String(16), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("result", String(32), nullable=False),
+    Column("review_state", String(16), nullable=False, index=True),
+    Column("data", JSON, nullable=False),  # the newest published data
+    Column("candidates_object", String(256)),  # sealed list: references, image and subject ids, scores
+    Column("acknowledged_by", String(256)),
+    Column("acknowledged_at", UtcDateTime),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+lead_candidates = Table(
+    "lead_candidates",
+    metadata,
+    Column("candidate_ref", String(64), primary_key=True),
+    Column("lead_id", String(64), ForeignKey("leads.lead_id"), nullable=False, index=True),
+    Column("subject_id", Id, nullable=False, index=True),
+)
+
+galleries = Table(
+    "galleries",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("kind", String(16), nullable=False),  # live, training, demo
+    Column("version", BigInteger, nullable=False),
+    Column("pack_hash", String(64), nullable=False),
+    Column("pack_name", String(128), nullable=False),
+    Column("template_length", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("subject_id", Id, primary_key=True, autoincrement=True),
+    Column("gallery", String(128), ForeignKey("galleries.name"), nullable=False),
+    Column("subject_ref", String(256), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("gallery", "subject_ref"),
+)
+
+gallery_images = Table(
+    "gallery_images",
+    metadata,
+    Column("image_id", Id, primary_key=True, autoincrement=True),
+    Column("gallery", String(128), ForeignKey("galleries.name"), nullable=False),
+    Column("subject_id", Id, ForeignKey("subjects.subject_id"), nullable=False, index=True),
+    Column("image_sha256", String(64), nullable=False),
+    Column("image_object", String(256)),  # the sealed picture; none for a filler template
+    Column("provenance", String(1024), nullable=False),
+    Column("lawful_basis", String(1024), nullable=False),
+    Column("retain_until", UtcDateTime, nullable=False),
+    Column("quality_score", Integer),
+    Column("segment_id", String(64), nullable=False, index=True),
+    Column("segment_row", Integer, nullable=False),
+    Column("added_version", BigInteger, nullable=False),
+    Column("removed_version", BigInteger),
+    Column("removed_reason", String(256)),
+    UniqueConstraint("gallery", "image_sha256"),
+    Index("ix_gallery_images_gallery_removed_version", "gallery", "removed_version"),
+    Index("ix_gallery_images_gallery_added_version", "gallery", "added_version"),
+)
+
+gallery_segments = Table(
+    "gallery_segments",
+    metadata,
+    Column("segment_id", String(64), primary_key=True),
+    Column("gallery", String(128), ForeignKey("galleries.name"), nullable=False, index=True),
+    Column("object_key", String(256), nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("added_version", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+gallery_removals = Table(
+    "gallery_removals",
+    metadata,
+    Column("gallery", String(128), ForeignKey("galleries.name"), primary_key=True),
+    Column("kind", String(16), primary_key=True),  # subject, image
+    Column("digest", String(128), primary_key=True),  # subject reference or image sha256: never enrolled again (P25)
+    Column("reason", String(256), nullable=False),
+    Column("removed_version", BigInteger, nullable=False),
+    Column("removed_at", UtcDateTime, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("event_id", String(64), nullable=False, unique=True),
+    Column("event_type", String(128), nullable=False),
+    Column("topic", String(249)),  # none: for the floor's feed only
+    Column("key", String(512)),
+    Column("event", JSON, nullable=False),  # the whole CloudEvent, structured mode
+    Column("on_feed", Boolean, nullable=False),
+    Column("urgent", Boolean, nullable=False),
+    Column("feed_position", BigInteger, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("published_at", UtcDateTime),
+    Index("ix_outbox_unpublished", "published_at", "id"),
+)
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("entry_id", String(64), primary_key=True),
+    Column("leaf_hash", String(64), nullable=False, unique=True),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("actor", String(256), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("outcome", String(64), nullable=False),
+    Column("entry", JSON, nullable=False),  # the canonical entry of which leaf_hash is the hash
+)
