@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+JOBS ?= 2
 SHELL_SCRIPTS := .ci/run scripts/lock
 
 .PHONY: help setup demo test check format docs lock bench clean
@@ -20,11 +21,11 @@ $(STAMP): requirements/dev.txt pyproject.toml
 
 setup: $(STAMP) ## Installs everything into .venv from the lock file.
 
-demo: $(STAMP) ## An imminent-threat alert becomes a lead, on this machine. FACES=DIR uses your pictures, CHECK=1 plays the story.
-	$(BIN)/rtcc-bridge demo $(if $(FACES),--faces "$(FACES)") $(if $(CHECK),--check)
+demo: $(STAMP) ## An imminent-threat alert becomes a lead, on this machine. FACES=DIR: your pictures; CHECK=1: plays the story; KAFKA=host:port: your broker.
+	$(BIN)/rtcc-bridge demo $(if $(FACES),--faces "$(FACES)") $(if $(KAFKA),--kafka "$(KAFKA)") $(if $(CHECK),--check)
 
-test: $(STAMP) ## All tests. ARGS="-k name" narrows.
-	$(BIN)/pytest $(ARGS)
+test: $(STAMP) ## All tests, two at a time. ARGS="-k name" narrows, JOBS=0 runs one at a time.
+	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(STAMP) ## Format, lint, types, import contracts, dependencies, scripts, generated documents.
 	$(BIN)/ruff format --check .
