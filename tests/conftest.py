@@ -4,14 +4,21 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 
+from rtcc_bridge.matching.modelpack import ModelPack, load_pack
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.modelpacks.default_pack import build_default_pack
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import metadata
 from tests.doubles import ManualClock
+
+# An example's time says nothing on a machine that runs two tests at once.
+hypothesis.settings.register_profile("rtcc-bridge", deadline=None)
+hypothesis.settings.load_profile("rtcc-bridge")
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +29,13 @@ def test_data() -> Path:
     if not (folder / "pairs_dev.csv").is_file():
         pytest.skip("no test pictures here: set RTCC_TEST_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def default_pack(tmp_path_factory: pytest.TempPathFactory) -> ModelPack:
+    """The default model pack, built once from the installed packages."""
+    folder = tmp_path_factory.mktemp("default-pack")
+    return load_pack(build_default_pack(folder, lambda _what, _done, _total: None))
 
 
 @pytest.fixture

@@ -1,0 +1,73 @@
+"""Turns a face so that its five landmarks lie on the model's template: the chip that the network sees."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from rtcc_bridge.matching.types import FaceCrop, Float32Array, Float64Array, RgbImage
+
+_SHRINK_BELOW = 0.75
+"""Bilinear sampling skips pixels when a picture shrinks; below this scale it is shrunk by area first."""
+
+
+def similarity_transform(source: Float32Array | Float64Array, target: Float64Array) -> Float64Array:
+    """The rotation, uniform scale and shift, float64 (2, 3), that bring `source` (N, 2) closest to `target` (N, 2).
+
+    Least squares after Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
+    IEEE PAMI 13(4), 1991, equations 40 to 43. Mirroring is excluded. ValueError when all source points coincide.
+    """
+    points = source.astype(np.float64)
+    source_mean, target_mean = points.mean(0), target.mean(0)
+    source_centred, target_centred = points - source_mean, target - target_mean
+    variance = float((source_centred**2).sum() / len(points))
+    if variance <= 0 or not math.isfinite(variance):
+        raise ValueError("landmarks that coincide or are not finite give no alignment")
+    left, singular, right = np.linalg.svd(target_centred.T @ source_centred / len(points))
+    signs = np.array([1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
+    scaled_rotation = (left * signs) @ right * float((singular * signs).sum() / variance)
+    shift = target_mean - scaled_rotation @ source_mean
+    return np.column_stack([scaled_rotation, shift])
+
+
+def extract_chip(pixels: RgbImage, landmarks: Float32Array, template: Float64Array, size: int) -> RgbImage:
+    """The face as uint8 (size, size, 3), black outside the picture. Whole coordinates are the centres of pixels."""
+    transform = similarity_transform(landmarks, template)
+    scale = math.hypot(transform[0, 0], transform[1, 0])
+    if scale < _SHRINK_BELOW:
+        pixels, transform = _shrink(pixels, transform, scale, size)
+    chip = cv2.warpAffine(pixels, transform, (size, size), flags=cv2.INTER_LINEAR)
+    return np.asarray(chip, np.uint8)
+
+
+def extract_chips(crops: Sequence[FaceCrop], template: Float64Array, size: int) -> RgbImage:
+    """The chips of several faces, uint8 (N, size, size, 3)."""
+    chips = np.empty((len(crops), size, size, 3), np.uint8)
+    for index, crop in enumerate(crops):
+        chips[index] = extract_chip(crop.pixels, crop.landmarks, template, size)
+    return chips
+
+
+def _corners_in_picture(transform: Float64Array, size: int) -> Float64Array:
+    """The four corners of the chip in the picture, float64 (4, 2)."""
+    corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float64) - 0.5
+    inverse: Float64Array = (corners - transform[:, 2]) @ np.linalg.inv(transform[:, :2]).T
+    return inverse
+
+
+def _shrink(pixels: RgbImage, transform: Float64Array, scale: float, size: int) -> tuple[RgbImage, Float64Array]:
+    """Cut out what the chip needs and shrink it by area to the chip's own scale; returns it with its transform."""
+    height, width = pixels.shape[:2]
+    corners = _corners_in_picture(transform, size)
+    margin = 2 / scale
+    left, top = np.clip(np.floor(corners.min(0) - margin), 0, (width - 1, height - 1)).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(0) + margin), (left + 1, top + 1), (width, height)).astype(int)
+    shrunk_width = max(1, round((right - left) * scale))
+    shrunk_height = max(1, round((bottom - top) * scale))
+    shrunk = cv2.resize(pixels[top:bottom, left:right], (shrunk_width, shrunk_height), interpolation=cv2.INTER_AREA)
+    growth = np.array([(right - left) / shrunk_width, (bottom - top) / shrunk_height])
+    # A pixel centre p of the shrunk copy lies at (p + 0.5) * growth - 0.5 + (left, top) in the picture.
+    linear = transform[:, :2] * growth
+    shift = transform[:, :2] @ (0.5 * growth - 0.5 + (left, top)) + transform[:, 2]
+    return np.asarray(shrunk, np.uint8), np.column_stack([linear, shift])

@@ -1,0 +1,229 @@
+"""Batches work across requests: a batch starts when it is full, or when its first item has waited long enough."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from rtcc_bridge.matching.errors import BatcherClosedError, InferenceError, QueueFullError
+from rtcc_bridge.matching.types import Lane
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+ROUTINE_PATIENCE_BATCHES = 8
+"""After so many batches in a row that held no routine item while one waited, the next keeps a place for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What was batched: the lane of each item and how long it waited from being submitted until its batch started."""
+
+    lanes: tuple[Lane, ...]
+    wait_seconds: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.lanes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiter(Generic[ItemT, ResultT]):
+    item: ItemT
+    lane: Lane
+    submitted_at: float
+    result: asyncio.Future[ResultT]
+
+
+class Batcher(Generic[ItemT, ResultT]):
+    """Gathers items from many callers and hands them to `process` in batches, one batch at a time.
+
+    When a batch starts: when `max_batch_size` items wait; or `max_wait_seconds` after the oldest was submitted; or at
+    once when an imminent item waits, since a threat does not wait for company. While a batch runs, items gather for the
+    next one.
+
+    Who is in it: imminent items first, each lane in the order of submission, the rest is filled with routine ones. So
+    that a flood of threats cannot starve the routine lane, one place of a batch goes to the oldest routine item after
+    ROUTINE_PATIENCE_BATCHES batches that had none: with batches of one, every ninth at most.
+
+    Every waiter is answered, whatever happens: with its result, QueueFullError, InferenceError or BatcherClosedError.
+    An async context manager; leaving it finishes what is queued.
+    """
+
+    def __init__(
+        self,
+        process: Callable[[list[ItemT]], Sequence[ResultT]],
+        *,
+        max_batch_size: int,
+        max_wait_seconds: float,
+        queue_limit: int,
+        close_timeout_seconds: float = 30.0,
+        on_batch: Callable[[BatchReport], None] | None = None,
+    ) -> None:
+        """process: runs in this batcher's own thread, one call at a time; gives one result per item, in their order.
+
+        queue_limit: items that may wait in each lane, so that a full routine lane takes nothing from the imminent one.
+        close_timeout_seconds: how long closing waits for what is queued and running. on_batch: called on the event
+        loop when a batch starts; it must not block or raise.
+        """
+        if max_batch_size < 1 or queue_limit < 1 or max_wait_seconds < 0:
+            raise ValueError("a batch and a queue hold at least one item, and a wait is not negative")
+        self._process = process
+        self._max_batch_size = max_batch_size
+        self._max_wait_seconds = max_wait_seconds
+        self._queue_limit = queue_limit
+        self._close_timeout_seconds = close_timeout_seconds
+        self._on_batch = on_batch
+        self._queues: dict[Lane, deque[_Waiter[ItemT, ResultT]]] = {lane: deque() for lane in Lane}
+        self._running: list[_Waiter[ItemT, ResultT]] = []
+        self._batches_without_routine = 0
+        self._changed = asyncio.Event()
+        self._closing = False
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="batcher")
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._task is not None:
+            raise RuntimeError("a batcher is opened once")
+        self._task = asyncio.create_task(self._run(), name="batcher")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def waiting(self, lane: Lane) -> int:
+        """Items of this lane that wait for a batch."""
+        return len(self._queues[lane])
+
+    async def submit(self, item: ItemT, lane: Lane = Lane.ROUTINE) -> ResultT:
+        """The item's result. Cancelling the call takes the item out of the queue; in a running batch it is computed
+        and thrown away.
+
+        QueueFullError at once when the lane is full: try again later. InferenceError: `process` raised (the cause is
+        chained) or gave the wrong number of results; every item of that batch gets it. BatcherClosedError: the batcher
+        is closed, or was before the item's turn.
+        """
+        if self._task is None or self._closing or self._task.done():
+            raise BatcherClosedError("the batcher is not open: nothing is taken on any more")
+        queue = self._queues[lane]
+        if len(queue) >= self._queue_limit:
+            raise QueueFullError(f"{len(queue)} items wait in the {lane} lane already; try again later")
+        loop = asyncio.get_running_loop()
+        waiter: _Waiter[ItemT, ResultT] = _Waiter(item, lane, loop.time(), loop.create_future())
+        queue.append(waiter)
+        self._changed.set()
+        try:
+            return await waiter.result
+        except asyncio.CancelledError:
+            if waiter in queue:
+                queue.remove(waiter)
+            raise
+
+    async def close(self) -> None:
+        """Take nothing more, finish what is queued, answer everyone. Waits at most `close_timeout_seconds`; who is left
+        then gets BatcherClosedError, and a `process` that hangs keeps its thread until it returns.
+
+        Raises what made the batcher die, if it did. Closing twice is closing once.
+        """
+        self._closing = True
+        self._changed.set()
+        task = self._task
+        if task is None:
+            self._executor.shutdown(wait=False)
+            return
+        try:
+            await asyncio.wait({task}, timeout=self._close_timeout_seconds)
+        finally:
+            task.cancel()
+            self._fail_all()
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+
+    async def _run(self) -> None:
+        try:
+            while await self._batch_is_due():
+                await self._run_batch(self._take_batch())
+        finally:
+            self._fail_all()
+
+    async def _batch_is_due(self) -> bool:
+        """Waits until a batch has to start: True; or until the batcher closes with nothing left: False."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._changed.clear()
+            remaining = self._seconds_until_due(loop.time())
+            if remaining is None and self._closing:
+                return False
+            if remaining is not None and remaining <= 0:
+                return True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(remaining):
+                    await self._changed.wait()
+
+    def _seconds_until_due(self, now: float) -> float | None:
+        """None when nothing waits."""
+        imminent, routine = self._queues[Lane.IMMINENT], self._queues[Lane.ROUTINE]
+        if imminent or (routine and (self._closing or len(routine) >= self._max_batch_size)):
+            return 0.0
+        return routine[0].submitted_at + self._max_wait_seconds - now if routine else None
+
+    def _take_batch(self) -> list[_Waiter[ItemT, ResultT]]:
+        imminent, routine = self._queues[Lane.IMMINENT], self._queues[Lane.ROUTINE]
+        kept = 1 if routine and self._batches_without_routine >= ROUTINE_PATIENCE_BATCHES else 0
+        batch = [imminent.popleft() for _ in range(min(len(imminent), self._max_batch_size - kept))]
+        fill = min(len(routine), self._max_batch_size - len(batch))
+        batch += [routine.popleft() for _ in range(fill)]
+        self._batches_without_routine = self._batches_without_routine + 1 if routine and not fill else 0
+        return batch
+
+    async def _run_batch(self, batch: list[_Waiter[ItemT, ResultT]]) -> None:
+        batch = [waiter for waiter in batch if not waiter.result.done()]
+        if not batch:
+            return
+        self._running = batch
+        loop = asyncio.get_running_loop()
+        if self._on_batch is not None:
+            waits = tuple(loop.time() - waiter.submitted_at for waiter in batch)
+            self._on_batch(BatchReport(tuple(waiter.lane for waiter in batch), waits))
+        try:
+            results = await loop.run_in_executor(self._executor, self._call, [waiter.item for waiter in batch])
+        except InferenceError as error:
+            for waiter in batch:
+                _fail(waiter, InferenceError(str(error)), error.__cause__)
+        else:
+            for waiter, result in zip(batch, results, strict=True):
+                if not waiter.result.done():
+                    waiter.result.set_result(result)
+        self._running = []
+
+    def _call(self, items: list[ItemT]) -> list[ResultT]:
+        """Runs in the thread. Whatever a model raises has to reach the waiters, so everything is caught here."""
+        try:
+            results = list(self._process(items))
+        except BaseException as error:
+            raise InferenceError(f"a batch of {len(items)} failed: {error}") from error
+        if len(results) != len(items):
+            raise InferenceError(f"a batch of {len(items)} gave {len(results)} results")
+        return results
+
+    def _fail_all(self) -> None:
+        waiting = [waiter for queue in self._queues.values() for waiter in queue]
+        for waiter in [*self._running, *waiting]:
+            _fail(waiter, BatcherClosedError("the batcher closed before this item was finished"), None)
+        for queue in self._queues.values():
+            queue.clear()
+
+
+def _fail(waiter: _Waiter[ItemT, ResultT], error: Exception, cause: BaseException | None) -> None:
+    """Each waiter gets an exception of its own: a raised exception collects the traceback of who raises it."""
+    if not waiter.result.done():
+        error.__cause__ = cause
+        waiter.result.set_exception(error)

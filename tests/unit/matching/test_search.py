@@ -1,0 +1,216 @@
+"""The contract of every search index: the exact answer, for any gallery."""
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rtcc_bridge.matching.errors import DeviceError, TemplateError
+from rtcc_bridge.matching.search import SearchIndex, exact_scores, float32_error_bound
+from rtcc_bridge.matching.search_ort import OrtSearchIndex
+from rtcc_bridge.matching.session import Device
+from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.types import Float32Array
+from tests.unit.matching.search_cases import Case, cases, normalised, random_templates, snapshot_of, truth
+
+IndexFactory = Callable[[GallerySnapshot], SearchIndex]
+
+INDEXES: dict[str, IndexFactory] = {
+    "onnxruntime": OrtSearchIndex,
+    "onnxruntime in many blocks": lambda snapshot: OrtSearchIndex(snapshot, threads=2, block_rows=16),
+    "onnxruntime on cuda": lambda snapshot: OrtSearchIndex(snapshot, Device.CUDA),
+}
+"""Another index joins the contract by a line here."""
+
+
+@pytest.fixture(params=list(INDEXES))
+def make_index(request: pytest.FixtureRequest) -> IndexFactory:
+    name: str = request.param
+    if name.endswith("cuda") and not cuda_works():
+        pytest.skip("no CUDA device here")
+    return INDEXES[name]
+
+
+@cache
+def cuda_works() -> bool:
+    try:
+        OrtSearchIndex(snapshot_of(normalised(np.eye(2, dtype=np.float32))), Device.CUDA)
+    except DeviceError:
+        return False
+    return True
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(20_240_601)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=cases())
+def test_any_search_gives_the_truth(make_index: IndexFactory, case: Case) -> None:
+    found = make_index(case.snapshot).search(case.probes, case.limit, case.threshold)
+    assert found == truth(case.snapshot, case.probes, case.limit, case.threshold)
+
+
+def test_a_larger_gallery_gives_the_truth(make_index: IndexFactory, generator: np.random.Generator) -> None:
+    centres = random_templates(generator, 40, 128)[generator.integers(0, 40, 3000)]
+    templates = normalised(centres + np.float32(0.02) * generator.standard_normal((3000, 128)).astype(np.float32))
+    snapshot = snapshot_of(templates, [int(subject) for subject in generator.integers(0, 900, 3000)])
+    probes = np.concatenate([templates[:5], random_templates(generator, 5, 128)])
+    assert make_index(snapshot).search(probes, 50, 0.5) == truth(snapshot, probes, 50, 0.5)
+
+
+def test_near_ties_that_float32_cannot_tell_apart(make_index: IndexFactory, generator: np.random.Generator) -> None:
+    templates = np.repeat(random_templates(generator, 1, 128), 500, axis=0)
+    for row, column in enumerate(generator.integers(0, 128, 500)):
+        templates[row, column] = np.nextafter(templates[row, column], np.float32(2))
+    snapshot = snapshot_of(templates)
+    probes = random_templates(generator, 3, 128)
+    index = make_index(snapshot)
+    assert index.search(probes, 10, -1.0) == truth(snapshot, probes, 10, -1.0)
+    assert index.counters.widenings == 3
+
+
+def test_ties_are_ordered_by_image_id(make_index: IndexFactory) -> None:
+    one = np.array([[0.6, 0.8]], np.float32)
+    image_ids = np.array([30, 10, 40, 20], np.int64)
+    snapshot = GallerySnapshot.build("test", 1, np.repeat(one, 4, axis=0), image_ids, np.array([1, 2, 2, 3], np.int64))
+    (found,) = make_index(snapshot).search(one, 2, 0.5)
+    assert [candidate.subject_id for candidate in found] == [2, 3]
+    assert [image.image_id for image in found[0].others] == [40]
+
+
+def test_many_photos_of_one_person_do_not_push_others_off_the_list(
+    make_index: IndexFactory, generator: np.random.Generator
+) -> None:
+    probe = random_templates(generator, 1, 16)
+    same = normalised(probe + np.float32(0.01) * generator.standard_normal((300, 16)).astype(np.float32))
+    snapshot = snapshot_of(np.concatenate([same, random_templates(generator, 50, 16)]), [0] * 300 + list(range(1, 51)))
+    index = make_index(snapshot)
+    (found,) = index.search(probe, 10, -1.0)
+    assert [found] == truth(snapshot, probe, 10, -1.0)
+    assert len(found) == 10
+    assert len(found[0].others) == 299
+    assert index.counters.widenings == 1
+
+
+def test_the_others_are_listed_below_the_threshold_too(make_index: IndexFactory) -> None:
+    templates = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    (found,) = make_index(snapshot_of(templates, [7, 7])).search(templates[:1], 5, 0.9)
+    assert [(image.image_id, image.similarity_score) for image in found[0].others] == [(101, 0.0)]
+
+
+def test_a_removed_image_is_in_no_list(make_index: IndexFactory) -> None:
+    templates = np.array([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]], np.float32)
+    snapshot = snapshot_of(templates, [1, 1, 2]).without(2, np.array([100], np.int64))
+    (found,) = make_index(snapshot).search(templates[:1], 5, 0.0)
+    assert [(candidate.subject_id, candidate.best.image_id, candidate.others) for candidate in found] == [
+        (1, 101, ()),
+        (2, 102, ()),
+    ]
+
+
+def test_an_empty_gallery_gives_empty_lists(make_index: IndexFactory) -> None:
+    index = make_index(snapshot_of(np.empty((0, 4), np.float32)))
+    assert index.search(np.eye(4, dtype=np.float32)[:3], 5, 0.0) == [[], [], []]
+
+
+def test_a_gallery_with_everyone_removed_gives_empty_lists(make_index: IndexFactory) -> None:
+    snapshot = snapshot_of(np.eye(4, dtype=np.float32)).without(2, np.arange(100, 104))
+    assert make_index(snapshot).search(np.eye(4, dtype=np.float32)[:1], 5, -1.0) == [[]]
+
+
+def test_no_probes_give_no_lists(make_index: IndexFactory) -> None:
+    assert make_index(snapshot_of(np.eye(4, dtype=np.float32))).search(np.empty((0, 4), np.float32), 5, 0.0) == []
+
+
+def test_probes_that_do_not_lie_contiguously(make_index: IndexFactory, generator: np.random.Generator) -> None:
+    snapshot = snapshot_of(random_templates(generator, 20, 8))
+    probes = np.asfortranarray(random_templates(generator, 4, 8))
+    assert make_index(snapshot).search(probes, 5, -1.0) == truth(snapshot, probes, 5, -1.0)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_list_length_below_one_is_refused(make_index: IndexFactory, limit: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        make_index(snapshot_of(np.eye(4, dtype=np.float32))).search(np.eye(4, dtype=np.float32), limit, 0.0)
+
+
+def test_a_threshold_that_is_no_number_is_refused(make_index: IndexFactory) -> None:
+    with pytest.raises(ValueError, match="not a number"):
+        make_index(snapshot_of(np.eye(4, dtype=np.float32))).search(np.eye(4, dtype=np.float32), 5, math.nan)
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        np.array([[1, 0, 0]], np.float32),
+        np.array([[1, 0, 0, math.nan]], np.float32),
+        np.array([[1, 0, 0, math.inf]], np.float32),
+        np.array([[0, 0, 0, 0]], np.float32),
+        np.array([[1, 1, 0, 0]], np.float32),
+        np.array([1, 0, 0, 0], np.float32),
+    ],
+    ids=["short", "nan", "infinite", "zero", "long", "not a batch"],
+)
+def test_a_bad_probe_is_refused(make_index: IndexFactory, probe: Float32Array) -> None:
+    with pytest.raises(TemplateError):
+        make_index(snapshot_of(np.eye(4, dtype=np.float32))).search(probe, 5, 0.0)
+
+
+def test_counters_add_up(make_index: IndexFactory, generator: np.random.Generator) -> None:
+    snapshot = snapshot_of(random_templates(generator, 200, 64))
+    index = make_index(snapshot)
+    index.search(snapshot.templates[:3], 5, 0.99)
+    index.search(snapshot.templates[3:5], 5, 0.99)
+    counters = index.counters
+    assert (counters.probes, counters.survivors, counters.widenings) == (5, 5, 0)
+
+
+def test_the_snapshot_is_named(make_index: IndexFactory) -> None:
+    snapshot = snapshot_of(np.eye(4, dtype=np.float32))
+    assert make_index(snapshot).snapshot is snapshot
+
+
+def test_the_cpu_index_says_where_it_runs() -> None:
+    assert OrtSearchIndex(snapshot_of(np.eye(4, dtype=np.float32))).device is Device.CPU
+
+
+@given(seed=st.integers(0, 2**32 - 1), length=st.sampled_from([1, 2, 3, 64, 128, 512]))
+@settings(max_examples=60, deadline=None)
+def test_the_error_bound_holds(seed: int, length: int) -> None:
+    generator = np.random.default_rng(seed)
+    rows = random_templates(generator, 50, length) * np.float32(1.0009)
+    spread = np.exp(generator.uniform(-60, 0, (50, length))).astype(np.float32)
+    for templates in (rows, normalised(spread)):
+        probe = templates[0]
+        in_order = np.zeros(50, np.float32)
+        for column in range(length):
+            in_order += templates[:, column] * probe[column]
+        exact = exact_scores(templates, probe)
+        for computed in (templates @ probe, in_order):
+            assert np.abs(computed.astype(np.float64) - exact).max() <= float32_error_bound(length)
+
+
+def test_the_error_bound_is_tight_enough_to_be_of_use() -> None:
+    assert float32_error_bound(128) < 1e-5
+    assert float32_error_bound(512) < 4e-5
+
+
+def test_exact_scores_are_those_of_exact_arithmetic_to_the_last_digits(generator: np.random.Generator) -> None:
+    templates = random_templates(generator, 20, 128)
+    for row, score in zip(templates, exact_scores(templates, templates[0]), strict=True):
+        exact = math.fsum(float(a) * float(b) for a, b in zip(row, templates[0], strict=True))
+        assert score == pytest.approx(exact, abs=1e-15)
+
+
+def test_a_rows_exact_score_does_not_depend_on_its_neighbours(generator: np.random.Generator) -> None:
+    templates = random_templates(generator, 9000, 31)
+    together = exact_scores(templates, templates[0])
+    assert all(
+        together[row] == exact_scores(templates[row : row + 1], templates[0])[0] for row in (0, 1, 4095, 4096, 8999)
+    )
