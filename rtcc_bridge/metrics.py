@@ -11,6 +11,8 @@ PREFIX = "rtcc_bridge"
 
 MILLISECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """For what the program does by itself."""
+OUTAGE = (*MILLISECONDS, 60.0, 300.0, 900.0, 1800.0, 3600.0)
+"""For what waits for the broker, the database or a matcher while one is away."""
 HUMAN = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
 """For what waits for a person."""
 BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -35,19 +37,28 @@ class Metrics:
 
         histogram, counter, gauge = self._histogram, self._counter, self._gauge
         self.event_to_floor_seconds = histogram(
-            "event_to_floor_seconds", "From the record's timestamp on the topic to its place on the feed.", "topic"
+            "event_to_floor_seconds",
+            "From the record's timestamp on the topic to its place on the feed.",
+            "topic",
+            buckets=OUTAGE,
         )
         self.probe_to_candidates_seconds = histogram(
-            "probe_to_candidates_seconds", "From authority and chosen face to the lead's place on the feed.", "lane"
+            "probe_to_candidates_seconds",
+            "From authority and chosen face to the lead's place on the feed.",
+            "lane",
+            buckets=OUTAGE,
         )
         self.stage_seconds = histogram(
             "stage_seconds",
-            "Time of one stage of one probe: decode, detect, quality, align, embed, search, persist, publish.",
+            "Time of one stage of one probe: decode, detect, quality, crop, preview, align, embed, search, persist, "
+            "publish.",
             "stage",
         )
         self.batch_wait_seconds = histogram("batch_wait_seconds", "How long a probe waited for its batch.", "lane")
         self.batch_size = histogram("batch_size", "Probes in a batch.", buckets=BATCH)
-        self.outbox_lag_seconds = histogram("outbox_lag_seconds", "From commit to publication of an outgoing event.")
+        self.outbox_lag_seconds = histogram(
+            "outbox_lag_seconds", "From commit to publication of an outgoing event.", buckets=OUTAGE
+        )
         self.time_to_acknowledge_seconds = histogram(
             "time_to_acknowledge_seconds", "From a lead on the feed to its acknowledgement.", "lane", buckets=HUMAN
         )
@@ -55,7 +66,9 @@ class Metrics:
             "time_to_approval_seconds", "From the chosen face to the supervisor's approval.", "lane", buckets=HUMAN
         )
         self.expunge_effective_seconds = histogram(
-            "expunge_effective_seconds", "From an expungement's transaction until this matcher had dropped the rows."
+            "expunge_effective_seconds",
+            "From an expungement's transaction until this matcher had dropped the rows.",
+            buckets=OUTAGE,
         )
 
         self.events_total = counter("events_total", "Records consumed.", "topic", "outcome")
@@ -75,6 +88,7 @@ class Metrics:
         self.gallery_version = gauge("gallery_version", "Version of the gallery that this matcher searches.", "gallery")
         self.ready = gauge("ready", "1 when the dependency is ready.", "dependency")
         self.probes_in_flight = gauge("probes_in_flight", "Probes being searched now.", "lane")
+        self.probes_stranded = gauge("probes_stranded", "Probes with authority that many requests brought no outcome.")
         self.outbox_backlog = gauge("outbox_backlog", "Committed events that are not published yet.")
         self.feed_clients = gauge("feed_clients", "Open connections to the live feed.")
 

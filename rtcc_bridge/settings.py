@@ -7,7 +7,7 @@ from here.
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -16,6 +16,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 
 ENVIRONMENT_PREFIX = "RTCC_BRIDGE_"
+CONFIG_VARIABLE = f"{ENVIRONMENT_PREFIX}CONFIG"
+"""Names the settings file where the option --config does not."""
+SQLITE_SCHEME: Final = "sqlite+aiosqlite://"
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -79,6 +82,12 @@ class KafkaSettings(Section):
         50, ge=1, description="More dead letters of one topic than this within the window pause that topic."
     )
     dead_letter_rate_window_seconds: Seconds = Field(60.0, description="The window of `dead_letter_rate_limit`.")
+    dead_letter_pause_seconds: Seconds = Field(
+        300.0, description="How long such a topic is paused before it is tried again, with a fresh count."
+    )
+    deduplicate_hours: float = Field(
+        192.0, gt=0, description="How long events are remembered; at least the retention of the topics that are read."
+    )
     type_mapping: dict[str, str] = Field(
         default_factory=dict, description="A site's own CloudEvents types, translated to the contract's."
     )
@@ -87,16 +96,35 @@ class KafkaSettings(Section):
     )
     topics: TopicSettings = Field(default_factory=TopicSettings, description="Topic names.")
 
+    @model_validator(mode="after")
+    def _joining_fits_a_request(self) -> Self:
+        """A broker may hold a join open for half of the session timeout (the embedded one does)."""
+        if self.request_timeout_seconds <= self.session_timeout_seconds / 2:
+            message = (
+                "kafka.request_timeout_seconds has to be more than half of kafka.session_timeout_seconds, "
+                "or joining the consumer group never ends"
+            )
+            raise ValueError(message)
+        return self
+
 
 class DatabaseSettings(Section):
-    """The database: SQLite in one process, PostgreSQL when there is more than one replica."""
+    """The database: SQLite, which serves one process. PostgreSQL, for several replicas, comes with the next version."""
 
     url: SecretStr = Field(
         SecretStr("sqlite+aiosqlite:///var/rtcc-bridge.sqlite3"),
-        description="SQLAlchemy URL (secret, since it may hold a password).",
+        description="sqlite+aiosqlite:///path of the file; no other database in this version. Treated as a secret.",
     )
     pool_size: int = Field(5, ge=1, le=100, description="Connections held open.")
     busy_timeout_seconds: Seconds = Field(5.0, description="How long a statement waits for a lock.")
+
+    @field_validator("url")
+    @classmethod
+    def _sqlite_only(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(SQLITE_SCHEME):
+            message = f"only {SQLITE_SCHEME}… is supported: PostgreSQL comes with the next version"
+            raise ValueError(message)
+        return url
 
 
 class ObjectSettings(Section):
@@ -204,7 +232,9 @@ class RelaySettings(Section):
     batch_size: int = Field(200, ge=1, le=10_000, description="Events taken at once.")
     idle_seconds: Seconds = Field(0.2, description="How often it looks when nobody wakes it.")
     publish_timeout_seconds: Seconds = Field(10.0, description="Limit of one publication.")
-    backlog_limit: int = Field(10_000, ge=1, description="With more unpublished events than this, intake answers 503.")
+    retention_hours: float = Field(
+        168.0, gt=0, description="Published events are kept this long, so that a feed client that returns can catch up."
+    )
 
 
 class PolicySettings(Section):
@@ -267,7 +297,7 @@ class Settings(BaseSettings):
         return web
 
     @model_validator(mode="after")
-    def _batch_fits_queue(self) -> "Settings":
+    def _batch_fits_queue(self) -> Self:
         if self.matching.batch_size > self.matching.queue_size:
             message = "matching.batch_size is larger than matching.queue_size, so no batch could ever fill"
             raise ValueError(message)
@@ -288,7 +318,7 @@ def _problems(error: ValidationError) -> tuple[ConfigurationProblem, ...]:
 
 def _unknown_environment() -> tuple[ConfigurationProblem, ...]:
     """pydantic-settings ignores unknown environment names; a mistyped one must not pass in silence."""
-    known = {f"{ENVIRONMENT_PREFIX}{name}".upper() for name in Settings.model_fields}
+    known = {f"{ENVIRONMENT_PREFIX}{name}".upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
     return tuple(
         ConfigurationProblem(
             name, "unknown environment variable", "Unset it or correct its name (see docs/configuration.md)"

@@ -7,11 +7,12 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.errors import IntegrityError, UnavailableError
 from rtcc_bridge.settings import DatabaseSettings
 
 Transaction: TypeAlias = AsyncConnection
@@ -19,6 +20,16 @@ Transaction: TypeAlias = AsyncConnection
 
 
 _WRITES = "rtcc_writes"
+_ON_COMMIT = "rtcc_on_commit"
+
+
+def on_commit(tx: Transaction, callback: Callable[[], None]) -> None:
+    """Calls `callback` (which must not block or raise) when this write transaction has committed, else never.
+
+    What counts in a metric is counted this way, since a transaction that rolls back has done nothing.
+    """
+    assert tx.sync_connection is not None
+    tx.sync_connection.get_execution_options()[_ON_COMMIT].append(callback)
 
 
 class Database:
@@ -33,6 +44,8 @@ class Database:
         self._sqlite = url.startswith("sqlite")
         self._engine = _create_engine(url, settings)
         self._writer = asyncio.Lock()
+        self._turn_seconds = 2 * settings.busy_timeout_seconds
+        self._refused_last_write = False
         self._after_commit: list[Callable[[], None]] = []
 
     def after_commit(self, callback: Callable[[], None]) -> None:
@@ -53,15 +66,30 @@ class Database:
 
         Raises UnavailableError when the database does not answer, is read-only, locked too long or full.
         """
+        committed: list[Callable[[], None]] = []
         async with AsyncExitStack() as stack:
             if self._sqlite:
-                await stack.enter_async_context(self._writer)
-            async with _translated(), self._engine.connect() as connection:
-                await connection.execution_options(**{_WRITES: True})
-                async with connection.begin():
-                    yield connection
-        for callback in self._after_commit:
+                await self._take_turn(stack)
+            try:
+                async with _translated(), self._engine.connect() as connection:
+                    await connection.execution_options(**{_WRITES: True, _ON_COMMIT: committed})
+                    async with connection.begin():
+                        yield connection
+            except UnavailableError:
+                self._refused_last_write = True
+                raise
+        self._refused_last_write = False
+        for callback in (*committed, *self._after_commit):
             callback()
+
+    async def _take_turn(self, stack: AsyncExitStack) -> None:
+        """Raises UnavailableError when the writers before take too long: no queue grows behind a locked file."""
+        try:
+            async with asyncio.timeout(self._turn_seconds):
+                await self._writer.acquire()
+        except TimeoutError as error:
+            raise UnavailableError("the database is busy: other writers wait already") from error
+        stack.callback(self._writer.release)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
@@ -70,9 +98,14 @@ class Database:
             yield connection
 
     async def ping(self) -> None:
-        """Raises UnavailableError when the database does not answer."""
+        """Raises UnavailableError when the database does not answer, or still refuses writes after it refused one."""
         async with self.read() as tx:
             await tx.execute(text("SELECT 1"))
+        if self._refused_last_write and self._sqlite:
+            async with self.write() as tx:
+                await tx.exec_driver_sql(
+                    "PRAGMA user_version = 1"
+                )  # writes a page, as a read or an empty commit does not
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -87,16 +120,19 @@ async def _translated() -> AsyncIterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise UnavailableError(f"the connection to the database was lost: {error.orig}") from error
+        if type(error) is DatabaseError:  # SQLite says so of a file that is damaged or is none of its own
+            raise IntegrityError(f"the database is damaged: {error.orig}. Restore it from a backup") from error
         raise
-    except TimeoutError as error:
+    except (TimeoutError, PoolTimeoutError) as error:
         raise UnavailableError("no connection to the database came free in time") from error
 
 
 def _create_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
+    # Parameters are names, case numbers and texts of threats: an error message must not carry them to a log.
+    shared: dict[str, Any] = {"pool_size": settings.pool_size, "pool_timeout": 10, "hide_parameters": True}
     if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_size=settings.pool_size, pool_pre_ping=True, pool_timeout=10)
-    arguments: dict[str, Any] = {"timeout": settings.busy_timeout_seconds}
-    engine = create_async_engine(url, pool_size=settings.pool_size, pool_timeout=10, connect_args=arguments)
+        return create_async_engine(url, pool_pre_ping=True, **shared)
+    engine = create_async_engine(url, connect_args={"timeout": settings.busy_timeout_seconds}, **shared)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

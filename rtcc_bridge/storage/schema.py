@@ -7,7 +7,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.storage.engine import Database
@@ -30,7 +30,8 @@ def newest_revision() -> str | None:
 async def upgrade(database: Database) -> None:
     """Runs the migrations that are missing, in one transaction.
 
-    Raises ConfigurationError when the database was written by a newer program, UnavailableError when it does not answer.
+    Raises ConfigurationError when the database was written by a newer program, UnavailableError when it does not answer
+    or cannot be written.
     """
 
     def run(connection: Connection) -> None:
@@ -47,6 +48,8 @@ async def upgrade(database: Database) -> None:
             )
             raise ConfigurationError(problem) from error
         command.upgrade(_config(connection), "head")
+        # SQLite lets a read-only database begin a write: only a write tells, and it should tell at the start.
+        connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
 
     async with database.write() as tx:
         await tx.run_sync(run)

@@ -55,6 +55,7 @@ input_events = Table(
     Column("source", String(512), primary_key=True),
     Column("event_id", String(512), primary_key=True),
     Column("topic", String(249), nullable=False),
+    Column("value_sha256", String(64)),  # of what the event says, however it was written; none: not known
     Column("received_at", UtcDateTime, nullable=False, index=True),
 )
 
@@ -68,12 +69,15 @@ incidents = Table(
     Column("agency_id", String(256)),
     Column("case_number", String(256)),
     Column("merged_into", String(256)),
+    Column("refused_type", String(64)),  # an absolutely refused type (P02) that an event named, whatever came later
     Column("exercise", Boolean, nullable=False),
     Column("opened_at", UtcDateTime),
     Column("last_update_at", UtcDateTime, nullable=False),  # the sender's time: the newest wins
     Column("data", JSON, nullable=False),  # all that came, unknown fields too
+    Column("versions", JSON, nullable=False),  # for each field of `data` the version that wrote it
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    Index("ix_incidents_merged_into", "merged_into"),
 )
 
 threats = Table(
@@ -83,6 +87,10 @@ threats = Table(
     Column("incident_id", String(256), nullable=False, index=True),
     Column("sender", String(256), nullable=False),
     Column("sent_at", UtcDateTime, nullable=False),
+    Column("message_type", String(16), nullable=False),  # Alert, Update, Cancel
+    Column(
+        "event_id", String(1025), nullable=False
+    ),  # source and id of the event that wrote this row, which breaks ties
     Column("state", String(16), nullable=False),  # active, superseded, cancelled
     Column("imminent", Boolean, nullable=False),
     Column("exercise", Boolean, nullable=False),
@@ -90,6 +98,20 @@ threats = Table(
     Column("data", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+)
+
+threat_incidents = Table(
+    "threat_incidents",
+    metadata,
+    Column("identifier", String(256), ForeignKey("threats.identifier"), primary_key=True),
+    Column("incident_id", String(256), primary_key=True, index=True),
+)
+
+threat_references = Table(
+    "threat_references",
+    metadata,
+    Column("identifier", String(256), ForeignKey("threats.identifier"), primary_key=True),
+    Column("referenced", String(256), primary_key=True, index=True),  # an earlier message, perhaps not seen yet
 )
 
 object_keys = Table(
@@ -121,11 +143,12 @@ probes = Table(
     Column("image_height", Integer),
     Column("faces", JSON),  # list of {number, box, landmarks, detectionScore, quality}
     Column("chosen_face", Integer),
+    Column("chosen_at", UtcDateTime),  # the wait for the supervisor's approval is counted from here
     Column("crop_object", String(256)),
     Column("crop_width", Integer),
     Column("crop_height", Integer),
     Column("crop_landmarks", JSON),
-    Column("approval", String(16), nullable=False),  # none, pending, granted, refused
+    Column("approval", String(16), nullable=False),  # none, pending, granted, refused, lapsed
     Column("approve_by", UtcDateTime),
     Column("approved_by", String(256)),
     Column("approved_at", UtcDateTime),
@@ -133,6 +156,7 @@ probes = Table(
     Column("authority_at", UtcDateTime, index=True),  # from this moment the search may run
     Column("requested_at", UtcDateTime),  # last time that the search request was put in the outbox
     Column("requests", Integer, nullable=False, default=0),
+    Column("state_reason", String(1024)),  # why it was refused, withdrawn or found too poor, in plain words
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
 )
@@ -171,7 +195,7 @@ galleries = Table(
     Column("name", String(128), primary_key=True),
     Column("kind", String(16), nullable=False),  # live, training, demo
     Column("version", BigInteger, nullable=False),
-    Column("pack_hash", String(64), nullable=False),
+    Column("template_hash", String(64), nullable=False),
     Column("pack_name", String(128), nullable=False),
     Column("template_length", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -217,6 +241,7 @@ gallery_segments = Table(
     Column("object_key", String(256), nullable=False),
     Column("rows", Integer, nullable=False),
     Column("added_version", BigInteger, nullable=False),
+    Column("scrubbed_version", BigInteger, nullable=False),  # rows removed up to here hold no template any more
     Column("created_at", UtcDateTime, nullable=False),
 )
 
@@ -243,8 +268,11 @@ outbox = Table(
     Column("on_feed", Boolean, nullable=False),
     Column("urgent", Boolean, nullable=False),
     Column("feed_position", BigInteger, unique=True),
+    Column("latency_metric", String(32)),  # what is observed when the row gets its place on the feed
+    Column("latency_label", String(249)),
+    Column("latency_since", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("published_at", UtcDateTime),
+    Column("published_at", UtcDateTime),  # all that had to be done with the row is done
     Index("ix_outbox_unpublished", "published_at", "id"),
 )
 

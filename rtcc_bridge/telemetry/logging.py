@@ -6,8 +6,9 @@ import sys
 import structlog
 
 from rtcc_bridge.settings import LogSettings
+from rtcc_bridge.telemetry.quiet import quiet_libraries
 
-_NOISY = ("aiokafka", "aiohttp.access", "alembic", "aiosqlite")
+_NOISY = ("aiohttp.access", "alembic", "aiosqlite")
 
 
 def configure_logging(settings: LogSettings) -> None:
@@ -16,17 +17,25 @@ def configure_logging(settings: LogSettings) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.ExtraAdder(),
     ]
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if settings.format == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    else:
-        shared.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), structlog.processors.format_exc_info],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -35,3 +44,4 @@ def configure_logging(settings: LogSettings) -> None:
     root.setLevel(settings.level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[settings.level]))
+    quiet_libraries()

@@ -1,0 +1,121 @@
+"""Leads, and which persons of the gallery are on the list of which."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, insert, select, update
+
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.tables import lead_candidates, leads, probes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadRecord:
+    """One row of `leads`. `data` is the newest data that was published, as JSON values."""
+
+    lead_id: str
+    probe_id: str
+    incident_id: str
+    exercise: bool
+    lane: str
+    sequence: int
+    result: str
+    review_state: str
+    data: Mapping[str, Any]
+    candidates_object: str | None
+    acknowledged_by: str | None
+    acknowledged_at: datetime | None
+    expires_at: datetime
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadCandidateRecord:
+    """One row of `lead_candidates`: which person a published reference stands for."""
+
+    candidate_ref: str
+    lead_id: str
+    subject_id: int
+
+
+async def hold_probe(tx: Transaction, probe_id: str) -> None:
+    """Lets one transaction at a time record the outcome of a probe: the second one then sees the lead of the first."""
+    await tx.execute(select(probes.c.probe_id).where(probes.c.probe_id == probe_id).with_for_update())
+
+
+async def add(tx: Transaction, record: LeadRecord, subjects: Iterable[tuple[str, int]]) -> None:
+    """Adds a lead and its candidates, each as (candidate reference, subject id)."""
+    await tx.execute(insert(leads).values(asdict(record)))
+    rows = [{"candidate_ref": ref, "lead_id": record.lead_id, "subject_id": subject} for ref, subject in subjects]
+    if rows:
+        await tx.execute(insert(lead_candidates), rows)
+
+
+async def change(tx: Transaction, record: LeadRecord) -> None:
+    """Writes the lead's present state. The caller has read it with `lock=True` in the same transaction."""
+    await tx.execute(update(leads).where(leads.c.lead_id == record.lead_id).values(asdict(record)))
+
+
+async def find(tx: Transaction, lead_id: str, *, lock: bool = False) -> LeadRecord | None:
+    """The lead, or None. With `lock` nobody else changes it until the transaction ends."""
+    return await _one(tx, select(leads).where(leads.c.lead_id == lead_id), lock)
+
+
+async def of_probe(tx: Transaction, probe_id: str, *, lock: bool = False) -> LeadRecord | None:
+    """The probe's one lead, or None."""
+    return await _one(tx, select(leads).where(leads.c.probe_id == probe_id), lock)
+
+
+async def newest(
+    tx: Transaction, limit: int, *, incident_id: str | None = None, exercise: bool | None = None
+) -> list[LeadRecord]:
+    """The newest leads first; of one incident, or only exercises, or none of them."""
+    query = select(leads)
+    if incident_id is not None:
+        query = query.where(leads.c.incident_id == incident_id)
+    if exercise is not None:
+        query = query.where(leads.c.exercise.is_(exercise))
+    return await _all(tx, query.order_by(leads.c.created_at.desc(), leads.c.lead_id).limit(limit))
+
+
+async def of_incident(tx: Transaction, incident_id: str, states: Collection[str]) -> list[LeadRecord]:
+    """The incident's leads in one of the states, locked, for changing them."""
+    query = select(leads).where(leads.c.incident_id == incident_id, leads.c.review_state.in_(states))
+    return await _all(tx, _locked(query))
+
+
+async def with_subject(tx: Transaction, subject_id: int, states: Collection[str]) -> list[LeadRecord]:
+    """The leads in one of the states that list this person, locked, for changing them."""
+    listing = select(lead_candidates.c.lead_id).where(lead_candidates.c.subject_id == subject_id)
+    query = select(leads).where(leads.c.lead_id.in_(listing), leads.c.review_state.in_(states))
+    return await _all(tx, _locked(query))
+
+
+async def due(tx: Transaction, now: datetime, states: Collection[str], limit: int) -> list[LeadRecord]:
+    """Leads in one of the states whose time is over, locked, for expiring them."""
+    query = select(leads).where(leads.c.review_state.in_(states), leads.c.expires_at <= now)
+    return await _all(tx, _locked(query).limit(limit))
+
+
+async def candidates_of(tx: Transaction, lead_id: str) -> list[LeadCandidateRecord]:
+    """Whom the lead's references stand for."""
+    rows = await tx.execute(select(lead_candidates).where(lead_candidates.c.lead_id == lead_id))
+    return [LeadCandidateRecord(**row._mapping) for row in rows]
+
+
+def _locked(query: Select[Any]) -> Select[Any]:
+    """In one order everywhere, so that two transactions cannot wait for each other. SQLite has one writer anyway."""
+    return query.order_by(leads.c.lead_id).with_for_update()
+
+
+async def _one(tx: Transaction, query: Select[Any], lock: bool) -> LeadRecord | None:
+    row = (await tx.execute(_locked(query) if lock else query)).one_or_none()
+    return None if row is None else LeadRecord(**row._mapping)
+
+
+async def _all(tx: Transaction, query: Select[Any]) -> list[LeadRecord]:
+    rows: Sequence[Any] = (await tx.execute(query)).all()
+    return [LeadRecord(**row._mapping) for row in rows]

@@ -1,0 +1,115 @@
+"""The master key, which wraps the key of every sealed object and does nothing else."""
+
+import base64
+import binascii
+import hashlib
+import os
+import secrets
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, IntegrityError
+from rtcc_bridge.settings import ObjectSettings
+
+_KEY_BYTES: Final = 32
+_MOST_FILE_BYTES: Final = 1024
+_FILE_SETTING: Final = "objects.master_key_file"
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKey:
+    """A key of 256 bits and the public name by which object keys say which master key wrapped them.
+
+    Wrapping is AES-KW (RFC 3394; NIST SP 800-38F, section 6.2): it is authenticated, needs no nonce, and so has no
+    limit on how many objects one master key may serve.
+    """
+
+    key_id: str
+    _key: bytes = field(repr=False)
+
+    def wrap(self, object_key: bytes) -> bytes:
+        return aes_key_wrap(self._key, object_key)
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Raises IntegrityError when it was wrapped by another key or altered."""
+        try:
+            return aes_key_unwrap(self._key, wrapped)
+        except (InvalidUnwrap, ValueError) as error:
+            raise IntegrityError(
+                f"the key of a sealed object does not open with master key {self.key_id}: it was altered"
+            ) from error
+
+
+def load_master_key(settings: ObjectSettings, may_create: bool) -> MasterKey:
+    """Reads the master key from the environment or from its file. Blocks.
+
+    may_create: a missing file is created with a new key (demo profile). Raises ConfigurationError when there is no key,
+    or two, when it is malformed, or when others than the owner may read the file. The key is in no message.
+    """
+    if settings.master_key is not None and settings.master_key_file is not None:
+        raise _problem("objects.master_key", "is set beside objects.master_key_file", "Keep one of the two")
+    if settings.master_key is not None:
+        return _decode("objects.master_key", settings.master_key.get_secret_value())
+    if settings.master_key_file is None:
+        raise _problem(_FILE_SETTING, "no master key is configured", "Name its file, or set objects.master_key")
+    file = settings.master_key_file
+    if may_create and not file.exists():
+        _create(file)
+    return _decode(str(file), _read(file))
+
+
+def _read(file: Path) -> str:
+    try:
+        # Not blocking, since opening a pipe would wait for somebody who writes to it.
+        with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as opened:
+            status = os.fstat(opened.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise _problem(_FILE_SETTING, f"{file} is not a regular file", "Name the master key's file")
+            if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                mode = stat.S_IMODE(status.st_mode)
+                cause = f"{file} has mode {mode:04o}: others may use it"
+                raise _problem(_FILE_SETTING, cause, f"Run: chmod 0600 {file}")
+            return opened.read(_MOST_FILE_BYTES).decode("ascii", errors="replace")
+    except OSError as error:
+        cause = f"{file} cannot be read ({error.strerror})"
+        raise _problem(_FILE_SETTING, cause, "Name the master key's file") from error
+
+
+def _decode(path: str, text: str) -> MasterKey:
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise _problem(path, "does not hold 32 bytes in base64", "Make one with: openssl rand -base64 32")
+    # The key is uniformly random, so a digest of it tells nothing about it.
+    return MasterKey(hashlib.sha256(b"rtcc-bridge master key" + key).hexdigest()[:16], key)
+
+
+def _create(file: Path) -> None:
+    """Writes a new key beside the file and links it there: nobody sees half a key, the first of two writers wins."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as opened:
+                opened.write(base64.b64encode(secrets.token_bytes(_KEY_BYTES)) + b"\n")
+                opened.flush()
+                os.fsync(descriptor)
+            with suppress(FileExistsError):
+                os.link(draft, file)
+        finally:
+            draft.unlink()
+    except OSError as error:
+        cause = f"{file} cannot be created ({error.strerror})"
+        raise _problem(_FILE_SETTING, cause, "Name a file in a writable folder") from error
+
+
+def _problem(path: str, cause: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(ConfigurationProblem(path, cause, remedy))

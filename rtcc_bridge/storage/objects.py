@@ -1,0 +1,327 @@
+"""Sealed objects: pictures, candidate lists and gallery segments, each under a key of its own.
+
+The bytes live in an object store, the wrapped key lives in the database, and nothing plain is ever written. An object
+is sealed before the transaction that refers to it; when that fails, or the process dies in between, what is left has
+no key.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, from_url
+
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.errors import (
+    ConfigurationError,
+    ConfigurationProblem,
+    IntegrityError,
+    NotFoundError,
+    UnavailableError,
+)
+from rtcc_bridge.settings import ObjectSettings
+from rtcc_bridge.storage import object_keys, sealing
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.master_key import MasterKey
+from rtcc_bridge.storage.object_keys import ObjectKeyRecord
+from rtcc_bridge.storage.store_marker import mark_if_new, require_marker
+
+if TYPE_CHECKING:
+    from obstore import AsyncWritableFile
+    from obstore.store import ObjectStore
+
+_PIECE_BYTES: Final = 1 << 20
+_PART_BYTES: Final = 5 << 20  # the least that S3 takes for a part of a multipart upload
+_KIND = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_PING: Final = "ping"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedObject:
+    """An object that lies in the store. Others can read it once its key has been recorded (`ObjectVault.record`)."""
+
+    object_key: str
+    wrapped_key: bytes
+    master_key_id: str
+    size_bytes: int
+    sha256: str
+    """Of the plain bytes, in hex."""
+
+
+class ObjectVault:
+    """Seals and unseals objects. Use it as an async context manager."""
+
+    def __init__(self, settings: ObjectSettings, master_key: MasterKey, clock: Clock) -> None:
+        self._settings = settings
+        self._master_key = master_key
+        self._clock = clock
+        self._opened: ObjectStore | None = None
+
+    async def __aenter__(self) -> Self:
+        """Opens the store; a local folder is created for the owner alone, and marked as a store while it is empty.
+
+        Raises ConfigurationError when the address is not one, UnavailableError when the folder cannot be made.
+        """
+        self._opened = await asyncio.to_thread(_open_store, self._settings)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._opened = None
+
+    @property
+    def _store(self) -> "ObjectStore":
+        if self._opened is None:
+            raise RuntimeError("the vault is used outside its context")
+        return self._opened
+
+    async def seal(self, kind: str, chunks: bytes | AsyncIterator[bytes]) -> SealedObject:
+        """Seals bytes, or a stream of them with a few MiB of memory, under a new key.
+
+        The object appears whole or not at all.
+        kind: a lower-case word that begins the object's key. An error of the stream passes through, and nothing is
+        left. Raises UnavailableError when the store is full, read-only, not mounted or does not answer.
+        """
+        if not _KIND.fullmatch(kind):
+            raise ValueError(f"{kind!r} is not a kind of object: lower-case letters, digits and hyphens")
+        await self._require_same_store()
+        object_key = f"{kind}/{secrets.token_urlsafe(16)}"
+        key = sealing.generate_key()
+        sealer = sealing.Sealer(key, object_key)
+        digest = hashlib.sha256()
+        size = 0
+        async with self._upload(object_key) as upload:
+            async for piece in _pieces(chunks):
+                await upload.write(await asyncio.to_thread(_sealed, sealer, digest.update, piece))
+                size += len(piece)
+            await upload.write(sealer.finish())
+        wrapped = self._master_key.wrap(key)
+        return SealedObject(object_key, wrapped, self._master_key.key_id, size, digest.hexdigest())
+
+    async def record(self, tx: Transaction, *sealed: SealedObject) -> None:
+        """Records the keys in the transaction that refers to the objects."""
+        now = self._clock.now()
+        await object_keys.add(
+            tx,
+            [
+                ObjectKeyRecord(
+                    object_key=one.object_key,
+                    wrapped_key=one.wrapped_key,
+                    master_key_id=one.master_key_id,
+                    size_bytes=one.size_bytes,
+                    created_at=now,
+                )
+                for one in sealed
+            ],
+        )
+
+    async def key_of(self, tx: Transaction, object_key: str) -> ObjectKeyRecord:
+        """What `unseal` needs. Raises NotFoundError when the key was destroyed or never recorded."""
+        record = await object_keys.find(tx, object_key)
+        if record is None:
+            raise NotFoundError(f"the key of {object_key} was destroyed: nobody can read it any more")
+        return record
+
+    async def unseal(self, object_key: str, wrapped: ObjectKeyRecord | SealedObject) -> bytes:
+        """The plain bytes; of an object whose key is not recorded yet, for whoever holds what sealing returned.
+
+        Not to be called inside a transaction: it reads from the store.
+
+        Raises NotFoundError when the bytes are gone, IntegrityError when they are not what was sealed or the master key
+        is another one, UnavailableError when the store does not answer or is not the one that was used.
+        """
+        if wrapped.master_key_id != self._master_key.key_id:
+            raise IntegrityError(
+                f"{object_key} is wrapped by master key {wrapped.master_key_id}, but {self._master_key.key_id} is "
+                "configured: configure the one that it was sealed with"
+            )
+        key = self._master_key.unwrap(wrapped.wrapped_key)
+        try:
+            with _translated(f"{object_key} cannot be read"):
+                async with asyncio.timeout(self._settings.timeout_seconds):
+                    sealed = await (await obstore.get_async(self._store, object_key)).bytes_async()
+        except NotFoundError:
+            await self._require_same_store()
+            raise
+        if len(sealed) != sealing.sealed_size(wrapped.size_bytes):
+            raise IntegrityError(f"{object_key} has {len(sealed)} bytes, which is not what was sealed")
+        return await asyncio.to_thread(sealing.unseal, key, object_key, memoryview(sealed))
+
+    async def destroy(self, tx: Transaction, *keys: str) -> int:
+        """Destroys the objects' keys in this transaction: from its commit on nobody can read them.
+
+        Says how many keys there were. Call `delete` after the commit, so that the bytes go as well.
+        """
+        return await object_keys.remove(tx, keys)
+
+    async def delete(self, *keys: str) -> None:
+        """Removes the bytes; ones that are not there are no error. Raises UnavailableError."""
+        for key in keys:
+            try:
+                with _translated(f"{key} cannot be deleted"):
+                    async with asyncio.timeout(self._settings.timeout_seconds):
+                        await obstore.delete_async(self._store, key)
+            except NotFoundError:
+                await self._require_same_store()
+
+    async def discard(self, *sealed: SealedObject) -> None:
+        """The transaction that should have referred to them failed. They have no key: bytes that stay harm nobody."""
+        try:
+            await self.delete(*(one.object_key for one in sealed))
+        except UnavailableError:
+            return
+
+    async def ping(self) -> None:
+        """Writes a byte, since a store that is full or read-only answers reads. Raises UnavailableError.
+
+        A folder that is no longer the store that was opened, because its disk is not mounted, is unavailable too.
+        """
+        await self._require_same_store()
+        with _translated("the object store cannot be written to"):
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                await obstore.put_async(self._store, _PING, b"\n")
+
+    async def _require_same_store(self) -> None:
+        if isinstance(self._store, LocalStore):
+            with _translated("the object store cannot be reached"):
+                async with asyncio.timeout(self._settings.timeout_seconds):
+                    await asyncio.to_thread(require_marker, _local_root(self._settings.url))
+
+    @asynccontextmanager
+    async def _upload(self, object_key: str) -> AsyncIterator["_Upload"]:
+        upload = _Upload(self._store, object_key, self._settings.timeout_seconds)
+        try:
+            yield upload
+            finishing = asyncio.ensure_future(self._finish(upload, object_key))
+            try:
+                await asyncio.shield(finishing)
+            except BaseException:
+                # A cancellation too. The object may be there by now, and nobody else knows its name. Closing goes on in
+                # the library's own thread when its caller leaves, so its end is waited for; it has a limit.
+                await asyncio.gather(finishing, return_exceptions=True)
+                with suppress(UnavailableError):
+                    await self.delete(object_key)
+                raise
+        finally:
+            upload.drop()
+
+    async def _finish(self, upload: "_Upload", object_key: str) -> None:
+        await upload.close()
+        if isinstance(self._store, LocalStore):
+            with _translated(f"{object_key} cannot be written"):
+                await asyncio.to_thread(_sync_to_disk, _local_root(self._settings.url) / object_key)
+
+
+class _Upload:
+    """One object on its way to the store. Dropped before it is closed, it leaves nothing that can be seen."""
+
+    def __init__(self, store: "ObjectStore", object_key: str, timeout_seconds: float) -> None:
+        self._object_key = object_key
+        self._timeout_seconds = timeout_seconds
+        self._writer: AsyncWritableFile | None = obstore.open_writer_async(
+            store, object_key, buffer_size=_PART_BYTES, max_concurrency=1
+        )
+
+    async def write(self, data: bytes) -> None:
+        assert self._writer is not None
+        with _translated(f"{self._object_key} cannot be written"):
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._writer.write(data)
+
+    async def close(self) -> None:
+        """Makes the object visible."""
+        assert self._writer is not None
+        with _translated(f"{self._object_key} cannot be written"):
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._writer.close()
+
+    def drop(self) -> None:
+        """The library removes what was staged when nothing refers to the writer any more."""
+        self._writer = None
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{what}: it is not in the object store") from error
+    except TimeoutError as error:
+        raise UnavailableError(f"{what}: the object store does not answer") from error
+    except (BaseError, OSError) as error:
+        raise UnavailableError(f"{what}: {str(error).splitlines()[0]}") from error
+
+
+async def _pieces(chunks: bytes | AsyncIterator[bytes]) -> AsyncIterator[memoryview]:
+    """Slices of at most 1 MiB, so that no thread and no buffer gets more at once."""
+    if isinstance(chunks, bytes):
+        for piece in _slices(chunks):
+            yield piece
+        return
+    async for chunk in chunks:
+        for piece in _slices(chunk):
+            yield piece
+
+
+def _slices(data: bytes) -> Iterator[memoryview]:
+    view = memoryview(data)
+    for start in range(0, len(view), _PIECE_BYTES):
+        yield view[start : start + _PIECE_BYTES]
+
+
+def _sealed(sealer: sealing.Sealer, digest: Callable[[memoryview], None], piece: memoryview) -> bytes:
+    digest(piece)
+    return sealer.update(piece)
+
+
+def _open_store(settings: ObjectSettings) -> "ObjectStore":
+    if settings.url.startswith("file://"):
+        return _open_folder(_local_root(settings.url))
+    # Client options given here replace those of the environment, where a site with its own store allows plain HTTP.
+    allow_http = os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"}
+    options: dict[str, Any] = {
+        "client_options": {"timeout": timedelta(seconds=settings.timeout_seconds), "allow_http": allow_http},
+        "retry_config": {"max_retries": 2, "retry_timeout": timedelta(seconds=settings.timeout_seconds)},
+    }
+    try:
+        return from_url(settings.url, **options)
+    except (BaseError, ValueError) as error:
+        cause = f"no object store can be opened there ({str(error).splitlines()[0]})"
+        problem = ConfigurationProblem("objects.url", cause, "Use file:///folder or s3://bucket/prefix")
+        raise ConfigurationError(problem) from error
+
+
+def _open_folder(root: Path) -> LocalStore:
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (marker := mark_if_new(root)) is not None:
+            _sync_to_disk(marker)
+        return LocalStore(root)
+    except (BaseError, OSError, ValueError) as error:
+        raise UnavailableError(f"the folder {root} of the object store cannot be used: {error}") from error
+
+
+def _local_root(url: str) -> Path:
+    return Path(url.removeprefix("file://"))
+
+
+def _sync_to_disk(path: Path) -> None:
+    """The database's commit survives a loss of power, so what it refers to has to as well."""
+    for target in (path, path.parent):
+        descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

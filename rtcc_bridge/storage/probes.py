@@ -1,0 +1,178 @@
+"""Probes: the stills that analysts attached, and how far each has come."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, func, or_, select, update
+
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.tables import probes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRecord:
+    """One row of `probes`.
+
+    faces: what the detector found, as JSON: {number, box: {left, top, right, bottom}, landmarks: [[x, y] * 5],
+    detectionScore, quality: {unifiedScore, verdict, components, sentences}}, in pixels of the upright picture.
+    crop_landmarks: [[x, y] * 5] in pixels of the crop, whose sealed object is crop_height * crop_width * 3 bytes RGB.
+    """
+
+    probe_id: str
+    incident_id: str
+    state: str
+    lane: str
+    exercise: bool
+    purpose: str
+    legal_basis: str
+    case_number: str
+    requestor: str
+    analyst: str
+    original_object: str | None = None
+    original_sha256: str | None = None
+    image_width: int | None = None
+    image_height: int | None = None
+    faces: Sequence[Mapping[str, Any]] | None = None
+    chosen_face: int | None = None
+    chosen_at: datetime | None = None
+    crop_object: str | None = None
+    crop_width: int | None = None
+    crop_height: int | None = None
+    crop_landmarks: Sequence[Sequence[float]] | None = None
+    approval: str
+    approve_by: datetime | None = None
+    approved_by: str | None = None
+    approved_at: datetime | None = None
+    policy_hash: str
+    authority_at: datetime | None = None
+    requested_at: datetime | None = None
+    requests: int = 0
+    state_reason: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+async def insert(tx: Transaction, record: ProbeRecord) -> None:
+    await tx.execute(probes.insert().values(asdict(record)))
+
+
+async def find(tx: Transaction, probe_id: str, *, lock: bool = False) -> ProbeRecord | None:
+    """The probe, or None. With `lock` nobody else changes it until the transaction ends."""
+    query = select(probes).where(probes.c.probe_id == probe_id)
+    row = (await tx.execute(query.with_for_update() if lock else query)).mappings().one_or_none()
+    return None if row is None else _record(row)
+
+
+async def change(
+    tx: Transaction, before: ProbeRecord, changes: Mapping[str, Any], *, at: datetime
+) -> ProbeRecord | None:
+    """Applies `changes` if state and approval are still those of `before`; None when somebody was faster."""
+    where = (
+        (probes.c.probe_id == before.probe_id)
+        & (probes.c.state == before.state)
+        & (probes.c.approval == before.approval)
+    )
+    result = await tx.execute(update(probes).where(where).values({**changes, "updated_at": at}))
+    return await find(tx, before.probe_id) if result.rowcount == 1 else None
+
+
+async def of_incidents(
+    tx: Transaction, incident_ids: Collection[str], states: Collection[str] | None = None, *, lock: bool = False
+) -> Sequence[ProbeRecord]:
+    """The probes of these incidents, the oldest first; of those states only, if any are named. `lock`: see `find`."""
+    query = select(probes).where(probes.c.incident_id.in_(incident_ids))
+    if states is not None:
+        query = query.where(probes.c.state.in_(states))
+    query = query.order_by(probes.c.created_at, probes.c.probe_id)
+    return await _all(tx, query.with_for_update() if lock else query)
+
+
+async def with_approval_pending(tx: Transaction, states: Collection[str], limit: int) -> Sequence[ProbeRecord]:
+    """Probes in these states that a supervisor has to decide on, the oldest choice first."""
+    query = select(probes).where(_approval_pending(states)).order_by(probes.c.chosen_at, probes.c.probe_id)
+    return await _all(tx, query.limit(limit))
+
+
+async def move_to_incident(tx: Transaction, incident_id: str, into: str, *, at: datetime) -> int:
+    """Lets the probes of a merged incident follow it; returns how many."""
+    statement = update(probes).where(probes.c.incident_id == incident_id)
+    return (await tx.execute(statement.values(incident_id=into, updated_at=at))).rowcount
+
+
+async def mark_requested(tx: Transaction, before: ProbeRecord, *, at: datetime) -> ProbeRecord | None:
+    """Counts one more request for a probe with authority; None when it has an outcome or somebody was faster."""
+    where = (
+        (probes.c.probe_id == before.probe_id)
+        & (probes.c.state == before.state)
+        & (probes.c.requests == before.requests)
+    )
+    values = {"requested_at": at, "requests": before.requests + 1, "updated_at": at}
+    result = await tx.execute(update(probes).where(where).values(values))
+    return await find(tx, before.probe_id) if result.rowcount == 1 else None
+
+
+async def unanswered(
+    tx: Transaction, requested_before: Sequence[datetime], limit: int, *, now: datetime
+) -> Sequence[ProbeRecord]:
+    """Probes with authority and no outcome that are due to be requested again; the longest waiting first.
+
+    requested_before: what the last request has to be older than, for probes that were requested once, twice and so on;
+    the last moment holds for all that were requested more often. A request later than `now` is of a clock that was set
+    back since and says nothing about how long the probe waits, so it is due as well.
+    """
+    due = [
+        (probes.c.requests >= times if times == len(requested_before) else probes.c.requests == times)
+        & (probes.c.requested_at < moment)
+        for times, moment in enumerate(requested_before, start=1)
+    ]
+    query = select(probes).where((probes.c.state == "authorized") & or_(probes.c.requested_at > now, *due))
+    return await _all(tx, query.order_by(probes.c.requested_at, probes.c.probe_id).limit(limit))
+
+
+async def count_unanswered(tx: Transaction, requests_at_least: int) -> int:
+    """How many probes with authority have no outcome after that many requests."""
+    query = select(func.count()).where((probes.c.state == "authorized") & (probes.c.requests >= requests_at_least))
+    return int((await tx.execute(query)).scalar_one())
+
+
+async def overdue(tx: Transaction, states: Collection[str], *, now: datetime, limit: int) -> Sequence[ProbeRecord]:
+    """Probes in these states whose deferred approval did not come by its time (P14)."""
+    query = select(probes).where(_approval_pending(states) & (probes.c.approve_by <= now))
+    return await _all(tx, query.order_by(probes.c.approve_by, probes.c.probe_id).limit(limit))
+
+
+async def waiting_for_search(
+    tx: Transaction, *, approval: str, limit: int, approved_before: datetime | None = None
+) -> Sequence[ProbeRecord]:
+    """Probes with authority that were not searched yet, by what the authority rests on."""
+    query = select(probes).where((probes.c.state == "authorized") & (probes.c.approval == approval))
+    if approved_before is not None:
+        query = query.where(probes.c.approved_at <= approved_before)
+    return await _all(tx, query.order_by(probes.c.authority_at, probes.c.probe_id).limit(limit))
+
+
+async def count_unapproved_deferrals(tx: Transaction, analyst: str, choosable: Collection[str]) -> int:
+    """How many deferred approvals of this analyst have lapsed or have not come (P14), withdrawn probes too.
+
+    The rows are held until the transaction ends, and so are the analyst's probes in the states `choosable`, which may
+    be about to become deferrals: of two choices at the same moment one waits here and then counts the other.
+    """
+    deferred = (probes.c.approval == "pending") & probes.c.approve_by.is_not(None)
+    counted = (probes.c.approval == "lapsed") | deferred
+    query = select(counted).where((probes.c.analyst == analyst) & (counted | probes.c.state.in_(choosable)))
+    rows = await tx.execute(query.order_by(probes.c.created_at, probes.c.probe_id).with_for_update())
+    return sum(bool(row) for row in rows.scalars())
+
+
+def _approval_pending(states: Collection[str]) -> ColumnElement[bool]:
+    return (probes.c.approval == "pending") & probes.c.state.in_(states)
+
+
+async def _all(tx: Transaction, query: Any) -> Sequence[ProbeRecord]:
+    return [_record(row) for row in (await tx.execute(query)).mappings()]
+
+
+def _record(row: RowMapping) -> ProbeRecord:
+    return ProbeRecord(**row)

@@ -1,0 +1,179 @@
+"""The object store when it is full, read-only, unreachable or slow; and what a large object costs in memory."""
+
+import asyncio
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.settings import ObjectSettings
+from rtcc_bridge.storage.objects import ObjectVault
+from tests.doubles import ManualClock
+from tests.vault_kit import master_key, open_vault, stored_files
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = _run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder))
+    if mounted.returncode != 0:
+        pytest.skip("no file system can be mounted here: run this test as root outside a container")
+    yield folder
+    _run("umount", str(folder))
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(command, check=False, capture_output=True, timeout=20)
+
+
+async def _stream(pieces: int) -> AsyncIterator[bytes]:
+    for _ in range(pieces):
+        yield os.urandom(65_536)
+
+
+async def test_a_full_disk_is_unavailable_and_leaves_no_half_object(small_disk: Path, clock: ManualClock) -> None:
+    async with open_vault(small_disk, clock) as vault:
+        kept = await vault.seal("picture", b"x" * 500_000)
+        await vault.ping()
+        for pieces in (16, 160):
+            with pytest.raises(UnavailableError, match="No space left"):
+                await vault.seal("picture", _stream(pieces))
+        assert [path.name for path in stored_files(small_disk / "picture")] == [kept.object_key.split("/")[1]]
+        (small_disk / "filling").write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * 4096))
+        with pytest.raises(UnavailableError, match="No space left"):
+            await vault.ping()
+        (small_disk / "filling").unlink()
+        await vault.ping()
+        await vault.seal("picture", b"x" * 100_000)
+
+
+async def test_a_read_only_disk_is_unavailable(small_disk: Path, clock: ManualClock) -> None:
+    async with open_vault(small_disk, clock) as vault:
+        kept = await vault.seal("picture", b"x")
+        _run("mount", "-o", "remount,ro", str(small_disk))
+        with pytest.raises(UnavailableError, match="Read-only"):
+            await vault.seal("picture", b"y")
+        with pytest.raises(UnavailableError, match="Read-only"):
+            await vault.ping()
+        with pytest.raises(UnavailableError):
+            await vault.delete(kept.object_key)
+        await vault.discard(kept)
+
+
+@pytest.fixture
+def s3_settings(monkeypatch: pytest.MonkeyPatch) -> ObjectSettings:
+    for name, value in {
+        "ACCESS_KEY_ID": "a",
+        "SECRET_ACCESS_KEY": "b",
+        "REGION": "us-east-1",
+        "ALLOW_HTTP": "1",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    return ObjectSettings(url="s3://bucket/prefix", timeout_seconds=1.5)
+
+
+async def test_a_store_that_hangs_or_is_not_there_is_unavailable_within_its_time(
+    s3_settings: ObjectSettings, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> None:
+    """A server that accepts and never answers, then the same port closed."""
+    connections: list[asyncio.StreamWriter] = []
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with ObjectVault(s3_settings, master_key(), clock) as vault, asyncio.timeout(60):
+        with pytest.raises(UnavailableError):
+            await vault.seal("picture", b"x")
+        assert connections
+        with pytest.raises(UnavailableError):
+            await vault.ping()
+        server.close()
+        for writer in connections:
+            writer.close()
+            await writer.wait_closed()
+        with pytest.raises(UnavailableError):
+            await vault.seal("picture", b"x")
+
+
+_SEAL_MUCH = """
+import asyncio, resource, sys
+from pathlib import Path
+from tests.doubles import ManualClock
+from tests.vault_kit import open_vault
+
+async def stream(pieces):
+    for _ in range(pieces):
+        yield bytes(1 << 20)
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+async def main():
+    async with open_vault(Path(sys.argv[1]), ManualClock()) as vault:
+        await vault.seal("picture", stream(20))
+        before = peak()
+        sealed = await vault.seal("picture", stream(300))
+        print(sealed.size_bytes, peak() - before)
+
+asyncio.run(main())
+"""
+
+
+def _python(script: str, folder: Path, **options: object) -> str:
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder)],
+        check=True,
+        capture_output=True,
+        timeout=120,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        **options,  # type: ignore[call-overload]
+    )
+    return str(done.stdout.decode())
+
+
+def test_a_large_stream_is_sealed_with_flat_memory(tmp_path: Path) -> None:
+    size, growth_mebibytes = map(int, _python(_SEAL_MUCH, tmp_path / "objects").split())
+    assert size == 300 << 20
+    assert growth_mebibytes < 30
+
+
+_SEAL_TOO_MUCH = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from rtcc_bridge.errors import UnavailableError
+from tests.doubles import ManualClock
+from tests.vault_kit import open_vault, stored_files
+
+async def main():
+    folder = Path(sys.argv[1])
+    async with open_vault(folder, ManualClock()) as vault:
+        try:
+            await vault.seal("picture", bytes(20 << 20))
+        except UnavailableError as error:
+            print(error, stored_files(folder))
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+asyncio.run(main())
+"""
+
+
+def test_a_write_that_the_system_refuses_leaves_no_half_object(tmp_path: Path) -> None:
+    """Without a mount: files may have at most 8 MiB."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, 8 << 20))
+
+    printed = _python(_SEAL_TOO_MUCH, tmp_path / "objects", preexec_fn=limit)
+    assert "File too large" in printed
+    assert printed.rstrip().endswith("[]")

@@ -1,0 +1,92 @@
+"""Settings: strict, overridable from the environment, with errors that name path, cause and remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from rtcc_bridge.errors import ConfigurationError
+from rtcc_bridge.settings import load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def problems_of(content: str, tmp_path: Path) -> dict[str, str]:
+    file = tmp_path / "settings.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(file)
+    return {problem.path: f"{problem.cause}. {problem.remedy}" for problem in raised.value.problems}
+
+
+def test_the_example_in_config_loads() -> None:
+    settings = load_settings(ROOT / "config/demo.yaml")
+    assert settings.matching.gallery == "demo"
+
+
+def test_an_unknown_key_is_named_with_its_path(tmp_path: Path) -> None:
+    found = problems_of("web: {prot: 80}\nkafka: {topics: {leeds: x}}\n", tmp_path)
+    assert set(found) == {"web.prot", "kafka.topics.leeds"}
+    assert "unknown setting" in found["web.prot"]
+
+
+def test_a_value_out_of_bounds_is_named_with_its_path(tmp_path: Path) -> None:
+    assert "65535" in problems_of("web: {port: 70000}\n", tmp_path)["web.port"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "example.org"])
+def test_only_a_loopback_address_may_be_bound(host: str, tmp_path: Path) -> None:
+    assert "loopback" in problems_of(f"web: {{host: {host}}}\n", tmp_path)["web"]
+
+
+def test_only_the_demo_profile_exists(tmp_path: Path) -> None:
+    assert "profile" in problems_of("profile: production\n", tmp_path)
+
+
+def test_an_environment_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("web: {port: 1111}\n")
+    monkeypatch.setenv("RTCC_BRIDGE_WEB__PORT", "2222")
+    assert load_settings(file).web.port == 2222
+
+
+def test_a_mistyped_environment_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RTCC_BRIDGE_WEBB__PORT", "2222")
+    with pytest.raises(ConfigurationError, match="RTCC_BRIDGE_WEBB__PORT"):
+        load_settings()
+
+
+@pytest.mark.parametrize("content", ["- a list\n", "web: [\n", "\x00"])
+def test_a_file_that_is_no_settings_file_is_named(content: str, tmp_path: Path) -> None:
+    assert str(tmp_path / "settings.yaml") in problems_of(content, tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_settings(tmp_path / "absent.yaml")
+
+
+def test_a_batch_that_can_never_fill_is_refused(tmp_path: Path) -> None:
+    assert "queue_size" in problems_of("matching: {batch_size: 64, queue_size: 8}\n", tmp_path)["settings"]
+
+
+def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RTCC_BRIDGE_OBJECTS__MASTER_KEY", "correct-horse")
+    monkeypatch.setenv("RTCC_BRIDGE_DATABASE__URL", "sqlite+aiosqlite:///correct-horse")
+    settings = load_settings()
+    assert "correct-horse" not in repr(settings)
+    assert "correct-horse" not in settings.model_dump_json()
+
+
+def test_a_request_timeout_that_joining_never_fits_is_refused(tmp_path: Path) -> None:
+    found = problems_of("kafka: {request_timeout_seconds: 2, session_timeout_seconds: 6}\n", tmp_path)
+    assert "consumer group" in found["kafka"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql+asyncpg://user:correct-horse@db/rtcc", "sqlite:///correct-horse", "correct-horse"],
+)
+def test_only_sqlite_is_supported_and_a_refused_url_is_not_repeated(url: str, tmp_path: Path) -> None:
+    told = problems_of(f"database: {{url: '{url}'}}\n", tmp_path)["database.url"]
+    assert "PostgreSQL comes with the next version" in told
+    assert "correct-horse" not in told
