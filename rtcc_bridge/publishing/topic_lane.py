@@ -1,0 +1,140 @@
+"""Publishes the events of one topic in order. Each topic has a lane of its own: one that fails holds up no other."""
+
+import asyncio
+import json
+import time
+from collections import defaultdict, deque
+from collections.abc import Sequence
+
+import structlog
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    wait_random_exponential,
+)
+
+from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
+from rtcc_bridge.errors import BridgeError, TransientError, UnavailableError
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.settings import RelaySettings
+from rtcc_bridge.storage import outbox
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.outbox import OutboxRecord
+
+_log = structlog.get_logger(__name__)
+
+
+class TopicLane:
+    """The unpublished events of one topic."""
+
+    def __init__(
+        self,
+        topic: str,
+        database: Database,
+        producer: EventProducer,
+        metrics: Metrics,
+        clock: Clock,
+        settings: RelaySettings,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._topic = topic
+        self._database = database
+        self._producer = producer
+        self._metrics = metrics
+        self._clock = clock
+        self._batch_size = settings.batch_size
+        self._timeout_seconds = settings.publish_timeout_seconds
+        self._stopping = stopping
+
+    async def publish_all(self) -> None:
+        """Publishes until nothing of this topic is left. What fails is tried again, for ever, with growing pauses.
+
+        While the process stops, a failure is not tried again: the rows stay for the next process.
+        """
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            wait=wait_random_exponential(multiplier=0.1, max=5),
+            stop=lambda _: self._stopping.is_set(),
+            sleep=self._pause,
+            before_sleep=self._log_failure,
+            reraise=True,
+        )
+        something_left = True
+        while something_left:
+            something_left = await retrying(self._publish_batch)
+
+    async def _publish_batch(self) -> bool:
+        """One batch; False when nothing was left. Raises UnavailableError when a part of it failed.
+
+        A row is marked after its acknowledgement: a stop in between publishes it once more, with the same event id.
+        """
+        async with self._database.read() as tx:
+            records = await outbox.unpublished(tx, self._topic, self._batch_size)
+        acknowledged, failure = await self._publish(records)
+        if acknowledged:
+            await self._mark(acknowledged)
+        if failure is not None:
+            raise failure
+        return bool(records)
+
+    async def _publish(self, records: Sequence[OutboxRecord]) -> tuple[list[OutboxRecord], UnavailableError | None]:
+        """Publishes in waves, each with the next event of every key.
+
+        The next event of a key goes out only when the one before is acknowledged, so no failure reorders a key.
+        """
+        waiting: dict[str | None, deque[OutboxRecord]] = defaultdict(deque)
+        for record in records:
+            waiting[record.key].append(record)
+        acknowledged: list[OutboxRecord] = []
+        failure: UnavailableError | None = None
+        while waiting:
+            wave = [rows[0] for rows in waiting.values()]
+            for record, outcome in zip(wave, await self._publish_wave(wave), strict=True):
+                if outcome is None:
+                    acknowledged.append(record)
+                    waiting[record.key].popleft()
+                if outcome is not None or not waiting[record.key]:
+                    failure = outcome or failure
+                    del waiting[record.key]
+        return acknowledged, failure
+
+    async def _publish_wave(self, wave: Sequence[OutboxRecord]) -> list[UnavailableError | None]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._publish_one(record)) for record in wave]
+        return [task.result() for task in tasks]
+
+    async def _publish_one(self, record: OutboxRecord) -> UnavailableError | None:
+        started = time.perf_counter()
+        key = None if record.key is None else record.key.encode()
+        value = json.dumps(record.event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._producer.send(self._topic, key=key, value=value, headers=STRUCTURED_HEADERS)
+        except TimeoutError:
+            return UnavailableError(f"no acknowledgement within {self._timeout_seconds:g} s")
+        except BridgeError as error:
+            return UnavailableError(str(error))
+        if record.latency_metric is not None:
+            self._metrics.stage_seconds.labels("publish").observe(time.perf_counter() - started)
+        return None
+
+    async def _mark(self, records: Sequence[OutboxRecord]) -> None:
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            await outbox.mark_published(tx, [record.id for record in records], now)
+        for record in records:
+            self._metrics.outbox_lag_seconds.observe(max(0.0, (now - record.created_at).total_seconds()))
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    def _log_failure(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        _log.warning("publishing_failed", topic=self._topic, attempt=state.attempt_number, error=str(error))

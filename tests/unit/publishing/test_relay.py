@@ -1,0 +1,96 @@
+"""What the relay says while its database is away. Its work is tested on a real broker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.publishing import relay as relay_module
+from rtcc_bridge.publishing.relay import Relay
+from rtcc_bridge.settings import KafkaSettings, RelaySettings
+from rtcc_bridge.storage import outbox
+from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.storage.outbox import OutboxRecord, RelayLock
+from tests.doubles import ManualClock
+
+WAIT_SECONDS = 10.0
+OUTAGE_ROUNDS = 5
+
+
+@pytest.fixture
+def relay(database: Database, metrics: Metrics, clock: ManualClock) -> Relay:
+    settings = RelaySettings(idle_seconds=0.05, publish_timeout_seconds=2)
+    return Relay(database, EventProducer(KafkaSettings()), settings, metrics, clock)
+
+
+async def logs_of(relay: Relay, until: asyncio.Event) -> list[tuple[str, str]]:
+    """Level and work of what the relay logs until then, but for the line that it is active."""
+    with capture_logs() as logs:
+        async with asyncio.timeout(WAIT_SECONDS), asyncio.TaskGroup() as tasks:
+            tasks.create_task(relay.run())
+            await until.wait()
+            relay.stop()
+    return [(told["log_level"], told["work"]) for told in logs if "work" in told]
+
+
+async def test_an_outage_while_numbering_is_logged_when_it_begins_and_when_it_ends(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, is_over, unnumbered = 0, asyncio.Event(), outbox.unnumbered
+
+    async def sometimes(tx: Transaction, limit: int) -> Sequence[OutboxRecord]:
+        nonlocal rounds
+        rounds += 1
+        if rounds <= OUTAGE_ROUNDS:
+            raise UnavailableError("away")
+        is_over.set()
+        return await unnumbered(tx, limit)
+
+    monkeypatch.setattr(outbox, "unnumbered", sometimes)
+    assert await logs_of(relay, is_over) == [("warning", "numbering events"), ("info", "numbering events")]
+
+
+async def test_an_outbox_that_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, is_over, backlog_by_topic = 0, asyncio.Event(), outbox.backlog_by_topic
+
+    async def sometimes(tx: Transaction) -> Mapping[str, int]:
+        nonlocal rounds
+        rounds += 1
+        if rounds <= OUTAGE_ROUNDS:
+            raise UnavailableError("away")
+        is_over.set()
+        return await backlog_by_topic(tx)
+
+    monkeypatch.setattr(outbox, "backlog_by_topic", sometimes)
+    assert await logs_of(relay, is_over) == [("warning", "reading the outbox"), ("info", "reading the outbox")]
+
+
+async def test_a_lock_that_cannot_be_had_is_logged_when_it_begins_and_when_it_ends(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, is_over, relay_lock = 0, asyncio.Event(), outbox.relay_lock
+
+    @asynccontextmanager
+    async def sometimes(database: Any) -> AsyncIterator[RelayLock | None]:
+        nonlocal rounds
+        rounds += 1
+        if rounds <= OUTAGE_ROUNDS:
+            raise UnavailableError("away")
+        async with relay_lock(database) as lock:
+            is_over.set()
+            yield lock
+
+    monkeypatch.setattr(relay_module, "relay_lock", sometimes)
+    monkeypatch.setattr(relay_module, "_STANDBY_SECONDS", 0.001)
+    assert await logs_of(relay, is_over) == [
+        ("warning", "holding the relay's lock"),
+        ("info", "holding the relay's lock"),
+    ]
