@@ -1,0 +1,95 @@
+"""Handles the incidents topic: dispatch events become the newest state of an incident."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.cloud_event import CloudEvent, rfc3339
+from rtcc_bridge.consumers.cloud_events import parse, sha256_of
+from rtcc_bridge.consumers.messages import IncidentMessage, validated
+from rtcc_bridge.consumers.records import ConsumedRecord
+from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.incidents.desk import IncidentDesk
+from rtcc_bridge.incidents.incident import READ_FIELDS, Field, IncidentEvent, Status
+from rtcc_bridge.settings import KafkaSettings
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.input_events import first_time
+
+TYPES: Final[Mapping[str, Status | None]] = MappingProxyType(
+    {
+        "rtcc.incident.reported": None,
+        "rtcc.incident.updated": None,
+        "rtcc.incident.closed": Status.CLOSED,
+        "rtcc.incident.cancelled": Status.CANCELLED,
+    }
+)
+"""The accepted event types and the state that each implies."""
+
+
+class IncidentsHandler:
+    """One record: one transaction with the note of the event, the incident and what goes to the floor."""
+
+    ordered = True
+
+    def __init__(self, database: Database, desk: IncidentDesk, clock: Clock, kafka: KafkaSettings) -> None:
+        self._database = database
+        self._desk = desk
+        self._clock = clock
+        self._kafka = kafka
+
+    async def handle(self, record: ConsumedRecord) -> None:
+        """Raises RejectedError for a record that can never apply, TransientError to be called again."""
+        event = parse(record, max_bytes=self._kafka.max_record_bytes)
+        incident_event = to_incident_event(event, self._kafka.type_mapping, self._kafka.incident_status_mapping)
+        async with self._database.write() as tx:
+            if await first_time(tx, event.source, event.id, record.topic, sha256_of(event), self._clock.now()):
+                await self._desk.apply_incident(tx, incident_event, record.topic, record.timestamp)
+
+
+def to_incident_event(
+    event: CloudEvent, type_mapping: Mapping[str, str], status_mapping: Mapping[str, str]
+) -> IncidentEvent:
+    """The checked event. A site's own types and status codes are translated; unknown ones raise InvalidInputError.
+
+    Where the event's type and its status disagree, the one that ends more counts: authority must not outlive a call
+    that was cancelled because another field is stale (P08). A null in a field that the program reads says nothing: an
+    exercise must not become a live incident because a sender fills in nulls.
+    """
+    event_type = type_mapping.get(event.type, event.type)
+    if event_type not in TYPES:
+        raise InvalidInputError(
+            f"the type {event.type[:128]!r} is not known: map it in kafka.type_mapping", "unknown_type"
+        )
+    message = validated(IncidentMessage, event.data)
+    fields = {name: value for name, value in event.data.items() if value is not None or name not in READ_FIELDS}
+    said = None if message.status is None else _status(message.status, status_mapping)
+    states = [state for state in (said, TYPES[event_type]) if state is not None]
+    if event_type == "rtcc.incident.reported":
+        states = states or [Status.OPEN]
+        fields.setdefault(Field.EXERCISE.value, False)
+    if states:
+        fields[Field.STATUS.value] = max(states, key=lambda state: state.rank).value
+    fields |= _normalised(message)
+    return IncidentEvent(
+        incident_id=message.incident_id, event=f"{event.source} {event.id}", at=message.last_update_at, fields=fields
+    )
+
+
+def _status(code: str, mapping: Mapping[str, str]) -> Status:
+    translated = mapping.get(code, code).strip().lower()
+    try:
+        return Status(translated)
+    except ValueError as error:
+        message = f"the status {code[:64]!r} is not known: map it in kafka.incident_status_mapping"
+        raise InvalidInputError(message, "unknown_status") from error
+
+
+def _normalised(message: IncidentMessage) -> dict[str, Any]:
+    """The fields that are stored in one form however they were written."""
+    forms = {
+        Field.TYPE.value: message.incident_type,
+        Field.MERGED_INTO.value: message.merged_into,
+        Field.OPENED_AT.value: None if message.opened_at is None else rfc3339(message.opened_at),
+    }
+    return {name: value for name, value in forms.items() if value is not None}

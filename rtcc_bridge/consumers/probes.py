@@ -1,0 +1,220 @@
+"""The matcher's handler: takes a search request, searches the face and records the lead.
+
+A request names a probe and nothing else; whether it may be searched is read from the database, before the work and
+again in the transaction that records the result. A request may come twice, late, or for a probe that was withdrawn.
+"""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from typing import Final
+
+import numpy as np
+import structlog
+
+from rtcc_bridge.audit.entries import SYSTEM
+from rtcc_bridge.consumers.cloud_events import parse
+from rtcc_bridge.consumers.records import ConsumedRecord
+from rtcc_bridge.errors import (
+    BusyError,
+    ConfigurationError,
+    IntegrityError,
+    InvalidInputError,
+    NotFoundError,
+    PolicyRefusalError,
+    TransientError,
+    UnavailableError,
+)
+from rtcc_bridge.leads.candidates import prepare_candidates
+from rtcc_bridge.leads.parts import SearchOutcome
+from rtcc_bridge.matching.errors import BatcherClosedError, InferenceError, QueueFullError
+from rtcc_bridge.matching.types import FaceCrop, Lane
+from rtcc_bridge.policy import rules
+from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.probes.search import FaceSearch, FoundCandidates
+from rtcc_bridge.probes.search_gate import reason_to_drop
+from rtcc_bridge.probes.search_request import parse_search_request
+from rtcc_bridge.probes.state import ProbeState
+from rtcc_bridge.probes.steps import take_step
+from rtcc_bridge.probes.unsettled import undo_seal
+from rtcc_bridge.storage import probes
+from rtcc_bridge.storage.engine import Transaction, on_commit
+from rtcc_bridge.storage.objects import ObjectVault, SealedObject
+from rtcc_bridge.storage.probes import ProbeRecord
+
+CANDIDATES_KIND: Final = "candidates"
+
+_ACTION: Final = "probe.search"
+
+_TRIES: Final = 2
+"""A batch that fails may have failed for a neighbour's sake, so each probe gets a second one."""
+
+log = structlog.get_logger()
+
+
+class SearchHandler:
+    """Handles the records of the two probe topics."""
+
+    def __init__(
+        self,
+        parts: ProbeParts,
+        vault: ObjectVault,
+        actual: FaceSearch,
+        training: FaceSearch | None,
+        *,
+        timeout_seconds: float,
+    ) -> None:
+        """actual and training: the galleries for actual events and for exercises (P07)."""
+        self._parts = parts
+        self._vault = vault
+        self._actual = actual
+        self._training = training
+        self._timeout_seconds = timeout_seconds
+        self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
+
+    @property
+    def ordered(self) -> bool:
+        return False
+
+    async def handle(self, record: ConsumedRecord) -> None:
+        """Returns when the lead is recorded, or when there is nothing to do for the probe any more.
+
+        A model that fails twice is no reason to keep the record: the probe keeps its authority and the reconciler
+        requests it again. Raises InvalidInputError and NotFoundError (no request, or no such probe), TransientError
+        (busy, gallery stale, database or object store away, too slow).
+        """
+        probe_id = parse_search_request(parse(record)).probe_id
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._handle(probe_id)
+        except TimeoutError as error:
+            raise UnavailableError(f"a search did not end within {self._timeout_seconds:g} s") from error
+
+    async def _handle(self, probe_id: str) -> None:
+        probe = await self._admitted(probe_id)
+        search = None if probe is None else await self._gallery_for(probe)
+        if probe is None or search is None:
+            return
+        with self._parts.metrics.probes_in_flight.labels(probe.lane).track_inprogress():
+            found = await self._find(probe, search, await self._open_crop(probe))
+            if found is not None:
+                await self._record(probe, found)
+
+    async def _admitted(self, probe_id: str) -> ProbeRecord | None:
+        """The probe, if it may be searched now; one that may never be searched any more is withdrawn."""
+        try:
+            async with self._parts.database.read() as tx:
+                probe = await probes.find(tx, probe_id)
+                if probe is None:
+                    raise NotFoundError("a search was requested for a probe that does not exist")
+                reason = await reason_to_drop(tx, probe, self._parts.policy, self._parts.clock.now())
+        except PolicyRefusalError:
+            await self._withdraw(probe_id)
+            return None
+        if reason is not None:
+            log.info("search request dropped", probe_id=probe_id, reason=reason)
+            return None
+        return probe
+
+    async def _gallery_for(self, probe: ProbeRecord) -> FaceSearch | None:
+        """The gallery for this kind of event (P07, P28); None when there is none that may be searched.
+
+        That is for the operator to change, so the probe keeps its authority and is requested again.
+        """
+        search = self._training if probe.exercise else self._actual
+        try:
+            async with self._refusals.watching(
+                actor=SYSTEM, action=_ACTION, subject=probe.probe_id, authority={"purpose": probe.purpose}
+            ):
+                if search is None:
+                    rules.require_gallery_for(exercise=probe.exercise, training_gallery=None)
+                else:
+                    rules.require_searchable(exercise=probe.exercise, gallery_kind=search.gallery.gallery_kind)
+        except (PolicyRefusalError, ConfigurationError) as problem:
+            log.error("gallery cannot be searched", probe_id=probe.probe_id, reason=str(problem))
+            return None
+        return search
+
+    async def _open_crop(self, probe: ProbeRecord) -> FaceCrop:
+        """Raises IntegrityError when the sealed bytes are not the crop that the row describes."""
+        width, height, landmarks = probe.crop_width, probe.crop_height, probe.crop_landmarks
+        if probe.crop_object is None or width is None or height is None or landmarks is None:
+            raise IntegrityError(f"probe {probe.probe_id} has authority but no crop")
+        async with self._parts.database.read() as tx:
+            key = await self._vault.key_of(tx, probe.crop_object)
+        data = await self._vault.unseal(probe.crop_object, key)
+        if len(data) != width * height * 3:
+            raise IntegrityError(f"the crop of probe {probe.probe_id} does not have as many bytes as its size says")
+        points = np.array(landmarks, np.float32)
+        if points.shape != (5, 2) or not np.isfinite(points).all() or not np.ptp(points, axis=0).any():
+            raise InvalidInputError(f"the landmarks of probe {probe.probe_id} cannot be aligned", "landmarks")
+        return FaceCrop(np.frombuffer(data, np.uint8).reshape(height, width, 3), points)
+
+    async def _find(self, probe: ProbeRecord, search: FaceSearch, crop: FaceCrop) -> FoundCandidates | None:
+        """None when the model failed on it again and again."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return await search.search(crop, Lane(probe.lane))
+            except QueueFullError as error:
+                raise BusyError("too many probes wait for a search") from error
+            except BatcherClosedError as error:
+                raise UnavailableError("the matcher is stopping") from error
+            except InferenceError as error:
+                if isinstance(error.__cause__, TransientError):
+                    raise error.__cause__ from error
+                log.warning("search failed", probe_id=probe.probe_id, attempt=attempt, error=str(error))
+        self._parts.metrics.searches_total.labels(probe.purpose, "failed").inc()
+        log.error("search given up until the reconciler requests it again", probe_id=probe.probe_id)
+        return None
+
+    async def _record(self, probe: ProbeRecord, found: FoundCandidates) -> None:
+        started = time.perf_counter()
+        quality = next(face["quality"] for face in probe.faces or () if face["number"] == probe.chosen_face)
+        outcome = SearchOutcome(candidates=prepare_candidates(found.candidates), facts=found.facts, quality=quality)
+        async with AsyncExitStack() as undo:
+            sealed = None
+            if found.candidates:
+                sealed = await self._vault.seal(CANDIDATES_KIND, outcome.candidates.sealed_payload)
+                undo_seal(undo, self._parts.database, self._vault, sealed)
+            async with self._parts.database.write() as tx:
+                kept = await self._record_in(tx, probe.probe_id, outcome, sealed)
+            if kept:
+                undo.pop_all()
+        self._parts.metrics.stage_seconds.labels("persist").observe(time.perf_counter() - started)
+
+    async def _record_in(
+        self, tx: Transaction, probe_id: str, outcome: SearchOutcome, sealed: SealedObject | None
+    ) -> bool:
+        """Says whether the lead refers to the sealed list."""
+        parts = self._parts
+        probe = await probes.find(tx, probe_id, lock=True)
+        assert probe is not None, "probes are never deleted"
+        try:
+            reason = await reason_to_drop(tx, probe, parts.policy, parts.clock.now())
+        except PolicyRefusalError as refusal:
+            reason = str(refusal)
+        if reason is not None:
+            log.info("search result dropped", probe_id=probe_id, reason=reason)
+            return False
+        facts = outcome.facts
+        details = {"gallery": facts.gallery, "galleryVersion": facts.gallery_version, "modelHash": facts.model_hash}
+        changes = {"state": ProbeState.SEARCHED}
+        searched = await take_step(parts, tx, probe, changes, actor=SYSTEM, action=_ACTION, details=details)
+        lead = await parts.leads.record_search(tx, searched, outcome, sealed)
+        return sealed is not None and lead.candidates_object == sealed.object_key
+
+    async def _withdraw(self, probe_id: str) -> None:
+        """Withdraws a probe that policy does not permit any more, unless that has changed again meanwhile."""
+        parts = self._parts
+        async with parts.database.write() as tx:
+            probe = await probes.find(tx, probe_id, lock=True)
+            assert probe is not None, "probes are never deleted"
+            try:
+                await reason_to_drop(tx, probe, parts.policy, parts.clock.now())
+            except PolicyRefusalError as refusal:
+                changes = {"state": ProbeState.WITHDRAWN, "state_reason": str(refusal)}
+                details = {"rule": refusal.rule, "reason": str(refusal)}
+                await take_step(parts, tx, probe, changes, actor=SYSTEM, action="probe.withdraw", details=details)
+                on_commit(tx, parts.metrics.policy_refusals_total.labels(refusal.rule).inc)
+                log.warning("probe withdrawn", probe_id=probe_id, rule=refusal.rule)

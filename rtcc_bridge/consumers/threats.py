@@ -1,0 +1,88 @@
+"""Handles the threats topic: alerts, updates and cancels (CAP 1.2)."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.cloud_event import CloudEvent
+from rtcc_bridge.consumers.cloud_events import parse, sha256_of
+from rtcc_bridge.consumers.messages import InfoMessage, ThreatMessage, referenced_identifiers, validated
+from rtcc_bridge.consumers.records import ConsumedRecord
+from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.incidents.threat import MessageType, ThreatEvent, ThreatInfo
+from rtcc_bridge.incidents.threat_desk import ThreatDesk
+from rtcc_bridge.settings import KafkaSettings
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.input_events import first_time
+
+TYPES: Final[Mapping[str, MessageType]] = MappingProxyType(
+    {
+        "rtcc.threat.alert": MessageType.ALERT,
+        "rtcc.threat.update": MessageType.UPDATE,
+        "rtcc.threat.cancel": MessageType.CANCEL,
+    }
+)
+
+
+class ThreatsHandler:
+    """One record: one transaction with the note of the event, the threat, its incidents and what goes to the floor."""
+
+    ordered = True
+
+    def __init__(self, database: Database, desk: ThreatDesk, clock: Clock, kafka: KafkaSettings) -> None:
+        self._database = database
+        self._desk = desk
+        self._clock = clock
+        self._kafka = kafka
+
+    async def handle(self, record: ConsumedRecord) -> None:
+        """Raises RejectedError for a record that can never apply, TransientError to be called again."""
+        event = parse(record, max_bytes=self._kafka.max_record_bytes)
+        threat_event = to_threat_event(event, self._kafka.type_mapping)
+        async with self._database.write() as tx:
+            if await first_time(tx, event.source, event.id, record.topic, sha256_of(event), self._clock.now()):
+                await self._desk.apply_threat(tx, threat_event, record.topic, record.timestamp)
+
+
+def to_threat_event(event: CloudEvent, type_mapping: Mapping[str, str]) -> ThreatEvent:
+    """The checked message. Raises InvalidInputError.
+
+    Where the event's type and `msgType` disagree, the one that ends more counts.
+    """
+    event_type = type_mapping.get(event.type, event.type)
+    if event_type not in TYPES:
+        raise InvalidInputError(
+            f"the type {event.type[:128]!r} is not known: map it in kafka.type_mapping", "unknown_type"
+        )
+    message = validated(ThreatMessage, event.data)
+    message_type = max(message.message_type, TYPES[event_type], key=lambda kind: kind.rank)
+    references = referenced_identifiers(message.references)
+    if message.identifier in references:
+        raise InvalidInputError("references: a message cannot speak about itself", "invalid_fields")
+    if message_type is not MessageType.CANCEL and not message.info:
+        raise InvalidInputError("info: an alert or update has to say what it is about", "invalid_fields")
+    return ThreatEvent(
+        identifier=message.identifier,
+        sender=message.sender,
+        sent=message.sent,
+        status=message.status,
+        message_type=message_type,
+        references=references,
+        incident_ids=tuple(dict.fromkeys(message.incidents)),
+        infos=tuple(_info(info) for info in message.info),
+        data=event.data,
+        event=f"{event.source} {event.id}",
+    )
+
+
+def _info(info: InfoMessage) -> ThreatInfo:
+    return ThreatInfo(
+        categories=frozenset(info.category),
+        event=info.event,
+        urgency=info.urgency,
+        severity=info.severity,
+        certainty=info.certainty,
+        expires=info.expires,
+        headline=info.headline,
+    )

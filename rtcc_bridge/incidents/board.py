@@ -1,0 +1,65 @@
+"""What the floor sees of an incident: on the board, in the feed and in the list of open incidents."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.incidents.incident import Field
+from rtcc_bridge.incidents.threat import in_force, is_imminent
+from rtcc_bridge.storage import incidents, threats
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.incidents import IncidentRecord
+from rtcc_bridge.storage.threats import ThreatRecord
+
+
+def floor_view(incident: IncidentRecord, threats_of_it: Collection[ThreatRecord], now: datetime) -> dict[str, Any]:
+    """The incident for a wall board: no notes, no case number, no unknown fields (P16).
+
+    Threats that are not in force at `now` are left out; `expires` tells a board when to drop one by itself.
+    """
+    location = incident.data.get(Field.LOCATION) or {}
+    return {
+        "incidentId": incident.incident_id,
+        "incidentType": incident.incident_type,
+        "status": incident.status,
+        "priority": incident.priority,
+        "exercise": incident.exercise,
+        "openedAt": None if incident.opened_at is None else rfc3339(incident.opened_at),
+        "lastUpdateTimeStamp": rfc3339(incident.last_update_at),
+        "mergedInto": incident.merged_into,
+        "location": {"text": location.get("text")},
+        "threats": [_threat_view(threat) for threat in threats_of_it if in_force(threat, now)],
+        "imminent": is_imminent(incident, threats_of_it, now),
+    }
+
+
+async def incident_view(tx: Transaction, incident: IncidentRecord, now: datetime) -> dict[str, Any]:
+    """The view of one incident, with the threats that are stored for it."""
+    return floor_view(incident, await threats.of_incident(tx, incident.incident_id), now)
+
+
+async def open_incidents(tx: Transaction, now: datetime, limit: int, offset: int = 0) -> list[dict[str, Any]]:
+    """A page of the board: open incidents, imminent ones first, then those with any threat, then the latest changed."""
+    found = await incidents.list_open(tx, limit, now, offset)
+    threatened = await threats.of_incidents(tx, [incident.incident_id for incident in found])
+    views = [floor_view(incident, threatened[incident.incident_id], now) for incident in found]
+    return sorted(views, key=lambda view: (not view["imminent"], not view["threats"]))
+
+
+def _threat_view(threat: ThreatRecord) -> dict[str, Any]:
+    info = _first_info(threat.data)
+    return {
+        "identifier": threat.identifier,
+        "event": info.get("event"),
+        "severity": info.get("severity"),
+        "urgency": info.get("urgency"),
+        "headline": info.get("headline"),
+        "expires": None if threat.expires_at is None else rfc3339(threat.expires_at),
+        "imminent": threat.imminent,
+    }
+
+
+def _first_info(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    info = data.get("info") or {}
+    return info[0] if isinstance(info, list) else info

@@ -1,0 +1,265 @@
+"""Records that cannot be processed: kept as they came, with their provenance, and put back when wanted."""
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
+from rtcc_bridge.consumers.attempts import Failure
+from rtcc_bridge.consumers.dead_letters import DeadLetter, DeadLetterWriter
+from rtcc_bridge.consumers.records import ConsumedRecord
+from rtcc_bridge.consumers.replay import LetterPlace, list_dead_letters, replay
+from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.settings import KafkaSettings
+from rtcc_bridge.simulate import incident_data, publish_incident
+from rtcc_bridge.storage import incidents
+from rtcc_bridge.storage.engine import Database
+from tests.integration.pipeline import Desks, Recorder, committed, running, send_values, until
+
+NOW = SystemClock().now()
+
+
+def enveloped(**changes: Any) -> bytes:
+    event = serialize(CloudEvent(id="1", source="urn:cad", type="rtcc.incident.reported", data=_incident()))
+    return json.dumps(json.loads(event) | changes).encode()
+
+
+def _incident(**changes: Any) -> dict[str, Any]:
+    return {**incident_data("I-1", "SHOOT", 1, NOW, location="Elm St"), **changes}
+
+
+BAD: dict[str, tuple[bytes | None, str]] = {
+    "not JSON": (b"hello", "not_json"),
+    "not UTF-8": (b"\xff\xfe", "not_json"),
+    "nothing": (None, "not_json"),
+    "a name twice": (b'{"id": 1, "id": 2}', "not_json"),
+    "nested too deep": (b"[" * 5000 + b"]" * 5000, "not_json"),
+    "not a CloudEvent": (b'{"incidentId": "I-1"}', "not_cloud_event"),
+    "another version": (enveloped(specversion="0.3"), "not_cloud_event"),
+    "an unknown type": (enveloped(type="rtcc.incident.exploded"), "unknown_type"),
+    "an unknown status": (enveloped(data=_incident(incidentStatusCommonRegistryText="10-4")), "unknown_status"),
+    "a missing field": (enveloped(data={"incidentId": "I-1"}), "invalid_fields"),
+    "a wrong field": (enveloped(data=_incident(incidentCommonPriorityNumber=99)), "invalid_fields"),
+    "data that is no object": (enveloped(data="text"), "invalid_fields"),
+    "a merge into itself": (
+        enveloped(data=_incident(incidentStatusCommonRegistryText="merged", mergedInto="I-1")),
+        "conflict",
+    ),
+    "the far future": (enveloped(data=_incident(lastUpdateTimeStamp="2999-01-01T00:00:00Z")), "from_the_future"),
+    "two megabytes": (enveloped(data=_incident(filler="x" * 2_000_000)), "too_large"),
+}
+
+
+async def test_bad_records_become_letters_with_provenance_and_the_good_ones_go_on(
+    kafka: KafkaSettings, producer: EventProducer, database: Database
+) -> None:
+    topic = kafka.topics.incidents
+    for name, (value, _) in BAD.items():
+        await producer.send(topic, key=name.encode(), value=value, headers=[*STRUCTURED_HEADERS, ("x-mark", b"\xff")])
+    await publish_incident(producer, kafka.topics, "reported", _incident(incidentId="I-good"))
+    metrics = Metrics()
+    async with running(kafka, Desks(database, kafka).handlers, metrics):
+        await until(lambda: _is_committed(kafka, topic, len(BAD) + 1))
+    assert _counted(metrics, "events_total", topic=topic, outcome="handled") == 1
+    assert _counted(metrics, "events_total", topic=topic, outcome="dead_letter") == len(BAD)
+    for reason, times in Counter(reason for _, reason in BAD.values()).items():
+        assert _counted(metrics, "dead_letters_total", topic=topic, reason=reason) == times
+    letters = {(letter.key or b"").decode(): letter for letter in await list_dead_letters(kafka)}
+    assert {name: letter.provenance["reason"] for name, letter in letters.items()} == {
+        name: reason for name, (_, reason) in BAD.items()
+    }
+    for name, letter in letters.items():
+        _check_provenance(letter, kafka)
+        assert letter.value == BAD[name][0]
+        assert letter.original_headers == (*STRUCTURED_HEADERS, ("x-mark", b"\xff"))
+    places = {(letter.provenance["partition"], letter.provenance["offset"]) for letter in letters.values()}
+    assert len(places) == len(BAD)
+    async with database.read() as tx:
+        assert await incidents.get(tx, "I-good") is not None
+        assert await incidents.count(tx) == 1
+
+
+def _counted(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"rtcc_bridge_{name}", labels)
+
+
+def _check_provenance(letter: DeadLetter, kafka: KafkaSettings) -> None:
+    told = letter.provenance
+    assert told["topic"] == kafka.topics.incidents
+    assert told["group"] == f"{kafka.group_prefix}.consumer"
+    assert told["error-class"] in {"InvalidInputError", "ConflictError"}
+    assert told["message"]
+    assert told["attempts"] == "1"
+    assert told["first-failure"] <= told["last-failure"]
+    assert told["timestamp"].endswith("Z")
+
+
+async def test_a_letter_is_acknowledged_before_its_record_is_committed(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    """While letters cannot be written nothing may be committed."""
+    topic = kafka.topics.incidents
+    recorder = Recorder()
+    refused = asyncio.Event()
+
+    async def refuse(record: ConsumedRecord) -> None:
+        refused.set()
+        raise InvalidInputError("never")
+
+    recorder.before = refuse
+    written: list[bytes | None] = []
+    is_away = True
+
+    class Letters(DeadLetterWriter):
+        async def put(self, record: ConsumedRecord, failure: Failure, group: str) -> bool:
+            if is_away:
+                raise UnavailableError("the broker does not take it")
+            written.append(record.value)
+            return await super().put(record, failure, group)
+
+    await send_values(producer, topic, [b"a", b"b"])
+    letters = Letters(producer, kafka.topics.dead_letters)
+    async with running(kafka, {topic: recorder}, letters=letters):
+        await refused.wait()
+        await asyncio.sleep(0.5)  # long enough for a commit that must not come
+        assert await committed(kafka, topic) == 0
+        is_away = False
+        await until(lambda: _is_committed(kafka, topic, 2))
+    assert sorted(value or b"" for value in written) == [b"a", b"b"]
+    assert len(await list_dead_letters(kafka)) == 2
+
+
+async def test_a_defect_is_tried_to_the_limit_and_then_a_letter(kafka: KafkaSettings, producer: EventProducer) -> None:
+    topic = kafka.topics.incidents
+    recorder = Recorder()
+
+    async def defect(record: ConsumedRecord) -> None:
+        raise ZeroDivisionError("a defect")
+
+    recorder.before = defect
+    await send_values(producer, topic, [b"a"])
+    async with running(kafka, {topic: recorder}):
+        await until(lambda: _is_committed(kafka, topic, 1))
+    (letter,) = await list_dead_letters(kafka)
+    assert (letter.provenance["reason"], letter.provenance["error-class"]) == ("failed", "ZeroDivisionError")
+    assert letter.provenance["attempts"] == str(kafka.handle_attempts)
+
+
+async def test_a_record_that_no_letter_can_hold_is_counted_and_the_others_go_on(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    class NoTopic(EventProducer):
+        """Refuses every letter, as a topic with a very low `max.message.bytes` does."""
+
+        async def send(self, topic: str, **rest: Any) -> None:
+            raise InvalidInputError("too large", "too_large")
+
+    topic = kafka.topics.incidents
+    recorder, metrics = Recorder(), Metrics()
+
+    async def refuse(record: ConsumedRecord) -> None:
+        if record.value == b"bad":
+            raise InvalidInputError("never")
+
+    recorder.before = refuse
+    await send_values(producer, topic, [b"bad", b"good"])
+    async with NoTopic(kafka) as small:
+        letters = DeadLetterWriter(small, kafka.topics.dead_letters)
+        async with running(kafka, {topic: recorder}, metrics, letters=letters):
+            await until(lambda: _is_committed(kafka, topic, 2))
+    assert recorder.values == [b"good"]
+    assert _counted(metrics, "dead_letters_total", topic=topic, reason="letter_too_large") == 1
+
+
+async def test_an_id_that_is_used_again_for_something_else_is_a_letter(
+    kafka: KafkaSettings, producer: EventProducer, database: Database
+) -> None:
+    """All of one key: the first one is the one that counts."""
+    topic, cancelled = kafka.topics.incidents, _incident(incidentStatusCommonRegistryText="cancelled")
+    for value in (enveloped(), enveloped(), enveloped(data=cancelled)):
+        await producer.send(topic, key=b"I-1", value=value, headers=STRUCTURED_HEADERS)
+    async with running(kafka, Desks(database, kafka).handlers):
+        await until(lambda: _is_committed(kafka, topic, 3))
+    (letter,) = await list_dead_letters(kafka)
+    assert letter.provenance["reason"] == "identity_reused"
+    assert json.loads(letter.value or b"")["data"] == cancelled
+
+
+async def test_a_value_that_the_topic_cannot_hold_is_told_and_not_lost(kafka: KafkaSettings) -> None:
+    class SmallBroker(EventProducer):
+        """Refuses large values, as a topic with a low `max.message.bytes` does."""
+
+        async def send(self, topic: str, *, value: bytes | None, **rest: Any) -> None:
+            if value is not None and len(value) > 100:
+                raise InvalidInputError("too large", "too_large")
+            await super().send(topic, value=value, **rest)
+
+    value = b"x" * 500
+    record = ConsumedRecord(kafka.topics.incidents, 1, 42, b"k", value, (), NOW)
+    async with SmallBroker(kafka) as producer:
+        failure = Failure(InvalidInputError("no"), "invalid", 1, NOW, NOW)
+        await DeadLetterWriter(producer, kafka.topics.dead_letters).put(record, failure, "group")
+    (letter,) = await list_dead_letters(kafka)
+    assert not letter.is_whole
+    assert letter.provenance["value-bytes"] == "500"
+    assert letter.provenance["value-sha256"] == hashlib.sha256(value).hexdigest()
+    assert (letter.source_topic, letter.source_partition, letter.provenance["offset"]) == (record.topic, 1, "42")
+    with pytest.raises(ConflictError, match="without its value"):
+        await replay(kafka, [LetterPlace(letter.partition, letter.offset)], SystemClock())
+
+
+async def test_a_replay_puts_the_record_back_and_no_old_state_wins(
+    kafka: KafkaSettings, producer: EventProducer, database: Database
+) -> None:
+    """An update with a site's own code is refused, a newer one closes the incident, then the mapping is corrected."""
+    topic = kafka.topics.incidents
+    old = _incident(incidentStatusCommonRegistryText="EN ROUTE", beat="7")
+    await publish_incident(producer, kafka.topics, "updated", old)
+    later = _incident(lastUpdateTimeStamp=SystemClock().now().isoformat(), incidentStatusCommonRegistryText="closed")
+    await publish_incident(producer, kafka.topics, "closed", {**later, "incidentCommonPriorityNumber": 5})
+    async with running(kafka, Desks(database, kafka).handlers):
+        await until(lambda: _is_committed(kafka, topic, 2))
+    (letter,) = await list_dead_letters(kafka, source_topic=topic)
+    assert letter.provenance["reason"] == "unknown_status"
+
+    corrected = kafka.model_copy(update={"incident_status_mapping": {"EN ROUTE": "open"}})
+    place = LetterPlace(letter.partition, letter.offset)
+    assert await replay(corrected, [place, place], SystemClock()) == [letter]
+    async with running(corrected, Desks(database, corrected).handlers):
+        await until(lambda: _is_committed(kafka, topic, 3))
+    async with database.read() as tx:
+        incident = await incidents.get(tx, "I-1")
+    assert incident is not None
+    assert (incident.status, incident.priority) == ("closed", 5)
+    assert incident.data["beat"] == "7", "what only the old event named is known now"
+    assert await list_dead_letters(kafka, limit=10) == [letter]
+
+
+async def test_only_letters_that_are_there_and_ours_can_be_replayed(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    headers = [("dlq-topic", b"somebody.elses"), ("dlq-partition", b"0")]
+    await producer.send(kafka.topics.dead_letters, key=None, value=b"x", headers=headers, partition=0)
+    with pytest.raises(NotFoundError, match="0:7"):
+        await replay(kafka, [LetterPlace(0, 7)], SystemClock())
+    with pytest.raises(ConflictError, match="no topic that this program consumes"):
+        await replay(kafka, [LetterPlace(0, 0)], SystemClock())
+
+
+async def test_the_newest_letters_are_listed(kafka: KafkaSettings, producer: EventProducer) -> None:
+    for number in range(6):
+        headers = [("dlq-topic", b"a" if number % 2 else b"b")]
+        await producer.send(kafka.topics.dead_letters, key=None, value=b"%d" % number, headers=headers, partition=0)
+    assert [letter.value for letter in await list_dead_letters(kafka, limit=2)] == [b"4", b"5"]
+    assert [letter.value for letter in await list_dead_letters(kafka, source_topic="a")] == [b"1", b"3", b"5"]
+
+
+async def _is_committed(kafka: KafkaSettings, topic: str, offset: int) -> bool:
+    return await committed(kafka, topic) == offset

@@ -1,0 +1,225 @@
+"""The matcher's handler: one lead for each probe, whatever fails and however often the request comes."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rtcc_bridge.consumers.records import ConsumedRecord
+from rtcc_bridge.errors import BusyError, IntegrityError, InvalidInputError, NotFoundError, UnavailableError
+from rtcc_bridge.matching.types import Candidate, FaceCrop
+from rtcc_bridge.storage import tables
+from tests.probe_kit import Gallery, ProbeKit, face_search, record_of, search_handler
+
+
+async def request_of(kit: ProbeKit) -> ConsumedRecord:
+    await kit.authorized()
+    return record_of((await kit.requests())[0])
+
+
+async def run(kit: ProbeKit, gallery: Gallery, *records: ConsumedRecord, **options: Any) -> None:
+    search = face_search(gallery)
+    async with search.batcher:
+        handler = search_handler(kit, search, **options)
+        await asyncio.gather(*(handler.handle(record) for record in records))
+
+
+def altered(record: ConsumedRecord, **attributes: Any) -> ConsumedRecord:
+    assert record.value is not None
+    return replace(record, value=json.dumps({**json.loads(record.value), **attributes}).encode())
+
+
+async def test_candidates_become_a_lead_without_names_or_scores(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    candidates = [await kit.enrol("person-1"), await kit.enrol("person-2")]
+    await run(kit, Gallery(finds=lambda _crop: candidates), record)
+    (lead,) = await kit.events("lead.candidates")
+    assert lead["candidateCount"] == 2
+    assert lead["approval"] == {"state": "granted", "approveBy": None}
+    assert lead["search"]["galleryVersion"] == 3
+    assert lead["probeQuality"]["unifiedScore"] == 70
+    assert "person-" not in json.dumps(lead)
+    assert "0.9" not in json.dumps(lead)
+    (row,) = await kit.rows(tables.leads)
+    sealed = json.loads(await kit.read(row["candidates_object"]))
+    assert {entry["subjectId"] for entry in sealed["candidates"]} == {one.subject_id for one in candidates}
+    (probe,) = await kit.rows(tables.probes)
+    assert probe["state"] == "searched"
+    assert kit.count("searches_total", purpose="violent_offense", outcome="candidates") == 1
+    assert kit.count("stage_seconds_count", stage="persist") == 1
+
+
+async def test_nobody_found_is_a_result_too(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    await run(kit, Gallery(), record)
+    assert len(await kit.events("lead.no_candidate")) == 1
+    assert len(kit.object_files()) == 2, "the original and the crop, no candidate list"
+
+
+async def test_a_person_removed_during_the_search_is_in_no_lead(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    candidate = await kit.enrol("person-1")
+    async with kit.database.write() as tx:
+        await tx.execute(tables.gallery_images.update().values(removed_version=4))
+    await run(kit, Gallery(finds=lambda _crop: [candidate]), record)
+    assert len(await kit.events("lead.no_candidate")) == 1
+    assert len(kit.object_files()) == 2, "the sealed list that no lead refers to is gone"
+
+
+async def test_a_request_that_comes_twice_at_once_gives_one_lead(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    candidate = await kit.enrol("person-1")
+    await run(kit, Gallery(finds=lambda _crop: [candidate]), record, record)
+    assert len(await kit.rows(tables.leads)) == 1
+    assert len(await kit.events("lead.candidates")) == 1
+    assert len(kit.object_files()) == 3
+
+
+async def test_a_request_that_comes_again_later_does_nothing(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    gallery = Gallery()
+    await run(kit, gallery, record)
+    await run(kit, gallery, record)
+    assert len(gallery.seen) == 1
+    assert len(await kit.events("lead.no_candidate")) == 1
+
+
+async def test_a_model_that_fails_once_is_asked_again(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    calls = 0
+
+    def sometimes(_crop: FaceCrop) -> Sequence[Candidate]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError("the device was reset")
+        return ()
+
+    await run(kit, Gallery(finds=sometimes), record)
+    assert calls == 2
+    assert len(await kit.events("lead.no_candidate")) == 1
+
+
+async def test_a_model_that_goes_on_failing_leaves_the_probe_to_the_reconciler(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    gallery = Gallery(error=RuntimeError("no device"))
+    await run(kit, gallery, record)
+    assert len(gallery.seen) == 2
+    assert await kit.rows(tables.leads) == []
+    assert kit.count("searches_total", purpose="violent_offense", outcome="failed") == 1
+    kit.clock.advance(31)
+    assert await kit.reconciler.request_unanswered() == 1
+    await run(kit, Gallery(), record_of((await kit.requests())[-1]))
+    assert len(await kit.events("lead.no_candidate")) == 1
+
+
+async def test_a_stale_gallery_is_for_later(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    with pytest.raises(UnavailableError, match="head"):
+        await run(kit, Gallery(error=UnavailableError("the gallery's head was not confirmed")), record)
+    assert (await kit.rows(tables.probes))[0]["state"] == "authorized"
+
+
+async def test_a_stopped_matcher_is_for_later(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    search = face_search(Gallery())
+    async with search.batcher:
+        pass
+    with pytest.raises(UnavailableError):
+        await search_handler(kit, search).handle(record)
+
+
+async def test_a_full_queue_is_for_later(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    running, finish = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def blocks(_crop: FaceCrop) -> Sequence[Candidate]:
+        loop.call_soon_threadsafe(running.set)
+        asyncio.run_coroutine_threadsafe(finish.wait(), loop).result(timeout=10)
+        return ()
+
+    search = face_search(Gallery(finds=blocks))
+    crop = FaceCrop(np.zeros((8, 6, 3), np.uint8), np.zeros((5, 2), np.float32))
+    async with search.batcher:
+        busy = [asyncio.create_task(search.batcher.submit(crop))]
+        await running.wait()
+        busy += [asyncio.create_task(search.batcher.submit(crop)) for _ in range(8)]
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError):
+            await search_handler(kit, search).handle(record)
+        finish.set()
+        await asyncio.gather(*busy)
+
+
+async def test_a_search_that_takes_too_long_is_for_later(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    finish = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(_crop: FaceCrop) -> Sequence[Candidate]:
+        asyncio.run_coroutine_threadsafe(finish.wait(), loop).result(timeout=10)
+        return ()
+
+    search = face_search(Gallery(finds=slow))
+    async with search.batcher:
+        with pytest.raises(UnavailableError, match="did not end"):
+            await search_handler(kit, search, timeout_seconds=0.2).handle(record)
+        finish.set()
+    assert await kit.rows(tables.leads) == []
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"type": "rtcc.incident.reported"},
+        {"data": None},
+        {"data": []},
+        {"data": {"probeId": 7}},
+        {"data": {"probeId": ""}},
+        {"specversion": "0.3"},
+    ],
+)
+async def test_what_is_no_request_is_rejected(kit: ProbeKit, attributes: dict[str, Any]) -> None:
+    record = await request_of(kit)
+    with pytest.raises(InvalidInputError):
+        await run(kit, Gallery(), altered(record, **attributes))
+
+
+async def test_a_request_for_an_unknown_probe_is_rejected(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    with pytest.raises(NotFoundError):
+        await run(kit, Gallery(), altered(record, data={"probeId": "unknown"}))
+
+
+async def test_a_crop_that_was_altered_stops_the_matcher(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    (probe,) = await kit.rows(tables.probes)
+    file = kit.objects / probe["crop_object"]
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    with pytest.raises(IntegrityError):
+        await run(kit, Gallery(), record)
+
+
+async def test_a_crop_that_is_not_as_large_as_its_row_says_stops_the_matcher(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    async with kit.database.write() as tx:
+        await tx.execute(tables.probes.update().values(crop_width=7))
+    with pytest.raises(IntegrityError):
+        await run(kit, Gallery(), record)
+
+
+async def test_landmarks_that_coincide_harm_no_other_probe(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    async with kit.database.write() as tx:
+        await tx.execute(tables.probes.update().values(crop_landmarks=[[3.0, 3.0]] * 5))
+    gallery = Gallery()
+    with pytest.raises(InvalidInputError):
+        await run(kit, gallery, record)
+    assert gallery.seen == []
