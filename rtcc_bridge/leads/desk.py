@@ -1,0 +1,334 @@
+"""What happens to leads. Each step is one transaction: the lead's state, its audit entry and its event (decision 4).
+
+An exercise's leads go to the exercise topic and never to the floor's feed (P07). Account names, reasons in words, the
+person behind a reference and every score stay inside (P16).
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+from rtcc_bridge.audit.entries import SYSTEM, AuditLog
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.leads import lead as rules
+from rtcc_bridge.leads.candidates import ReferencedCandidate, alive_candidates
+from rtcc_bridge.leads.events import FLOOR_UPDATE, build, to_wire
+from rtcc_bridge.leads.lead import LIVE_STATES, Lead, LeadApproval, LeadResult, ReviewState
+from rtcc_bridge.leads.parts import (
+    GALLERY_REMOVAL,
+    SearchOutcome,
+    approval_part,
+    latency_of,
+    lead_of,
+    published_cause,
+    quality_part,
+    search_part,
+)
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.publishing.outbox import Latency, Outbox, OutgoingEvent
+from rtcc_bridge.settings import LeadSettings, TopicSettings
+from rtcc_bridge.storage import galleries, leads
+from rtcc_bridge.storage.engine import Database, Transaction, on_commit
+from rtcc_bridge.storage.leads import LeadRecord
+from rtcc_bridge.storage.objects import ObjectVault, SealedObject
+from rtcc_bridge.storage.probes import ProbeRecord
+
+_EXPIRED_AT_ONCE: Final = 100
+_ENDED: Final[Mapping[str, Any]] = {"candidateCount": 0, "candidates": []}
+
+
+class LeadDesk:
+    """Records leads and everything that happens to them."""
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        audit: AuditLog,
+        vault: ObjectVault,
+        topics: TopicSettings,
+        settings: LeadSettings,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._audit = audit
+        self._vault = vault
+        self._topics = topics
+        self._lifetime = timedelta(hours=settings.expires_after_hours)
+        self._metrics = metrics
+        self._clock = clock
+
+    async def record_search(
+        self, tx: Transaction, probe: ProbeRecord, outcome: SearchOutcome, sealed_candidates: SealedObject | None
+    ) -> LeadRecord:
+        """Records what a search returned, as `lead.candidates` or `lead.no_candidate`; once for each probe.
+
+        Persons who were removed since the search are left out (P25). Takes the sealed list into the transaction when
+        the lead refers to it: when the returned lead's `candidates_object` is another, the caller discards the object.
+        Raises ConflictError when the probe has no authority for a search.
+        """
+        await leads.hold_probe(tx, probe.probe_id)
+        if (existing := await leads.of_probe(tx, probe.probe_id)) is not None:
+            return existing
+        approval = approval_part(probe)
+        alive_ids = await galleries.alive_image_ids(tx, outcome.candidates.image_ids)
+        alive = alive_candidates(outcome.candidates, alive_ids, outcome.facts.threshold)
+        result = LeadResult.CANDIDATES if alive else LeadResult.NO_CANDIDATE
+        kept = sealed_candidates if alive else None
+        if kept is not None:
+            await self._vault.record(tx, kept)
+        search = search_part(outcome.facts)
+        values = {"approval": approval, "search": search, "probeQuality": quality_part(outcome.quality)}
+        record = await self._open(tx, probe, result, alive, kept, values)
+        counter = self._metrics.searches_total.labels(probe.purpose, result.value)
+        on_commit(tx, counter.inc)
+        return record
+
+    async def record_rejected_quality(
+        self, tx: Transaction, probe: ProbeRecord, sentences: Sequence[str], quality: Mapping[str, Any] | None
+    ) -> LeadRecord:
+        """Records that the probe is too poor to be searched, as `lead.rejected_quality`; once for each probe.
+
+        sentences: why, in plain words. quality: that of the face as `ProbeRecord.faces` holds it, if there is one.
+        """
+        await leads.hold_probe(tx, probe.probe_id)
+        if (existing := await leads.of_probe(tx, probe.probe_id)) is not None:
+            return existing
+        described = {**quality_part(quality or {}), "sentences": list(sentences)}
+        values = {"approval": None, "search": None, "probeQuality": described}
+        return await self._open(tx, probe, LeadResult.REJECTED_QUALITY, (), None, values)
+
+    async def acknowledge(self, lead_id: str, account: str) -> LeadRecord:
+        """The account takes the lead; once more by the same account changes nothing. Commits.
+
+        Raises NotFoundError, and ConflictError when the lead has ended or another account has taken it.
+        """
+        async with self._database.write() as tx:
+            record = await leads.find(tx, lead_id, lock=True)
+            if record is None:
+                raise NotFoundError(f"There is no lead {lead_id}.")
+            before = lead_of(record)
+            after = rules.acknowledge(before, account)
+            if after == before:
+                return record
+            now = self._clock.now()
+            taken = replace(record, acknowledged_by=account, acknowledged_at=now)
+            fields = {"acknowledgedAt": now}
+            record = await self._append(tx, taken, after, "lead.acknowledged", account, fields)
+            timer = self._metrics.time_to_acknowledge_seconds.labels(record.lane)
+            on_commit(tx, lambda: timer.observe((now - record.created_at).total_seconds()))
+            return record
+
+    async def withdraw_for_incident(self, tx: Transaction, incident_id: str, reason: str, actor: str) -> int:
+        """Withdraws the incident's live leads, since its authority has ended (P08). Returns how many.
+
+        Withdraw the incident's probes first in the same transaction, so that no search adds a lead in between.
+        """
+        found = await leads.of_incident(tx, incident_id, LIVE_STATES)
+        return await self._withdraw_all(tx, found, "authority_ended", reason, actor)
+
+    async def withdraw_for_subject(self, tx: Transaction, subject_id: int, reason: str, actor: str) -> int:
+        """Withdraws the live leads that list a person who is removed from the gallery (P25). Returns how many.
+
+        Remove the person first in the same transaction, so that no search adds a lead in between.
+        """
+        found = await leads.with_subject(tx, subject_id, LIVE_STATES)
+        return await self._withdraw_all(tx, found, GALLERY_REMOVAL, reason, actor)
+
+    async def approval_granted(self, tx: Transaction, probe: ProbeRecord) -> None:
+        """Notes the approval that was deferred (P14) in the probe's lead, if there is one that still waits for it.
+
+        The lead topic has no event type for it: the floor's feed gets an update, and every later event of the lead
+        carries `approval.state: granted`. A consumer that needs the moment hears of the other outcome, the lapse, as
+        `lead.approval_lapsed`.
+        """
+        record = await leads.of_probe(tx, probe.probe_id, lock=True)
+        if record is None or lead_of(record).approval is not LeadApproval.PENDING or not lead_of(record).is_live:
+            return
+        after = rules.grant_approval(lead_of(record))
+        values = {**record.data, "approval": {"state": after.approval.value}, "reviewState": after.review_state.value}
+        data = to_wire(FLOOR_UPDATE, build(FLOOR_UPDATE, values))
+        await leads.change(tx, replace(record, data=data, updated_at=self._clock.now()))
+        await self._update_board(tx, record, data)
+
+    async def approval_lapsed(self, tx: Transaction, probe: ProbeRecord) -> None:
+        """Withdraws the probe's lead, since the deferred approval did not come in time (P14), if it is still live."""
+        record = await leads.of_probe(tx, probe.probe_id, lock=True)
+        if record is None or not lead_of(record).is_live:
+            return
+        after = rules.lapse_approval(lead_of(record))
+        fields = {**_ENDED, "withdrawal": {"cause": "approval_lapsed"}}
+        await self._append(tx, record, after, "lead.approval_lapsed", SYSTEM, fields)
+
+    async def approval_refused(self, tx: Transaction, probe: ProbeRecord, reason: str, actor: str) -> None:
+        """Withdraws the probe's lead, since the supervisor refused the approval that was deferred, if it is live."""
+        record = await leads.of_probe(tx, probe.probe_id, lock=True)
+        if record is not None and lead_of(record).is_live:
+            await self._withdraw_all(tx, [record], "approval_refused", reason, actor)
+
+    async def follow_merge(self, tx: Transaction, incident_id: str, into: str) -> int:
+        """Lets the live leads of a merged incident follow it (P08). Returns how many.
+
+        Their next events carry the new incident id, and are keyed by it.
+        """
+        found = await leads.of_incident(tx, incident_id, LIVE_STATES)
+        for record in found:
+            data = to_wire(FLOOR_UPDATE, build(FLOOR_UPDATE, {**record.data, "incidentId": into}))
+            moved = replace(record, incident_id=into, data=data, updated_at=self._clock.now())
+            await leads.change(tx, moved)
+            await self._update_board(tx, moved, data)
+        return len(found)
+
+    async def expire_due(self) -> int:
+        """Expires the leads whose time is over (P18), in transactions of at most 100. Commits. Returns how many."""
+        expired = 0
+        while True:
+            async with self._database.write() as tx:
+                found = await leads.due(tx, self._clock.now(), LIVE_STATES, _EXPIRED_AT_ONCE)
+                for record in found:
+                    after = rules.expire(lead_of(record))
+                    await self._append(tx, record, after, "lead.expired", SYSTEM, _ENDED)
+            expired += len(found)
+            if len(found) < _EXPIRED_AT_ONCE:
+                return expired
+
+    async def _open(
+        self,
+        tx: Transaction,
+        probe: ProbeRecord,
+        result: LeadResult,
+        candidates: Sequence[ReferencedCandidate],
+        sealed: SealedObject | None,
+        values: Mapping[str, Any],
+    ) -> LeadRecord:
+        """Adds the lead with its first event."""
+        now = self._clock.now()
+        record = LeadRecord(
+            lead_id=secrets.token_urlsafe(16),
+            probe_id=probe.probe_id,
+            incident_id=probe.incident_id,
+            exercise=probe.exercise,
+            lane=probe.lane,
+            sequence=0,
+            result=result.value,
+            review_state=ReviewState.UNREVIEWED.value,
+            data={},
+            candidates_object=None if sealed is None else sealed.object_key,
+            acknowledged_by=None,
+            acknowledged_at=None,
+            expires_at=now + self._lifetime,
+            created_at=now,
+            updated_at=now,
+        )
+        references = [{"candidateRef": referenced.candidate_ref} for referenced in candidates]
+        fields = {
+            **values,
+            "candidateCount": len(references),
+            "candidates": references,
+            "policyHash": probe.policy_hash,
+            "expiresAt": record.expires_at,
+        }
+        event_type = f"lead.{result.value}"
+        record = await self._decide(tx, record, event_type, probe.analyst, fields, {"purpose": probe.purpose})
+        await leads.add(tx, record, [(item.candidate_ref, item.candidate.subject_id) for item in candidates])
+        await self._send(tx, record, event_type, latency_of(probe))
+        return record
+
+    async def _append(
+        self,
+        tx: Transaction,
+        record: LeadRecord,
+        after: Lead,
+        event_type: str,
+        actor: str,
+        fields: Mapping[str, Any],
+        details: Mapping[str, Any] | None = None,
+    ) -> LeadRecord:
+        """Brings the lead to its next state, with the next event."""
+        moved = replace(record, review_state=after.review_state.value)
+        moved = await self._decide(tx, moved, event_type, actor, fields, details or {})
+        await leads.change(tx, moved)
+        await self._send(tx, moved, event_type, None)
+        return moved
+
+    async def _decide(
+        self,
+        tx: Transaction,
+        record: LeadRecord,
+        event_type: str,
+        actor: str,
+        fields: Mapping[str, Any],
+        details: Mapping[str, Any],
+    ) -> LeadRecord:
+        """The record with the next sequence number, and with data that cites the audit entry of this very step."""
+        values = {
+            **record.data,
+            **fields,
+            "leadId": record.lead_id,
+            "probeId": record.probe_id,
+            "incidentId": record.incident_id,
+            "sequence": record.sequence + 1,
+            "result": record.result,
+            "reviewState": record.review_state,
+        }
+        approval = values["approval"] or {"state": LeadApproval.NOT_NEEDED.value}
+        leaf = await self._audit.append(
+            tx,
+            actor=actor,
+            action=event_type,
+            subject=record.lead_id,
+            outcome=record.review_state,
+            authority={"policyHash": values["policyHash"], "approval": approval["state"], "lane": record.lane},
+            details={
+                "incidentId": record.incident_id,
+                "probeId": record.probe_id,
+                "sequence": record.sequence + 1,
+                "result": record.result,
+                "candidateCount": values["candidateCount"],
+                "search": values["search"],
+                **details,
+            },
+        )
+        data = to_wire(event_type, build(event_type, {**values, "auditLeaf": leaf}))
+        return replace(record, sequence=record.sequence + 1, data=data, updated_at=self._clock.now())
+
+    async def _send(self, tx: Transaction, record: LeadRecord, event_type: str, latency: Latency | None) -> None:
+        event = OutgoingEvent(
+            event_type=event_type,
+            topic=self._topics.leads_exercise if record.exercise else self._topics.leads,
+            key=record.incident_id,
+            subject=record.lead_id,
+            data=record.data,
+            on_feed=not record.exercise,
+            latency=latency,
+        )
+        await self._outbox.put(tx, event)
+        on_commit(tx, self._metrics.leads_total.labels(event_type.removeprefix("lead.")).inc)
+
+    async def _update_board(self, tx: Transaction, record: LeadRecord, data: Mapping[str, Any]) -> None:
+        if record.exercise:
+            return
+        event = OutgoingEvent(
+            event_type=FLOOR_UPDATE,
+            topic=None,
+            key=record.incident_id,
+            subject=record.lead_id,
+            data=data,
+            on_feed=True,
+        )
+        await self._outbox.put(tx, event)
+
+    async def _withdraw_all(
+        self, tx: Transaction, found: Sequence[LeadRecord], cause: str, reason: str, actor: str
+    ) -> int:
+        """`cause` is what the audit log keeps; what is published of it says nothing about the gallery."""
+        for record in found:
+            after = rules.withdraw(lead_of(record))
+            fields = {**_ENDED, "withdrawal": {"cause": published_cause(cause)}}
+            await self._append(tx, record, after, "lead.withdrawn", actor, fields, {"cause": cause, "reason": reason})
+        return len(found)
