@@ -1,0 +1,102 @@
+"""Checks rows before a picture is looked at: nothing enters without provenance, lawful basis and retention (P06)."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from rtcc_bridge.gallery.identity import normal_ref
+from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
+from rtcc_bridge.gallery.sources import SourceRow
+
+_LONGEST_REF: Final = 256
+_LONGEST_TEXT: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRow:
+    """A row that may be enrolled as far as its words go. sha256: of the file's bytes when they were first read."""
+
+    image: str
+    path: Path
+    sha256: str
+    subject_ref: str
+    provenance: str
+    lawful_basis: str
+    retain_until: datetime
+
+
+def check_row(row: SourceRow, root: Path, now: datetime, max_bytes: int) -> CheckedRow:
+    """Checks the words, then reads the file once for its digest. Raises SetAsideError. Blocks."""
+    if row.problem is not None:
+        raise SetAsideError(*row.problem)
+    subject_ref = normal_ref(row.subject_ref)
+    provenance = _required(row.provenance, Reason.NO_PROVENANCE, "no provenance is given (P06)")
+    lawful_basis = _required(row.lawful_basis, Reason.NO_LAWFUL_BASIS, "no lawful basis is given (P06)")
+    retain_until = retention_from(_required(row.retain_until, Reason.NO_RETENTION, "no retention date is given (P06)"))
+    if not subject_ref or len(subject_ref) > _LONGEST_REF or not subject_ref.isprintable():
+        detail = f"a subject reference of 1 to {_LONGEST_REF} printable characters is needed"
+        raise SetAsideError(Reason.NO_SUBJECT, detail)
+    if retain_until <= now:
+        raise SetAsideError(Reason.RETENTION_PASSED, f"its retention ended on {row.retain_until} (P06)")
+    path = _inside(root, row.image)
+    sha256 = hashlib.sha256(read_picture(path, max_bytes)).hexdigest()
+    return CheckedRow(row.image, path, sha256, subject_ref, provenance, lawful_basis, retain_until)
+
+
+def retention_from(text: str) -> datetime:
+    """The moment at which retention ends: that of an aware ISO 8601 time, or the end (UTC) of an ISO 8601 date.
+
+    Raises SetAsideError.
+    """
+    try:
+        if len(text) == len("2030-12-31"):
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        raise SetAsideError(Reason.NO_RETENTION, f"{text!r} is no date as in 2030-12-31") from error
+    if moment.tzinfo is None:
+        raise SetAsideError(
+            Reason.NO_RETENTION, f"{text!r} names no time zone: write a date, or a time with its offset"
+        )
+    return moment.astimezone(UTC)
+
+
+def read_picture(path: Path, max_bytes: int) -> bytes:
+    """The file's bytes. Only regular files are read, since a pipe or a device would never end. Raises SetAsideError."""
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise SetAsideError(Reason.UNREADABLE, "it is not a regular file")
+            data = opened.read(max_bytes + 1)
+    except OSError as error:
+        raise SetAsideError(Reason.UNREADABLE, f"the file cannot be read: {error.strerror}") from error
+    if len(data) > max_bytes:
+        raise SetAsideError(Reason.TOO_LARGE, f"the file has more than {max_bytes} bytes")
+    return data
+
+
+def _required(text: str, reason: Reason, detail: str) -> str:
+    stripped = text.strip()
+    if not stripped:
+        raise SetAsideError(reason, detail)
+    if len(stripped) > _LONGEST_TEXT:
+        raise SetAsideError(reason, f"the text is longer than {_LONGEST_TEXT} characters")
+    return stripped
+
+
+def _inside(root: Path, image: str) -> Path:
+    """The picture's path, which links must not lead out of the folder either."""
+    try:
+        if not image or Path(image).is_absolute():
+            raise SetAsideError(Reason.OUTSIDE_FOLDER, "the path has to be relative to the source's folder")
+        path = (root / image).resolve()
+        if not path.is_relative_to(root.resolve()):
+            raise SetAsideError(Reason.OUTSIDE_FOLDER, "the path leads out of the source's folder")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SetAsideError(Reason.UNREADABLE, f"the path cannot be followed: {error}") from error
+    return path

@@ -1,0 +1,182 @@
+"""Expungement: from the moment of its transaction nobody who was removed is in any new lead (P25)."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+import structlog
+
+from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.errors import BridgeError, ConflictError, InvalidInputError, NotFoundError
+from rtcc_bridge.gallery.head import put_head_notice
+from rtcc_bridge.gallery.identity import normal_ref, ref_digest
+from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.publishing.outbox import Outbox
+from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.storage.galleries import GalleryImageRecord, RemovalKind
+from rtcc_bridge.storage.objects import ObjectVault
+
+WithdrawForSubject: TypeAlias = Callable[[Transaction, int, str, str], Awaitable[int]]
+"""(transaction, subject id, reason, actor) -> how many live leads were withdrawn."""
+
+_LONGEST_REASON = 256
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpungeReceipt:
+    """What an expungement did. The removal stands from `removed_at` on, whatever `bytes_gone` says."""
+
+    gallery: str
+    version: int
+    subject_id: int
+    images_removed: int
+    leads_withdrawn: int
+    removed_at: datetime
+    audit_leaf: str
+    bytes_gone: bool
+    """Whether the templates are gone from the sealed segments too. If not, they wait for the next scrubbing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Who or what is to be removed: a subject with all images, or one image of it."""
+
+    kind: RemovalKind
+    digest: str
+    subject_id: int
+    images: Sequence[GalleryImageRecord]
+
+
+class Expunger:
+    """Removes subjects and images from galleries for ever."""
+
+    def __init__(
+        self,
+        database: Database,
+        vault: ObjectVault,
+        audit: AuditLog,
+        outbox: Outbox,
+        withdraw_for_subject: WithdrawForSubject,
+        head_topic: str,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._audit = audit
+        self._outbox = outbox
+        self._withdraw_for_subject = withdraw_for_subject
+        self._scrubber = SegmentScrubber(database, vault, audit)
+        self._head_topic = head_topic
+        self._clock = clock
+
+    async def expunge_subject(self, gallery: str, subject_ref: str, reason: str, actor: str) -> ExpungeReceipt:
+        """Removes a person with all images. Commits.
+
+        Live leads with the person are withdrawn, the pictures' keys are destroyed, and neither the reference nor one
+        of the pictures can be enrolled again. Raises NotFoundError when the gallery does not know the person,
+        ConflictError when they were removed before, UnavailableError when the database does not answer: nothing was
+        done then.
+        """
+        ref = normal_ref(subject_ref)
+
+        async def find(tx: Transaction) -> _Order:
+            subject_id = await galleries.find_subject(tx, gallery, ref)
+            if subject_id is None:
+                raise NotFoundError(f"gallery {gallery} has no subject of this reference")
+            images = await galleries.living_images(tx, gallery, subject_id=subject_id)
+            return _Order(RemovalKind.SUBJECT, ref_digest(ref), subject_id, images)
+
+        return await self._expunge(gallery, find, reason, actor)
+
+    async def expunge_image(self, gallery: str, image_sha256: str, reason: str, actor: str) -> ExpungeReceipt:
+        """Removes one image by the sha256 of its bytes; the person stays with the others. Otherwise as for a subject.
+
+        Live leads with the person are withdrawn too, since the removed image may be why they are listed.
+        """
+
+        async def find(tx: Transaction) -> _Order:
+            images = await galleries.living_images(tx, gallery, image_sha256=image_sha256)
+            if not images:
+                raise NotFoundError(f"gallery {gallery} has no image with these bytes")
+            return _Order(RemovalKind.IMAGE, image_sha256, images[0].subject_id, images)
+
+        return await self._expunge(gallery, find, reason, actor)
+
+    async def _expunge(
+        self, gallery: str, find: Callable[[Transaction], Awaitable[_Order]], reason: str, actor: str
+    ) -> ExpungeReceipt:
+        if not reason.strip() or len(reason) > _LONGEST_REASON:
+            raise InvalidInputError(f"an expungement needs a reason of 1 to {_LONGEST_REASON} characters")
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            if await galleries.find(tx, gallery) is None:
+                raise NotFoundError(f"there is no gallery {gallery}")
+            version = await galleries.advance(tx, gallery)
+            order = await find(tx)
+            await self._remove(tx, gallery, order, reason, version, now)
+            withdrawn = await self._withdraw_for_subject(tx, order.subject_id, reason, actor)
+            leaf = await self._append(tx, gallery, order, reason, version, withdrawn, actor)
+            await put_head_notice(tx, self._outbox, self._head_topic, gallery, version)
+        return ExpungeReceipt(
+            gallery=gallery,
+            version=version,
+            subject_id=order.subject_id,
+            images_removed=len(order.images),
+            leads_withdrawn=withdrawn,
+            removed_at=now,
+            audit_leaf=leaf,
+            bytes_gone=await self._remove_bytes(gallery, order.images),
+        )
+
+    async def _remove(
+        self, tx: Transaction, gallery: str, order: _Order, reason: str, version: int, now: datetime
+    ) -> None:
+        await galleries.remove_images(tx, [image.image_id for image in order.images], version=version, reason=reason)
+        removals = [(order.kind, order.digest)]
+        removals += [(RemovalKind.IMAGE, image.image_sha256) for image in order.images]
+        added = [
+            await galleries.add_removal(tx, gallery, kind, digest, reason=reason, version=version, at=now)
+            for kind, digest in dict.fromkeys(removals)
+        ]
+        if not added[0]:
+            raise ConflictError(f"this {order.kind.value} was expunged from gallery {gallery} before")
+        await self._vault.destroy(tx, *_pictures(order.images))
+
+    async def _append(
+        self, tx: Transaction, gallery: str, order: _Order, reason: str, version: int, withdrawn: int, actor: str
+    ) -> str:
+        return await self._audit.append(
+            tx,
+            actor=actor,
+            action="gallery.expunged",
+            subject=f"gallery/{gallery}/subject/{order.subject_id}",
+            outcome="removed",
+            authority={},
+            details={
+                "kind": order.kind.value,
+                "version": version,
+                "images": len(order.images),
+                "leadsWithdrawn": withdrawn,
+                "reason": reason,
+            },
+        )
+
+    async def _remove_bytes(self, gallery: str, images: Sequence[GalleryImageRecord]) -> bool:
+        """The removal has committed and must not be reported as failed: what fails here waits for a scrubbing."""
+        try:
+            await self._vault.delete(*_pictures(images))
+            await self._scrubber.scrub(gallery)
+            async with self._database.read() as tx:
+                return not await galleries.segments_to_scrub(tx, gallery)
+        except BridgeError as error:
+            _log.warning("expunged_bytes_wait", gallery=gallery, cause=str(error))
+            return False
+
+
+def _pictures(images: Sequence[GalleryImageRecord]) -> list[str]:
+    return [image.image_object for image in images if image.image_object is not None]

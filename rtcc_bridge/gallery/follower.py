@@ -1,0 +1,267 @@
+"""Follows one gallery's head, so that a matcher searches what the database says and nobody who was removed.
+
+The database is asked at an interval; a matcher that cannot confirm the head stops searching (P25).
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import structlog
+
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.errors import (
+    ConfigurationError,
+    ConfigurationProblem,
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+    UnavailableError,
+)
+from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, require_same_pack
+from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment
+from rtcc_bridge.matching.errors import TemplateError
+from rtcc_bridge.matching.search import SearchIndex
+from rtcc_bridge.matching.search_ort import OrtSearchIndex
+from rtcc_bridge.matching.session import Device
+from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.types import Float32Array, Int64Array
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.settings import MatchingSettings
+from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.storage.galleries import GalleryRecord, Placement, SegmentRecord
+from rtcc_bridge.storage.object_keys import ObjectKeyRecord
+from rtcc_bridge.storage.objects import ObjectVault
+
+_READ_ATTEMPTS: Final = 3
+_LOAD_TIMEOUT_SECONDS: Final = 300.0
+"""For reading the rows of a whole gallery, of which there may be millions."""
+_DEAD_SHARE: Final = 0.05
+"""When more of the rows than this are removed ones, the rest is copied together and the memory given back."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Followed:
+    """What to search with: the index over `snapshot`, and what the gallery may be searched for."""
+
+    index: SearchIndex
+    snapshot: GallerySnapshot
+    kind: GalleryKind
+
+
+@dataclass(frozen=True, slots=True)
+class _NewSegment:
+    record: SegmentRecord
+    key: ObjectKeyRecord
+    placements: Sequence[Placement]
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What leads from the followed version to the head."""
+
+    head: GalleryRecord
+    segments: Sequence[_NewSegment]
+    removed_image_ids: Sequence[int]
+    removal_moments: Sequence[datetime]
+
+
+class GalleryFollower:
+    """Keeps a search index of one gallery in step with the database. `run` is its one task."""
+
+    def __init__(
+        self,
+        database: Database,
+        vault: ObjectVault,
+        name: str,
+        pack: PackIdentity,
+        settings: MatchingSettings,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._name = name
+        self._pack = pack
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._followed: Followed | None = None
+        self._confirmed_at: datetime | None = None
+        self._problem: ConfigurationProblem | None = None
+        self._reachable = True
+
+    @property
+    def current(self) -> Followed:
+        """The newest confirmed state; it stays usable for a search that has begun while a newer one is swapped in.
+
+        Raises UnavailableError when the gallery is not loaded or its head could not be confirmed for
+        `matching.gallery_stale_seconds`; ConfigurationError when there is no such gallery or its templates were made by
+        another model pack.
+        """
+        if self._problem is not None:
+            raise ConfigurationError(self._problem)
+        if self._followed is None or self._confirmed_at is None:
+            raise UnavailableError(f"gallery {self._name} is not loaded yet")
+        age_seconds = (self._clock.now() - self._confirmed_at).total_seconds()
+        if not 0 <= age_seconds <= self._settings.gallery_stale_seconds:
+            raise UnavailableError(
+                f"the head of gallery {self._name} was not confirmed for {age_seconds:.1f} s: somebody may have been "
+                "removed meanwhile (P25)"
+            )
+        return self._followed
+
+    async def run(self) -> None:
+        """Follows the head until it is cancelled. Raises IntegrityError when the gallery is not what was sealed."""
+        while True:
+            await self.follow_once()
+            await asyncio.sleep(self._settings.gallery_poll_seconds)
+
+    async def follow_once(self) -> None:
+        """Confirms the head, or catches up with it. An unreachable database or object store is left to the next time.
+
+        Raises IntegrityError.
+        """
+        asked_at = self._clock.now()
+        try:
+            await self._catch_up()
+        except UnavailableError as error:
+            if self._reachable:
+                _log.warning("gallery_head_unconfirmed", gallery=self._name, cause=str(error))
+            self._reachable = False
+            return
+        self._confirmed_at = asked_at
+        if not self._reachable:
+            _log.info("gallery_head_confirmed_again", gallery=self._name)
+        self._reachable = True
+
+    async def _catch_up(self) -> None:
+        """Brings the followed state to the head, unless the gallery cannot be followed as it is configured."""
+        for _ in range(_READ_ATTEMPTS):
+            try:
+                changes = await self._read_changes()
+                if changes is None:
+                    return
+                loaded = [await self._load(changes.head, segment) for segment in changes.segments]
+            except NotFoundError as error:
+                missing = error  # a segment was rewritten between the two reads: read again
+                continue
+            self._swap(await asyncio.to_thread(self._build, changes, loaded), changes)
+            return
+        raise IntegrityError(f"a segment of gallery {self._name} is missing: {missing}. Restore it from a backup")
+
+    async def _read_changes(self) -> _Changes | None:
+        """None when there is nothing to do: the head is what is followed, or it cannot be followed (`_problem`)."""
+        try:
+            async with asyncio.timeout(self._settings.gallery_stale_seconds) as limit, self._database.read() as tx:
+                head = await galleries.find(tx, self._name)
+                self._note(_problem_with(head, self._name, self._pack))
+                if head is None or self._problem is not None:
+                    self._followed = None
+                    return None
+                after = -1 if self._followed is None else self._followed.snapshot.version
+                if head.version < after:
+                    raise IntegrityError(
+                        f"gallery {self._name} went back from version {after} to {head.version}: the database was "
+                        "replaced by an older one, which may hold people that were removed. Restart when it is clear"
+                    )
+                if head.version == after:
+                    return None
+                limit.reschedule(asyncio.get_running_loop().time() + _LOAD_TIMEOUT_SECONDS)
+                return await self._changes(tx, head, after)
+        except TimeoutError as error:
+            raise UnavailableError("the database does not answer") from error
+
+    def _note(self, problem: ConfigurationProblem | None) -> None:
+        """Remembers why the gallery cannot be searched, if so, and says it once."""
+        if problem == self._problem:
+            return
+        self._problem = problem
+        if problem is None:
+            _log.info("gallery_usable_again", gallery=self._name)
+            return
+        self._metrics.gallery_templates.labels(self._name).set(0)
+        _log.warning("gallery_unusable", gallery=self._name, cause=str(problem))
+
+    async def _changes(self, tx: Transaction, head: GalleryRecord, after: int) -> _Changes:
+        segments = [
+            _NewSegment(
+                record,
+                await self._vault.key_of(tx, record.object_key),
+                await galleries.placements(tx, record.segment_id, up_to=head.version),
+            )
+            for record in await galleries.segments(tx, self._name, after=after, up_to=head.version)
+        ]
+        if self._followed is None:
+            return _Changes(head, segments, (), ())
+        removed = await galleries.removed_image_ids(tx, self._name, after=after, up_to=head.version)
+        moments = await galleries.removal_moments(tx, self._name, after=after, up_to=head.version)
+        return _Changes(head, segments, removed, moments)
+
+    async def _load(self, head: GalleryRecord, segment: _NewSegment) -> Float32Array:
+        """The templates of the segment's living images, in the order of its placements."""
+        record = segment.record
+        header = SegmentHeader(self._name, record.segment_id, head.template_hash, record.rows, head.template_length)
+        templates = decode_segment(header, await self._vault.unseal(record.object_key, segment.key))
+        rows = _int64(placement.segment_row for placement in segment.placements)
+        if len(rows) and (rows[0] < 0 or rows[-1] >= record.rows or len(np.unique(rows)) != len(rows)):
+            raise IntegrityError(f"images of gallery {self._name} point outside segment {record.segment_id}")
+        return templates[rows]
+
+    def _build(self, changes: _Changes, loaded: Sequence[Float32Array]) -> Followed:
+        """Blocks while the index is built; the searches that go on meanwhile use the present one."""
+        empty = np.empty((0, changes.head.template_length), np.float32)
+        templates = np.concatenate([empty, *loaded])
+        placements = [placement for segment in changes.segments for placement in segment.placements]
+        image_ids = _int64(placement.image_id for placement in placements)
+        subject_ids = _int64(placement.subject_id for placement in placements)
+        version = changes.head.version
+        try:
+            if self._followed is None:
+                snapshot = GallerySnapshot.build(self._name, version, templates, image_ids, subject_ids)
+            else:
+                snapshot = self._followed.snapshot.without(version, _int64(changes.removed_image_ids))
+                if len(templates):
+                    snapshot = snapshot.appended(version, templates, image_ids, subject_ids)
+        except (TemplateError, ValueError) as error:
+            raise IntegrityError(f"gallery {self._name} holds what no enrolment writes: {error}") from error
+        if snapshot.image_count < len(snapshot.templates) * (1 - _DEAD_SHARE):
+            snapshot = snapshot.compacted(version)
+        index = OrtSearchIndex(snapshot, Device(self._settings.device), self._settings.threads)
+        return Followed(index, snapshot, GalleryKind(changes.head.kind))
+
+    def _swap(self, followed: Followed, changes: _Changes) -> None:
+        self._followed = followed
+        now = self._clock.now()
+        for moment in changes.removal_moments:
+            self._metrics.expunge_effective_seconds.observe(max(0.0, (now - moment).total_seconds()))
+        self._metrics.gallery_templates.labels(self._name).set(followed.snapshot.image_count)
+        self._metrics.gallery_version.labels(self._name).set(followed.snapshot.version)
+        _log.info(
+            "gallery_followed",
+            gallery=self._name,
+            version=followed.snapshot.version,
+            templates=followed.snapshot.image_count,
+            removed=len(changes.removed_image_ids),
+        )
+
+
+def _problem_with(head: GalleryRecord | None, name: str, pack: PackIdentity) -> ConfigurationProblem | None:
+    if head is None:
+        remedy = "Enrol it with `rtcc-bridge gallery enroll`, or name another"
+        return ConfigurationProblem("matching.gallery", f"there is no gallery {name}", remedy)
+    try:
+        require_same_pack(head, pack)
+    except ConflictError as error:
+        return ConfigurationProblem("matching.pack", "does not fit the gallery", str(error))
+    return None
+
+
+def _int64(values: Iterable[int]) -> Int64Array:
+    return np.fromiter(values, np.int64)

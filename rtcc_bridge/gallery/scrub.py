@@ -1,0 +1,121 @@
+"""Takes the templates of removed images out of the sealed segments: the second half of an expungement (P25).
+
+A segment is written anew with zeros in the removed rows, so that no other row moves, and the old object's key is
+destroyed in the transaction that puts the new one in its place. A zero row can never pass for a template: whoever loads
+the gallery refuses one that a living image points to.
+"""
+
+import asyncio
+from typing import Final, NoReturn
+
+import numpy as np
+import structlog
+
+from rtcc_bridge.audit.entries import SYSTEM, AuditLog
+from rtcc_bridge.errors import ConflictError, NotFoundError, UnavailableError
+from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, decode_segment, encode_segment
+from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.galleries import GalleryRecord, SegmentRecord
+from rtcc_bridge.storage.objects import ObjectVault, SealedObject
+
+_EVERY_SECONDS: Final = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+class SegmentScrubber:
+    """Rewrites segments. Running it again, or twice at once, does no harm."""
+
+    def __init__(self, database: Database, vault: ObjectVault, audit: AuditLog) -> None:
+        self._database = database
+        self._vault = vault
+        self._audit = audit
+
+    async def run(self) -> NoReturn:
+        """Finishes what expungements had to leave, at the start and every minute, until cancelled.
+
+        An outage is left to the next time. Raises IntegrityError for an altered segment.
+        """
+        while True:
+            try:
+                await self.scrub_all()
+            except UnavailableError as error:
+                _log.warning("expunged templates wait to be scrubbed", error=str(error))
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def scrub_all(self) -> int:
+        """Scrubs every gallery; returns how many segments. Raises as `scrub` does."""
+        async with self._database.read() as tx:
+            names = [record.name for record in await galleries.every(tx)]
+        return sum([await self.scrub(name) for name in names])
+
+    async def scrub(self, gallery: str) -> int:
+        """Scrubs every segment of the gallery that still holds a removed template; returns how many. Commits each.
+
+        Raises UnavailableError when database or object store do not answer, IntegrityError for an altered segment.
+        What is left then is done by the next call.
+        """
+        async with self._database.read() as tx:
+            record = await galleries.find(tx, gallery)
+            waiting = await galleries.segments_to_scrub(tx, gallery)
+        if record is None:
+            raise NotFoundError(f"there is no gallery {gallery}")
+        done = 0
+        for segment in waiting:
+            try:
+                done += await self._scrub(record, segment)
+            except NotFoundError as error:
+                if await self._is_still(segment):
+                    _log.warning("a segment to be scrubbed is missing", segment=segment.segment_id, error=str(error))
+        return done
+
+    async def _is_still(self, segment: SegmentRecord) -> bool:
+        """Whether the segment still waits where it lay. If not, another process scrubbed it between the two reads."""
+        async with self._database.read() as tx:
+            waiting = await galleries.segments_to_scrub(tx, segment.gallery)
+        return segment.object_key in {one.object_key for one in waiting}
+
+    async def _scrub(self, gallery: GalleryRecord, segment: SegmentRecord) -> bool:
+        async with self._database.read() as tx:
+            head = await galleries.find(tx, gallery.name)
+            assert head is not None
+            removed = await galleries.removed_rows(tx, segment.segment_id, up_to=head.version)
+            wrapped = await self._vault.key_of(tx, segment.object_key)
+        header = SegmentHeader(
+            gallery.name, segment.segment_id, gallery.template_hash, segment.rows, gallery.template_length
+        )
+        templates = decode_segment(header, await self._vault.unseal(segment.object_key, wrapped)).copy()
+        templates[np.array(removed, np.int64)] = 0
+        sealed = await self._vault.seal(OBJECT_KIND, encode_segment(header, templates))
+        try:
+            await self._replace(segment, sealed, head.version, len(removed))
+        except ConflictError:
+            await self._vault.discard(sealed)
+            return False
+        await self._vault.delete(segment.object_key)
+        return True
+
+    async def _replace(self, segment: SegmentRecord, sealed: SealedObject, version: int, removed: int) -> None:
+        """Raises ConflictError when somebody else replaced the object meanwhile."""
+        async with self._database.write() as tx:
+            if not await galleries.replace_segment_object(
+                tx, segment, object_key=sealed.object_key, scrubbed_version=version
+            ):
+                raise ConflictError(f"segment {segment.segment_id} was rewritten by another process")
+            await self._vault.record(tx, sealed)
+            await self._vault.destroy(tx, segment.object_key)
+            await self._audit.append(
+                tx,
+                actor=SYSTEM,
+                action="gallery.scrubbed",
+                subject=f"gallery/{segment.gallery}",
+                outcome="bytes_gone",
+                authority={},
+                details={
+                    "segmentId": segment.segment_id,
+                    "segmentSha256": sealed.sha256,
+                    "upToVersion": version,
+                    "rowsWithoutTemplate": removed,
+                },
+            )

@@ -1,0 +1,102 @@
+"""What tests of galleries have in common."""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.gallery.enroll import Enroller
+from rtcc_bridge.gallery.expunge import Expunger
+from rtcc_bridge.gallery.follower import GalleryFollower
+from rtcc_bridge.gallery.identity import PackIdentity
+from rtcc_bridge.gallery.portraits import Portrait, Portraits
+from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
+from rtcc_bridge.matching.types import Float32Array
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.publishing.outbox import Outbox
+from rtcc_bridge.settings import MatchingSettings, Settings
+from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.storage.objects import ObjectVault
+from tests.doubles import ManualClock
+from tests.vault_kit import open_vault
+
+PACK = PackIdentity("test-pack", "ab" * 32, 16)
+SOURCE_WORDS = {"provenance": "booking desk", "lawful_basis": "statute 12", "retain_until": "2030-12-31"}
+
+
+def template_of(seed: int | str) -> Float32Array:
+    """A template float32 (16,) of length 1 that depends on the seed alone."""
+    digest = hashlib.sha256(str(seed).encode()).digest()
+    values = np.random.default_rng(list(digest)).standard_normal(PACK.template_length)
+    return (values / np.linalg.norm(values)).astype(np.float32)
+
+
+def templates_of(seeds: Sequence[int | str]) -> Float32Array:
+    return np.stack([template_of(seed) for seed in seeds])
+
+
+class WordPortraits:
+    """Reads "pictures" that say what is on them: one word for each face, or `poor` for one that is too poor."""
+
+    def __init__(self) -> None:
+        self.read_pictures: list[bytes] = []
+
+    def read(self, data: bytes) -> Portrait:
+        self.read_pictures.append(data)
+        words = data.decode().split()
+        if not words:
+            raise SetAsideError(Reason.NO_FACE, "no face was found")
+        if len(words) > 1:
+            raise SetAsideError(Reason.SEVERAL_FACES, f"{len(words)} faces were found")
+        if words[0] == "poor":
+            raise SetAsideError(Reason.POOR_QUALITY, "too blurred")
+        return Portrait(template_of(words[0]), 80)
+
+
+@dataclass
+class Withdrawals:
+    """Records whose leads were asked to be withdrawn."""
+
+    asked: list[tuple[int, str, str]] = field(default_factory=list)
+    count: int = 0
+
+    async def __call__(self, tx: Transaction, subject_id: int, reason: str, actor: str) -> int:
+        self.asked.append((subject_id, reason, actor))
+        return self.count
+
+
+@dataclass
+class GalleryKit:
+    """A gallery's parts, wired to one database, one object folder and one clock."""
+
+    database: Database
+    vault: ObjectVault
+    folder: Path
+    clock: ManualClock
+    metrics: Metrics
+    withdrawals: Withdrawals = field(default_factory=Withdrawals)
+
+    def enroller(self, portraits: Portraits | None = None, pack: PackIdentity = PACK) -> Enroller:
+        audit, outbox = AuditLog(self.clock), Outbox(self.clock)
+        return Enroller(
+            self.database, self.vault, portraits or WordPortraits(), audit, outbox, pack, Settings(), self.clock
+        )
+
+    def expunger(self) -> Expunger:
+        audit, outbox = AuditLog(self.clock), Outbox(self.clock)
+        topic = Settings().kafka.topics.gallery
+        return Expunger(self.database, self.vault, audit, outbox, self.withdrawals, topic, self.clock)
+
+    def follower(self, pack: PackIdentity = PACK) -> GalleryFollower:
+        settings = MatchingSettings(device="cpu")
+        return GalleryFollower(self.database, self.vault, "city", pack, settings, self.metrics, self.clock)
+
+
+@asynccontextmanager
+async def open_kit(database: Database, folder: Path, clock: ManualClock, metrics: Metrics) -> AsyncIterator[GalleryKit]:
+    async with open_vault(folder, clock) as vault:
+        yield GalleryKit(database, vault, folder, clock, metrics)

@@ -1,0 +1,109 @@
+"""A gallery of real faces through the default pack: enrolled, found, expunged."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtcc_bridge.gallery.enroll import EnrollReceipt
+from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
+from rtcc_bridge.gallery.portraits import PortraitReader
+from rtcc_bridge.gallery.set_aside import Reason
+from rtcc_bridge.gallery.sources import FolderSource
+from rtcc_bridge.matching.decode import DecodeLimits
+from rtcc_bridge.matching.detect import open_detector
+from rtcc_bridge.matching.embed import open_embedder
+from rtcc_bridge.matching.modelpack import ModelPack
+from rtcc_bridge.matching.pipeline import FaceEmbedder, FaceFinder
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage.engine import Database
+from tests.doubles import ManualClock
+from tests.gallery_kit import SOURCE_WORDS, GalleryKit, open_kit
+
+PEOPLE = 6
+
+
+@pytest.fixture(scope="module")
+def reader(default_pack: ModelPack) -> PortraitReader:
+    finder = FaceFinder(open_detector(default_pack, min_face_px=60), DecodeLimits())
+    return PortraitReader(finder, FaceEmbedder(open_embedder(default_pack)))
+
+
+@pytest.fixture
+async def kit(database: Database, tmp_path: Path, clock: ManualClock, metrics: Metrics) -> AsyncIterator[GalleryKit]:
+    async with open_kit(database, tmp_path / "objects", clock, metrics) as opened:
+        yield opened
+
+
+@pytest.fixture
+def booking(test_data: Path, tmp_path: Path) -> dict[str, Path]:
+    """A folder with the first picture of some people; the result is another picture of each."""
+    probes: dict[str, Path] = {}
+    people = sorted((test_data / "faces").glob("MEDS_*"))
+    for person in [one for one in people if len(list(one.iterdir())) > 1][:PEOPLE]:
+        first, second = sorted(person.iterdir())[:2]
+        (tmp_path / "booking" / person.name).mkdir(parents=True)
+        shutil.copy(first, tmp_path / "booking" / person.name)
+        probes[person.name] = second
+    return probes
+
+
+async def enroll(kit: GalleryKit, reader: PortraitReader, pack: ModelPack, root: Path) -> EnrollReceipt:
+    enroller = kit.enroller(reader, PackIdentity.of(pack))
+    source = FolderSource(root, **SOURCE_WORDS)
+    return await enroller.enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+
+
+async def test_people_are_enrolled_found_on_another_picture_and_expunged(
+    kit: GalleryKit, reader: PortraitReader, default_pack: ModelPack, booking: dict[str, Path], tmp_path: Path
+) -> None:
+    receipt = await enroll(kit, reader, default_pack, tmp_path / "booking")
+    assert receipt.enrolled + sum(receipt.set_aside.values()) == PEOPLE
+    assert receipt.enrolled >= PEOPLE - 1
+    follower = kit.follower(PackIdentity.of(default_pack))
+    await follower.follow_once()
+
+    async def best(ref: str) -> str:
+        probe = reader.read(booking[ref].read_bytes()).template[np.newaxis]
+        ((found,),) = follower.current.index.search(probe, 1, -1)
+        async with kit.database.read() as tx:
+            return (await galleries.subject_refs(tx, [found.subject_id]))[found.subject_id]
+
+    async with kit.database.read() as tx:
+        images = await galleries.living_images(tx, "city")
+        enrolled = await galleries.subject_refs(tx, [image.subject_id for image in images])
+    assert all(image.quality_score is not None and image.quality_score > 0 for image in images)
+    assert [await best(ref) for ref in enrolled.values()] == list(enrolled.values())
+    removed = next(iter(enrolled.values()))
+    await kit.expunger().expunge_subject("city", removed, "court order 7", "administrator")
+    await follower.follow_once()
+    assert await best(removed) != removed
+
+
+async def test_pictures_that_show_no_single_face_are_set_aside(
+    kit: GalleryKit, reader: PortraitReader, default_pack: ModelPack, test_data: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mixed" / "somebody"
+    folder.mkdir(parents=True)
+    (folder / "text.jpg").write_text("this is no picture")
+    (folder / "empty.jpg").write_bytes(b"")
+    whole = next(iter(sorted((test_data / "faces").glob("MEDS_*/*")))).read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    crowd = max(_pictures(test_data / "scenes"), key=lambda path: _faces(reader, path))
+    shutil.copy(crowd, folder)
+    shutil.copy(min(_pictures(test_data / "noface"), key=lambda path: _faces(reader, path)), folder)
+    receipt = await enroll(kit, reader, default_pack, tmp_path / "mixed")
+    assert receipt.enrolled == 0
+    assert receipt.set_aside == {Reason.UNREADABLE: 3, Reason.SEVERAL_FACES: 1, Reason.NO_FACE: 1}
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The smaller ones, since detection takes its time."""
+    return sorted((path for path in folder.iterdir() if path.is_file()), key=lambda path: path.stat().st_size)[:3]
+
+
+def _faces(reader: PortraitReader, path: Path) -> int:
+    return len(reader._finder.find(path.read_bytes()).faces)

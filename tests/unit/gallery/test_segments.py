@@ -1,0 +1,52 @@
+"""The content of a segment is read under the header that it was written with, or not at all."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtcc_bridge.errors import IntegrityError
+from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment, encode_segment
+
+HEADER = SegmentHeader("city", "seg-1", "ab" * 32, rows=3, template_length=5)
+ROWS = np.arange(15, dtype=np.float32).reshape(3, 5)
+
+
+@given(rows=st.integers(0, 20), length=st.integers(1, 40), name=st.text(max_size=20))
+def test_rows_come_back_as_they_were(rows: int, length: int, name: str) -> None:
+    header = SegmentHeader(name, "seg", "ab" * 32, rows, length)
+    values = np.random.default_rng(rows).standard_normal((rows, length)).astype(np.float32)
+    back = decode_segment(header, encode_segment(header, values))
+    assert back.dtype == np.float32
+    assert np.array_equal(back, values)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(HEADER, gallery="other"),
+        replace(HEADER, segment_id="seg-2"),
+        replace(HEADER, template_hash="cd" * 32),
+        replace(HEADER, rows=5, template_length=3),
+        replace(HEADER, rows=2),
+    ],
+)
+def test_a_segment_of_another_header_is_refused(other: SegmentHeader) -> None:
+    with pytest.raises(IntegrityError, match="other rows"):
+        decode_segment(other, encode_segment(HEADER, ROWS))
+
+
+def test_a_truncated_or_longer_segment_is_refused() -> None:
+    data = encode_segment(HEADER, ROWS)
+    for bad in (data[:-1], data + b"\0", data[:-20], b""):
+        with pytest.raises(IntegrityError):
+            decode_segment(HEADER, bad)
+
+
+def test_what_the_header_does_not_describe_is_not_written() -> None:
+    with pytest.raises(ValueError, match="not what the header says"):
+        encode_segment(HEADER, ROWS[:2])
+    with pytest.raises(ValueError, match="float64"):
+        encode_segment(HEADER, ROWS.astype(np.float64))
