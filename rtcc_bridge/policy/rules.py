@@ -1,0 +1,233 @@
+"""The rules, one function each: pure, on frozen facts. Whoever acts asks them; a "no" is a PolicyRefusalError.
+
+The sentence of a refusal says what to do and never holds a name or a case number, since it is written to the audit log.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.matching.types import Lane
+from rtcc_bridge.policy.accounts import Account, Role, same_person
+from rtcc_bridge.policy.policy_file import Policy
+from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, Purpose, absolute_refusal
+
+AUTHORITY_ENDED: Final = frozenset({"cancelled", "unfounded"})
+"""Statuses that end an incident's authority. A closed incident keeps it: stills arrive days later (P08)."""
+
+LIVE_GALLERY: Final = "live"
+DEMO_GALLERY: Final = "demo"
+TRAINING_GALLERY: Final = "training"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFacts:
+    """What the rules want to know of an incident; of a merged one, of the incident that it was merged into.
+
+    refused_types: codes of `ABSOLUTE_REFUSALS` that the incident bore before, or that anything that was merged into it
+    bears or bore. exercise_merged_in: whether anything that was merged into it is an exercise.
+    """
+
+    incident_type: str
+    status: str
+    exercise: bool
+    case_number: str | None
+    refused_types: frozenset[str] = frozenset()
+    exercise_merged_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ThreatFacts:
+    """What the rules want to know of an alert. imminent: by the alert's own fields."""
+
+    sender: str
+    imminent: bool
+    active: bool
+    exercise: bool
+    expires_at: datetime | None
+
+
+def require_role(account: Account, role: Role, deed: str) -> None:
+    """P10. `deed` completes the sentence "... may ...", for example "attach a still"."""
+    if role not in account.roles:
+        raise PolicyRefusalError("P10", f"Only an account with the role {role} may {deed}: ask one to do it.")
+
+
+def require_authority(incident: IncidentFacts) -> None:
+    """P08: a cancelled or unfounded incident permits nothing any more."""
+    if incident.status in AUTHORITY_ENDED:
+        raise PolicyRefusalError(
+            "P08",
+            f"This incident is {incident.status}, which ended the authority to search: "
+            "attach the still to the incident that is being investigated.",
+        )
+
+
+def require_permitted_purpose(
+    policy: Policy, purpose: str, incident: IncidentFacts, *, imminent_threat: bool
+) -> Purpose:
+    """P02: the purpose is one of the closed list and covers this type of incident.
+
+    imminent_threat: whether an imminent threat is active for the incident; the purpose of that name then covers any
+    type but the ones that are refused absolutely.
+    """
+    if purpose not in set(Purpose):
+        raise PolicyRefusalError("P02", f"Searches have one of these purposes, no other: {', '.join(Purpose)}.")
+    wanted = Purpose(purpose)
+    incident_type = incident.incident_type.strip().upper()
+    if forbidden := refused_matter(incident):
+        raise PolicyRefusalError(
+            "P02",
+            f"No search is made in {forbidden}, for any purpose. That this incident, or one that was merged into it, "
+            "was coded so is not undone by another code: the override by two people comes with sign-in.",
+        )
+    if wanted not in policy.purposes:
+        raise PolicyRefusalError("P02", f"The policy in force does not permit searches for {wanted}.")
+    if wanted is Purpose.IMMINENT_THREAT and imminent_threat:
+        return wanted
+    if not policy.covers(wanted, incident_type):
+        raise PolicyRefusalError(
+            "P02",
+            f"The purpose {wanted} does not cover incidents of type {incident_type}: "
+            "choose the purpose that fits, or leave the search.",
+        )
+    return wanted
+
+
+def refused_matter(incident: IncidentFacts) -> str | None:
+    """P02: what the incident is, or once was, about that is never searched for; None when there is nothing."""
+    own = absolute_refusal(incident.incident_type)
+    codes = incident.refused_types if own is None else {own, *incident.refused_types}
+    return ABSOLUTE_REFUSALS[min(codes)] if codes else None
+
+
+def require_grounds(incident: IncidentFacts, case_number: str | None, requestor: str, legal_basis: str) -> str:
+    """P01: nobody searches without a case, a requestor and a legal basis. Returns the case number."""
+    stated = (case_number or "").strip()
+    known = (incident.case_number or "").strip()
+    if stated and known and stated != known:
+        raise PolicyRefusalError(
+            "P01", "The incident belongs to another case: leave the case number empty, or give the incident's own."
+        )
+    missing = [
+        name
+        for name, value in (
+            ("a case number", known or stated),
+            ("a requestor", requestor),
+            ("a legal basis", legal_basis),
+        )
+        if not value.strip()
+    ]
+    if missing:
+        raise PolicyRefusalError("P01", f"A search needs {' and '.join(missing)}: fill it in and send the still again.")
+    return known or stated
+
+
+def require_still(*, animated: bool) -> None:
+    """P03: one still picture, which a person chose. animated: the upload turned out to hold several frames."""
+    if animated:
+        raise PolicyRefusalError(
+            "P03", "Only a single still picture is searched: choose one frame yourself and attach that frame."
+        )
+
+
+def require_attested(*, attested_original: bool) -> None:
+    """P05: the analyst vouches that the picture shows a real person as a camera saw them."""
+    if not attested_original:
+        raise PolicyRefusalError(
+            "P05",
+            "Attest that the still is no sketch, composite, generated or face-swapped picture; "
+            "such pictures are not searched.",
+        )
+
+
+def require_gallery_for(*, exercise: bool, training_gallery: str | None) -> None:
+    """P07: what is not an actual event is searched in a training gallery or not at all."""
+    if exercise and training_gallery is None:
+        raise PolicyRefusalError(
+            "P07",
+            "This incident is an exercise or a test, and no training gallery is configured: "
+            "exercises are never searched in the gallery of actual events.",
+        )
+
+
+def require_unmixed(incident: IncidentFacts) -> None:
+    """P07: an exercise does not become an actual event by being merged into one."""
+    if incident.exercise_merged_in and not incident.exercise:
+        raise PolicyRefusalError(
+            "P07",
+            "An exercise or a test was merged into this incident, so it cannot be told which stills show an actual "
+            "event: have dispatch take the merge back.",
+        )
+
+
+def require_searchable(*, exercise: bool, gallery_kind: str) -> None:
+    """P07 and P28: the kind of gallery that is about to be searched fits the event and the model.
+
+    Until a signed evaluation on the agency's own pictures can be shown (P28), no live gallery is searched; the demo's
+    gallery stands in for one.
+    """
+    if exercise != (gallery_kind == TRAINING_GALLERY):
+        raise PolicyRefusalError(
+            "P07", f"{'An exercise' if exercise else 'An actual event'} is not searched in a {gallery_kind} gallery."
+        )
+    if gallery_kind not in {DEMO_GALLERY, TRAINING_GALLERY}:
+        raise PolicyRefusalError(
+            "P28", f"A {gallery_kind} gallery needs a model pack with a signed evaluation, and there is none."
+        )
+
+
+def has_imminent_threat(policy: Policy, incident: IncidentFacts, threats: Iterable[ThreatFacts], now: datetime) -> bool:
+    """P14: an active, unexpired alert of an actual event, imminent by its own fields, from a sender on the list.
+
+    An alert without an expiry does not count: nothing would ever end its deferral. An exercise is never imminent,
+    whatever an alert says of it.
+    """
+    return not incident.exercise and any(
+        threat.imminent
+        and threat.active
+        and not threat.exercise
+        and threat.sender in policy.deferral.senders
+        and threat.expires_at is not None
+        and threat.expires_at > now
+        for threat in threats
+    )
+
+
+def lane_of(*, imminent_threat: bool, earlier: Lane = Lane.ROUTINE) -> Lane:
+    """P14: imminent by the threat's own fields, never by choice. A threat's expiry does not slow a probe down again."""
+    return Lane.IMMINENT if imminent_threat else earlier
+
+
+def approval_deadline(policy: Policy, *, imminent_threat: bool, unapproved: int, now: datetime) -> datetime | None:
+    """P14: until when the approval may follow the search; None when the approval has to come first.
+
+    unapproved: how many deferred approvals of this analyst have lapsed or have not come yet. Those that may still lapse
+    count, or any number of searches could be begun before the first lapse.
+    """
+    if not imminent_threat or unapproved >= policy.deferral.lapses_that_end_it:
+        return None
+    return now + timedelta(minutes=policy.deferral.approve_within_minutes)
+
+
+def require_independent_approver(account: Account, *, analyst: str, requestor: str) -> None:
+    """P01: the supervisor who decides is neither the analyst nor the requestor."""
+    require_role(account, Role.SUPERVISOR, "decide on a search")
+    for other, part in ((analyst, "analyst"), (requestor, "requestor")):
+        if same_person(account.name, other):
+            raise PolicyRefusalError(
+                "P01", f"You are the {part} of this search: another supervisor has to decide on it."
+            )
+
+
+def require_timely(*, approve_by: datetime | None, now: datetime) -> None:
+    """P14: a deferred approval that comes too late is none."""
+    if approve_by is not None and now >= approve_by:
+        raise PolicyRefusalError("P14", "The time for this approval has passed: the search is withdrawn.")
+
+
+def approval_holds(policy: Policy, approved_at: datetime, now: datetime) -> bool:
+    """P01: an approval covers a search for a limited time."""
+    return now < approved_at + timedelta(hours=policy.approval.valid_hours)

@@ -1,0 +1,99 @@
+"""What a probe's incident permits at this moment, read in the transaction that acts on it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.incidents.incident import is_placeholder
+from rtcc_bridge.policy import rules
+from rtcc_bridge.policy.policy_file import Policy
+from rtcc_bridge.policy.purposes import absolute_refusal
+from rtcc_bridge.policy.rules import IncidentFacts, ThreatFacts
+from rtcc_bridge.storage import incidents, threats
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.incidents import IncidentRecord
+from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.storage.threats import ThreatRecord
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentAuthority:
+    """The incident that decides (where the named one was merged, the one that it ended up in) and what it permits."""
+
+    incident_id: str
+    incident: IncidentFacts
+    imminent_threat: bool
+
+
+async def authority_of(tx: Transaction, incident_id: str, policy: Policy, now: datetime) -> IncidentAuthority:
+    """Raises NotFoundError for an incident that was never seen on the feed (P01), ConflictError for a broken merge."""
+    record = await _followed(tx, incident_id)
+    alerts = [_threat_facts(threat) for threat in await threats.of_incident(tx, record.incident_id)]
+    incident = await _facts(tx, incident_id, record)
+    return IncidentAuthority(
+        incident_id=record.incident_id,
+        incident=incident,
+        imminent_threat=rules.has_imminent_threat(policy, incident, alerts, now),
+    )
+
+
+def require_still_permitted(policy: Policy, probe: ProbeRecord, authority: IncidentAuthority) -> None:
+    """What was permitted when the still was attached still is, as the incident stands now.
+
+    A threat that has expired since takes nothing away here: its expiry ends only the deferral (P08, P14).
+    """
+    rules.require_authority(authority.incident)
+    rules.require_unmixed(authority.incident)
+    rules.require_permitted_purpose(policy, probe.purpose, authority.incident, imminent_threat=True)
+    if authority.incident.exercise != probe.exercise:
+        raise PolicyRefusalError(
+            "P07",
+            "Since the still was attached its incident has changed between exercise and actual event: attach it again.",
+        )
+
+
+async def _followed(tx: Transaction, incident_id: str) -> IncidentRecord:
+    """The incident, or the one that it ended up in."""
+    record = await incidents.resolve(tx, incident_id)
+    if record is None:
+        raise NotFoundError("This incident was not seen on the feed, and only one that was can be worked on (P01).")
+    if record.status == "merged":
+        raise ConflictError("This incident was merged into one that is not known yet: try again when it has arrived.")
+    return record
+
+
+async def _facts(tx: Transaction, named_id: str, record: IncidentRecord) -> IncidentFacts:
+    """The incident is all that was merged into it: a merge is no way out of what one of its parts is refused for.
+
+    That holds for stills that came with the merge as well as for those attached to the incident itself. An exercise
+    that only an alert has told of counts where it is itself named: a drill's alert that names an actual incident by
+    mistake would end its searches, and dispatch could not take that merge back.
+    """
+    parts = await incidents.get_all(tx, await incidents.merged_into(tx, (record.incident_id,)))
+    return IncidentFacts(
+        incident_type=record.incident_type,
+        status=record.status,
+        exercise=record.exercise,
+        case_number=record.case_number,
+        refused_types=frozenset(code for part in (record, *parts) for code in _refused_types(part)),
+        exercise_merged_in=any(
+            part.exercise and (part.incident_id == named_id or not is_placeholder(part)) for part in parts
+        ),
+    )
+
+
+def _refused_types(record: IncidentRecord) -> Iterator[str]:
+    for code in (record.refused_type, absolute_refusal(record.incident_type)):
+        if code is not None:
+            yield code
+
+
+def _threat_facts(threat: ThreatRecord) -> ThreatFacts:
+    return ThreatFacts(
+        sender=threat.sender,
+        imminent=threat.imminent,
+        active=threat.state == "active",
+        exercise=threat.exercise,
+        expires_at=threat.expires_at,
+    )

@@ -1,0 +1,226 @@
+"""Probe intake: a person attaches a still to an incident. Everything else about probes is reached from here too.
+
+Every gate is asked here and not in the web page, in the transaction that acts on its answer. No transaction is open
+while bytes travel, a picture is decoded or an object is written.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.matching.types import NumberedFace
+from rtcc_bridge.policy import rules
+from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.probes.approval import ApprovalDesk
+from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
+from rtcc_bridge.probes.choice import FaceChoice
+from rtcc_bridge.probes.faces import best_quality, faces_to_json, reason_text, too_poor
+from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.probes.state import Approval, ProbeState
+from rtcc_bridge.probes.steps import record_act
+from rtcc_bridge.probes.stills import StillViewer, find_probe, observe_stages
+from rtcc_bridge.probes.unsettled import undo_seal
+from rtcc_bridge.probes.worker_messages import FoundFacesReport
+from rtcc_bridge.probes.worker_pool import WorkerPool
+from rtcc_bridge.storage import probes
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.objects import ObjectVault, SealedObject
+from rtcc_bridge.storage.probes import ProbeRecord
+
+ORIGINAL_KIND: Final = "probe-original"
+
+_ANIMATED: Final = "animated"
+"""The worker's word for a picture of several frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeForm:
+    """What the analyst states beside the still. case_number may stay empty where the incident has one."""
+
+    purpose: str
+    legal_basis: str
+    requestor: str
+    case_number: str | None
+    attested_original: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Grounds:
+    """What the gates found to be so."""
+
+    authority: IncidentAuthority
+    case_number: str
+
+
+class ProbeDesk:
+    """Where stills are attached, faces chosen and searches decided on."""
+
+    def __init__(
+        self,
+        parts: ProbeParts,
+        vault: ObjectVault,
+        workers: WorkerPool,
+        *,
+        training_gallery: str | None,
+        upload_timeout_seconds: float,
+    ) -> None:
+        self._parts = parts
+        self._vault = vault
+        self._workers = workers
+        self._stills = StillViewer(parts, vault, workers)
+        self._choice = FaceChoice(parts, vault, workers)
+        self._approvals = ApprovalDesk(parts)
+        self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
+        self._training_gallery = training_gallery
+        self._upload_timeout_seconds = upload_timeout_seconds
+
+    async def attach(
+        self, incident_id: str, form: ProbeForm, analyst: Account, upload: AsyncIterator[bytes]
+    ) -> ProbeRecord:
+        """Takes a still in: asks the gates before a byte of it is read, then seals the original and looks for faces.
+
+        The probe comes back in state faces_found, or rejected_quality with its reason: a result, which has a lead.
+
+        Raises PolicyRefusalError, NotFoundError (incident), ConflictError (broken merge), InvalidInputError (not a
+        picture that is accepted, too large, too slow), BusyError, UnavailableError, and what `upload` raises; nothing
+        is kept then.
+        """
+        _require_lengths(incident_id, form)
+        async with (
+            self._refusals.watching(
+                actor=analyst.name, action="probe.attach", subject=incident_id, authority={"purpose": form.purpose}
+            ),
+            AsyncExitStack() as undo,
+        ):
+            async with self._parts.database.read() as tx:
+                await self._require_grounds(tx, incident_id, form, analyst)
+            sealed = await self._seal(upload, undo)
+            report = await self._look_at(sealed)
+            async with self._parts.database.write() as tx:
+                # Asked again: the incident may have been cancelled while the upload was on its way.
+                grounds = await self._require_grounds(tx, incident_id, form, analyst)
+                await self._vault.record(tx, sealed)
+                probe = self._attached(grounds, form, analyst, sealed, report)
+                await self._enter(tx, probe, report.faces)
+            undo.pop_all()
+        observe_stages(self._parts.metrics, report.stage_seconds)
+        return probe
+
+    async def choose_face(self, probe_id: str, number: int, account: Account) -> ProbeRecord:
+        """The analyst chooses the one face that is searched; see `FaceChoice.choose`."""
+        return await self._choice.choose(probe_id, number, account)
+
+    async def approve(self, probe_id: str, account: Account) -> ProbeRecord:
+        """A supervisor approves the search; see `ApprovalDesk.approve`."""
+        return await self._approvals.approve(probe_id, account)
+
+    async def refuse(self, probe_id: str, account: Account, reason: str) -> ProbeRecord:
+        """A supervisor refuses the search; see `ApprovalDesk.refuse`."""
+        return await self._approvals.refuse(probe_id, account, reason)
+
+    async def find(self, probe_id: str) -> ProbeRecord:
+        """Raises NotFoundError."""
+        return await find_probe(self._parts.database, probe_id)
+
+    async def preview(self, probe_id: str, account: Account) -> bytes:
+        """The still as a JPEG for the screen; see `StillViewer.preview`."""
+        return await self._stills.preview(probe_id, account)
+
+    async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> _Grounds:
+        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P10)."""
+        rules.require_role(analyst, Role.ANALYST, "attach a still")
+        policy = self._parts.policy
+        authority = await authority_of(tx, incident_id, policy, self._parts.clock.now())
+        incident = authority.incident
+        rules.require_authority(incident)
+        rules.require_unmixed(incident)
+        rules.require_permitted_purpose(policy, form.purpose, incident, imminent_threat=authority.imminent_threat)
+        case_number = rules.require_grounds(incident, form.case_number, form.requestor, form.legal_basis)
+        rules.require_attested(attested_original=form.attested_original)
+        rules.require_gallery_for(exercise=incident.exercise, training_gallery=self._training_gallery)
+        return _Grounds(authority, case_number)
+
+    async def _seal(self, upload: AsyncIterator[bytes], undo: AsyncExitStack) -> SealedObject:
+        """Seals the upload as it arrives. It never lies plain on a disk, and occupies no worker however slow it is."""
+        try:
+            async with asyncio.timeout(self._upload_timeout_seconds):
+                sealed = await self._vault.seal(ORIGINAL_KIND, upload)
+                undo_seal(undo, self._parts.database, self._vault, sealed)
+                return sealed
+        except TimeoutError as error:
+            raise InvalidInputError(
+                f"The upload did not end within {self._upload_timeout_seconds:g} s: send the still again.", "stalled"
+            ) from error
+
+    async def _look_at(self, sealed: SealedObject) -> FoundFacesReport:
+        """Lets a worker find the faces. The still is unsealed only when the worker is there, not while it waits."""
+
+        async def still() -> AsyncIterator[bytes]:
+            yield await self._vault.unseal(sealed.object_key, sealed)
+
+        try:
+            return await self._workers.inspect(still())
+        except InvalidInputError as error:
+            rules.require_still(animated=error.reason == _ANIMATED)
+            raise
+
+    def _attached(
+        self, grounds: _Grounds, form: ProbeForm, analyst: Account, sealed: SealedObject, report: FoundFacesReport
+    ) -> ProbeRecord:
+        now = self._parts.clock.now()
+        reasons = too_poor(report.faces)
+        return ProbeRecord(
+            probe_id=secrets.token_urlsafe(16),
+            incident_id=grounds.authority.incident_id,
+            state=ProbeState.REJECTED_QUALITY if reasons else ProbeState.FACES_FOUND,
+            lane=rules.lane_of(imminent_threat=grounds.authority.imminent_threat),
+            exercise=grounds.authority.incident.exercise,
+            purpose=form.purpose,
+            legal_basis=form.legal_basis.strip(),
+            case_number=grounds.case_number,
+            requestor=form.requestor.strip(),
+            analyst=analyst.name,
+            original_object=sealed.object_key,
+            original_sha256=sealed.sha256,
+            image_width=report.width,
+            image_height=report.height,
+            faces=faces_to_json(report.faces),
+            approval=Approval.NONE,
+            policy_hash=self._parts.policy.hash,
+            state_reason=reason_text(reasons),
+            created_at=now,
+            updated_at=now,
+        )
+
+    async def _enter(self, tx: Transaction, probe: ProbeRecord, faces: Sequence[NumberedFace]) -> None:
+        await probes.insert(tx, probe)
+        await record_act(
+            self._parts,
+            tx,
+            probe,
+            actor=probe.analyst,
+            action="probe.attach",
+            outcome=probe.state,
+            details={"faces": len(faces)},
+        )
+        if reasons := too_poor(faces):
+            await self._parts.leads.record_rejected_quality(tx, probe, reasons, best_quality(faces))
+
+
+def _require_lengths(incident_id: str, form: ProbeForm) -> None:
+    """The columns' limits: a database would cut or refuse what is longer."""
+    fields = (
+        ("incident", incident_id, 256),
+        ("purpose", form.purpose, 64),
+        ("legal basis", form.legal_basis, 1024),
+        ("case number", form.case_number or "", 256),
+        ("requestor", form.requestor, 256),
+    )
+    for name, value, limit in fields:
+        if len(value) > limit:
+            raise InvalidInputError(f"The {name} is longer than {limit} characters: shorten it.", "fields")

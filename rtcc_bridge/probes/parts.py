@@ -1,0 +1,26 @@
+"""What the desks that work on probes share."""
+
+from dataclasses import dataclass
+
+from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.leads.desk import LeadDesk
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.policy_file import Policy
+from rtcc_bridge.publishing.outbox import Outbox
+from rtcc_bridge.settings import TopicSettings
+from rtcc_bridge.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeParts:
+    """The database and everything that is written to it beside a probe."""
+
+    database: Database
+    clock: Clock
+    policy: Policy
+    audit: AuditLog
+    outbox: Outbox
+    leads: LeadDesk
+    metrics: Metrics
+    topics: TopicSettings

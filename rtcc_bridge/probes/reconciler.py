@@ -1,0 +1,135 @@
+"""What has to happen to probes although nobody asks: lost searches, lapsed approvals, ended deferrals."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NoReturn
+
+import structlog
+
+from rtcc_bridge.errors import ConflictError, NotFoundError, TransientError
+from rtcc_bridge.probes.approval import ApprovalDesk
+from rtcc_bridge.probes.authority import authority_of
+from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.search_gate import is_overdue, reason_to_suspend
+from rtcc_bridge.probes.search_request import search_request
+from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
+from rtcc_bridge.settings import LeadSettings
+from rtcc_bridge.storage import probes
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.probes import ProbeRecord
+
+AT_ONCE: Final = 100
+"""Probes of one kind that one sweep works on; the others come with the next."""
+
+PAUSE_GROWTH: Final = (1, 2, 4, 8, 16, 32)
+"""The pause after the first, second, ... request, in multiples of `reconcile_after_seconds`; the last one stays.
+
+A search is requested as long as its authority lasts (an approval ends after hours, a deferral within one), so there is
+no last request; growing pauses keep a probe that breaks its matcher from taking the others' place.
+"""
+
+STRANDED_AFTER_REQUESTS: Final = 5
+"""With more requests than this and no outcome a probe is counted as stranded: somebody has to look."""
+
+log = structlog.get_logger()
+
+
+class Reconciler:
+    """Sweeps periodically. Several may run at once: each step is taken only if nobody was faster."""
+
+    def __init__(self, parts: ProbeParts, settings: LeadSettings) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._approvals = ApprovalDesk(parts)
+
+    async def run(self) -> NoReturn:
+        """Sweeps until cancelled. An outage of the database is waited for; any other error ends it."""
+        while True:
+            try:
+                await self.sweep()
+            except TransientError as error:
+                log.warning("reconciling failed, trying again", error=str(error))
+            await asyncio.sleep(self._settings.reconcile_every_seconds)
+
+    async def sweep(self) -> None:
+        """One round. Each probe has a transaction of its own. Raises TransientError."""
+        await self.lapse_overdue()
+        await self.suspend_unfounded()
+        await self.request_unanswered()
+        await self._parts.leads.expire_due()
+
+    async def lapse_overdue(self) -> int:
+        """Withdraws what P14 let through without the approval that should have followed. Returns how many."""
+        now = self._parts.clock.now()
+        async with self._parts.database.read() as tx:
+            found = await probes.overdue(tx, DECIDABLE, now=now, limit=AT_ONCE)
+        return await self._each(found, self._lapse)
+
+    async def suspend_unfounded(self) -> int:
+        """Sends searches that did not run yet back to the supervisor when their authority has run out.
+
+        That is so when the threat that deferred the approval ended (P14), and when the approval is too old (P01).
+        """
+        oldest = self._parts.clock.now() - timedelta(hours=self._parts.policy.approval.valid_hours)
+        async with self._parts.database.read() as tx:
+            found = [
+                *await probes.waiting_for_search(tx, approval=Approval.PENDING, limit=AT_ONCE),
+                *await probes.waiting_for_search(tx, approval=Approval.GRANTED, approved_before=oldest, limit=AT_ONCE),
+            ]
+        return await self._each(found, self._suspend)
+
+    async def request_unanswered(self) -> int:
+        """Requests searches again that have authority and no outcome, and counts those that stay without."""
+        now = self._parts.clock.now()
+        pauses = [timedelta(seconds=self._settings.reconcile_after_seconds * factor) for factor in PAUSE_GROWTH]
+        async with self._parts.database.read() as tx:
+            found = await probes.unanswered(tx, [now - pause for pause in pauses], AT_ONCE, now=now)
+            stranded = await probes.count_unanswered(tx, STRANDED_AFTER_REQUESTS + 1)
+        self._parts.metrics.probes_stranded.set(stranded)
+        return await self._each(found, self._request)
+
+    async def _each(
+        self,
+        found: Sequence[ProbeRecord],
+        act: Callable[[Transaction, ProbeRecord, datetime], Awaitable[bool]],
+    ) -> int:
+        """Lets `act` work on each probe in a transaction of its own; returns on how many it did."""
+        acted = 0
+        for seen in found:
+            try:
+                async with self._parts.database.write() as tx:
+                    acted += await act(tx, seen, self._parts.clock.now())
+            except (ConflictError, NotFoundError) as error:
+                log.warning("probe left for the next sweep", probe_id=seen.probe_id, error=str(error))
+        return acted
+
+    async def _lapse(self, tx: Transaction, seen: ProbeRecord, now: datetime) -> bool:
+        probe = await probes.find(tx, seen.probe_id, lock=True)
+        if probe is None or not is_overdue(probe, now):
+            return False
+        await self._approvals.lapse(tx, probe)
+        log.warning("approval lapsed", probe_id=probe.probe_id)
+        return True
+
+    async def _suspend(self, tx: Transaction, seen: ProbeRecord, now: datetime) -> bool:
+        probe = await probes.find(tx, seen.probe_id, lock=True)
+        if probe is None or probe.state != ProbeState.AUTHORIZED:
+            return False
+        policy = self._parts.policy
+        authority = await authority_of(tx, probe.incident_id, policy, now)
+        reason = reason_to_suspend(probe, policy, now, imminent_threat=authority.imminent_threat)
+        if reason is None:
+            return False
+        rule = "P01" if probe.approval == Approval.GRANTED else "P14"
+        await self._approvals.suspend(tx, probe, rule=rule, reason=reason)
+        log.info("search sent back for approval", probe_id=probe.probe_id, reason=reason)
+        return True
+
+    async def _request(self, tx: Transaction, seen: ProbeRecord, now: datetime) -> bool:
+        requested = await probes.mark_requested(tx, seen, at=now)
+        if requested is None:
+            return False
+        await self._parts.outbox.put(tx, search_request(requested, self._parts.topics))
+        log.info("search requested again", probe_id=requested.probe_id, requests=requested.requests)
+        return True

@@ -1,0 +1,134 @@
+"""A chosen face's way through the face work: crop -> template -> candidates, a batch at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rtcc_bridge.leads.parts import SearchFacts
+from rtcc_bridge.matching.batcher import Batcher, BatchReport
+from rtcc_bridge.matching.calibration import Calibration
+from rtcc_bridge.matching.modelpack import ModelPack
+from rtcc_bridge.matching.pipeline import CandidateFinder, FaceEmbedder, OnStage
+from rtcc_bridge.matching.search import SearchIndex
+from rtcc_bridge.matching.types import Candidate, FaceCrop, Lane
+from rtcc_bridge.metrics import Metrics
+
+
+class GalleryView(Protocol):
+    """A gallery as a matcher sees it at one moment."""
+
+    @property
+    def index(self) -> SearchIndex: ...
+
+    @property
+    def kind(self) -> str:
+        """live, demo or training."""
+        ...
+
+
+class FollowedGallery(Protocol):
+    """A gallery that follows the database."""
+
+    @property
+    def current(self) -> GalleryView:
+        """Raises UnavailableError when the gallery's head could not be confirmed for too long (P25).
+
+        Raises ConfigurationError when there is no such gallery or it was made with another model pack.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCandidates:
+    """Who was found for one face, best first, and how."""
+
+    candidates: tuple[Candidate, ...]
+    facts: SearchFacts
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What is asked of an index and said of its answers; the same for every search of one snapshot."""
+
+    index: SearchIndex
+    facts: SearchFacts
+
+
+class GallerySearch:
+    """Searches one gallery. `search_batch` is what a batcher runs."""
+
+    def __init__(
+        self,
+        embedder: FaceEmbedder,
+        gallery: FollowedGallery,
+        pack: ModelPack,
+        calibration: Calibration,
+        *,
+        list_length: int,
+        target_fpir: float,
+        on_stage: OnStage,
+    ) -> None:
+        self._embedder = embedder
+        self._gallery = gallery
+        self._pack = pack
+        self._calibration = calibration
+        self._list_length = list_length
+        self._target_fpir = target_fpir
+        self._on_stage = on_stage
+        self._setting: _Setting | None = None
+
+    @property
+    def gallery_kind(self) -> str:
+        """Raises as `FollowedGallery.current` does."""
+        return self._gallery.current.kind
+
+    def search_batch(self, crops: Sequence[FaceCrop]) -> list[FoundCandidates]:
+        """One answer for each crop, all from the same version of the gallery. Blocks; one call at a time.
+
+        Raises as `FollowedGallery.current` does, and InferenceError, TemplateError, ValueError (coinciding landmarks).
+        """
+        setting = self._setting_for(self._gallery.current.index)
+        facts = setting.facts
+        finder = CandidateFinder(self._embedder, setting.index, self._on_stage)
+        found = finder.candidates(crops, facts.list_length, facts.threshold)
+        return [FoundCandidates(tuple(candidates), facts) for candidates in found]
+
+    def _setting_for(self, index: SearchIndex) -> _Setting:
+        """Counting people and inverting the calibration take time, and their results hold as long as the snapshot."""
+        if self._setting is None or self._setting.index is not index:
+            self._setting = _Setting(index, self._facts(index))
+        return self._setting
+
+    def _facts(self, index: SearchIndex) -> SearchFacts:
+        snapshot = index.snapshot
+        people = snapshot.subject_count
+        threshold = self._calibration.threshold_for(self._target_fpir, people)
+        return SearchFacts(
+            gallery=snapshot.name,
+            gallery_version=snapshot.version,
+            gallery_size=people,
+            model_pack=self._pack.name,
+            model_hash=self._pack.pack_hash,
+            list_length=self._list_length,
+            threshold=threshold,
+            estimated_fpir=self._calibration.estimated_fpir(threshold, people),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSearch:
+    """A gallery with the queue in front of it. The batcher runs `gallery.search_batch` and is opened by who made it."""
+
+    gallery: GallerySearch
+    batcher: Batcher[FaceCrop, FoundCandidates]
+
+    async def search(self, crop: FaceCrop, lane: Lane) -> FoundCandidates:
+        """Raises what `Batcher.submit` raises."""
+        return await self.batcher.submit(crop, lane)
+
+
+def observe_batch(metrics: Metrics, report: BatchReport) -> None:
+    """What an operator sees of the batches: how full they are and how long each probe waited for its own."""
+    metrics.batch_size.observe(report.size)
+    for lane, seconds in zip(report.lanes, report.wait_seconds, strict=True):
+        metrics.batch_wait_seconds.labels(lane).observe(seconds)

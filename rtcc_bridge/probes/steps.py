@@ -1,0 +1,62 @@
+"""A step in a probe's life: the change, only if nobody was faster, and its audit entry, in one transaction."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rtcc_bridge.errors import ConflictError
+from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.state import ProbeState, require_transition
+from rtcc_bridge.storage import probes
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.probes import ProbeRecord
+
+
+async def take_step(
+    parts: ProbeParts,
+    tx: Transaction,
+    before: ProbeRecord,
+    changes: Mapping[str, Any],
+    *,
+    actor: str,
+    action: str,
+    details: Mapping[str, Any] | None = None,
+) -> ProbeRecord:
+    """Applies `changes` to the probe as it was read and writes the entry.
+
+    Raises ConflictError for a step that the table of transitions does not hold, and when the probe has changed since.
+    """
+    if "state" in changes:
+        require_transition(ProbeState(before.state), changes["state"])
+    updated = await probes.change(tx, before, changes, at=parts.clock.now())
+    if updated is None:
+        raise ConflictError("This probe has changed meanwhile: look at it again.")
+    await record_act(parts, tx, updated, actor=actor, action=action, outcome=updated.state, details=details)
+    return updated
+
+
+async def record_act(
+    parts: ProbeParts,
+    tx: Transaction,
+    probe: ProbeRecord,
+    *,
+    actor: str,
+    action: str,
+    outcome: str,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the audit entry of an act on a probe: under which authority, on which picture; no name, no case number."""
+    await parts.audit.append(
+        tx,
+        actor=actor,
+        action=action,
+        subject=probe.probe_id,
+        outcome=outcome,
+        authority={
+            "incidentId": probe.incident_id,
+            "purpose": probe.purpose,
+            "lane": probe.lane,
+            "approval": probe.approval,
+            "policyHash": probe.policy_hash,
+        },
+        details={"originalSha256": probe.original_sha256, "chosenFace": probe.chosen_face, **(details or {})},
+    )

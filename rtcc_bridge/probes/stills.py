@@ -1,0 +1,76 @@
+"""The sealed stills of probes: opened for a screen or for cutting a face out, never for anything else."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json
+from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.probes.steps import record_act
+from rtcc_bridge.probes.worker_pool import WorkerPool
+from rtcc_bridge.storage import probes
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.objects import ObjectVault
+from rtcc_bridge.storage.probes import ProbeRecord
+
+PREVIEW_SIDE_PX: Final = 1600
+
+_VIEWERS: Final = frozenset({Role.ANALYST, Role.SUPERVISOR})
+
+
+class StillViewer:
+    """Shows stills to those who work on them."""
+
+    def __init__(self, parts: ProbeParts, vault: ObjectVault, workers: WorkerPool) -> None:
+        self._parts = parts
+        self._vault = vault
+        self._workers = workers
+        self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
+
+    async def preview(self, probe_id: str, account: Account) -> bytes:
+        """The still as a JPEG, upright and without metadata; once a face is chosen the others are masked (P04).
+
+        Each look is audited before it is had (P16, P23). Raises PolicyRefusalError, NotFoundError, BusyError,
+        UnavailableError.
+        """
+        probe = await find_probe(self._parts.database, probe_id)
+        async with self._refusals.watching(
+            actor=account.name, action="probe.preview", subject=probe_id, authority={"purpose": probe.purpose}
+        ):
+            if not account.roles & _VIEWERS:
+                raise PolicyRefusalError("P10", "Only analysts and supervisors see stills: ask one of them.")
+        async with self._parts.database.write() as tx:
+            await record_act(self._parts, tx, probe, actor=account.name, action="probe.preview", outcome="shown")
+        original = await open_original(self._parts.database, self._vault, probe)
+        if probe.chosen_face is None:
+            return (await self._workers.preview(original, PREVIEW_SIDE_PX)).jpeg
+        faces = faces_from_json(probe.faces or ())
+        chosen = face_of_number(faces, probe.chosen_face).face
+        others = bystanders(faces, probe.chosen_face)
+        return (await self._workers.preview(original, PREVIEW_SIDE_PX, chosen, others)).jpeg
+
+
+async def find_probe(database: Database, probe_id: str) -> ProbeRecord:
+    """Raises NotFoundError."""
+    async with database.read() as tx:
+        probe = await probes.find(tx, probe_id)
+    if probe is None:
+        raise NotFoundError("There is no such probe.")
+    return probe
+
+
+async def open_original(database: Database, vault: ObjectVault, probe: ProbeRecord) -> bytes:
+    """The bytes of the still as they were uploaded. Raises NotFoundError when it was purged, UnavailableError."""
+    if probe.original_object is None:
+        raise NotFoundError("The still of this probe is kept no longer.")
+    async with database.read() as tx:
+        key = await vault.key_of(tx, probe.original_object)
+    return await vault.unseal(probe.original_object, key)
+
+
+def observe_stages(metrics: Metrics, stage_seconds: Mapping[str, float]) -> None:
+    for stage, seconds in stage_seconds.items():
+        metrics.stage_seconds.labels(stage).observe(seconds)

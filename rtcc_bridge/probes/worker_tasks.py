@@ -1,0 +1,123 @@
+"""What a picture worker does with an upload: find faces, cut one out, make a preview. It embeds nothing (P04)."""
+
+import contextlib
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from rtcc_bridge.matching.crop import crop_face, mask_bystanders
+from rtcc_bridge.matching.decode import DecodeLimits, decode
+from rtcc_bridge.matching.detect import open_detector
+from rtcc_bridge.matching.errors import UnreadableImageError
+from rtcc_bridge.matching.modelpack import load_pack
+from rtcc_bridge.matching.pipeline import FaceFinder
+from rtcc_bridge.matching.quality import assess
+from rtcc_bridge.matching.session import Device
+from rtcc_bridge.matching.types import Box, DetectedFace, RgbImage
+from rtcc_bridge.probes.worker_messages import (
+    CroppedFace,
+    CropRequest,
+    FoundFacesReport,
+    Preview,
+    PreviewRequest,
+)
+
+_JPEG_QUALITY: Final = 90
+_WARM_UP_MODES: Final = (
+    ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"),
+    ("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "LA"), ("PNG", "P"), ("PNG", "I;16"),
+    ("WEBP", "RGB"), ("WEBP", "RGBA"),
+)  # fmt: skip
+
+
+class FaceWork:
+    """Decoder, detector and quality measures, loaded once. Every method blocks and takes an untrusted upload.
+
+    All of them raise UnreadableImageError when the picture is at fault.
+    """
+
+    def __init__(self, pack: Path, min_face_px: int, limits: DecodeLimits, max_detection_pixels: int) -> None:
+        """ModelPackError when the pack in the folder `pack` is missing or altered."""
+        cv2.setNumThreads(1)
+        self._limits = limits
+        self._seconds: dict[str, float] = {}
+        detector = open_detector(load_pack(pack), Device.CPU, threads=1, min_face_px=min_face_px)
+        self._finder = FaceFinder(detector, limits, max_detection_pixels, self._seconds.__setitem__)
+        self._warm_up()
+
+    def inspect(self, data: bytes) -> FoundFacesReport:
+        self._seconds.clear()
+        found = self._finder.find(data)
+        height, width = found.image.shape[:2]
+        return FoundFacesReport(width, height, found.faces, dict(self._seconds))
+
+    def crop(self, data: bytes, request: CropRequest) -> CroppedFace:
+        image = self._decoded(data)
+        try:
+            with self._timed("crop"):
+                crop = crop_face(image, request.chosen, request.bystanders)
+        except ValueError as error:
+            raise UnreadableImageError("not_a_face", f"this cannot be cut out as a face: {error}") from error
+        return CroppedFace(crop, dict(self._seconds))
+
+    def preview(self, data: bytes, request: PreviewRequest) -> Preview:
+        image = self._decoded(data)
+        with self._timed("preview"):
+            if request.chosen is not None:
+                boxes = [face.box for face in request.bystanders]
+                mask_bystanders(image, np.zeros(2, np.float32), request.chosen.box, boxes)
+            small = _shrunk(image, request.max_side_px)
+            options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+            _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)
+        height, width = small.shape[:2]
+        return Preview(jpeg.tobytes(), width, height, dict(self._seconds))
+
+    def _decoded(self, data: bytes) -> RgbImage:
+        self._seconds.clear()
+        with self._timed("decode"):
+            return decode(data, self._limits)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._seconds[stage] = time.perf_counter() - started
+
+    def _warm_up(self) -> None:
+        """Do everything once, so that all that is imported late is there before the files are gone."""
+        for kind, mode in _WARM_UP_MODES:
+            data = _plain_picture(kind, mode)
+            self.inspect(data)
+            with contextlib.suppress(UnreadableImageError):
+                self.inspect(data[: len(data) // 2])
+        with contextlib.suppress(UnreadableImageError):
+            self.inspect(b"not a picture")
+        landmarks = np.array([[40, 50], [80, 50], [60, 70], [45, 90], [75, 90]], np.float32)
+        face = DetectedFace(Box(20.0, 20.0, 100.0, 120.0), landmarks, 1.0)
+        bystander = DetectedFace(Box(90.0, 20.0, 150.0, 120.0), landmarks, 1.0)
+        assess(decode(data), face)
+        self.crop(data, CropRequest(face, (bystander,)))
+        self.preview(data, PreviewRequest(64, face, (bystander,)))
+
+
+def _shrunk(image: RgbImage, max_side_px: int) -> RgbImage:
+    height, width = image.shape[:2]
+    scale = max_side_px / max(height, width)
+    if scale >= 1:
+        return image
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _plain_picture(kind: str, mode: str) -> bytes:
+    from PIL import Image  # noqa: PLC0415  Pillow is for those who decode
+
+    buffer = io.BytesIO()
+    Image.new(mode, (160, 160)).save(buffer, kind, exif=Image.Exif())
+    return buffer.getvalue()

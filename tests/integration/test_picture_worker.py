@@ -1,0 +1,215 @@
+"""The production worker with the default model pack: real decoders and a real detector, locked up."""
+
+import dataclasses
+import io
+import os
+import shutil
+import struct
+import sys
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rtcc_bridge.errors import ConfigurationError, InvalidInputError
+from rtcc_bridge.matching.crop import crop_face
+from rtcc_bridge.matching.decode import DecodeLimits, decode
+from rtcc_bridge.matching.detect import open_detector
+from rtcc_bridge.matching.modelpack import ModelPack
+from rtcc_bridge.matching.pipeline import FaceFinder
+from rtcc_bridge.matching.types import Box, DetectedFace
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.probes.worker_messages import FoundFacesReport
+from rtcc_bridge.probes.worker_pool import WorkerPool
+from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
+from tests.integration.workers import as_ordinary_user, upload
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers run on Linux only")
+
+LIMITS = WorkerLimits(memory_bytes=2_000_000_000, timeout_seconds=120.0)
+MIN_FACE_PX = 20
+BYSTANDER_GREY = 128
+
+
+@pytest.fixture
+async def pool(default_pack: ModelPack) -> AsyncIterator[WorkerPool]:
+    async with WorkerPool(worker_command(default_pack.folder, MIN_FACE_PX, LIMITS), LIMITS, Metrics()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def scene(test_data: Path) -> bytes:
+    """A photograph of several people, 1200 x 630 pixels."""
+    return (test_data / "scenes" / "fnp_multiface.jpg").read_bytes()
+
+
+def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+def png_of_nothing(width: int, height: int) -> bytes:
+    """A well-formed PNG of a few kilobytes whose black pixels would need width * height bytes."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack("!I", len(content)) + name + content + struct.pack("!I", zlib.crc32(name + content))
+
+    packer = zlib.compressobj(9)
+    pixels = b"".join(packer.compress(bytes(width + 1)) for _ in range(height)) + packer.flush()
+    header = struct.pack("!IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+async def refusal(pool: WorkerPool, data: bytes) -> str:
+    """The reason for which a picture is refused; the worker has to survive it."""
+    before = pool.process_ids
+    with pytest.raises(InvalidInputError) as raised:
+        await pool.inspect(upload(data))
+    assert pool.process_ids == before
+    return raised.value.reason
+
+
+def found_here(pack: ModelPack, data: bytes) -> FoundFacesReport:
+    """What the same face work finds in this process, without any sandbox."""
+    found = FaceFinder(open_detector(pack, min_face_px=MIN_FACE_PX), DecodeLimits()).find(data)
+    height, width = found.image.shape[:2]
+    return FoundFacesReport(width, height, found.faces, {})
+
+
+async def test_the_locked_up_worker_finds_what_the_face_work_finds_without_a_lock(
+    pool: WorkerPool, default_pack: ModelPack, scene: bytes
+) -> None:
+    report = await pool.inspect(upload(scene[:1000], scene[1000:70_000], scene[70_000:]))
+    expected = found_here(default_pack, scene)
+    assert len(report.faces) >= 5
+    assert (report.width, report.height) == (expected.width, expected.height) == (1200, 630)
+    assert [face.number for face in report.faces] == [face.number for face in expected.faces]
+    for face, other in zip(report.faces, expected.faces, strict=True):
+        assert face.face.box == other.face.box
+        assert np.array_equal(face.face.landmarks, other.face.landmarks)
+        assert face.quality == other.quality
+    assert set(report.stage_seconds) == {"decode", "detect", "quality"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGBA"), ("PNG", "LA"), ("PNG", "P"), ("WEBP", "RGB"), ("WEBP", "RGBA")],
+)
+async def test_every_accepted_kind_of_picture_is_read(pool: WorkerPool, scene: bytes, kind: str, mode: str) -> None:
+    report = await pool.inspect(upload(saved(opened(scene).convert(mode), kind)))
+    assert len(report.faces) >= 4
+
+
+async def test_the_picture_is_turned_upright_and_its_preview_tells_nothing(pool: WorkerPool, scene: bytes) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "a secret description"
+    turned = saved(opened(scene).transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=95)
+    report = await pool.inspect(upload(turned))
+    assert (report.width, report.height) == (1200, 630)
+    assert len(report.faces) >= 5
+    preview = await pool.preview(turned, 600)
+    assert b"secret" in turned
+    assert b"secret" not in preview.jpeg
+    with opened(preview.jpeg) as picture:
+        assert (preview.width, preview.height) == picture.size == (600, 315)
+        assert not picture.getexif()
+
+
+async def test_a_crop_is_lossless_and_its_bystanders_are_masked(pool: WorkerPool, scene: bytes) -> None:
+    report = await pool.inspect(upload(scene))
+    for chosen in (numbered.face for numbered in report.faces):
+        box = chosen.box
+        beside = DetectedFace(Box(box.right, box.top, box.right + box.width, box.bottom), chosen.landmarks, 1.0)
+        cropped = (await pool.crop(scene, chosen, [beside])).crop
+        expected = crop_face(decode(scene), chosen, [beside])
+        assert np.array_equal(cropped.pixels, expected.pixels)
+        assert not np.array_equal(cropped.pixels, crop_face(decode(scene), chosen, []).pixels)
+        assert np.array_equal(cropped.landmarks, expected.landmarks)
+
+
+async def test_a_preview_shows_everybody_to_choose_from_and_then_only_the_chosen_one(
+    pool: WorkerPool, scene: bytes
+) -> None:
+    faces = [numbered.face for numbered in (await pool.inspect(upload(scene))).faces]
+    everybody = np.asarray(opened((await pool.preview(scene, 1200)).jpeg).convert("L"), np.float64)
+    chosen, *bystanders = faces
+    masked = np.asarray(opened((await pool.preview(scene, 1200, chosen, bystanders)).jpeg).convert("L"), np.float64)
+    for face in bystanders:
+        inside = (
+            slice(int(face.box.top) + 8, int(face.box.bottom) - 8),
+            slice(int(face.box.left) + 8, int(face.box.right) - 8),
+        )
+        assert everybody[inside].std() > 15
+        assert np.abs(masked[inside] - BYSTANDER_GREY).max() < 12
+    box = chosen.box
+    inside = (slice(int(box.top), int(box.bottom)), slice(int(box.left), int(box.right)))
+    assert np.abs(masked[inside] - everybody[inside]).mean() < 2
+
+
+async def test_twelve_megapixels_fit_into_the_memory_limit(pool: WorkerPool, scene: bytes) -> None:
+    large = saved(opened(scene).resize((4780, 2510)), "JPEG", quality=80)
+    report = await pool.inspect(upload(large))
+    assert report.width * report.height == pytest.approx(12e6, rel=0.01)
+    assert len(report.faces) >= 5
+
+
+async def test_fifty_megapixels_are_looked_at_on_a_smaller_copy(pool: WorkerPool, scene: bytes) -> None:
+    large = saved(opened(scene).resize((9700, 5092)), "JPEG", quality=60)
+    report = await pool.inspect(upload(large))
+    assert report.width == 9700
+    assert len(report.faces) >= 5
+    assert max(numbered.face.box.right for numbered in report.faces) > 4000
+
+
+async def test_what_is_no_accepted_picture_is_refused_with_its_reason(pool: WorkerPool, scene: bytes) -> None:
+    small = opened(scene).resize((120, 63))
+    others = [small.rotate(90 * turn) for turn in range(1, 3)]
+    assert await refusal(pool, b"Dear analyst, this is not a picture.") == "not_an_image"
+    assert await refusal(pool, b"") == "not_an_image"
+    assert await refusal(pool, saved(small, "GIF")) == "unsupported_format"
+    assert await refusal(pool, saved(small, "WEBP", save_all=True, append_images=others)) == "animated"
+    assert await refusal(pool, saved(small, "PNG", save_all=True, append_images=others)) == "animated"
+    assert await refusal(pool, scene[: len(scene) // 2]) == "truncated"
+    assert await refusal(pool, png_of_nothing(20_000, 20_000)) == "too_many_pixels"
+    assert len((await pool.inspect(upload(scene))).faces) >= 5
+
+
+async def test_a_picture_without_faces_is_a_result(pool: WorkerPool, test_data: Path) -> None:
+    for name in ("sk_coins.jpg", "sk_brick.jpg", "sk_grass.jpg"):
+        data = (test_data / "noface" / name).read_bytes()
+        assert (await pool.inspect(upload(data))).faces == ()
+
+
+async def test_a_picture_that_needs_too_much_memory_is_refused_and_the_next_one_works(
+    default_pack: ModelPack, scene: bytes
+) -> None:
+    limits = dataclasses.replace(LIMITS, memory_bytes=700_000_000)
+    async with WorkerPool(worker_command(default_pack.folder, MIN_FACE_PX, limits), limits, Metrics()) as pool:
+        (first,) = pool.process_ids
+        with pytest.raises(InvalidInputError, match="more memory") as raised:
+            await pool.inspect(upload(saved(Image.new("RGBA", (7000, 7000)), "PNG", compress_level=1)))
+        assert raised.value.reason == "decode_memory"
+        assert len((await pool.inspect(upload(scene))).faces) >= 5
+        assert pool.process_ids != (first,)
+
+
+async def test_a_missing_model_pack_is_a_matter_for_the_operator(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"refuses to start.*pack\.json"):
+        async with WorkerPool(worker_command(tmp_path, MIN_FACE_PX, LIMITS), LIMITS, Metrics()):
+            pytest.fail("the pool opened")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+async def test_an_ordinary_user_can_run_it(default_pack: ModelPack, scene: bytes) -> None:
+    command = as_ordinary_user(worker_command(default_pack.folder, MIN_FACE_PX, LIMITS))
+    async with WorkerPool(command, LIMITS, Metrics()) as pool:
+        assert len((await pool.inspect(upload(scene))).faces) >= 5

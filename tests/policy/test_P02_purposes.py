@@ -1,0 +1,177 @@
+"""P02: a closed list of purposes, each for its incident types; some incidents are never searched for at all."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rtcc_bridge.errors import ConfigurationError, PolicyRefusalError
+from rtcc_bridge.incidents.incident import IncidentEvent, apply_event
+from rtcc_bridge.policy.policy_file import load_policy
+from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, Purpose
+from rtcc_bridge.storage import incidents, probes, tables
+from tests.probe_kit import (
+    ANALYST,
+    POLICY_FILE,
+    SUPERVISOR,
+    Gallery,
+    ProbeKit,
+    face_search,
+    form,
+    record_of,
+    search_handler,
+    upload,
+)
+
+
+async def refused_rule(kit: ProbeKit, purpose: str) -> str:
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.attach("incident-1", form(purpose=purpose), ANALYST, upload())
+    assert not await kit.rows(tables.probes)
+    assert not kit.workers.inspected
+    assert kit.count("policy_refusals_total", rule=refused.value.rule) > 0
+    return refused.value.rule
+
+
+@pytest.mark.parametrize("purpose", ["", "shoplifting", "VIOLENT_OFFENSE", "immigration", "violent_offense "])
+async def test_a_purpose_that_is_not_on_the_list_is_refused(kit: ProbeKit, purpose: str) -> None:
+    await kit.incident()
+    assert await refused_rule(kit, purpose) == "P02"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "incident_type"),
+    [
+        ("violent_offense", "SHOPLIFT"),
+        ("violent_offense", "DEATH"),
+        ("identify_deceased", "ROBBERY"),
+        ("identify_incapacitated", "HOMICIDE"),
+        ("imminent_threat", "ROBBERY"),
+        ("violent_offense", "UNKNOWN"),
+    ],
+)
+async def test_a_purpose_covers_its_own_incident_types_only(kit: ProbeKit, purpose: str, incident_type: str) -> None:
+    await kit.incident(incident_type=incident_type)
+    assert await refused_rule(kit, purpose) == "P02"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "incident_type"),
+    [
+        ("violent_offense", "HOMICIDE"),
+        ("violent_offense", "robbery"),
+        ("identify_deceased", "DEATH"),
+        ("identify_incapacitated", "PERUNCON"),
+        ("imminent_threat", "ABDUCTF"),
+    ],
+)
+async def test_what_is_covered_is_taken_in(kit: ProbeKit, purpose: str, incident_type: str) -> None:
+    await kit.incident(incident_type=incident_type)
+    probe = await kit.desk.attach("incident-1", form(purpose=purpose), ANALYST, upload())
+    assert probe.purpose == purpose
+
+
+async def test_an_imminent_threat_covers_any_type_for_its_own_purpose_only(kit: ProbeKit) -> None:
+    await kit.incident(incident_type="TRESPASS")
+    await kit.threat()
+    probe = await kit.desk.attach("incident-1", form(purpose="imminent_threat"), ANALYST, upload())
+    assert probe.lane == "imminent"
+    with pytest.raises(PolicyRefusalError):
+        await kit.desk.attach("incident-1", form(purpose="violent_offense"), ANALYST, upload())
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+@pytest.mark.parametrize("incident_type", [*ABSOLUTE_REFUSALS, " civdis ", "Alien", "CIVDIS-1"])
+@pytest.mark.parametrize("threatened", [True, False])
+async def test_absolute_refusals_yield_to_nothing(
+    kit: ProbeKit, purpose: str, incident_type: str, threatened: bool
+) -> None:
+    await kit.incident(incident_type=incident_type)
+    if threatened:
+        await kit.threat()
+    assert await refused_rule(kit, purpose) == "P02"
+
+
+def test_the_absolute_refusals_are_these() -> None:
+    assert set(ABSOLUTE_REFUSALS) >= {"CIVDIS", "ALIEN"}
+
+
+@pytest.mark.parametrize("incident_type", [*ABSOLUTE_REFUSALS, "CIVDIS-1"])
+def test_no_policy_file_can_permit_what_is_refused_absolutely(tmp_path: Path, incident_type: str) -> None:
+    document = yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))
+    document["purposes"]["violent_offense"]["incident_types"].append(incident_type)
+    altered = tmp_path / "policy.yaml"
+    altered.write_text(yaml.safe_dump(document), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=incident_type):
+        load_policy(altered)
+
+
+async def test_an_incident_that_dispatch_recodes_is_searched_no_more(kit: ProbeKit) -> None:
+    """Attached as a killing, approved as one; then dispatch corrects it to a protest."""
+    waiting = await kit.chosen("incident-1")
+    approved = await kit.authorized("incident-2")
+    for incident_id in ("incident-1", "incident-2"):
+        await kit.set_incident(incident_id, incident_type="CIVDIS")
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.approve(waiting.probe_id, SUPERVISOR)
+    assert refused.value.rule == "P02"
+    gallery = Gallery()
+    search = face_search(gallery)
+    async with search.batcher:
+        await search_handler(kit, search).handle(record_of((await kit.requests())[0]))
+    assert gallery.seen == []
+    withdrawn = await kit.desk.find(approved.probe_id)
+    assert withdrawn.state == "withdrawn"
+    assert withdrawn.state_reason is not None
+    assert "protests" in withdrawn.state_reason
+
+
+async def test_recoding_between_attaching_and_choosing_ends_it_too(kit: ProbeKit) -> None:
+    probe = await kit.attached()
+    await kit.set_incident("incident-1", incident_type="SHOPLIFT")
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.choose_face(probe.probe_id, 1, ANALYST)
+    assert refused.value.rule == "P02"
+    assert kit.workers.cropped == []
+
+
+@pytest.mark.parametrize("refused", [{"incident_type": "CIVDIS"}, {"refused_type": "CIVDIS"}], ids=["now", "before"])
+@pytest.mark.parametrize("named", ["protest", "between", "killing"])
+async def test_a_merge_launders_no_protest(kit: ProbeKit, refused: dict[str, str], named: str) -> None:
+    """The protest was merged into a call, and that into a killing: whichever of them a person names."""
+    await kit.incident("killing")
+    await kit.incident("between", status="merged", merged_into="killing")
+    await kit.incident("protest", status="merged", merged_into="between", **refused)
+    with pytest.raises(PolicyRefusalError, match="two people comes with sign-in") as error:
+        await kit.desk.attach(named, form(), ANALYST, upload())
+    assert error.value.rule == "P02"
+    assert not kit.workers.inspected
+
+
+async def test_a_still_that_came_with_the_merge_is_searched_no_more_either(kit: ProbeKit) -> None:
+    waiting = await kit.chosen("recoded")
+    await kit.incident("killing")
+    await kit.set_incident("recoded", status="merged", merged_into="killing", refused_type="CIVDIS")
+    async with kit.database.write() as tx:
+        await probes.move_to_incident(tx, "recoded", "killing", at=kit.clock.now())
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.approve(waiting.probe_id, SUPERVISOR)
+    assert refused.value.rule == "P02"
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in order", "the older event comes last"])
+async def test_what_was_coded_as_a_protest_stays_refused_under_another_code(kit: ProbeKit, late: bool) -> None:
+    """As dispatch reports it: first the protest, then, in a newer event, a killing."""
+    now = kit.clock.now()
+    told = [("CIVDIS", now), ("HOMICIDE", now + timedelta(minutes=1))]
+    record = None
+    for number, (incident_type, at) in enumerate(reversed(told) if late else told):
+        fields = {"incidentTypeCommonRegistryText": incident_type, "caseNumber": "26-000123"}
+        event = IncidentEvent(incident_id="incident-1", event=f"dispatch {number}", at=at, fields=fields)
+        before, record = record, apply_event(record, event, at)
+        async with kit.database.write() as tx:
+            await incidents.upsert(tx, before, record)
+    (stored,) = await kit.rows(tables.incidents)
+    assert (stored["incident_type"], stored["refused_type"]) == ("HOMICIDE", "CIVDIS")
+    assert await refused_rule(kit, "violent_offense") == "P02"

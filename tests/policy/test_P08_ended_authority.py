@@ -1,0 +1,152 @@
+"""P08: a cancelled or unfounded incident ends the authority; closing does not, and a merge is followed."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rtcc_bridge.errors import ConflictError, PolicyRefusalError
+from rtcc_bridge.matching.types import FaceCrop, Lane
+from rtcc_bridge.probes.search import FoundCandidates
+from rtcc_bridge.storage import probes, tables
+from tests.probe_kit import ANALYST, SUPERVISOR, Gallery, ProbeKit, face_search, form, record_of, search_handler, upload
+
+ENDED = pytest.mark.parametrize("status", ["cancelled", "unfounded"])
+
+
+async def end_authority(kit: ProbeKit, incident_id: str, status: str) -> int:
+    """What the incident desk does when dispatch cancels."""
+    await kit.set_incident(incident_id, status=status)
+    async with kit.database.write() as tx:
+        return await kit.approvals.withdraw_for_incident(tx, incident_id, f"the incident is {status}")
+
+
+@ENDED
+async def test_nothing_can_be_attached(kit: ProbeKit, status: str) -> None:
+    await kit.incident(status=status)
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.attach("incident-1", form(), ANALYST, upload())
+    assert refused.value.rule == "P08"
+    assert not kit.workers.inspected
+
+
+@ENDED
+async def test_a_cancellation_during_the_upload_leaves_nothing(kit: ProbeKit, status: str) -> None:
+    await kit.incident()
+
+    async def cancelled_half_way() -> AsyncIterator[bytes]:
+        yield b"first half "
+        await kit.set_incident("incident-1", status=status)
+        yield b"second half"
+
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.attach("incident-1", form(), ANALYST, cancelled_half_way())
+    assert refused.value.rule == "P08"
+    assert await kit.rows(tables.probes) == []
+    assert kit.object_files() == []
+
+
+@ENDED
+async def test_waiting_probes_are_withdrawn(kit: ProbeKit, status: str) -> None:
+    waiting = [await kit.attached(), await kit.chosen(), await kit.authorized()]
+    other = await kit.chosen("incident-2")
+    assert await end_authority(kit, "incident-1", status) == 3
+    for probe in waiting:
+        found = await kit.desk.find(probe.probe_id)
+        assert (found.state, found.state_reason) == ("withdrawn", f"the incident is {status}")
+    assert (await kit.desk.find(other.probe_id)).state == "awaiting_approval"
+    assert len(await kit.audited("probe.withdraw")) == 3
+
+
+@ENDED
+async def test_no_gate_is_passed_by_a_direct_call_although_nobody_withdrew_the_probe(
+    kit: ProbeKit, status: str
+) -> None:
+    attached, chosen = await kit.attached(), await kit.chosen()
+    authorized = await kit.authorized()
+    await kit.set_incident("incident-1", status=status)
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.choose_face(attached.probe_id, 1, ANALYST)
+    assert refused.value.rule == "P08"
+    with pytest.raises(PolicyRefusalError):
+        await kit.desk.approve(chosen.probe_id, SUPERVISOR)
+    gallery = Gallery()
+    search = face_search(gallery)
+    async with search.batcher:
+        await search_handler(kit, search).handle(record_of((await kit.requests())[0]))
+    assert gallery.seen == []
+    assert (await kit.desk.find(authorized.probe_id)).state == "withdrawn"
+
+
+async def test_a_cancellation_while_the_search_runs_leaves_no_lead(
+    kit: ProbeKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = await kit.authorized()
+    candidate = await kit.enrol("someone")
+    gallery = Gallery(finds=lambda _crop: [candidate])
+    search = face_search(gallery)
+    original = search.batcher.submit
+
+    async def cancelled_meanwhile(crop: FaceCrop, lane: Lane = Lane.ROUTINE) -> FoundCandidates:
+        found = await original(crop, lane)
+        await end_authority(kit, "incident-1", "cancelled")
+        return found
+
+    monkeypatch.setattr(search.batcher, "submit", cancelled_meanwhile)
+    objects_before = set(kit.object_files())
+    async with search.batcher:
+        await search_handler(kit, search).handle(record_of((await kit.requests())[0]))
+    assert len(gallery.seen) == 1
+    assert await kit.rows(tables.leads) == []
+    assert (await kit.desk.find(probe.probe_id)).state == "withdrawn"
+    assert set(kit.object_files()) == objects_before, "the candidate list is gone"
+
+
+async def test_withdrawing_twice_changes_nothing(kit: ProbeKit) -> None:
+    await kit.chosen()
+    assert await end_authority(kit, "incident-1", "cancelled") == 1
+    assert await end_authority(kit, "incident-1", "cancelled") == 0
+
+
+async def test_closing_a_call_ends_nothing(kit: ProbeKit) -> None:
+    await kit.incident(status="closed")
+    probe = await kit.chosen()
+    assert (await kit.desk.approve(probe.probe_id, SUPERVISOR)).state == "authorized"
+
+
+async def test_a_still_for_a_merged_incident_goes_to_the_one_that_remains(kit: ProbeKit) -> None:
+    await kit.incident("remaining", incident_type="ROBBERY")
+    await kit.incident("middle", status="merged", merged_into="remaining")
+    await kit.incident("first", status="merged", merged_into="middle")
+    probe = await kit.desk.attach("first", form(), ANALYST, upload())
+    assert probe.incident_id == "remaining"
+
+
+async def test_a_merge_into_a_cancelled_incident_ends_the_authority(kit: ProbeKit) -> None:
+    probe = await kit.chosen("first")
+    await kit.incident("remaining", status="cancelled")
+    await kit.set_incident("first", status="merged", merged_into="remaining")
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.approve(probe.probe_id, SUPERVISOR)
+    assert refused.value.rule == "P08"
+
+
+async def test_a_cancelled_incident_takes_those_that_were_merged_into_it_along(kit: ProbeKit) -> None:
+    probe = await kit.chosen("first")
+    await kit.incident("remaining")
+    await kit.set_incident("first", status="merged", merged_into="remaining")
+    assert await end_authority(kit, "remaining", "cancelled") == 1
+    assert (await kit.desk.find(probe.probe_id)).state == "withdrawn"
+
+
+async def test_probes_follow_a_merge(kit: ProbeKit) -> None:
+    probe = await kit.chosen("first")
+    await kit.incident("remaining")
+    async with kit.database.write() as tx:
+        assert await probes.move_to_incident(tx, "first", "remaining", at=kit.clock.now()) == 1
+    assert (await kit.desk.find(probe.probe_id)).incident_id == "remaining"
+
+
+async def test_a_merge_into_an_incident_that_nobody_knows_permits_nothing(kit: ProbeKit) -> None:
+    await kit.incident("first", status="merged", merged_into="unheard-of")
+    with pytest.raises(ConflictError):
+        await kit.desk.attach("first", form(), ANALYST, upload())

@@ -1,0 +1,371 @@
+"""A probe desk with everything real around it but the picture workers and the model, for the tests that attack it."""
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from sqlalchemy import Table, insert, select, update
+
+from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
+from rtcc_bridge.consumers.probes import SearchHandler
+from rtcc_bridge.consumers.records import ConsumedRecord
+from rtcc_bridge.leads.desk import LeadDesk
+from rtcc_bridge.leads.parts import SearchFacts
+from rtcc_bridge.matching.batcher import Batcher
+from rtcc_bridge.matching.types import (
+    Box,
+    Candidate,
+    DetectedFace,
+    Estimate,
+    FaceCrop,
+    NumberedFace,
+    Quality,
+    QualityComponent,
+    ScoredImage,
+    Verdict,
+)
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.policy_file import Policy, load_policy
+from rtcc_bridge.probes.approval import ApprovalDesk
+from rtcc_bridge.probes.desk import ProbeDesk, ProbeForm
+from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.reconciler import Reconciler
+from rtcc_bridge.probes.search import FaceSearch, FoundCandidates, GallerySearch, observe_batch
+from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
+from rtcc_bridge.probes.worker_pool import WorkerPool
+from rtcc_bridge.publishing.outbox import Outbox
+from rtcc_bridge.settings import LeadSettings, ObjectSettings, TopicSettings
+from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.master_key import load_master_key
+from rtcc_bridge.storage.objects import ObjectVault
+from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.storage.store_marker import MARKER
+from tests.doubles import ManualClock
+
+POLICY_FILE = Path(__file__).resolve().parents[1] / "config" / "policy.yaml"
+SENDER = "urn:rtcc-bridge:demo:watch-desk"
+
+ANALYST = Account("analyst", frozenset({Role.ANALYST}))
+OTHER_ANALYST = Account("second-analyst", frozenset({Role.ANALYST}))
+SUPERVISOR = Account("supervisor", frozenset({Role.SUPERVISOR}))
+OTHER_SUPERVISOR = Account("second-supervisor", frozenset({Role.SUPERVISOR}))
+FLOOR = Account("floor", frozenset({Role.FLOOR}))
+
+STILL = b"the bytes of a still " * 100
+FORM = ProbeForm(
+    purpose="violent_offense",
+    legal_basis="reasonable suspicion, section 12",
+    requestor="requestor",
+    case_number="26-000123",
+    attested_original=True,
+)
+
+
+def policy() -> Policy:
+    return load_policy(POLICY_FILE)
+
+
+def form(**changes: Any) -> ProbeForm:
+    return replace(FORM, **changes)
+
+
+def face(number: int = 1, verdict: Verdict = Verdict.ACCEPTED, left: float = 10.0) -> NumberedFace:
+    landmarks = np.array([[4, 5], [12, 5], [8, 9], [5, 13], [11, 13]], np.float32) + np.float32(left)
+    component = QualityComponent("eye_distance", 14.0, "px", verdict, "eyes 14 px apart: too small to compare")
+    detected = DetectedFace(Box(left, 10.0, left + 60, 80.0), landmarks, 0.99)
+    return NumberedFace(number, detected, Quality(20 if verdict is Verdict.REFUSED else 70, (component,)))
+
+
+async def upload(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks or (STILL,):
+        yield chunk
+
+
+@dataclass
+class PictureWorkers:
+    """Stands in for the sandboxed workers: reports the faces that a test wants to be found."""
+
+    faces: Sequence[NumberedFace] = field(default_factory=lambda: (face(),))
+    error: Exception | None = None
+    asked: int = 0
+    inspected: list[bytes] = field(default_factory=list)
+    cropped: list[tuple[bytes, DetectedFace, Sequence[DetectedFace]]] = field(default_factory=list)
+    previewed: list[tuple[DetectedFace | None, Sequence[DetectedFace]]] = field(default_factory=list)
+    before_crop: Callable[[], Awaitable[None]] | None = None
+
+    async def inspect(self, chunks: AsyncIterator[bytes]) -> FoundFacesReport:
+        self.asked += 1
+        data = b"".join([chunk async for chunk in chunks])
+        self.inspected.append(data)
+        if self.error is not None:
+            raise self.error
+        return FoundFacesReport(640, 480, tuple(self.faces), {"decode": 0.01, "detect": 0.02, "quality": 0.001})
+
+    async def crop(self, data: bytes, chosen: DetectedFace, others: Sequence[DetectedFace]) -> CroppedFace:
+        self.cropped.append((data, chosen, others))
+        if self.before_crop is not None:
+            await self.before_crop()
+        pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
+        return CroppedFace(FaceCrop(pixels, chosen.landmarks), {})
+
+    async def preview(
+        self, data: bytes, side: int, chosen: DetectedFace | None = None, others: Sequence[DetectedFace] = ()
+    ) -> Preview:
+        self.previewed.append((chosen, others))
+        return Preview(b"\xff\xd8\xff", side, side, {})
+
+
+@dataclass
+class Gallery:
+    """Stands in for the model and the index behind a real batcher. `finds` answers each crop."""
+
+    kind: str = "demo"
+    finds: Callable[[FaceCrop], Sequence[Candidate]] = lambda _crop: ()
+    error: Exception | None = None
+    seen: list[FaceCrop] = field(default_factory=list)
+
+    @property
+    def gallery_kind(self) -> str:
+        return self.kind
+
+    def search_batch(self, crops: Sequence[FaceCrop]) -> list[FoundCandidates]:
+        self.seen.extend(crops)
+        if self.error is not None:
+            raise self.error
+        facts = SearchFacts(
+            gallery=self.kind,
+            gallery_version=3,
+            gallery_size=100,
+            model_pack="test",
+            model_hash="a" * 64,
+            list_length=20,
+            threshold=0.5,
+            estimated_fpir=Estimate(0.05, 0.01, 0.1),
+        )
+        return [FoundCandidates(tuple(self.finds(crop)), facts) for crop in crops]
+
+
+@dataclass
+class ProbeKit:
+    """The desks over one database, and ways to look at and to change the world behind them."""
+
+    parts: ProbeParts
+    vault: ObjectVault
+    workers: PictureWorkers
+    desk: ProbeDesk
+    approvals: ApprovalDesk
+    reconciler: Reconciler
+    clock: ManualClock
+    objects: Path
+
+    @property
+    def database(self) -> Database:
+        return self.parts.database
+
+    @property
+    def metrics(self) -> Metrics:
+        return self.parts.metrics
+
+    async def incident(self, incident_id: str = "incident-1", **changes: Any) -> str:
+        now = self.clock.now()
+        values: dict[str, Any] = {
+            "incident_id": incident_id,
+            "incident_type": "HOMICIDE",
+            "status": "open",
+            "exercise": False,
+            "last_update_at": now,
+            "data": {},
+            "versions": {},
+            "created_at": now,
+            "updated_at": now,
+        }
+        await self._insert(tables.incidents, values | changes)
+        return incident_id
+
+    async def set_incident(self, incident_id: str, **changes: Any) -> None:
+        async with self.database.write() as tx:
+            table = tables.incidents
+            await tx.execute(update(table).where(table.c.incident_id == incident_id).values(changes))
+
+    async def threat(self, incident_id: str = "incident-1", **changes: Any) -> str:
+        now = self.clock.now()
+        identifier = f"threat-{secrets.token_hex(4)}"
+        values: dict[str, Any] = {
+            "identifier": identifier,
+            "incident_id": incident_id,
+            "sender": SENDER,
+            "sent_at": now,
+            "message_type": "Alert",
+            "event_id": identifier,
+            "state": "active",
+            "imminent": True,
+            "exercise": False,
+            "expires_at": now + timedelta(hours=2),
+            "data": {},
+            "created_at": now,
+            "updated_at": now,
+        }
+        await self._insert(tables.threats, values | changes)
+        await self._insert(tables.threat_incidents, {"identifier": identifier, "incident_id": incident_id})
+        return identifier
+
+    async def set_threat(self, identifier: str, **changes: Any) -> None:
+        async with self.database.write() as tx:
+            table = tables.threats
+            await tx.execute(update(table).where(table.c.identifier == identifier).values(changes))
+
+    async def attached(self, incident_id: str = "incident-1", **changes: Any) -> ProbeRecord:
+        """A still with one face that can be chosen, on an incident that is made when it is not there."""
+        if not await self.rows(tables.incidents, incident_id=incident_id):
+            await self.incident(incident_id)
+        return await self.desk.attach(incident_id, form(**changes), ANALYST, upload())
+
+    async def chosen(self, incident_id: str = "incident-1") -> ProbeRecord:
+        return await self.desk.choose_face((await self.attached(incident_id)).probe_id, 1, ANALYST)
+
+    async def authorized(self, incident_id: str = "incident-1") -> ProbeRecord:
+        return await self.desk.approve((await self.chosen(incident_id)).probe_id, SUPERVISOR)
+
+    async def deferred(self, incident_id: str = "incident-1") -> ProbeRecord:
+        """A probe whose approval may follow, since an imminent threat is active."""
+        await self.incident(incident_id)
+        await self.threat(incident_id)
+        probe = await self.chosen(incident_id)
+        assert probe.state == "authorized"
+        return probe
+
+    async def rows(self, table: Table, **where: Any) -> list[dict[str, Any]]:
+        query = select(table)
+        for name, value in where.items():
+            query = query.where(table.c[name] == value)
+        async with self.database.read() as tx:
+            return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+    async def events(self, event_type: str) -> list[dict[str, Any]]:
+        """The data of the outgoing events of that type, in the order of their writing."""
+        found = await self.rows(tables.outbox, event_type=event_type)
+        return [row["event"]["data"] for row in sorted(found, key=lambda row: int(row["id"]))]
+
+    async def requests(self) -> list[dict[str, Any]]:
+        return await self.rows(tables.outbox, event_type="rtcc-bridge.probe.search")
+
+    async def audited(self, action: str) -> list[dict[str, Any]]:
+        return await self.rows(tables.audit_entries, action=action)
+
+    async def read(self, object_key: str) -> bytes:
+        async with self.database.read() as tx:
+            key = await self.vault.key_of(tx, object_key)
+        return await self.vault.unseal(object_key, key)
+
+    def object_files(self) -> list[Path]:
+        return [path for path in self.objects.rglob("*") if path.is_file() and path.name not in {"ping", MARKER}]
+
+    def count(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"rtcc_bridge_{name}", labels) or 0.0
+
+    async def enrol(self, subject_ref: str, kind: str = "demo") -> Candidate:
+        """A person with one living image, as a search would list them."""
+        now: datetime = self.clock.now()
+        if not await self.rows(tables.galleries, name=kind):
+            gallery = {"name": kind, "kind": kind, "version": 1, "template_hash": "a" * 64, "pack_name": "test"}
+            await self._insert(tables.galleries, gallery | {"template_length": 4, "created_at": now})
+        subject = await self._insert(tables.subjects, {"gallery": kind, "subject_ref": subject_ref, "created_at": now})
+        image = await self._insert(
+            tables.gallery_images,
+            {
+                "gallery": kind,
+                "subject_id": subject,
+                "image_sha256": secrets.token_hex(32),
+                "provenance": "test",
+                "lawful_basis": "test",
+                "retain_until": now + timedelta(days=1),
+                "segment_id": "segment",
+                "segment_row": 0,
+                "added_version": 1,
+            },
+        )
+        return Candidate(subject, ScoredImage(image, 0.9), ())
+
+    async def _insert(self, table: Table, values: dict[str, Any]) -> int:
+        async with self.database.write() as tx:
+            return int((await tx.execute(insert(table).values(values))).lastrowid)
+
+
+def build_kit(
+    database: Database, vault: ObjectVault, clock: ManualClock, metrics: Metrics, objects: Path, **options: Any
+) -> ProbeKit:
+    """training_gallery, workers and policy may be given as options."""
+    topics = TopicSettings()
+    audit, outbox = AuditLog(clock), Outbox(clock)
+    settings = LeadSettings()
+    leads = LeadDesk(database, outbox, audit, vault, topics, settings, metrics, clock)
+    in_force = options.get("policy") or policy()
+    parts = ProbeParts(database, clock, in_force, audit, outbox, leads, metrics, topics)
+    workers = options.get("workers") or PictureWorkers()
+    desk = ProbeDesk(
+        parts,
+        vault,
+        cast("WorkerPool", workers),
+        training_gallery=options.get("training_gallery"),
+        upload_timeout_seconds=options.get("upload_timeout_seconds", 30.0),
+    )
+    return ProbeKit(parts, vault, workers, desk, ApprovalDesk(parts), Reconciler(parts, settings), clock, objects)
+
+
+def open_vault(folder: Path, clock: ManualClock) -> ObjectVault:
+    settings = ObjectSettings(url=f"file://{folder / 'objects'}", master_key_file=folder / "master.key")
+    return ObjectVault(settings, load_master_key(settings, may_create=True), clock)
+
+
+def face_search(gallery: Gallery, metrics: Metrics | None = None) -> FaceSearch:
+    """A search with a real batcher, observed where metrics are given; open `batcher` before use."""
+    on_batch = None if metrics is None else partial(observe_batch, metrics)
+    batcher: Batcher[FaceCrop, FoundCandidates] = Batcher(
+        gallery.search_batch, max_batch_size=8, max_wait_seconds=0.001, queue_limit=8, on_batch=on_batch
+    )
+    return FaceSearch(cast("GallerySearch", gallery), batcher)
+
+
+def search_handler(
+    kit: ProbeKit, actual: FaceSearch, training: FaceSearch | None = None, timeout_seconds: float = 30.0
+) -> SearchHandler:
+    return SearchHandler(kit.parts, kit.vault, actual, training, timeout_seconds=timeout_seconds)
+
+
+def record_of(row: dict[str, Any]) -> ConsumedRecord:
+    """The record that the relay would publish for a row of the outbox."""
+    return ConsumedRecord(
+        topic=row["topic"],
+        partition=0,
+        offset=0,
+        key=row["key"].encode(),
+        value=json.dumps(row["event"]).encode(),
+        headers=STRUCTURED_HEADERS,
+        timestamp=row["created_at"],
+    )
+
+
+@pytest.fixture
+async def kit(database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path) -> AsyncIterator[ProbeKit]:
+    """Without a training gallery."""
+    async with open_vault(tmp_path, clock) as vault:
+        yield build_kit(database, vault, clock, metrics, tmp_path / "objects")
+
+
+@pytest.fixture
+async def training_kit(
+    database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path
+) -> AsyncIterator[ProbeKit]:
+    """With a training gallery."""
+    async with open_vault(tmp_path, clock) as vault:
+        yield build_kit(database, vault, clock, metrics, tmp_path / "objects", training_gallery="training")

@@ -1,0 +1,25 @@
+"""Demo accounts: one for each role, and no others."""
+
+import pytest
+
+from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Role, demo_account, same_person
+
+
+def test_each_role_has_one_account_with_that_role_alone() -> None:
+    assert {name: account.roles for name, account in DEMO_ACCOUNTS.items()} == {
+        role.value: frozenset({role}) for role in Role
+    }
+
+
+@pytest.mark.parametrize("name", ["", "root", "Analyst", "analyst "])
+def test_an_unknown_account_is_refused(name: str) -> None:
+    with pytest.raises(PolicyRefusalError) as refused:
+        demo_account(name)
+    assert refused.value.rule == "P10"
+
+
+@pytest.mark.parametrize(("one", "other"), [("analyst", "ANALYST"), (" analyst", "analyst "), ("straße", "STRASSE")])
+def test_spelling_does_not_make_two_people_of_one(one: str, other: str) -> None:
+    assert same_person(one, other)
+    assert not same_person(one, "supervisor")

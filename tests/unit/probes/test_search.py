@@ -1,0 +1,119 @@
+"""Crop -> template -> candidates, against an index and a calibration that are real."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pytest
+
+from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.matching.calibration import load_calibration
+from rtcc_bridge.matching.modelpack import ModelPack
+from rtcc_bridge.matching.pipeline import FaceEmbedder
+from rtcc_bridge.matching.search import SearchIndex
+from rtcc_bridge.matching.search_ort import OrtSearchIndex
+from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.types import FaceCrop, Float32Array
+from rtcc_bridge.modelpacks.default_pack import CALIBRATION
+from rtcc_bridge.probes.search import GallerySearch
+
+CALIBRATED = load_calibration(CALIBRATION)
+LENGTH = CALIBRATED.template_length
+
+
+@dataclass
+class View:
+    index: SearchIndex
+    kind: str = "demo"
+
+
+@dataclass
+class Following:
+    view: View | None
+
+    @property
+    def current(self) -> View:
+        if self.view is None:
+            raise UnavailableError("the gallery's head was not confirmed")
+        return self.view
+
+
+@dataclass
+class Pack:
+    name: str = "test-pack"
+    pack_hash: str = "b" * 64
+
+
+class Embedder:
+    """Takes the first pixel of a crop for the number of the person that it shows."""
+
+    def templates(self, crops: Sequence[FaceCrop]) -> Float32Array:
+        return unit_vectors(len(crops), [int(crop.pixels[0, 0, 0]) for crop in crops])
+
+
+def unit_vectors(count: int, axes: Sequence[int]) -> Float32Array:
+    vectors = np.zeros((count, LENGTH), np.float32)
+    vectors[np.arange(count), axes] = 1
+    return vectors
+
+
+def crop_of(person: int) -> FaceCrop:
+    return FaceCrop(np.full((2, 2, 3), person, np.uint8), np.zeros((5, 2), np.float32))
+
+
+def snapshot(people: int, version: int = 1) -> GallerySnapshot:
+    """Two images of each person."""
+    axes = [person for person in range(people) for _ in range(2)]
+    ids = np.arange(2 * people, dtype=np.int64)
+    return GallerySnapshot.build("demo", version, unit_vectors(2 * people, axes), ids, ids // 2 + 100)
+
+
+def search_of(following: Following, seen: list[str] | None = None) -> GallerySearch:
+    return GallerySearch(
+        cast("FaceEmbedder", Embedder()),
+        following,
+        cast("ModelPack", Pack()),
+        CALIBRATED,
+        list_length=5,
+        target_fpir=0.05,
+        on_stage=lambda stage, _seconds: None if seen is None else seen.append(stage),
+    )
+
+
+def test_each_crop_gets_its_own_person() -> None:
+    seen: list[str] = []
+    search = search_of(Following(View(OrtSearchIndex(snapshot(10)))), seen)
+    found = search.search_batch([crop_of(3), crop_of(7), crop_of(99)])
+    assert [[candidate.subject_id for candidate in one.candidates] for one in found] == [[103], [107], []]
+    assert seen == ["search"]
+
+
+def test_the_facts_are_those_of_the_index_that_was_searched() -> None:
+    (found,) = search_of(Following(View(OrtSearchIndex(snapshot(10, version=4))))).search_batch([crop_of(1)])
+    facts = found.facts
+    assert (facts.gallery, facts.gallery_version, facts.gallery_size) == ("demo", 4, 10)
+    assert (facts.model_pack, facts.model_hash, facts.list_length) == ("test-pack", "b" * 64, 5)
+    assert facts.threshold == CALIBRATED.threshold_for(0.05, 10), "chosen for people, not for pictures"
+    assert facts.estimated_fpir == CALIBRATED.estimated_fpir(facts.threshold, 10)
+
+
+def test_a_larger_gallery_raises_the_threshold_with_the_next_batch() -> None:
+    view = View(OrtSearchIndex(snapshot(2)))
+    search = search_of(Following(view))
+    (before,) = search.search_batch([crop_of(1)])
+    view.index = OrtSearchIndex(snapshot(100, version=2))
+    (after,) = search.search_batch([crop_of(1)])
+    assert after.facts.threshold > before.facts.threshold
+    assert after.facts.gallery_version == 2
+
+
+def test_a_gallery_that_cannot_be_confirmed_is_not_searched() -> None:
+    following = Following(View(OrtSearchIndex(snapshot(2))))
+    search = search_of(following)
+    assert search.gallery_kind == "demo"
+    following.view = None
+    with pytest.raises(UnavailableError):
+        search.search_batch([crop_of(1)])
+    with pytest.raises(UnavailableError):
+        _ = search.gallery_kind
