@@ -1,0 +1,52 @@
+"""The web application. `app.py` builds the services, runs this with an AppRunner and runs `FeedHub.run` beside it."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from rtcc_bridge.web.health import READINESS, ReadinessBoard
+from rtcc_bridge.web.middleware import admit, answer_problems
+from rtcc_bridge.web.openapi import DOCUMENT, OPERATIONS, openapi_document
+from rtcc_bridge.web.operations import MAX_JSON_BYTES
+from rtcc_bridge.web.pages import PAGES
+from rtcc_bridge.web.probes import UPLOADS
+from rtcc_bridge.web.security_headers import STATIC_PREFIX, add_security_headers
+from rtcc_bridge.web.services import SERVICES, WebServices
+from rtcc_bridge.web.templating import TEMPLATES, page_templates
+from rtcc_bridge.web.uploads import UploadSlots
+
+STATIC: Final = Path(__file__).parent / "static"
+OWN_ID: Final = "[A-Za-z0-9_-]{16,64}"
+"""An id that this program made: whatever else is asked for does not exist, and no refusal of it is written down."""
+
+
+def create_app(services: WebServices) -> web.Application:
+    """The application with every route. At shutdown it ends the feed's streams, so that connections can close."""
+    app = web.Application(middlewares=[answer_problems, admit], client_max_size=MAX_JSON_BYTES)
+    app[SERVICES] = services
+    app[UPLOADS] = UploadSlots(services.settings.web.uploads)
+    app[READINESS] = ReadinessBoard(services.metrics)
+    app[DOCUMENT] = openapi_document()
+    app[TEMPLATES] = page_templates()
+    for operation in OPERATIONS:
+        app.router.add_route(operation.method, _whole_segments(operation.path), operation.handler)
+    for method, path, handler in PAGES:
+        app.router.add_route(method, _whole_segments(path), handler)
+    app.router.add_static(STATIC_PREFIX, STATIC)
+    app.on_response_prepare.append(add_security_headers)
+    app.on_shutdown.append(_end_feed)
+    return app
+
+
+def _whole_segments(path: str) -> str:
+    """Says what a path parameter may hold: our own ids the characters that we make them of, an incident's id every
+    character but a slash (also braces, which the default pattern leaves out)."""
+    for name in ("{probeId}", "{leadId}"):
+        path = path.replace(name, f"{name[:-1]}:{OWN_ID}}}")
+    return re.sub(r"{(\w+)}", r"{\1:[^/]+}", path)
+
+
+async def _end_feed(app: web.Application) -> None:
+    app[SERVICES].feed.close()

@@ -1,0 +1,104 @@
+"""What the board and the pages show of incidents and leads, worded and ready for the templates."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from rtcc_bridge.web.views import IncidentView, LeadView, ThreatView
+from rtcc_bridge.web.words import incident_words, lead_detail, lead_state, result_words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """key: what the card stands for; version: changes with anything that is shown, so that a page swaps it then."""
+
+    key: str
+
+    @property
+    def version(self) -> str:
+        return hashlib.blake2s(repr(self).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentCard(Card):
+    """An incident on the board. level: imminent, threat or calm."""
+
+    level: str
+    title: str
+    code: str
+    place: str | None
+    priority: int | None
+    status: str
+    exercise: bool
+    opened_at: datetime
+    threats: tuple[ThreatView, ...]
+    alarm: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadCard(Card):
+    """A lead on the board. approve_by: set while its approval is pending."""
+
+    state: str
+    state_words: str
+    result: str | None
+    detail: str | None
+    incident_id: str
+    incident_title: str | None
+    place: str | None
+    probe_id: str
+    live: bool
+    taken: bool
+    exercise: bool
+    approve_by: datetime | None
+    created_at: datetime
+    announcement: str
+
+
+def incident_card(view: IncidentView) -> IncidentCard:
+    title = incident_words(view.incident_type)
+    level = "imminent" if view.imminent else "threat" if view.threats else "calm"
+    headline = next((threat.headline or threat.event for threat in view.threats if threat.imminent), None)
+    return IncidentCard(
+        key=view.incident_id,
+        level=level,
+        title=title,
+        code=view.incident_type,
+        place=view.location.text,
+        priority=view.priority,
+        status=view.status,
+        exercise=view.exercise,
+        opened_at=view.opened_at or view.last_update_time_stamp,
+        threats=view.threats,
+        alarm=f"Imminent threat: {headline or title}. {view.location.text or ''}".strip() if view.imminent else None,
+    )
+
+
+def lead_card(view: LeadView, incidents: Mapping[str, IncidentCard]) -> LeadCard:
+    data = view.data
+    state, state_words = lead_state(data)
+    incident = incidents.get(data.incident_id)
+    pending = data.approval is not None and data.approval.state == "pending" and data.review_state == "unreviewed"
+    result = None if state in {"withdrawn", "expired"} else result_words(data)
+    return LeadCard(
+        key=data.lead_id,
+        state=state,
+        state_words=state_words,
+        result=result,
+        detail=lead_detail(data),
+        incident_id=data.incident_id,
+        incident_title=None if incident is None else incident.title,
+        place=None if incident is None else incident.place,
+        probe_id=data.probe_id,
+        live=data.review_state == "unreviewed",
+        taken=data.acknowledged_at is not None,
+        exercise=view.exercise,
+        approve_by=data.approval.approve_by if pending and data.approval is not None else None,
+        created_at=view.created_at,
+        announcement=f"Lead, {state_words}: {result or lead_detail(data) or ''}. Needs corroboration.",
+    )
+
+
+def by_key(cards: Iterable[IncidentCard]) -> dict[str, IncidentCard]:
+    return {card.key: card for card in cards}

@@ -1,0 +1,168 @@
+"""The OpenAPI 3.1 document, written from the operations and the models that they answer with."""
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from rtcc_bridge import __version__
+from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNT_HEADER, DEMO_ACCOUNTS
+from rtcc_bridge.web import feed, health, incidents, leads, probes
+from rtcc_bridge.web.operations import JSON_TYPE, Answer, Operation, Parameter
+from rtcc_bridge.web.problems import CONTENT_TYPE, ProblemDocument
+from rtcc_bridge.web.services import services_of
+
+DOCUMENT = web.AppKey("openapi", dict[str, Any])
+SCHEMA_MEDIA_TYPE: Final = "application/schema+json"
+
+_PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_REF: Final = "#/components/schemas/{model}"
+_DESCRIPTION = (
+    "Incidents in, investigative leads out. Every lead needs corroboration: it is no identification and no probable "
+    f"cause. Until people can sign in, the header {DEMO_ACCOUNT_HEADER} names one of the demo accounts "
+    f"({', '.join(DEMO_ACCOUNTS)}); only this machine is served."
+)
+_PROBLEMS: Final[Mapping[HTTPStatus, str]] = {
+    HTTPStatus.BAD_REQUEST: "The request is malformed or was broken off.",
+    HTTPStatus.FORBIDDEN: "Refused: `rule` names the policy rule; without one, the request is not from this machine.",
+    HTTPStatus.NOT_FOUND: "There is no such thing.",
+    HTTPStatus.REQUEST_TIMEOUT: "The upload took too long.",
+    HTTPStatus.CONFLICT: "It does not fit the present state.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is too large.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is of another media type.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The fields or the picture cannot be used.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "The daemon made an error; `correlationId` finds it in the log.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Busy, or something that is needed does not answer: `Retry-After` says when.",
+}
+
+
+async def get_openapi(request: web.Request) -> web.Response:
+    return web.json_response(request.app[DOCUMENT])
+
+
+async def get_schema(request: web.Request) -> web.Response:
+    name = request.match_info["name"].removesuffix(".json")
+    schema = services_of(request).schemas.get(name)
+    if schema is None:
+        raise NotFoundError("There is no schema of this name.")
+    return web.json_response(dict(schema), content_type=SCHEMA_MEDIA_TYPE)
+
+
+OPERATIONS: Final = (
+    *incidents.OPERATIONS,
+    *probes.OPERATIONS,
+    *leads.OPERATIONS,
+    *feed.OPERATIONS,
+    Operation(
+        method="GET",
+        path="/api/v1/openapi.json",
+        handler=get_openapi,
+        name="getOpenApi",
+        summary="This document",
+        tag="documents",
+        answers=(Answer("OpenAPI 3.1."),),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/schemas/{name}",
+        handler=get_schema,
+        name="getSchema",
+        summary="The JSON Schema of a published event, for example lead.candidates.json",
+        tag="documents",
+        answers=(Answer("JSON Schema 2020-12.", media_type=SCHEMA_MEDIA_TYPE),),
+        problems=(HTTPStatus.NOT_FOUND,),
+    ),
+    *health.OPERATIONS,
+)
+
+
+def openapi_document(operations: Sequence[Operation] = OPERATIONS) -> dict[str, Any]:
+    """The whole document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "rtcc-bridge",
+            "version": __version__,
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(operations),
+            "securitySchemes": {"demoAccount": {"type": "apiKey", "in": "header", "name": DEMO_ACCOUNT_HEADER}},
+        },
+        "security": [{}, {"demoAccount": []}],
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "parameters": [
+            *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+              for name in _PATH_PARAMETER.findall(operation.path)),
+            *(_parameter(parameter) for parameter in operation.parameters),
+        ],
+        "responses": _responses(operation),
+    }  # fmt: skip
+    if operation.body is not None:
+        schema = dict(operation.body.schema) if operation.body.model is None else _reference(operation.body.model)
+        written["requestBody"] = {"required": True, "content": {operation.body.media_type: {"schema": schema}}}
+    return written
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "description": parameter.description,
+        "schema": dict(parameter.schema),
+    }
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    answers = {str(int(answer.status)): _answer(answer) for answer in operation.answers}
+    statuses = {*operation.problems, HTTPStatus.FORBIDDEN, HTTPStatus.INTERNAL_SERVER_ERROR}
+    problems = {
+        str(int(status)): {
+            "description": _PROBLEMS[status],
+            "content": {CONTENT_TYPE: {"schema": _reference(ProblemDocument)}},
+        }
+        for status in sorted(statuses)
+        if str(int(status)) not in answers
+    }
+    return answers | problems
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    schema: dict[str, Any] = {} if answer.model is None else _reference(answer.model)
+    if answer.model is None and answer.media_type != JSON_TYPE:
+        schema = {"type": "string"} if answer.media_type.startswith("text/") else {}
+    return {"description": answer.description, "content": {answer.media_type: {"schema": schema}}}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REF.format(model=model.__name__)}
+
+
+def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
+    answered = {answer.model for operation in operations for answer in operation.answers if answer.model is not None}
+    asked = {operation.body.model for operation in operations if operation.body and operation.body.model}
+    answered.add(ProblemDocument)
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in answered]
+    models += [(model, "validation") for model in asked]
+    models.sort(key=lambda one: one[0].__name__)
+    _, document = models_json_schema(models, ref_template=_REF)
+    schemas: dict[str, Any] = document.get("$defs", {})
+    return schemas

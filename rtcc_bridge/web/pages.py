@@ -1,0 +1,205 @@
+"""The pages: rendered on the server, kept live by small scripts that follow the feed and load the page's parts anew."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
+from rtcc_bridge.incidents import board
+from rtcc_bridge.policy import rules
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Role, same_person
+from rtcc_bridge.policy.policy_file import Policy
+from rtcc_bridge.policy.purposes import Purpose
+from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
+from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
+from rtcc_bridge.storage import incidents, leads, outbox, probes
+from rtcc_bridge.storage.incidents import IncidentRecord
+from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE, may, only
+from rtcc_bridge.web.cards import IncidentCard, by_key, incident_card, lead_card
+from rtcc_bridge.web.incidents import PAGE, one_incident, open_incidents
+from rtcc_bridge.web.leads import newest_leads
+from rtcc_bridge.web.operations import Handler
+from rtcc_bridge.web.probes import approval_queue, with_lead
+from rtcc_bridge.web.services import WebServices, services_of
+from rtcc_bridge.web.templating import page
+from rtcc_bridge.web.views import incident_view, lead_view
+from rtcc_bridge.web.words import APPROVALS, PROBE_STATES, PURPOSES
+
+BOARD_LEADS: Final = 30
+INCIDENT_LEADS: Final = 50
+MOST_NOTES: Final = 100
+
+
+async def floor_board(request: web.Request) -> web.Response:
+    """`/`: threats and open incidents, the newest leads; for a supervisor the searches that wait."""
+    services = services_of(request)
+    found = await open_incidents(services, PAGE, 0)
+    newest = await newest_leads(services, BOARD_LEADS)
+    cards = tuple(incident_card(view) for view in found.items)
+    waiting = await approval_queue(services) if may(request[ACCOUNT], Role.SUPERVISOR) else None
+    wanted = {view.data.incident_id for view in newest.items}
+    wanted |= {probe.incident_id for probe in waiting.items} if waiting is not None else set()
+    named = await _named(services, wanted, by_key(cards))
+    return page(
+        request,
+        "board.html",
+        feed_position=found.feed_position,
+        incidents=cards,
+        more=found.total - len(cards),
+        total=found.total,
+        leads=tuple(lead_card(view, named) for view in newest.items),
+        waiting=None if waiting is None else waiting.items,
+        named=named,
+        purposes=PURPOSES,
+    )
+
+
+async def incident_page(request: web.Request) -> web.Response:
+    """`/incidents/{id}`: what is known of it, its stills and leads, and the form to attach a still."""
+    services, incident_id = services_of(request), request.match_info["incidentId"]
+    account, now = request[ACCOUNT], services.clock.now()
+    works_on_it = may(account, Role.ANALYST, Role.SUPERVISOR)
+    async with services.database.read() as tx:
+        position = await outbox.latest_position(tx)
+        record = await incidents.get(tx, incident_id)
+        if record is None:
+            raise NotFoundError("This incident was not seen on the feed. It may not have arrived yet: try again.")
+        view = incident_view(await board.incident_view(tx, record, now))
+        stills = await probes.of_incidents(tx, {incident_id}) if works_on_it else ()
+        found = await leads.newest(tx, INCIDENT_LEADS, incident_id=incident_id)
+        followed = await incidents.resolve(tx, incident_id)
+        known = followed is not None and followed.status != "merged"
+        authority = await authority_of(tx, incident_id, services.policy, now) if known else None
+    card = incident_card(view)
+    return page(
+        request,
+        "incident.html",
+        feed_position=position,
+        incident=card,
+        merged_into=view.merged_into,
+        case_number=record.case_number if works_on_it else None,
+        notes=_notes(record) if works_on_it else (),
+        stills=tuple(reversed(stills)),
+        leads=tuple(lead_card(lead_view(lead), {card.key: card}) for lead in found),
+        offer=_offer(services, authority),
+        purposes=PURPOSES,
+        states=PROBE_STATES,
+        max_upload_bytes=services.settings.intake.max_upload_bytes,
+    )
+
+
+async def probe_page(request: web.Request) -> web.Response:
+    """`/probes/{id}`: the still with its faces, the choice, the approval and what came of it."""
+    services, probe_id = services_of(request), request.match_info["probeId"]
+    position = services.feed.position or 0  # first: what changes after it comes again on the feed
+    async with only(request, Role.ANALYST, Role.SUPERVISOR, action="probe.view", subject=probe_id) as account:
+        record = await services.probes.find(probe_id)
+    view = await with_lead(services, record)
+    card = incident_card(await one_incident(services, record.incident_id))
+    state = ProbeState(view.state)
+    return page(
+        request,
+        "probe.html",
+        feed_position=position,
+        probe=view,
+        incident=card,
+        lead=None if view.lead is None else lead_card(view.lead, {card.key: card}),
+        state=state,
+        state_words=PROBE_STATES[state],
+        moving=state in {ProbeState.AWAITING_APPROVAL, ProbeState.AUTHORIZED},
+        approval=APPROVALS[Approval(view.approval.state)],
+        purpose=PURPOSES[Purpose(view.purpose)],
+        may_choose=may(account, Role.ANALYST) and same_person(account.name, record.analyst),
+        may_decide=may(account, Role.SUPERVISOR) and _decidable(state, view.approval.state),
+    )
+
+
+async def switch_account(request: web.Request) -> web.Response:
+    """The demo's role switch."""
+    form = await request.post()
+    name = form.get("account")
+    if not isinstance(name, str) or name not in DEMO_ACCOUNTS:
+        raise PolicyRefusalError("P10", f"There is no such account: use one of {', '.join(DEMO_ACCOUNTS)}.")
+    response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": _back(form.get("back"))})
+    response.set_cookie(ACCOUNT_COOKIE, name, httponly=True, samesite="Strict", path="/")
+    return response
+
+
+def _decidable(state: ProbeState, approval: str) -> bool:
+    return approval == Approval.PENDING and state in DECIDABLE
+
+
+def _back(path: object) -> str:
+    """Only an address of this site: a form cannot send a person elsewhere."""
+    safe = isinstance(path, str) and path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return str(path) if safe else "/"
+
+
+async def _named(
+    services: WebServices, wanted: Set[str], known: Mapping[str, IncidentCard]
+) -> Mapping[str, IncidentCard]:
+    """The incidents that are spoken of; those that are closed by now are not among the open ones that are known."""
+    found = dict(known)
+    now = services.clock.now()
+    async with services.database.read() as tx:
+        for incident_id in wanted - known.keys():
+            if (record := await incidents.get(tx, incident_id)) is not None:
+                found[incident_id] = incident_card(incident_view(board.floor_view(record, (), now)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The purposes that the policy permits for an incident; where there is none, the refusal that says why."""
+
+    permitted: tuple[Purpose, ...]
+    refusal: PolicyRefusalError | None
+
+
+def _offer(services: WebServices, authority: IncidentAuthority | None) -> Offer:
+    """The desk asks again when a still arrives: this only spares a person the attempt."""
+    if authority is None:
+        return Offer((), None)
+    incident = authority.incident
+    try:
+        rules.require_authority(incident)
+        rules.require_unmixed(incident)
+        rules.require_gallery_for(
+            exercise=incident.exercise, training_gallery=services.settings.matching.training_gallery
+        )
+    except PolicyRefusalError as refusal:
+        return Offer((), refusal)
+    asked = {purpose: _refusal_of(services.policy, purpose, authority) for purpose in Purpose}
+    permitted = tuple(purpose for purpose, refusal in asked.items() if refusal is None)
+    if permitted:
+        return Offer(permitted, None)
+    if rules.refused_matter(incident) is not None:
+        return Offer((), asked[Purpose.VIOLENT_OFFENSE])
+    message = f"The policy permits no search for incidents of type {incident.incident_type}. "
+    return Offer((), PolicyRefusalError("P02", message + "If dispatch corrects the type, try again."))
+
+
+def _refusal_of(policy: Policy, purpose: Purpose, authority: IncidentAuthority) -> PolicyRefusalError | None:
+    try:
+        rules.require_permitted_purpose(policy, purpose, authority.incident, imminent_threat=authority.imminent_threat)
+    except PolicyRefusalError as refusal:
+        return refusal
+    return None
+
+
+def _notes(record: IncidentRecord) -> tuple[str, ...]:
+    """The notes of dispatch as text: each a text, or an object that holds one."""
+    notes = record.data.get("notes") or ()
+    texts = (note.get("text") or note.get("note") if isinstance(note, dict) else note for note in notes[:MOST_NOTES])
+    return tuple(str(text) for text in texts if isinstance(text, str | int | float))
+
+
+PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/", floor_board),
+    ("GET", "/incidents/{incidentId}", incident_page),
+    ("GET", "/probes/{probeId}", probe_page),
+    ("POST", "/demo/account", switch_account),
+)

@@ -1,0 +1,194 @@
+"""Stills: attached, looked at, a face chosen, approved or refused. Every gate is asked by the probe desk."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+
+from rtcc_bridge.policy.accounts import Role
+from rtcc_bridge.probes.state import DECIDABLE
+from rtcc_bridge.storage import leads, probes
+from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.web.accounts import ACCOUNT, only
+from rtcc_bridge.web.operations import Answer, Body, Operation, answer, read_json
+from rtcc_bridge.web.services import WebServices, services_of
+from rtcc_bridge.web.uploads import FIELDS, IMAGE, MULTIPART, UploadSlots, read_upload
+from rtcc_bridge.web.views import (
+    FaceChoiceRequest,
+    ProbeView,
+    RefusalRequest,
+    WaitingProbes,
+    probe_view,
+    waiting_probe,
+)
+
+UPLOADS = web.AppKey("uploads", UploadSlots)
+LONGEST_QUEUE: Final = 200
+
+_FORM: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["purpose", "legalBasis", "requestor", "attestedOriginal", IMAGE],
+    "properties": {
+        **{name: {"type": "string"} for name in FIELDS},
+        "attestedOriginal": {
+            "type": "string",
+            "enum": ["true", "false"],
+            "description": "No sketch, composite, generated or face-swapped picture (P05).",
+        },
+        IMAGE: {
+            "type": "string",
+            "format": "binary",
+            "description": "JPEG, PNG or WebP. It has to be the last part of the form; nothing after it is read.",
+        },
+    },
+}
+_REFUSALS: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+_BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+async def with_lead(services: WebServices, record: ProbeRecord) -> ProbeView:
+    async with services.database.read() as tx:
+        lead = await leads.of_probe(tx, record.probe_id)
+    return probe_view(record, lead)
+
+
+async def approval_queue(services: WebServices) -> WaitingProbes:
+    async with services.database.read() as tx:
+        found = await probes.with_approval_pending(tx, DECIDABLE, LONGEST_QUEUE)
+    return WaitingProbes(items=tuple(waiting_probe(record) for record in found))
+
+
+async def attach(request: web.Request) -> web.Response:
+    services = services_of(request)
+    intake = services.settings.intake
+    with request.app[UPLOADS].slot():
+        upload = await read_upload(request, intake.max_upload_bytes, services.settings.web.upload_timeout_seconds)
+        incident_id = request.match_info["incidentId"]
+        record = await services.probes.attach(incident_id, upload.form, request[ACCOUNT], upload.image)
+    return answer(await with_lead(services, record), HTTPStatus.CREATED)
+
+
+async def list_waiting(request: web.Request) -> web.Response:
+    async with only(request, Role.SUPERVISOR, action="probe.queue", subject="approvals"):
+        return answer(await approval_queue(services_of(request)))
+
+
+async def get_probe(request: web.Request) -> web.Response:
+    services, probe_id = services_of(request), request.match_info["probeId"]
+    async with only(request, Role.ANALYST, Role.SUPERVISOR, action="probe.view", subject=probe_id):
+        return answer(await with_lead(services, await services.probes.find(probe_id)))
+
+
+async def get_image(request: web.Request) -> web.Response:
+    """The desk masks, checks the role and audits the look."""
+    picture = await services_of(request).probes.preview(request.match_info["probeId"], request[ACCOUNT])
+    return web.Response(body=picture, content_type="image/jpeg")
+
+
+async def choose_face(request: web.Request) -> web.Response:
+    services, choice = services_of(request), await read_json(request, FaceChoiceRequest)
+    record = await services.probes.choose_face(request.match_info["probeId"], choice.number, request[ACCOUNT])
+    return answer(await with_lead(services, record))
+
+
+async def approve(request: web.Request) -> web.Response:
+    services = services_of(request)
+    record = await services.probes.approve(request.match_info["probeId"], request[ACCOUNT])
+    return answer(await with_lead(services, record))
+
+
+async def refuse(request: web.Request) -> web.Response:
+    services, refusal = services_of(request), await read_json(request, RefusalRequest)
+    record = await services.probes.refuse(request.match_info["probeId"], request[ACCOUNT], refusal.reason)
+    return answer(await with_lead(services, record))
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/api/v1/incidents/{incidentId}/probes",
+        handler=attach,
+        name="attachStill",
+        summary="Attach a still to an incident and find the faces in it",
+        tag="probes",
+        body=Body(media_type=MULTIPART, schema=_FORM),
+        answers=(
+            Answer(
+                "The probe, in state faces_found or, where no face can be searched, rejected_quality.",
+                ProbeView,
+                status=HTTPStatus.CREATED,
+            ),
+        ),
+        problems=(
+            HTTPStatus.BAD_REQUEST,
+            *_REFUSALS,
+            HTTPStatus.REQUEST_TIMEOUT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            _BUSY,
+        ),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/probes",
+        handler=list_waiting,
+        name="listWaitingProbes",
+        summary="Searches that wait for a supervisor",
+        tag="probes",
+        answers=(Answer("The oldest first.", WaitingProbes),),
+        problems=(HTTPStatus.FORBIDDEN,),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/probes/{probeId}",
+        handler=get_probe,
+        name="getProbe",
+        summary="The faces, their quality and the state of a probe",
+        tag="probes",
+        answers=(Answer("The probe.", ProbeView),),
+        problems=(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/probes/{probeId}/image",
+        handler=get_image,
+        name="getProbeImage",
+        summary="The still for the screen; once a face is chosen the others are masked (P04)",
+        tag="probes",
+        answers=(Answer("The picture, upright and without metadata.", media_type="image/jpeg"),),
+        problems=(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, _BUSY),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/probes/{probeId}/face",
+        handler=choose_face,
+        name="chooseFace",
+        summary="The analyst chooses the one face that is searched",
+        tag="probes",
+        body=Body(FaceChoiceRequest),
+        answers=(Answer("The probe.", ProbeView),),
+        problems=(*_REFUSALS, HTTPStatus.UNPROCESSABLE_ENTITY, _BUSY),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/probes/{probeId}/approve",
+        handler=approve,
+        name="approveProbe",
+        summary="A supervisor approves the search",
+        tag="probes",
+        answers=(Answer("The probe.", ProbeView),),
+        problems=_REFUSALS,
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/probes/{probeId}/refuse",
+        handler=refuse,
+        name="refuseProbe",
+        summary="A supervisor refuses the search",
+        tag="probes",
+        body=Body(RefusalRequest),
+        answers=(Answer("The probe.", ProbeView),),
+        problems=(*_REFUSALS, HTTPStatus.UNPROCESSABLE_ENTITY),
+    ),
+)

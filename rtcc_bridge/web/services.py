@@ -1,0 +1,50 @@
+"""What the web needs from the rest of the program. `app.py` fills it in; nothing here is built by the web itself."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from aiohttp import web
+
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.errors import IntegrityError
+from rtcc_bridge.leads.desk import LeadDesk
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.policy_file import Policy
+from rtcc_bridge.probes.desk import ProbeDesk
+from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.settings import Settings
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.web.feed_hub import FeedHub
+
+ReadinessProbe: TypeAlias = Callable[[], Awaitable[str | None]]
+"""Answers None when the dependency is ready, else the reason in plain words. It may take up to two seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebServices:
+    """The parts that the web calls.
+
+    schemas: the published JSON Schemas by name, served under `/api/v1/schemas/`.
+    on_integrity_breach: told of an IntegrityError that surfaced in a request, so that the process can stop.
+    """
+
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    database: Database
+    policy: Policy
+    probes: ProbeDesk
+    leads: LeadDesk
+    refusals: RefusalLog
+    feed: FeedHub
+    readiness: Mapping[str, ReadinessProbe]
+    schemas: Mapping[str, Mapping[str, Any]]
+    on_integrity_breach: Callable[[IntegrityError], None]
+
+
+SERVICES = web.AppKey("services", WebServices)
+
+
+def services_of(request: web.Request) -> WebServices:
+    return request.app[SERVICES]

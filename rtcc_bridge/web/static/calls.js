@@ -1,0 +1,60 @@
+// Calls of the API that change something, and their refusals in the daemon's own words.
+
+const NO_ANSWER = { title: "No answer", detail: "The daemon does not answer. Nothing was changed; try again." };
+
+/** POSTs JSON. Returns {ok, document}; the document of a failure is a problem. Never throws. */
+export async function post(address, body = {}) {
+  try {
+    const answer = await fetch(address, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    return { ok: answer.ok, document: await answer.json() };
+  } catch {
+    return { ok: false, document: NO_ANSWER };
+  }
+}
+
+/** Shows a problem inside `region` (a live region); without one, clears it. */
+export function showProblem(region, problem) {
+  region.replaceChildren();
+  if (!problem) return;
+  const box = document.createElement("div");
+  box.className = "refusal";
+  const head = document.createElement("p");
+  if (problem.rule) {
+    const badge = document.createElement("span");
+    badge.className = "badge rule";
+    badge.textContent = `Rule ${problem.rule}`;
+    head.append(badge, " ");
+  }
+  const title = document.createElement("strong");
+  title.textContent = problem.title ?? NO_ANSWER.title;
+  head.append(title);
+  const detail = document.createElement("p");
+  detail.textContent = problem.detail ?? "";
+  box.append(head, detail);
+  if (problem.correlationId) {
+    const reference = document.createElement("p");
+    reference.textContent = `Reference for operations: ${problem.correlationId}`;
+    box.append(reference);
+  }
+  region.append(box);
+}
+
+/**
+ * Lets every button with an address to post to do so, once for a click. onAnswer({ok, document, button}).
+ * Until then the page shows its buttons as not ready (page.css), so that no early click is lost in silence.
+ */
+export function wireButtons(onAnswer) {
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-post]");
+    if (!button || button.disabled) return;
+    button.disabled = true;
+    const answer = await post(button.dataset.post);
+    if (!answer.ok) button.disabled = false;
+    onAnswer({ ...answer, button });
+  });
+  document.body.removeAttribute("data-starting");
+}

@@ -1,0 +1,119 @@
+// An incident: kept live, and the form that attaches a still to it.
+
+import { showProblem, wireButtons } from "/static/calls.js";
+import { keepLive, say } from "/static/live.js";
+
+const FIELDS = ["purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal"];
+const PICTURES = ["image/jpeg", "image/png", "image/webp"];
+
+const refresh = keepLive();
+const form = document.getElementById("attach");
+const region = document.getElementById("answer") ?? document.getElementById("outages");
+
+wireButtons(({ ok, document: answer, button }) => {
+  if (ok) say("say-politely", button.dataset.done);
+  showProblem(region, ok ? null : answer);
+  refresh();
+});
+
+if (form) wireForm();
+
+function wireForm() {
+  const chooser = document.getElementById("image");
+  const drop = document.getElementById("drop");
+  chooser.addEventListener("change", () => show(chooser.files[0]));
+  document.addEventListener("paste", (event) => {
+    const pasted = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
+    if (pasted) give(pasted);
+  });
+  for (const name of ["dragenter", "dragover"]) {
+    document.addEventListener(name, (event) => {
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+  }
+  for (const name of ["dragleave", "drop"]) {
+    document.addEventListener(name, (event) => {
+      event.preventDefault();
+      drop.classList.remove("over");
+    });
+  }
+  document.addEventListener("drop", (event) => {
+    const dropped = event.dataTransfer?.files;
+    if (dropped?.length > 1) complain("Attach one still at a time.");
+    else if (dropped?.length === 1) give(dropped[0]);
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(chooser.files[0]);
+  });
+
+  /** A dropped or pasted picture takes the place of the chosen file. */
+  function give(file) {
+    const holder = new DataTransfer();
+    holder.items.add(file);
+    chooser.files = holder.files;
+    show(file);
+  }
+}
+
+function complain(detail) {
+  showProblem(region, { title: "This cannot be attached", detail });
+}
+
+function show(file) {
+  const shown = document.getElementById("shown");
+  if (shown.src) URL.revokeObjectURL(shown.src);
+  shown.hidden = !file;
+  showProblem(region, null);
+  if (!file) return;
+  const most = Number(form.dataset.mostBytes);
+  if (file.size > most) complain(`The file is larger than ${Math.floor(most / 1e6)} MB: choose a smaller copy.`);
+  shown.hidden = !PICTURES.includes(file.type);
+  if (!shown.hidden) shown.src = URL.createObjectURL(file);
+}
+
+function send(file) {
+  const content = new FormData();
+  const values = new FormData(form);
+  for (const name of FIELDS) if (values.get(name)) content.append(name, values.get(name));
+  content.append("image", file);
+  const request = new XMLHttpRequest();
+  request.open("POST", form.dataset.action);
+  request.responseType = "json";
+  request.upload.onprogress = (event) => progress(event.loaded / event.total);
+  request.onload = () => finish(request.status, request.response);
+  request.onerror = () => finish(0, { title: "The upload was broken off", detail: "Nothing was kept; send it again." });
+  showProblem(region, null);
+  busy(true);
+  progress(0);
+  request.send(content);
+}
+
+function progress(fraction) {
+  const bar = document.getElementById("progress");
+  const words = document.getElementById("progress-words");
+  if (fraction < 1) {
+    bar.value = fraction;
+    words.textContent = "Sending";
+  } else {
+    bar.removeAttribute("value");
+    words.textContent = "Looking for faces. That takes a few seconds.";
+  }
+}
+
+function busy(is) {
+  form.querySelector("button[type=submit]").disabled = is;
+  document.getElementById("progress").hidden = !is;
+  if (!is) document.getElementById("progress-words").textContent = "";
+}
+
+function finish(status, answer) {
+  if (status === 201) {
+    location.assign(`/probes/${encodeURIComponent(answer.probeId)}`);
+    return;
+  }
+  busy(false);
+  showProblem(region, answer ?? { title: "The daemon refused", detail: `It answered ${status}.` });
+  region.scrollIntoView({ block: "nearest" });
+}

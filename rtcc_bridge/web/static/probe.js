@@ -1,0 +1,91 @@
+// A still: the choice of the one face by mouse or keyboard, the supervisor's decision, and the state, kept live.
+
+import { post, showProblem, wireButtons } from "/static/calls.js";
+import { keepLive, say } from "/static/live.js";
+
+const LOOK_EVERY = 2000;
+
+const refresh = keepLive({ onPart: tell });
+const answers = () => document.getElementById("answer");
+
+prepare();
+
+wireButtons(({ ok, document: answer, button }) => {
+  if (ok) say("say-politely", button.dataset.done);
+  showProblem(answers(), ok ? null : answer);
+  refresh();
+});
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target.closest("#choose, #refuse");
+  if (!form) return;
+  event.preventDefault();
+  const button = form.querySelector("button");
+  if (button.disabled) return;
+  button.disabled = true;
+  const values = new FormData(form);
+  const body = form.id === "choose" ? { number: Number(values.get("number")) } : { reason: values.get("reason") };
+  const { ok, document: answer } = await post(form.dataset.action, body);
+  button.disabled = false;
+  document.activeElement?.blur();
+  showProblem(answers(), ok ? null : answer);
+  refresh();
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.name === "number") mark();
+});
+
+document.addEventListener("click", (event) => {
+  const face = event.target.closest("[data-face]");
+  if (face) choose(face.dataset.face);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input[type=text], input:not([type])")) return;
+  if (/^[1-9]$/.test(event.key)) choose(event.key);
+  else if (event.key === "Enter" && event.target === document.body) document.getElementById("choose")?.requestSubmit();
+});
+
+/** Chooses a face; only the form's button, or Enter on it, sends the choice. */
+function choose(number) {
+  const radio = document.querySelector(`#choose input[value="${CSS.escape(number)}"]`);
+  if (!radio) return;
+  if (radio.disabled) {
+    say("say-politely", `Face ${number} is too poor to search.`);
+    return;
+  }
+  radio.checked = true;
+  mark();
+  document.getElementById("choose-button").focus();
+}
+
+function mark() {
+  const chosen = document.querySelector("#choose input:checked")?.value;
+  for (const face of document.querySelectorAll("[data-face]")) {
+    face.classList.toggle("chosen", face.dataset.face === chosen);
+  }
+  const button = document.getElementById("choose-button");
+  if (button && chosen) button.textContent = `Search for face ${chosen}`;
+}
+
+function tell(part, before) {
+  prepare();
+  const heading = part.querySelector("h1")?.textContent;
+  if (heading && heading !== before.querySelector("h1")?.textContent) {
+    say("say-politely", `${heading}. ${document.getElementById("state-words").textContent}`);
+  }
+}
+
+function prepare() {
+  const choosing = document.getElementById("choose") !== null;
+  document.querySelector(".still")?.classList.toggle("choosable", choosing);
+  if (!choosing) return;
+  mark();
+  if (document.querySelector("#choose input:checked")) document.getElementById("choose-button").focus();
+}
+
+/** Not every step of a probe is an event on the feed, which the whole floor reads: while one is due, look for it. */
+setInterval(() => {
+  if (document.getElementById("side").hasAttribute("data-moving")) refresh();
+}, LOOK_EVERY);

@@ -1,0 +1,107 @@
+// Loads the page anew behind the scenes and swaps only what changed. The markup comes from the server alone, as a parsed
+// document: no text ever becomes markup here (the page's policy of trusted types forbids it).
+
+import { tick } from "/static/times.js";
+
+const LEAST_PAUSE = 300;
+const PAUSE_AFTER_FAILURE = 2000;
+const TIMEOUT = 10_000;
+const GONE = [403, 404];
+
+function load() {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.responseType = "document";
+    request.timeout = TIMEOUT;
+    request.open("GET", location.href);
+    request.setRequestHeader("Accept", "text/html");
+    request.onload = () => {
+      if (request.status === 200 && request.response) resolve(request.response);
+      else if (GONE.includes(request.status)) location.reload(); // it says why, once, instead of asking again and again
+      else reject(new Error(`page: ${request.status}`));
+    };
+    request.onerror = request.ontimeout = () => reject(new Error("page: no answer"));
+    request.send();
+  });
+}
+
+function swapParts(fresh, onPart) {
+  for (const part of document.querySelectorAll("[data-swap]")) {
+    const other = fresh.getElementById(part.id);
+    if (other && other.dataset.version !== part.dataset.version && !isBeingUsed(part)) {
+      const inside = part.contains(document.activeElement);
+      const replacement = document.importNode(other, true);
+      part.replaceWith(replacement);
+      tick(replacement);
+      if (inside) document.getElementById("main").focus({ preventScroll: true });
+      onPart(replacement, part);
+    }
+  }
+}
+
+/** Whoever is typing is not interrupted: the part is swapped with the next event after that. */
+function isBeingUsed(part) {
+  const field = document.activeElement;
+  return part.contains(field) && field.matches("input") && field.type === "text" && field.value !== "";
+}
+
+/** Keeps each card whose version is the same, so that focus, selection and the reader's place are kept too. */
+function reconcile(list, fresh, onCard) {
+  const known = new Map([...list.children].map((card) => [card.dataset.key, card]));
+  const wanted = [...fresh.children].map((card) => {
+    const old = known.get(card.dataset.key);
+    if (old && old.dataset.version === card.dataset.version) return old;
+    const added = document.importNode(card, true);
+    onCard(added, old);
+    return added;
+  });
+  const focused = list.contains(document.activeElement) ? document.activeElement.closest("[data-key]") : null;
+  const kept = new Set(wanted);
+  for (const card of [...list.children]) if (!kept.has(card)) card.remove();
+  wanted.forEach((card, place) => {
+    if (list.children[place] !== card) list.insertBefore(card, list.children[place] ?? null);
+  });
+  if (focused && !kept.has(focused)) refocus(list, focused.dataset.key);
+}
+
+function refocus(list, key) {
+  const card = [...list.children].find((one) => one.dataset.key === key);
+  const target = card?.querySelector("button, a") ?? document.getElementById("main");
+  target.focus({ preventScroll: true });
+}
+
+/**
+ * Returns a function that asks for a refresh: the first comes at once, further ones are put together.
+ * onCard(card, before) is called for each card that is new or changed, onPart(part, before) for each part.
+ */
+export function refresher({ onCard = () => {}, onPart = () => {} } = {}) {
+  let wanted = false;
+  let running = false;
+
+  async function run() {
+    running = true;
+    while (wanted) {
+      wanted = false;
+      let pause = LEAST_PAUSE;
+      try {
+        const fresh = await load();
+        swapParts(fresh, onPart);
+        for (const list of document.querySelectorAll("[data-reconcile]")) {
+          const other = fresh.getElementById(list.id);
+          if (other) reconcile(list, other, onCard);
+        }
+        tick();
+      } catch {
+        wanted = true;
+        pause = PAUSE_AFTER_FAILURE;
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+    running = false;
+  }
+
+  return () => {
+    wanted = true;
+    if (!running) run();
+  };
+}

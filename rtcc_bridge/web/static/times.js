@@ -1,0 +1,72 @@
+// Ages and countdowns, by the daemon's clock: a wall's own clock may be wrong.
+
+const page = document.body.dataset;
+const offset = Date.parse(page.now) - Date.now();
+
+export function now() {
+  return Date.now() + offset;
+}
+
+function twoDigits(value) {
+  return String(value).padStart(2, "0");
+}
+
+function clockTime(milliseconds) {
+  const moment = new Date(milliseconds);
+  return `${twoDigits(moment.getHours())}:${twoDigits(moment.getMinutes())}`;
+}
+
+function duration(seconds) {
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor((seconds % 3600) / 60);
+  if (hours >= 48) return `${Math.floor(hours / 24)} days`;
+  if (hours > 0) return `${hours} h ${twoDigits(minutes)} min`;
+  return `${minutes} min`;
+}
+
+function ageWords(milliseconds) {
+  const seconds = Math.max(0, (now() - milliseconds) / 1000);
+  return seconds < 60 ? "just now" : `${duration(seconds)} ago`;
+}
+
+function countdownWords(left) {
+  const seconds = Math.ceil(left / 1000);
+  if (seconds >= 3600) return duration(seconds);
+  return `${Math.floor(seconds / 60)}:${twoDigits(seconds % 60)}`;
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+let onOver = () => {};
+
+/** Called when a countdown on the page reaches its end. */
+export function whenOver(callback) {
+  onOver = callback;
+}
+
+/** Writes every age and countdown below `root`. */
+export function tick(root = document) {
+  const clock = document.getElementById("clock");
+  const moment = new Date(now());
+  write(clock, `${clockTime(now())}  (${twoDigits(moment.getUTCHours())}:${twoDigits(moment.getUTCMinutes())} UTC)`);
+  for (const element of root.querySelectorAll("time[data-age]")) {
+    const at = Date.parse(element.dateTime);
+    const label = element.dataset.label ? `${element.dataset.label} ` : "";
+    write(element, label + ageWords(at));
+    element.title = `${new Date(at).toLocaleString()} (${element.dateTime})`;
+  }
+  for (const element of root.querySelectorAll("time[data-until]")) {
+    const left = Date.parse(element.dateTime) - now();
+    const over = left <= 0;
+    const { before, after } = element.dataset;
+    write(element, over ? after : `${before} ${countdownWords(left)}`);
+    if (over && !element.classList.contains("over")) {
+      element.classList.add("over");
+      onOver();
+    }
+  }
+}
+
+setInterval(tick, 1000);

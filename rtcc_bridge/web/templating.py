@@ -1,0 +1,56 @@
+"""Jinja2 for the pages: everything is escaped, and a name that does not exist is an error."""
+
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from rtcc_bridge.policy.accounts import Role
+from rtcc_bridge.web.accounts import ACCOUNT, VISITOR, may
+from rtcc_bridge.web.services import services_of
+from rtcc_bridge.web.words import ROLES
+
+TEMPLATES = web.AppKey("templates", Environment)
+HTML: Final = "text/html"
+
+
+def page_templates() -> Environment:
+    """The environment of the pages."""
+    environment = Environment(
+        loader=PackageLoader("rtcc_bridge.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["segment"] = _segment
+    environment.filters["moment"] = _moment
+    return environment
+
+
+def page(request: web.Request, template: str, status: int = 200, **content: Any) -> web.Response:
+    """Renders a page with what every page needs: who acts, and the daemon's time."""
+    account = request.get(ACCOUNT, VISITOR)
+    text = request.app[TEMPLATES].get_template(template).render(
+        account=account,
+        analyst=may(account, Role.ANALYST),
+        supervisor=may(account, Role.SUPERVISOR),
+        roles=ROLES,
+        path=request.path_qs,
+        now=services_of(request).clock.now(),
+        heartbeat_seconds=services_of(request).settings.web.feed_heartbeat_seconds,
+        **content,
+    )  # fmt: skip
+    return web.Response(text=text, content_type=HTML, status=status)
+
+
+def _segment(text: str) -> str:
+    """A value as one segment of an address."""
+    return quote(text, safe="")
+
+
+def _moment(value: datetime) -> str:
+    """For a `datetime` attribute, which scripts read."""
+    return value.isoformat()

@@ -1,0 +1,126 @@
+"""The multipart form of a probe: a few short fields, then the still, which is passed on as it arrives."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import BodyPartReader, ClientError, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from rtcc_bridge.errors import BusyError, InvalidInputError
+from rtcc_bridge.probes.desk import ProbeForm
+
+MULTIPART: Final = "multipart/form-data"
+IMAGE: Final = "image"
+FIELDS: Final = ("purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal")
+MAX_FIELD_BYTES: Final = 8192
+FORM_ALLOWANCE_BYTES: Final = 64 * 1024
+"""What a request may hold beside the still."""
+CHUNK_BYTES: Final = 64 * 1024
+RETRY_SECONDS: Final = 3.0
+
+_BROKEN = (ClientError, HttpProcessingError, ConnectionError, ValueError, AssertionError, RuntimeError)
+"""What reading a multipart body raises when it is malformed or ends too early."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeUpload:
+    """The fields of the form, and the still that has not been read yet."""
+
+    form: ProbeForm
+    image: AsyncIterator[bytes]
+
+
+class UploadSlots:
+    """How many uploads are taken at the same time. More are answered as busy."""
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Raises BusyError."""
+        if self._free == 0:
+            raise BusyError("Other stills are being read at this moment: try again in a few seconds.", RETRY_SECONDS)
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+async def read_upload(request: web.Request, max_upload_bytes: int, timeout_seconds: float) -> ProbeUpload:
+    """Reads the form up to the still, which has to be its last part.
+
+    Raises InvalidInputError: not such a form, unknown or repeated or oversized fields, no still, too large or too slow.
+    What the fields say is for the policy to judge.
+    """
+    if request.content_type != MULTIPART:
+        raise InvalidInputError(f"Send the still as {MULTIPART}: fields first, `{IMAGE}` last.", "media_type")
+    if request.content_length is not None and request.content_length > max_upload_bytes + FORM_ALLOWANCE_BYTES:
+        raise InvalidInputError(
+            f"The still is larger than {max_upload_bytes / 1e6:g} MB: send a smaller copy.", "too_large"
+        )
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await _read_form(await request.multipart())
+    except TimeoutError as error:
+        raise InvalidInputError("The form did not arrive in time: send it again.", "stalled") from error
+    except _BROKEN as error:
+        raise InvalidInputError("The form is broken off or malformed: send it again.", "malformed") from error
+
+
+async def _read_form(reader: MultipartReader) -> ProbeUpload:
+    fields: dict[str, str] = {}
+    while (part := await reader.next()) is not None:
+        if not isinstance(part, BodyPartReader):
+            raise InvalidInputError("The form holds a form inside itself.", "malformed")
+        if part.name == IMAGE:
+            return ProbeUpload(_form(fields), _chunks(part))
+        if part.name not in FIELDS or part.name in fields:
+            raise InvalidInputError(
+                f"The fields are {', '.join(FIELDS)}, each once, and then `{IMAGE}` as the last.", "fields"
+            )
+        fields[part.name] = await _text(part, part.name)
+    raise InvalidInputError(f"The still is missing: send it as the field `{IMAGE}`, the last of the form.", "fields")
+
+
+async def _text(part: BodyPartReader, name: str) -> str:
+    content = bytearray()
+    while chunk := await part.read_chunk(MAX_FIELD_BYTES):
+        content += chunk
+        if len(content) > MAX_FIELD_BYTES:
+            raise InvalidInputError(f"{name} is too long: shorten it.", "fields")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{name} is not UTF-8 text.", "fields") from error
+    if "\0" in text:
+        raise InvalidInputError(f"{name} holds a character that cannot be kept.", "fields")
+    return text
+
+
+def _form(fields: dict[str, str]) -> ProbeForm:
+    attested = fields.get("attestedOriginal", "false")
+    if attested not in {"true", "false"}:
+        raise InvalidInputError("attestedOriginal has to be true or false.", "fields")
+    return ProbeForm(
+        purpose=fields.get("purpose", ""),
+        legal_basis=fields.get("legalBasis", ""),
+        requestor=fields.get("requestor", ""),
+        case_number=fields.get("caseNumber") or None,
+        attested_original=attested == "true",
+    )
+
+
+async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    """The still as it arrives. Raises InvalidInputError when it stops half-way: nothing of it is kept then."""
+    try:
+        while not part.at_eof():
+            if chunk := await part.read_chunk(CHUNK_BYTES):
+                yield chunk
+    except _BROKEN as error:
+        message = "The upload stopped half-way; nothing was kept. Send it again."
+        raise InvalidInputError(message, "interrupted") from error

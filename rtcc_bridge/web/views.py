@@ -1,0 +1,227 @@
+"""The documents that the API answers with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import AwareDatetime, Field
+
+from rtcc_bridge.leads.events import LeadData
+from rtcc_bridge.storage.leads import LeadRecord
+from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.web.operations import WireModel
+
+
+class Place(WireModel):
+    """Where an incident is."""
+
+    text: str | None
+
+
+class ThreatView(WireModel):
+    """A threat in force."""
+
+    identifier: str
+    event: str | None
+    severity: str | None
+    urgency: str | None
+    headline: str | None
+    expires: AwareDatetime | None = Field(description="The threat ends by itself then.")
+    imminent: bool
+
+
+class IncidentView(WireModel):
+    """What the floor sees of an incident: no notes, no case number (P16)."""
+
+    incident_id: str
+    incident_type: str = Field(description="APCO common incident type code.")
+    status: str
+    priority: int | None = Field(description="As dispatch gave it, 0 to 10.")
+    exercise: bool
+    opened_at: AwareDatetime | None
+    last_update_time_stamp: AwareDatetime
+    merged_into: str | None
+    location: Place
+    threats: tuple[ThreatView, ...]
+    imminent: bool
+
+
+class IncidentList(WireModel):
+    """Open incidents, those under threat first."""
+
+    items: tuple[IncidentView, ...]
+    total: int = Field(description="How many incidents are open.")
+    offset: int
+    feed_position: int = Field(description="Follow the feed after this place to miss nothing.")
+
+
+class LeadView(WireModel):
+    """A lead: what was published last, and where it stands in time."""
+
+    lane: str = Field(description="imminent or routine.")
+    exercise: bool
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    data: LeadData = Field(description="The data of the lead's newest event.")
+
+
+class LeadList(WireModel):
+    """The newest leads first."""
+
+    items: tuple[LeadView, ...]
+    feed_position: int = Field(description="Follow the feed after this place to miss nothing.")
+
+
+class BoxView(WireModel):
+    """A rectangle in pixels of the upright picture; it may reach over the edge."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class QualityView(WireModel):
+    """The quality of a face."""
+
+    unified_score: int = Field(ge=0, le=100, description="0 (useless) to 100 (studio portrait).")
+    verdict: str = Field(description="accepted, warned or refused.")
+    sentences: tuple[str, ...] = Field(description="What limits it, in plain words.")
+
+
+class FaceView(WireModel):
+    """A face that was found, numbered from 1 from left to right."""
+
+    number: int
+    box: BoxView
+    quality: QualityView
+
+
+class ApprovalView(WireModel):
+    """The supervisor's decision."""
+
+    state: str = Field(description="none, pending, granted, refused or lapsed.")
+    approve_by: AwareDatetime | None = Field(description="Set when the approval may follow the search (P14).")
+    approved_by: str | None
+    approved_at: AwareDatetime | None
+
+
+class ProbeView(WireModel):
+    """A still that was attached. For those who work on it."""
+
+    probe_id: str
+    incident_id: str
+    state: str = Field(
+        description="faces_found, awaiting_approval, authorized, searched, rejected_quality, refused or withdrawn."
+    )
+    state_reason: str | None
+    lane: str
+    exercise: bool
+    purpose: str
+    legal_basis: str
+    case_number: str
+    requestor: str
+    analyst: str
+    image_width: int | None
+    image_height: int | None
+    faces: tuple[FaceView, ...]
+    chosen_face: int | None
+    approval: ApprovalView
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    lead: LeadView | None = Field(description="What came of it.")
+
+
+class WaitingProbe(WireModel):
+    """A search that waits for a supervisor."""
+
+    probe_id: str
+    incident_id: str
+    purpose: str
+    lane: str
+    analyst: str
+    approve_by: AwareDatetime | None = Field(description="Set when the search ran already under P14.")
+    created_at: AwareDatetime
+
+
+class WaitingProbes(WireModel):
+    """The supervisor's queue, the oldest first."""
+
+    items: tuple[WaitingProbe, ...]
+
+
+class FaceChoiceRequest(WireModel):
+    """The face that is searched."""
+
+    number: int = Field(ge=1, le=10_000)
+
+
+class RefusalRequest(WireModel):
+    """Why the search is refused."""
+
+    reason: str = Field(min_length=1, max_length=1024)
+
+
+def incident_view(view: Mapping[str, Any]) -> IncidentView:
+    return IncidentView.model_validate(dict(view))
+
+
+def lead_view(record: LeadRecord) -> LeadView:
+    return LeadView(
+        lane=record.lane,
+        exercise=record.exercise,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+        data=LeadData.model_validate(dict(record.data)),
+    )
+
+
+def probe_view(record: ProbeRecord, lead: LeadRecord | None) -> ProbeView:
+    return ProbeView(
+        probe_id=record.probe_id,
+        incident_id=record.incident_id,
+        state=record.state,
+        state_reason=record.state_reason,
+        lane=record.lane,
+        exercise=record.exercise,
+        purpose=record.purpose,
+        legal_basis=record.legal_basis,
+        case_number=record.case_number,
+        requestor=record.requestor,
+        analyst=record.analyst,
+        image_width=record.image_width,
+        image_height=record.image_height,
+        faces=tuple(_face_view(face) for face in record.faces or ()),
+        chosen_face=record.chosen_face,
+        approval=ApprovalView(
+            state=record.approval,
+            approve_by=record.approve_by,
+            approved_by=record.approved_by,
+            approved_at=record.approved_at,
+        ),
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+        lead=None if lead is None else lead_view(lead),
+    )
+
+
+def waiting_probe(record: ProbeRecord) -> WaitingProbe:
+    return WaitingProbe(
+        probe_id=record.probe_id,
+        incident_id=record.incident_id,
+        purpose=record.purpose,
+        lane=record.lane,
+        analyst=record.analyst,
+        approve_by=record.approve_by,
+        created_at=record.chosen_at or record.created_at,
+    )
+
+
+def _face_view(face: Mapping[str, Any]) -> FaceView:
+    quality = face["quality"]
+    return FaceView(
+        number=face["number"],
+        box=BoxView(**face["box"]),
+        quality=QualityView(
+            unified_score=quality["unifiedScore"], verdict=quality["verdict"], sentences=tuple(quality["sentences"])
+        ),
+    )

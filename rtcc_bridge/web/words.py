@@ -1,0 +1,153 @@
+"""What the pages say: codes of the program and of dispatch in plain words. One place, so that one word means one thing.
+
+Incident types are the APCO common incident type codes (ANS 2.103.1); a code without words is shown as it is.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from rtcc_bridge.incidents.incident import THREAT_TYPE, UNKNOWN_TYPE
+from rtcc_bridge.leads.events import LeadData
+from rtcc_bridge.policy.accounts import Role
+from rtcc_bridge.policy.purposes import Purpose
+from rtcc_bridge.probes.state import Approval, ProbeState
+
+INCIDENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "ABDUCTF": "Abduction by family",
+        "ABDUCTNF": "Abduction",
+        "ALIEN": "Immigration matter",
+        "ASSAULT": "Assault",
+        "BARICADE": "Barricaded person",
+        "BOMB": "Bomb threat",
+        "CARJACK": "Carjacking",
+        "CIVDIS": "Civil disturbance",
+        "DEATH": "Body found",
+        "DROWN": "Drowning",
+        "DVA": "Domestic violence",
+        "FARSON": "Arson",
+        "HOMICIDE": "Homicide",
+        "HOSTAGE": "Hostage taking",
+        "MCI": "Mass casualty incident",
+        "OD": "Overdose",
+        "PERFND": "Person found",
+        "PERUNCON": "Unconscious person",
+        "ROBBERY": "Robbery",
+        "SEXOFFNS": "Sexual offense",
+        "SHOOT": "Shooting",
+        "STABBING": "Stabbing",
+        "STROKE": "Stroke",
+        "SUICIDE": "Suicide",
+        "TERROR": "Terrorist activity",
+        "THREATS": "Threats",
+        "TRAUMA": "Severe injury",
+        "WEAPON": "Person with a weapon",
+        THREAT_TYPE: "Threat without an incident",
+        UNKNOWN_TYPE: "Not classified yet",
+    }
+)
+
+PURPOSES: Final[Mapping[Purpose, tuple[str, str]]] = MappingProxyType(
+    {
+        Purpose.VIOLENT_OFFENSE: ("Violent offense", "Find who may have committed this violent crime."),
+        Purpose.IMMINENT_THREAT: ("Imminent threat", "Prevent an imminent threat to public safety."),
+        Purpose.IDENTIFY_DECEASED: ("Deceased person", "Learn who a dead person was."),
+        Purpose.IDENTIFY_INCAPACITATED: (
+            "Person who cannot say who they are",
+            "Learn who somebody is that is unconscious, injured or confused.",
+        ),
+    }
+)
+
+ROLES: Final[Mapping[Role, str]] = MappingProxyType(
+    {Role.FLOOR: "Floor", Role.ANALYST: "Analyst", Role.SUPERVISOR: "Supervisor"}
+)
+"""The roles that the pages have something for; the role switch offers these."""
+
+PROBE_STATES: Final[Mapping[ProbeState, tuple[str, str]]] = MappingProxyType(
+    {
+        ProbeState.FACES_FOUND: ("Choose a face", "Nothing has been compared yet."),
+        ProbeState.AWAITING_APPROVAL: (
+            "Waiting for a supervisor",
+            "The search starts when a supervisor approves it. You need not stay on this page.",
+        ),
+        ProbeState.AUTHORIZED: ("Searching", "The chosen face is being compared with the gallery."),
+        ProbeState.SEARCHED: ("Searched", "The search has ended and its lead is on the feed."),
+        ProbeState.REJECTED_QUALITY: (
+            "Too poor to search",
+            "This is a result, and it is on the feed. Attach a better frame of the same person if there is one.",
+        ),
+        ProbeState.REFUSED: ("Refused by the supervisor", "Nothing of this search may be used."),
+        ProbeState.WITHDRAWN: ("Withdrawn", "Nothing of this search may be used."),
+    }
+)
+
+APPROVALS: Final[Mapping[Approval, str]] = MappingProxyType(
+    {
+        Approval.NONE: "Not asked for yet",
+        Approval.PENDING: "Pending",
+        Approval.GRANTED: "Granted",
+        Approval.REFUSED: "Refused",
+        Approval.LAPSED: "Did not come in time",
+    }
+)
+
+WITHDRAWALS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "authority_ended": "its incident was cancelled or unfounded",
+        "approval_refused": "the supervisor refused the search",
+        "approval_lapsed": "the approval did not come in time",
+        "no_longer_supported": "what it rested on does not stand any more",
+    }
+)
+
+DEPENDENCIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "broker": "Leads reach this board but no other system: the message broker does not answer.",
+        "consumer": "No new incident and no new alert arrives: the message broker does not answer.",
+        "database": "The database does not answer. Nothing new is shown until it does.",
+        "gallery": "The gallery cannot be confirmed. Searches wait until it can.",
+        "intake": "Stills cannot be read at this moment. Attach them later.",
+        "matcher": "Searches wait: the message broker does not answer.",
+        "objects": "The store of sealed pictures does not answer. Attach stills later.",
+    }
+)
+"""What it means for the floor that something is not ready, by the first word of the name that `/readyz` gives it."""
+
+
+def outage_words(name: str) -> str:
+    return DEPENDENCIES.get(name.replace(".", " ").split(" ")[0], f"{name} is not ready.")
+
+
+def incident_words(code: str) -> str:
+    return INCIDENT_TYPES.get(code, code)
+
+
+def result_words(data: LeadData) -> str:
+    """What came of the search, in a few words."""
+    if data.result == "rejected_quality":
+        return "Picture too poor to search"
+    if data.result == "no_candidate":
+        return "No candidate"
+    return "1 candidate to compare" if data.candidate_count == 1 else f"{data.candidate_count} candidates to compare"
+
+
+def lead_state(data: LeadData) -> tuple[str, str]:
+    """The state of a lead: a word for its style, and what the board says."""
+    if data.review_state == "withdrawn":
+        return "withdrawn", "Withdrawn"
+    if data.review_state == "expired":
+        return "expired", "Expired"
+    if data.acknowledged_at is not None:
+        return "taken", "Taken by an analyst"
+    return "unreviewed", "Unreviewed"
+
+
+def lead_detail(data: LeadData) -> str | None:
+    """What a reader of the board has to know of the lead beside its state."""
+    if data.withdrawal is not None:
+        return f"Do not use: {WITHDRAWALS[data.withdrawal.cause]}."
+    if data.review_state == "expired":
+        return "Do not use: no outcome was reported in time."
+    return None

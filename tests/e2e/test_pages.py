@@ -1,0 +1,471 @@
+"""The pages in a real Chromium: what a person sees and does, by mouse and by keyboard.
+
+Everything that a page logs as an error, and every breach of its content security policy, fails the test.
+"""
+
+import io
+import shutil
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from PIL import Image
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
+
+from rtcc_bridge.matching.types import DetectedFace, Verdict
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.probes.worker_messages import Preview
+from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.engine import Database
+from tests.doubles import ManualClock
+from tests.nasty_texts import NASTY_TEXTS
+from tests.probe_kit import PictureWorkers, face
+from tests.website import Website, running_site
+
+WIDTH, HEIGHT = 640, 480
+SEEN_SECONDS = 15
+
+
+class DrawnStills(PictureWorkers):
+    """Shows a plain picture, since no real one is in the repository."""
+
+    async def preview(
+        self, data: bytes, side: int, chosen: DetectedFace | None = None, others: Sequence[DetectedFace] = ()
+    ) -> Preview:
+        del data, side, chosen, others
+        return Preview(jpeg(), WIDTH, HEIGHT, {})
+
+
+def jpeg() -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (WIDTH, HEIGHT), (70, 90, 110)).save(content, "JPEG")
+    return content.getvalue()
+
+
+@dataclass
+class Visitor:
+    """A person at a browser of their own."""
+
+    page: Page
+    address: str
+    complaints: list[str] = field(default_factory=list)
+    tolerated: tuple[str, ...] = ()
+
+    async def open(self, path: str = "/") -> Page:
+        await self.page.goto(self.address + path)
+        return self.page
+
+    def checked(self) -> None:
+        assert [text for text in self.complaints if not any(part in text for part in self.tolerated)] == []
+
+
+Visit = Callable[..., Awaitable[Visitor]]
+
+
+@pytest.fixture
+async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
+    async with running_site(database, right_now(), Metrics(), tmp_path, workers=DrawnStills()) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no Chromium here: install Debian's package `chromium`")
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield launched
+        await launched.close()
+
+
+@pytest.fixture
+async def visit(browser: Browser, site: Website) -> AsyncIterator[Visit]:
+    """Opens a browser context for an account; what its pages complain about is judged at the end."""
+    visitors: list[Visitor] = []
+
+    async def arrive(account: str = "floor", **options: Any) -> Visitor:
+        visitor = await new_visitor(browser, site.address, account, **options)
+        visitors.append(visitor)
+        return visitor
+
+    yield arrive
+    for visitor in visitors:
+        visitor.checked()
+
+
+async def new_visitor(browser: Browser, address: str, account: str, **options: Any) -> Visitor:
+    context = await browser.new_context(viewport={"width": 1280, "height": 720}, **options)
+    await context.add_cookies([{"name": "rtcc_demo_account", "value": account, "url": address}])
+    page = await context.new_page()
+    page.set_default_timeout(SEEN_SECONDS * 1000)
+    expect.set_options(timeout=SEEN_SECONDS * 1000)
+    visitor = Visitor(page, address)
+    page.on("console", lambda message: visitor.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: visitor.complaints.append(f"dialog: {dialog.message}"))
+    return visitor
+
+
+def right_now() -> ManualClock:
+    return ManualClock(datetime.now(UTC))
+
+
+def still() -> dict[str, Any]:
+    return {"name": "still.jpg", "mimeType": "image/jpeg", "buffer": jpeg()}
+
+
+async def fill_form(page: Page, purpose: str = "Violent offense") -> None:
+    await page.get_by_role("radio", name=purpose).check()
+    await page.get_by_label("Legal basis").fill("criminal investigation")
+    await page.get_by_label("Requestor").fill("the requestor")
+    await page.get_by_label("Case number").fill("26-000123")
+    await page.get_by_label("The still").set_input_files(still())  # type: ignore[arg-type]  # a file's payload
+    await page.get_by_label("I attest").check()
+
+
+async def test_the_whole_story_by_mouse(site: Website, visit: Visit) -> None:
+    board = await (await visit("floor")).open("/")
+    await expect(board.get_by_text("No open incident.")).to_be_visible()
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+    await site.report("INC-1", location={"text": "Harbor Street 12"})
+    await expect(board.locator("#incidents .card")).to_contain_text("Harbor Street 12")
+
+    analyst = await (await visit("analyst")).open("/")
+    await analyst.get_by_role("link", name="Homicide").click()
+    await fill_form(analyst)
+    await analyst.get_by_role("button", name="Find the faces").click()
+    await expect(analyst.get_by_role("heading", name="Choose a face")).to_be_visible()
+    await analyst.locator('[data-face="1"] rect').click()
+    await analyst.get_by_role("button", name="Search for face 1").click()
+    await expect(analyst.get_by_role("heading", name="Waiting for a supervisor")).to_be_visible()
+
+    supervisor = await (await visit("supervisor")).open("/")
+    await supervisor.locator("#waiting").get_by_role("link", name="Violent offense").click()
+    await supervisor.get_by_role("button", name="Approve the search").click()
+    await expect(analyst.get_by_role("heading", name="Searching")).to_be_visible()
+    await site.search_all([await site.kit.enrol("one"), await site.kit.enrol("two")])
+
+    await expect(analyst.get_by_role("heading", name="Searched")).to_be_visible()
+    await expect(analyst.locator("#side .lead")).to_contain_text("2 candidates to compare")
+    await expect(board.locator("#leads .lead")).to_contain_text("Needs corroboration")
+    await expect(board.locator("#leads .lead")).to_contain_text("Unreviewed")
+    await analyst.get_by_role("button", name="Acknowledge").click()
+    await expect(board.locator("#leads .lead")).to_contain_text("Taken by an analyst")
+    assert await board.get_by_role("button", name="Acknowledge").count() == 0
+
+
+async def test_the_analysts_part_by_keyboard_alone(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    site.kit.workers.faces = (face(1, Verdict.REFUSED), face(2, left=200.0), face(3, Verdict.WARNED, left=400.0))
+    page = await (await visit("analyst")).open("/incidents/INC-1")
+    await page.get_by_label("The still").set_input_files(still())  # type: ignore[arg-type]  # a file's payload
+    await page.get_by_role("radio", name="Violent offense").focus()
+    await page.keyboard.press("Space")
+    for text in ("criminal investigation", "the requestor", "26-000123"):
+        await page.keyboard.press("Tab")
+        await page.keyboard.type(text)
+    await page.keyboard.press("Tab")  # the file
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Space")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Choose a face")).to_be_visible()
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    await expect(page.get_by_role("radio", name="Face 1")).to_be_disabled()
+    await page.keyboard.press("1")  # too poor: nothing is chosen
+    assert await page.locator("#choose input:checked").count() == 0
+    await page.keyboard.press("3")
+    await expect(page.locator('[data-face="3"]')).to_have_class("face warned chosen")
+    await page.keyboard.press("2")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Waiting for a supervisor")).to_be_visible()
+    assert [row["chosen_face"] for row in await site.kit.rows(tables.probes)] == [2]
+    assert await page.locator("[data-face]").count() == 1  # the others are masked, and not numbered any more
+
+
+async def test_the_only_face_is_confirmed_with_one_key(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    probe = await site.attach("INC-1")
+    page = await (await visit("analyst")).open(f"/probes/{probe['probeId']}")
+    await expect(page.get_by_role("button", name="Search for face 1")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Waiting for a supervisor")).to_be_visible()
+
+
+async def test_p14_an_imminent_threat_is_searched_at_once_and_counts_down(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    await site.alert("INC-1", headline="Armed person at the station")
+    board = await (await visit("floor")).open("/")
+    page = await (await visit("analyst")).open("/incidents/INC-1")
+    await fill_form(page, "Imminent threat")
+    await page.get_by_role("button", name="Find the faces").click()
+    await page.get_by_role("button", name="Search for face 1").click()
+    await expect(page.get_by_role("heading", name="Searching")).to_be_visible()
+    await site.search_all([await site.kit.enrol("one")])
+    await expect(board.locator("#leads .pending")).to_contain_text("withdrawn in")
+    supervisor = await (await visit("supervisor")).open("/")
+    await supervisor.locator("#waiting").get_by_role("link").click()
+    await supervisor.get_by_label("Reason, to refuse").fill("no basis")
+    await supervisor.get_by_role("button", name="Refuse").click()
+    await expect(supervisor.get_by_role("heading", name="Refused by the supervisor")).to_be_visible()
+    await expect(board.locator("#leads .lead")).to_contain_text("Do not use: the supervisor refused the search.")
+
+
+async def test_threats_stand_on_top_are_announced_at_once_and_leave_when_they_end(site: Website, visit: Visit) -> None:
+    for number in range(3):
+        await site.report(f"INC-{number}")
+    board = await (await visit("floor")).open("/")
+    first = board.locator("#incidents .card").first
+    await expect(board.locator("#incidents .card")).to_have_count(3)
+    await site.alert("INC-0", headline="Armed person at the station", minutes=0.05)
+    await expect(first).to_contain_text("Armed person at the station")
+    await expect(first).to_have_attribute("data-key", "INC-0")
+    await expect(board.locator("#say-at-once")).to_contain_text("Imminent threat: Armed person at the station")
+    site.kit.clock.advance(10)  # its end, also for the daemon
+    await expect(board.locator("#incidents")).not_to_contain_text("Armed person at the station")
+    await expect(board.locator(".incident.imminent")).to_have_count(0)
+
+
+async def test_leads_are_announced_politely(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    board = await (await visit("floor")).open("/")
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+    await site.lead("INC-1", people=0)
+    await expect(board.locator("#say-politely")).to_contain_text("No candidate. Needs corroboration.")
+    await expect(board.locator("#say-at-once")).to_be_empty()
+
+
+async def test_an_update_leaves_the_readers_place_alone(site: Website, visit: Visit) -> None:
+    for number in range(3):
+        await site.report(f"INC-{number}", location={"text": f"Street {number}"})
+    board = await (await visit("floor")).open("/")
+    link = board.locator('#incidents [data-key="INC-1"] a')
+    await link.focus()
+    await site.report("INC-0", location={"text": "Another street"})
+    await expect(board.locator("#incidents")).to_contain_text("Another street")
+    await expect(link).to_be_focused()
+
+
+async def test_the_board_survives_a_lost_connection_without_a_gap(site: Website, visit: Visit) -> None:
+    visitor = await visit("floor")
+    visitor.tolerated = ("net::ERR",)
+    board = await visitor.open("/")
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+    await board.context.set_offline(True)
+    site.cut_connections()
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "reconnecting")
+    await site.report("INC-1", location={"text": "reported meanwhile"})
+    await board.context.set_offline(False)
+    await expect(board.locator("#incidents .card")).to_contain_text("reported meanwhile")
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+
+
+async def test_the_board_survives_a_restart_of_the_daemon(database: Database, browser: Browser, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    clock = right_now()
+
+    @asynccontextmanager
+    async def daemon() -> AsyncIterator[Website]:
+        async with running_site(database, clock, Metrics(), tmp_path, port=port) as running:
+            yield running
+
+    async with daemon() as before:
+        await before.report("INC-1")
+        visitor = await new_visitor(browser, before.address, "floor")
+        visitor.tolerated = ("net::ERR",)
+        board = await visitor.open("/")
+        await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "reconnecting")
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "unreachable")
+    await expect(board.locator("#outages")).to_contain_text("what you see may be out of date")
+    await expect(board.locator("#incidents .card")).to_have_count(1)  # what was known stays on the wall
+    async with daemon() as after:
+        await after.report("INC-2", location={"text": "after the restart"})
+        await expect(board.locator("#incidents")).to_contain_text("after the restart")
+        await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+        await expect(board.locator("#outages")).to_be_empty()
+    visitor.checked()
+
+
+async def test_the_board_stays_up_and_says_so_when_the_broker_is_down(site: Website, visit: Visit) -> None:
+    async def away() -> str:
+        return "connection refused"
+
+    site.readiness["consumer"] = away
+    visitor = await visit("floor")
+    visitor.tolerated = ("503",)
+    board = await visitor.open("/")
+    await expect(board.locator("#outages")).to_contain_text("No new incident and no new alert arrives")
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+
+    async def back() -> None:
+        return None
+
+    site.readiness["consumer"] = back
+    await expect(board.locator("#outages")).to_be_empty()
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule", "words"),
+    [
+        ({"incidentTypeCommonRegistryText": "CIVDIS"}, "P02", "protests and civil disturbances"),
+        ({"incidentTypeCommonRegistryText": "LOITERING"}, "P02", "permits no search for incidents of type LOITERING"),
+        ({"incidentStatusCommonRegistryText": "unfounded"}, "P08", "ended the authority to search"),
+        ({"exercise": True}, "P07", "no training gallery"),
+    ],
+)
+async def test_what_cannot_be_searched_is_said_with_its_rule_before_anybody_tries(
+    site: Website, visit: Visit, fields: dict[str, Any], rule: str, words: str
+) -> None:
+    await site.report("INC-1", **fields)
+    page = await (await visit("analyst")).open("/incidents/INC-1")
+    await expect(page.locator(".attach .refusal")).to_contain_text(f"Rule {rule}")
+    await expect(page.locator(".attach .refusal")).to_contain_text(words)
+    assert await page.locator("#attach").count() == 0
+
+
+async def test_a_refusal_of_the_daemon_is_shown_with_its_rule_and_the_form_is_kept(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    visitor = await visit("analyst")
+    visitor.tolerated = ("403",)
+    page = await visitor.open("/incidents/INC-1")
+    await fill_form(page)
+    await page.get_by_label("Legal basis").fill("   ")
+    await page.get_by_role("button", name="Find the faces").click()
+    await expect(page.locator("#answer")).to_contain_text("Rule P01")
+    await expect(page.locator("#answer")).to_contain_text("A search needs a legal basis")
+    await expect(page.get_by_label("Requestor")).to_have_value("the requestor")
+    await expect(page.get_by_role("button", name="Find the faces")).to_be_enabled()
+
+
+async def test_a_refusal_is_shown_also_while_a_large_still_is_on_its_way(site: Website, visit: Visit) -> None:
+    """The daemon refuses before it has read the still; the browser must hear that, and not of a broken connection."""
+    await site.report("INC-1")
+    visitor = await visit("analyst")
+    visitor.tolerated = ("403",)
+    page = await visitor.open("/incidents/INC-1")
+    await fill_form(page)
+    large = {**still(), "buffer": jpeg() + bytes(20_000_000)}
+    await page.get_by_label("The still").set_input_files(large)  # type: ignore[arg-type]  # a file's payload
+    await page.get_by_label("Requestor").fill(" ")
+    await page.get_by_role("button", name="Find the faces").click()
+    await expect(page.locator("#answer")).to_contain_text("A search needs a requestor")
+
+
+async def test_a_page_whose_account_changed_says_so_once(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    probe = await site.attach("INC-1")
+    visitor = await visit("analyst")
+    visitor.tolerated = ("403",)
+    page = await visitor.open(f"/probes/{probe['probeId']}")
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    cookie = {"name": "rtcc_demo_account", "value": "floor", "url": site.address}
+    await page.context.add_cookies([cookie])  # type: ignore[list-item]  # a cookie's fields
+    await site.report("INC-1", location={"text": "elsewhere"})
+    await expect(page.locator(".problem")).to_contain_text("Rule P10")
+
+
+async def test_a_second_click_sends_nothing_twice(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    page = await (await visit("analyst")).open("/incidents/INC-1")
+    sent: list[str] = []
+
+    async def count(route: Route) -> None:
+        sent.append(route.request.url)
+        await route.continue_()
+
+    await page.route("**/probes", count)
+    await fill_form(page)
+    await page.get_by_role("button", name="Find the faces").dblclick()
+    await expect(page.get_by_role("heading", name="Choose a face")).to_be_visible()
+    assert len(sent) == 1
+
+
+async def test_a_still_can_be_pasted(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    page = await (await visit("analyst")).open("/incidents/INC-1")
+    await page.evaluate(
+        """() => {
+          const pasted = new DataTransfer();
+          pasted.items.add(new File([new Uint8Array([255, 216, 255])], "pasted.jpg", { type: "image/jpeg" }));
+          document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: pasted }));
+        }"""
+    )
+    assert await page.evaluate("document.getElementById('image').files[0].name") == "pasted.jpg"
+
+
+async def test_the_role_switch_changes_who_acts_and_stays_on_the_page(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    page = await (await visit("floor")).open("/incidents/INC-1")
+    await expect(page.locator(".attach")).to_contain_text("Only an analyst attaches stills.")
+    await page.get_by_role("button", name="Analyst").click()
+    await expect(page.locator("#attach")).to_be_visible()
+    assert page.url.endswith("/incidents/INC-1")
+    await expect(page.get_by_role("button", name="Analyst")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_text_from_outside_stays_text(site: Website, visit: Visit) -> None:
+    """Every field that comes from Kafka or from a form, on every page, as rendered and as swapped in."""
+    board = await (await visit("supervisor")).open("/")
+    analyst = (await visit("analyst")).page
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+    for number, nasty in enumerate(NASTY_TEXTS):
+        name = f"INC-{number} {nasty}"[:200].strip()
+        await site.report(name, location={"text": nasty}, notes=[nasty, {"text": nasty}])
+        await site.alert(name, headline=nasty, event=nasty, severity=nasty[:100], urgency=nasty[:100])
+        card = board.locator("#incidents .card").nth(0)
+        await expect(card.locator(".place")).to_have_text(shown(nasty))
+        await expect(card.locator(".headline")).to_have_text(shown(nasty))
+        stated = {"legalBasis": f"{nasty}!", "requestor": f"{nasty}!", "caseNumber": f"{nasty}!"}
+        probe = await site.attach(name, **stated)
+        await analyst.goto(f"{site.address}/incidents/{quote(name, safe='')}")
+        await expect(analyst.locator(".notes li").first).to_have_text(shown(nasty))
+        await analyst.goto(f"{site.address}/probes/{probe['probeId']}")
+        await expect(analyst.locator("dl").last).to_contain_text(shown(f"{nasty}!"))
+        for page in (board, analyst):
+            assert await page.evaluate("window.struck === undefined")
+            assert await page.locator("main script, main iframe, main [onerror], main [onload]").count() == 0
+
+
+def shown(text: str) -> str:
+    """As the browser compares it: white space collapsed."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+async def test_every_page_is_whole_at_both_sizes(site: Website, visit: Visit, scheme: str) -> None:
+    """No text runs out of the page sideways, every field has a name, every page its landmarks."""
+    await site.report("INC-1", location={"text": "A very long place name " * 12})
+    await site.alert("INC-1", headline="x" * 300)
+    lead = await site.lead("INC-1")
+    visitor = await visit("analyst", color_scheme=scheme)
+    for path in ("/", "/incidents/INC-1", f"/probes/{lead['data']['probeId']}"):
+        for width, height in ((1280, 720), (1920, 1080), (390, 800)):
+            await visitor.page.set_viewport_size({"width": width, "height": height})
+            page = await visitor.open(path)
+            assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (path, width)
+        for landmark in ("header.top", "main", "footer", "nav"):
+            await expect(page.locator(landmark)).to_have_count(1)
+        unnamed = "[...document.querySelectorAll('input:not([type=hidden])')].filter((one) => !one.labels.length)"
+        assert await page.evaluate(f"{unnamed}.length") == 0
+        await expect(page.locator(".corroborate")).to_contain_text("Investigative lead only - needs corroboration")
+
+
+async def test_a_page_that_does_not_exist_says_so_in_words(site: Website, visit: Visit) -> None:
+    visitor = await visit("floor")
+    visitor.tolerated = ("404", "403")
+    page = await visitor.open("/incidents/unknown")
+    await expect(page.get_by_role("heading", name="Not found")).to_be_visible()
+    await site.report("INC-1")
+    probe = await site.attach("INC-1")
+    page = await visitor.open(f"/probes/{probe['probeId']}")
+    await expect(page.locator(".problem")).to_contain_text("Rule P10")

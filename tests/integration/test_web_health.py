@@ -1,0 +1,93 @@
+"""Liveness, readiness and metrics, and the documents that describe the API."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+
+from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.web import health
+from tests.doubles import ManualClock
+from tests.website import Website, running_site
+
+
+@pytest.fixture
+async def site(database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Website]:
+    async with running_site(database, clock, metrics, tmp_path) as running:
+        yield running
+
+
+async def test_the_process_lives_and_is_ready(site: Website) -> None:
+    for path, answered in (("/healthz", {"status": "alive"}), ("/readyz", None)):
+        async with site.client.get(path) as answer:
+            assert answer.status == 200
+            found = await answer.json()
+            assert answered is None or found == answered
+    assert found["ready"] is True
+    assert site.kit.count("ready", dependency="database") == 1
+
+
+async def test_what_is_not_ready_is_named_while_the_board_stays_up(
+    site: Website, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs() -> str | None:
+        await asyncio.Event().wait()
+        return None
+
+    async def raises() -> str | None:
+        raise UnavailableError("the broker is away")
+
+    monkeypatch.setattr(health, "PROBE_SECONDS", 0.05)
+    site.readiness |= {"slow": hangs, "broker": raises}
+    async with site.client.get("/readyz") as answer:
+        found = await answer.json()
+    assert answer.status == 503
+    reasons = {one["name"]: one["reason"] for one in found["dependencies"]}
+    assert reasons == {"database": None, "slow": "no answer within 0.05 s", "broker": "the broker is away"}
+    assert "no other system" in next(one["meaning"] for one in found["dependencies"] if one["name"] == "broker")
+    assert site.kit.count("ready", dependency="broker") == 0
+    async with site.client.get("/") as answer:
+        assert answer.status == 200
+
+
+async def test_metrics_are_in_the_format_of_prometheus(site: Website) -> None:
+    async with site.client.get("/metrics") as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        assert "rtcc_bridge_feed_clients 0.0" in await answer.text()
+
+
+async def test_the_openapi_document_is_valid_and_names_every_route(site: Website) -> None:
+    async with site.client.get("/api/v1/openapi.json") as answer:
+        document = await answer.json()
+    validate(document, cls=OpenAPIV31SpecValidator)
+    pages = {"/", "/incidents/{incidentId}", "/probes/{probeId}", "/demo/account"}
+    served = {
+        (route.method, info["formatter"] if "formatter" in info else info["path"])
+        for route in site.client.app.router.routes()
+        if (info := route.resource.get_info() if route.resource is not None else {}) and "prefix" not in info
+    }
+    documented = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    assert {(method, path) for method, path in served if path not in pages} == documented
+    assert documented >= {("POST", "/api/v1/incidents/{incidentId}/probes"), ("GET", "/api/v1/feed")}
+
+
+async def test_a_published_schema_is_served(site: Website) -> None:
+    async with site.client.get("/api/v1/schemas/lead.candidates.json") as answer:
+        assert answer.content_type == "application/schema+json"
+        assert await answer.json(content_type=None) == {"title": "an example"}
+
+
+async def test_a_scrape_alone_tells_what_is_ready_now(site: Website) -> None:
+    async def away() -> str | None:
+        return "the broker is away"
+
+    site.readiness |= {"broker": away}
+    async with site.client.get("/metrics") as answer:
+        text = await answer.text()
+    assert 'rtcc_bridge_ready{dependency="broker"} 0.0' in text
+    assert 'rtcc_bridge_ready{dependency="database"} 1.0' in text

@@ -1,0 +1,152 @@
+"""The templates and the scripts: nothing in them can turn text into markup, and all that they name exists."""
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import rtcc_bridge.web
+from rtcc_bridge.web.cards import IncidentCard, LeadCard
+from rtcc_bridge.web.templating import page_templates
+from rtcc_bridge.web.views import ThreatView
+from tests.nasty_texts import NASTY_TEXTS
+
+WEB = Path(rtcc_bridge.web.__file__).parent
+TEMPLATES = sorted((WEB / "templates").glob("*.html"))
+SCRIPTS = sorted((WEB / "static").glob("*.js"))
+STYLES = sorted((WEB / "static").glob("*.css"))
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+FORBIDDEN_IN_SCRIPTS = (
+    "innerHTML",
+    "outerHTML",
+    "insertAdjacentHTML",
+    "document.write",
+    "eval(",
+    "new Function",
+    "DOMParser",
+)
+
+
+class Seen(HTMLParser):
+    """Collects tags, attributes and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.extend(attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def rendered(nasty: str) -> Seen:
+    threat = ThreatView(
+        identifier=nasty, event=nasty, severity=nasty, urgency=nasty, headline=nasty, expires=NOW, imminent=True
+    )
+    incident = IncidentCard(
+        key=nasty, level="imminent", title=nasty, code=nasty, place=nasty, priority=1, status="open", exercise=True,
+        opened_at=NOW, threats=(threat,), alarm=nasty,
+    )  # fmt: skip
+    lead = LeadCard(
+        key=nasty, state="unreviewed", state_words=nasty, result=nasty, detail=nasty, incident_id=nasty,
+        incident_title=None, place=nasty, probe_id=nasty, live=True, taken=False, exercise=True, approve_by=NOW,
+        created_at=NOW, announcement=nasty,
+    )  # fmt: skip
+    pieces = page_templates().get_template("pieces.html").module
+    seen = Seen()
+    written = (
+        pieces.incident_card(incident),  # type: ignore[attr-defined]  # macros of the template
+        pieces.lead_card(lead, analyst=True, supervisor=True),  # type: ignore[attr-defined]
+        pieces.refusal(nasty, nasty),  # type: ignore[attr-defined]
+    )
+    seen.feed("".join(map(str, written)))
+    return seen
+
+
+@pytest.mark.parametrize("nasty", NASTY_TEXTS)
+def test_text_from_outside_makes_no_tag_and_no_attribute(nasty: str) -> None:
+    plain, seen = rendered("plain"), rendered(nasty)
+    assert seen.tags == plain.tags
+    assert [name for name, _ in seen.attributes] == [name for name, _ in plain.attributes]
+    assert nasty.replace("\r\n", "\n") in seen.text.replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("nasty", NASTY_TEXTS)
+def test_links_stay_on_this_site_in_one_segment(nasty: str) -> None:
+    links = [value or "" for name, value in rendered(nasty).attributes if name in {"href", "data-post"}]
+    assert links
+    for link in links:
+        assert re.fullmatch(r"/(api/v1/leads|incidents|probes)/[A-Za-z0-9%_.~-]+(/acknowledge)?", link)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_templates_escape_everything_and_hold_nothing_inline(template: Path) -> None:
+    text = template.read_text(encoding="utf-8")
+    assert not re.search(r"\|\s*safe|autoescape|Markup", text)
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text)
+    assert re.findall(r"<script(?! type=\"module\" src=\"/static/)", text) == []
+    assert "://" not in text
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_never_make_markup_of_text_and_know_no_other_address(script: Path) -> None:
+    text = script.read_text(encoding="utf-8")
+    assert [word for word in FORBIDDEN_IN_SCRIPTS if word in text] == []
+    assert "://" not in text
+
+
+@pytest.mark.parametrize("style", STYLES, ids=lambda path: path.name)
+def test_styles_load_nothing(style: Path) -> None:
+    text = style.read_text(encoding="utf-8")
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_every_static_file_is_named_and_every_named_one_exists() -> None:
+    named = {
+        name
+        for path in (*TEMPLATES, *SCRIPTS)
+        for name in re.findall(r"/static/([\w.]+)", path.read_text(encoding="utf-8"))
+    }
+    assert named == {path.name for path in (WEB / "static").iterdir()}
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_text_has_enough_contrast(scheme: str) -> None:
+    """WCAG 2.2, 1.4.3: at least 4.5 to 1 for every pair of text and ground that the styles use."""
+    colours = theme(scheme)
+    pairs = [
+        *((text, ground) for text in ("text", "quiet", "link") for ground in ("ground", "panel", "raised")),
+        *((text, ground) for text in ("text", "quiet") for ground in ("alarm-ground", "ended-ground")),
+        ("text", "warn-ground"), ("warn", "warn-ground"), ("warn", "panel"), ("warn", "raised"), ("good", "panel"),
+        ("warn", "ground"), ("alarm", "panel"), ("on-alarm", "alarm"), ("on-warn", "warn"), ("on-good", "good"),
+        ("on-button", "button"), ("ground", "lead"), ("ended", "ended-ground"), ("ground", "ended"),
+    ]  # fmt: skip
+    poor = {pair: round(contrast(*(colours[name] for name in pair)), 2) for pair in pairs}
+    assert {pair: ratio for pair, ratio in poor.items() if ratio < 4.5} == {}
+
+
+def theme(scheme: str) -> dict[str, str]:
+    text = (WEB / "static" / "theme.css").read_text(encoding="utf-8")
+    dark, light = re.findall(r":root \{(.*?)\}", text, re.DOTALL)
+    base, changes = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block)) for block in (dark, light))
+    return base if scheme == "dark" else base | changes
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of WCAG 2.2."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    channels = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,306 @@
+"""The whole web over one database, with the real desks behind it; only the picture workers and the model stand in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import FormData, web
+from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
+
+from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.errors import IntegrityError
+from rtcc_bridge.incidents.desk import IncidentDesk
+from rtcc_bridge.incidents.incident import IncidentEvent
+from rtcc_bridge.incidents.threat import MessageStatus, MessageType, ThreatEvent, ThreatInfo
+from rtcc_bridge.incidents.threat_desk import ThreatDesk
+from rtcc_bridge.matching.types import Candidate
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.publishing.numbering import Numbering
+from rtcc_bridge.settings import IntakeSettings, MatchingSettings, Settings, WebSettings
+from rtcc_bridge.storage import outbox, probes
+from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.web.application import create_app
+from rtcc_bridge.web.feed_hub import FeedHub
+from rtcc_bridge.web.services import ReadinessProbe, WebServices
+from tests.doubles import ManualClock
+from tests.probe_kit import (
+    SENDER,
+    STILL,
+    Gallery,
+    ProbeKit,
+    build_kit,
+    face_search,
+    open_vault,
+    record_of,
+    search_handler,
+)
+
+Json = dict[str, Any]
+FIELDS: Mapping[str, str] = {
+    "purpose": "violent_offense",
+    "legalBasis": "criminal investigation",
+    "caseNumber": "26-000123",
+    "requestor": "the requestor",
+    "attestedOriginal": "true",
+}
+TOPIC = "test"
+WAIT_SECONDS = 20.0
+
+
+@dataclass
+class Website:
+    """A running site, and ways to change the world behind it."""
+
+    kit: ProbeKit
+    hub: FeedHub
+    client: TestClient[web.Request, web.Application]
+    incidents: IncidentDesk
+    threats: ThreatDesk
+    feeder: "Feeder"
+    services: WebServices
+    readiness: dict[str, ReadinessProbe]
+    breaches: list[IntegrityError] = field(default_factory=list)
+    _events: int = 0
+
+    @property
+    def address(self) -> str:
+        return str(self.client.make_url("/")).rstrip("/")
+
+    def cut_connections(self) -> None:
+        """Every connection is lost at once."""
+        runner = self.client.server.runner
+        assert runner is not None
+        server = runner.server
+        assert server is not None
+        for connection in list(server.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def settle(self) -> None:
+        """What has committed is numbered, and the hub has handed it on."""
+        await self.feeder.feed()
+        async with self.kit.database.read() as tx:
+            latest = await outbox.latest_position(tx)
+        await until(lambda: (self.hub.position or 0) >= latest)
+
+    async def report(self, incident_id: str = "INC-1", **fields: Any) -> str:
+        """Dispatch reports an incident, or something new of it."""
+        self._events += 1
+        now = self.kit.clock.now()
+        values = {
+            "incidentTypeCommonRegistryText": "HOMICIDE",
+            "incidentStatusCommonRegistryText": "open",
+            "openedAt": rfc3339(now),
+        }
+        event = IncidentEvent(
+            incident_id=incident_id,
+            event=f"urn:test {self._events:06}",
+            at=now + timedelta(milliseconds=self._events),
+            fields=values | fields,
+        )
+        async with self.kit.database.write() as tx:
+            await self.incidents.apply_incident(tx, event, TOPIC, now)
+        await self.settle()
+        return incident_id
+
+    async def alert(self, *incident_ids: str, headline: str = "Armed person", minutes: float = 30, **info: Any) -> str:
+        """The watch desk raises an imminent threat."""
+        self._events += 1
+        now = self.kit.clock.now()
+        values: Json = {
+            "categories": frozenset({"Safety"}),
+            "event": "Threat to life",
+            "urgency": "Immediate",
+            "severity": "Extreme",
+            "certainty": "Observed",
+            "expires": now + timedelta(minutes=minutes),
+            "headline": headline,
+        }
+        event = ThreatEvent(
+            identifier=f"threat-{self._events}",
+            sender=SENDER,
+            sent=now,
+            status=MessageStatus.ACTUAL,
+            message_type=MessageType.ALERT,
+            references=(),
+            incident_ids=incident_ids,
+            infos=(ThreatInfo(**values | info),),
+            data={"info": {name: values[name] for name in ("event", "urgency", "severity", "headline")} | info},
+            event=f"urn:test {self._events:06}",
+        )
+        async with self.kit.database.write() as tx:
+            await self.threats.apply_threat(tx, event, TOPIC, now)
+        await self.settle()
+        return event.identifier
+
+    async def attach(self, incident_id: str = "INC-1", account: str = "analyst", **changes: str | None) -> Json:
+        """An analyst attaches a still; returns the probe."""
+        async with self.client.post(
+            URL(f"/api/v1/incidents/{quote(incident_id, safe='')}/probes", encoded=True),
+            data=still_form(changes),
+            headers=acting(account),
+        ) as answer:
+            assert answer.status == 201, await answer.text()
+            return dict(await answer.json())
+
+    async def post(self, path: str, account: str, body: Json | None = None) -> Json:
+        async with self.client.post(f"/api/v1{path}", json=body or {}, headers=acting(account)) as answer:
+            assert answer.status == 200, await answer.text()
+            return dict(await answer.json())
+
+    async def get(self, path: str, account: str = "floor") -> Json:
+        async with self.client.get(f"/api/v1{path}", headers=acting(account)) as answer:
+            assert answer.status == 200, await answer.text()
+            return dict(await answer.json())
+
+    async def search_all(self, finds: Sequence[Candidate] = ()) -> None:
+        """The matcher answers every search that was asked for."""
+        search = face_search(Gallery(finds=lambda _crop: finds))
+        async with search.batcher:
+            handler = search_handler(self.kit, search)
+            for row in await self.kit.requests():
+                await handler.handle(record_of(row))
+        await self.settle()
+
+    async def lead(self, incident_id: str = "INC-1", people: int = 1) -> Json:
+        """A search that went all the way; returns its lead as the API shows it."""
+        probe = await self.attach(incident_id)
+        probe = await self.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+        if probe["state"] == "awaiting_approval":
+            await self.post(f"/probes/{probe['probeId']}/approve", "supervisor")
+        found = [await self.kit.enrol(f"person {probe['probeId']} {number}") for number in range(people)]
+        await self.search_all(found)
+        shown = await self.get(f"/probes/{probe['probeId']}", "analyst")
+        return dict(shown["lead"])
+
+
+class Feeder:
+    """The relay without a broker: numbers what commits, at once when a test asks, else a moment later."""
+
+    def __init__(self, numbering: Numbering, database: Database) -> None:
+        self._numbering = numbering
+        self._lock = asyncio.Lock()
+        self._committed = asyncio.Event()
+        database.after_commit(self._committed.set)
+
+    async def feed(self) -> None:
+        async with self._lock:
+            await self._numbering.number_all()
+
+    async def run(self, *, active: bool) -> None:
+        while active:
+            await self._committed.wait()
+            self._committed.clear()
+            await self.feed()
+
+
+def acting(account: str) -> dict[str, str]:
+    return {"X-Demo-Account": account}
+
+
+def still_form(changes: Mapping[str, str | None] | None = None, image: bytes = STILL) -> FormData:
+    """The form as a browser sends it: fields first, the still last."""
+    form = FormData(default_to_multipart=True)
+    for name, value in {**FIELDS, **(changes or {})}.items():
+        if value is not None:
+            form.add_field(name, value)
+    form.add_field("image", image, filename="still.jpg", content_type="image/jpeg")
+    return form
+
+
+@asynccontextmanager
+async def running_site(
+    database: Database,
+    clock: ManualClock,
+    metrics: Metrics,
+    folder: Path,
+    port: int | None = None,
+    web_settings: Mapping[str, Any] | None = None,
+    intake: Mapping[str, Any] | None = None,
+    training_gallery: str | None = None,
+    relay: bool = True,
+    **options: Any,
+) -> AsyncIterator[Website]:
+    """relay: whether this process numbers what is committed. options: as `build_kit` takes them."""
+    async with open_vault(folder, clock) as vault:
+        kit = build_kit(
+            database, vault, clock, metrics, folder / "objects", training_gallery=training_gallery, **options
+        )
+        settings = Settings(
+            web=WebSettings(**{"feed_heartbeat_seconds": 0.3, **(web_settings or {})}),
+            intake=IntakeSettings(**(intake or {})),
+            matching=MatchingSettings(training_gallery=training_gallery),
+        )
+        hub = FeedHub(database, metrics, clients=settings.web.feed_clients, poll_seconds=0.2)
+        readiness: dict[str, ReadinessProbe] = {"database": _ping(database)}
+        breaches: list[IntegrityError] = []
+        services = WebServices(
+            settings=settings,
+            clock=clock,
+            metrics=metrics,
+            database=database,
+            policy=kit.parts.policy,
+            probes=kit.desk,
+            leads=kit.parts.leads,
+            refusals=RefusalLog(database, kit.parts.audit, metrics),
+            feed=hub,
+            readiness=readiness,
+            schemas={"lead.candidates": {"title": "an example"}},
+            on_integrity_breach=breaches.append,
+        )
+        incidents = _incident_desk(kit)
+        feeder = Feeder(Numbering(database, metrics, clock, 100, hub.on_feed_moved), database)
+        site = Website(
+            kit,
+            hub,
+            TestClient(TestServer(create_app(services), host="127.0.0.1", port=port)),
+            incidents,
+            ThreatDesk(incidents, clock, kit.parts.policy.deferral.senders),
+            feeder,
+            services,
+            readiness,
+            breaches,
+        )
+        reading, feeding = asyncio.create_task(hub.run()), asyncio.create_task(feeder.run(active=relay))
+        try:
+            async with site.client:
+                await until(lambda: hub.position is not None)
+                yield site
+        finally:
+            hub.close()
+            feeding.cancel()
+            await asyncio.wait((reading, feeding))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits until `condition()` is true. Raises TimeoutError."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.01)
+
+
+def _incident_desk(kit: ProbeKit) -> IncidentDesk:
+    async def authority_ended(tx: Transaction, incident_id: str, reason: str) -> None:
+        await kit.approvals.withdraw_for_incident(tx, incident_id, reason)
+        await kit.parts.leads.withdraw_for_incident(tx, incident_id, reason, "system")
+
+    async def incident_merged(tx: Transaction, incident_id: str, into: str) -> None:
+        await probes.move_to_incident(tx, incident_id, into, at=kit.clock.now())
+        await kit.parts.leads.follow_merge(tx, incident_id, into)
+
+    return IncidentDesk(kit.parts.outbox, kit.clock, authority_ended, incident_merged)
+
+
+def _ping(database: Database) -> ReadinessProbe:
+    async def ready() -> str | None:
+        await database.ping()
+        return None
+
+    return ready
