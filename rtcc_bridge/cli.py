@@ -1,0 +1,52 @@
+"""The command line. Each command's work is in `rtcc_bridge.commands`, one file per noun."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Final
+
+import click
+
+from rtcc_bridge import __version__
+from rtcc_bridge.commands.console import EXIT_CODES
+from rtcc_bridge.telemetry.quiet import quiet_libraries
+
+_COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "serve": ("serve", "serve"),
+        "demo": ("demo", "demo"),
+        "check-config": ("configuration", "check_config"),
+        "topics": ("topics", "topics"),
+        "models": ("models", "models"),
+        "gallery": ("gallery", "gallery"),
+        "simulate": ("simulate", "simulate"),
+        "dead-letters": ("dead_letters", "dead_letters"),
+        "db": ("configuration", "db"),
+    }
+)
+"""The module below `rtcc_bridge.commands` and the name in it."""
+
+
+class _OnDemand(click.Group):
+    """Imports a command when it is asked for: listing topics should not wait for the inference runtime to load."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is the library's
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"rtcc_bridge.commands.{module}"), name)
+        return command
+
+
+@click.group(
+    cls=_OnDemand,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
+)
+@click.version_option(__version__, prog_name="rtcc-bridge")
+def main() -> None:
+    """Investigative face leads for a Real-Time Crime Center. A lead is never an identification."""
+    quiet_libraries()

@@ -1,0 +1,15 @@
+"""Options that several commands take."""
+
+from pathlib import Path
+
+import click
+
+from rtcc_bridge.settings import CONFIG_VARIABLE
+
+config_option = click.option(
+    "--config",
+    "config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar=CONFIG_VARIABLE,
+    help="Settings file (YAML). Defaults apply to what it leaves out.",
+)

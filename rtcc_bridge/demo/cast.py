@@ -1,0 +1,86 @@
+"""Who is in the demo's gallery: the portrait among filler templates, or half of the user's own people."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rtcc_bridge.commands.console import ProgressBar
+from rtcc_bridge.demo.checklist import CheckFailedError
+from rtcc_bridge.demo.pictures import PORTRAIT_REF, FacesSplit, encode_png, portrait
+from rtcc_bridge.gallery.enroll import Enroller, EnrollReceipt, Progress
+from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.sources import FolderSource, SourceRow
+from rtcc_bridge.matching.calibration import Calibration
+
+FILLERS = 100_000
+ACTOR = "administrator"
+LAWFUL_BASIS = "Demonstration with public-domain or the user's own pictures"
+FILLER_PROVENANCE = "Filler: drawn at random from the model pack's measured impostor distribution, nobody's face"
+
+
+def _retain_until() -> datetime:
+    return datetime.now(UTC) + timedelta(days=1)
+
+
+class SplitSource:
+    """The pictures of the people that are enrolled, without those that are kept back as probes."""
+
+    def __init__(self, root: Path, split: FacesSplit) -> None:
+        self._root = root
+        self._split = split
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    def count(self) -> int:
+        return sum(len(person.enrolled) for person in self._split.enrolled)
+
+    def rows(self) -> Iterator[SourceRow]:
+        until = _retain_until().date().isoformat()
+        for person in self._split.enrolled:
+            for picture in person.enrolled:
+                image = str(picture.relative_to(self._root))
+                yield SourceRow(image, person.reference, "The folder given as FACES", LAWFUL_BASIS, until)
+
+
+async def enroll_portrait(
+    enroller: Enroller, calibration: Calibration, gallery: str, folder: Path, bar: ProgressBar, seed: int
+) -> None:
+    """Enrols the one real portrait among the filler templates."""
+    person = folder / PORTRAIT_REF
+    person.mkdir(parents=True)
+    (person / "portrait.png").write_bytes(encode_png(portrait()))
+    source = FolderSource(
+        folder,
+        provenance="NASA portrait in the public domain, shipped by scikit-image",
+        lawful_basis=LAWFUL_BASIS,
+        retain_until=_retain_until().date().isoformat(),
+    )
+    receipt = await enroller.enroll(source, gallery, GalleryKind.DEMO, actor=ACTOR)
+    if receipt.enrolled != 1:
+        raise CheckFailedError(f"the demo's own portrait was not enrolled: {dict(receipt.set_aside)}")
+    await enroller.enroll_templates(
+        gallery,
+        GalleryKind.DEMO,
+        calibration.filler_templates(FILLERS, seed),
+        [f"filler-{number:06d}" for number in range(FILLERS)],
+        provenance=FILLER_PROVENANCE,
+        lawful_basis=LAWFUL_BASIS,
+        retain_until=_retain_until(),
+        actor=ACTOR,
+        on_progress=_shown(bar, "enrolling filler templates"),
+    )
+
+
+async def enroll_faces(
+    enroller: Enroller, gallery: str, root: Path, split: FacesSplit, bar: ProgressBar
+) -> EnrollReceipt:
+    """Enrols half of the user's people."""
+    return await enroller.enroll(
+        SplitSource(root, split), gallery, GalleryKind.DEMO, actor=ACTOR, on_progress=_shown(bar, "enrolling pictures")
+    )
+
+
+def _shown(bar: ProgressBar, what: str) -> Callable[[Progress], None]:
+    return lambda progress: bar(what, progress.done, progress.total)

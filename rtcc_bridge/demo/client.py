@@ -1,0 +1,70 @@
+"""The demo's people: each call is the one that a page makes, under a demo account."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from rtcc_bridge.errors import BridgeError
+
+Answer = dict[str, Any]
+
+
+class CallError(BridgeError):
+    """The daemon refused a call; the message is what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """What an analyst fills in beside the picture."""
+
+    purpose: str
+    legal_basis: str
+    case_number: str
+    requestor: str = "requestor"
+
+    def fields(self) -> dict[str, str]:
+        return {
+            "purpose": self.purpose,
+            "legalBasis": self.legal_basis,
+            "caseNumber": self.case_number,
+            "requestor": self.requestor,
+            "attestedOriginal": "true",
+        }
+
+
+class DemoClient:
+    """Calls the HTTP API of a daemon on this machine."""
+
+    def __init__(self, http: aiohttp.ClientSession, address: str) -> None:
+        self._http = http
+        self._address = address
+
+    async def incident(self, incident_id: str) -> Answer:
+        """Raises CallError when the floor does not know it."""
+        return await self._call("GET", f"/api/v1/incidents/{incident_id}", "floor")
+
+    async def attach(self, incident_id: str, request: ProbeRequest, picture: bytes, file_name: str) -> Answer:
+        form = aiohttp.FormData(request.fields())
+        form.add_field("image", picture, filename=file_name, content_type="application/octet-stream")
+        return await self._call("POST", f"/api/v1/incidents/{incident_id}/probes", "analyst", data=form)
+
+    async def choose(self, probe_id: str, number: int) -> Answer:
+        return await self._call("POST", f"/api/v1/probes/{probe_id}/face", "analyst", json={"number": number})
+
+    async def approve(self, probe_id: str) -> Answer:
+        return await self._call("POST", f"/api/v1/probes/{probe_id}/approve", "supervisor", json={})
+
+    async def acknowledge(self, lead_id: str) -> Answer:
+        return await self._call("POST", f"/api/v1/leads/{lead_id}/acknowledge", "analyst", json={})
+
+    async def schema(self, name: str) -> Answer:
+        return await self._call("GET", f"/api/v1/schemas/{name}.json", "floor")
+
+    async def _call(self, method: str, path: str, account: str, **arguments: Any) -> Answer:
+        headers = {"X-Demo-Account": account}
+        async with self._http.request(method, f"{self._address}{path}", headers=headers, **arguments) as answer:
+            if answer.status >= 400:
+                raise CallError(f"{method} {path}: {answer.status} {await answer.text()}")
+            content: Answer = await answer.json(content_type=None)
+            return content

@@ -1,0 +1,165 @@
+"""Plays the demo: for people to look at, or the story with its checks."""
+
+import asyncio
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from rich.console import Console
+from rich.panel import Panel
+
+from rtcc_bridge.app import open_core
+from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.demo import stage as staging
+from rtcc_bridge.demo.checklist import CheckFailedError, Checklist
+from rtcc_bridge.demo.client import DemoClient
+from rtcc_bridge.demo.daemon import DaemonError
+from rtcc_bridge.demo.pictures import PORTRAIT_REF, portrait, rephotograph
+from rtcc_bridge.demo.rates import SEARCHES, measure
+from rtcc_bridge.demo.sealed_lists import first_reference, is_enrolled
+from rtcc_bridge.demo.stage_times import mean_milliseconds
+from rtcc_bridge.demo.story import Story, play
+from rtcc_bridge.demo.witness import LeadWitness
+from rtcc_bridge.errors import BridgeError
+from rtcc_bridge.leads.schemas import LEAD_EVENT_TYPES
+from rtcc_bridge.matching.errors import MatchingError
+from rtcc_bridge.simulate import Simulator, incident_data, publish_incident, publish_threat, threat_data
+
+EVENTS_PER_SECOND = 0.5
+CALL_TIMEOUT = aiohttp.ClientTimeout(total=60)
+
+_FAILURES = (BridgeError, MatchingError, aiohttp.ClientError, TimeoutError)
+
+
+async def run_demo(options: staging.DemoOptions, *, check: bool, console: Console) -> int:
+    """Plays the demo until it is stopped, or with `check` until the story is over. Returns the exit code."""
+    folder = Path(tempfile.mkdtemp(prefix="rtcc-bridge-demo-"))
+    _introduce(options, console)
+    try:
+        async with staging.stage_set(options, console, folder) as stage:
+            await (_check(stage, console) if check else _keep_running(stage, folder, console))
+    except _FAILURES as error:
+        console.print(f"failed: {str(error) or type(error).__name__}", style="red", markup=False, highlight=False)
+        console.print(f"the daemon's log: {folder / 'daemon.log'}", highlight=False)
+        if check:
+            console.print("demo check: FAILED", highlight=False)
+        return 1
+    shutil.rmtree(folder, ignore_errors=True)
+    if check:
+        console.print("demo check: passed", highlight=False)
+    return 0
+
+
+def _introduce(options: staging.DemoOptions, console: Console) -> None:
+    faces = (
+        f"Faces: half of the people in {options.faces} are enrolled, the others are strangers."
+        if options.faces
+        else "Faces: one real portrait (public domain) is enrolled among 100,000 filler templates. The fillers are "
+        "nobody's faces: they are drawn from the measured distribution of real descriptors. The still is a degraded "
+        "re-photograph of that same portrait, so it shows the way of a lead and says nothing about accuracy."
+    )
+    text = (
+        f"{faces}\nThe model pack is for demonstration and training only. Every result is an investigative lead that "
+        "needs corroboration; nothing here identifies anybody."
+    )
+    console.print(Panel(text, title="rtcc-bridge demo"))
+
+
+@asynccontextmanager
+async def _players(stage: staging.Stage, console: Console) -> AsyncIterator[Story]:
+    """The people and systems of the story, connected."""
+    kafka = stage.settings.kafka
+    async with EventProducer(kafka) as producer, aiohttp.ClientSession(timeout=CALL_TIMEOUT) as http:
+        client = DemoClient(http, stage.address)
+        schemas = {kind: await client.schema(kind) for kind in LEAD_EVENT_TYPES}
+        clock = SystemClock()
+
+        async def incident() -> str:
+            name = f"DEMO-{secrets.token_hex(3)}"
+            data = incident_data(name, "SHOOT", 1, clock.now(), location="Demonstration square")
+            await publish_incident(producer, kafka.topics, "reported", data)
+            return name
+
+        async def threat() -> str:
+            name = f"DEMO-{secrets.token_hex(3)}"
+            data = threat_data(f"{name}-alert", "Active shooter", clock.now(), incident_ids=(name,))
+            await publish_threat(producer, kafka.topics, "alert", data)
+            return name
+
+        async def expunge(reference: str) -> None:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "rtcc_bridge", "gallery", "expunge", reference,
+                "--config", str(stage.settings_file), "--reason", "Demonstration of an expungement order",
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            output, _ = await process.communicate()
+            if process.returncode != 0:
+                raise CheckFailedError(f"gallery expunge failed: {output.decode(errors='replace')}")
+
+        bootstrap = ",".join(kafka.bootstrap_servers)
+        with LeadWitness(bootstrap, kafka.topics.leads, schemas) as witness:
+            yield Story(client, witness, Checklist(console), incident, threat, expunge)
+
+
+async def _check(stage: staging.Stage, console: Console) -> None:
+    async with _players(stage, console) as story:
+        if stage.split is None:
+            await play(story, rephotograph(portrait()), PORTRAIT_REF)
+        else:
+            async with open_core(stage.settings) as core:
+                mated = [
+                    person for person in stage.split.mated if await is_enrolled(core, staging.GALLERY, person.reference)
+                ][:SEARCHES]
+                if not mated:
+                    raise CheckFailedError("nobody who was enrolled has a second picture to search with")
+                found = await measure(
+                    story, mated, stage.split.nonmated[:SEARCHES], lambda lead_id: first_reference(core, lead_id)
+                )
+            await play(story, found.probe.read_bytes(), found.reference)
+        async with aiohttp.ClientSession(timeout=CALL_TIMEOUT) as http:
+            times = await mean_milliseconds(http, stage.address)
+        shown = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in times.items())
+        story.checklist.say(f"mean milliseconds: {shown}")
+        story.checklist.say(f"events checked by the independent consumer: {story.witness.count}")
+
+
+async def _keep_running(stage: staging.Stage, folder: Path, console: Console) -> None:
+    """Simulates events until Ctrl-C. Leaves a still to try in the demo's folder."""
+    still = folder / "still.jpg"
+    if stage.split is None:
+        still.write_bytes(rephotograph(portrait()))
+        hint = f"The still to attach: {still}"
+    else:
+        hint = f"Stills to attach: {stage.split.mated[0].probe} is of an enrolled person"
+    kafka = stage.settings.kafka
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    console.print(
+        Panel(
+            f"The floor board: [bold]{stage.address}/[/bold]\n{hint}\n"
+            "Open an incident, attach the still, choose the face, approve as the supervisor, watch the board.\n"
+            "Ctrl-C ends the demo.",
+            title="ready",
+        )
+    )
+    async with EventProducer(kafka) as producer:
+        simulator = Simulator(producer, kafka.topics, SystemClock(), threat_share=0.04)
+        simulating = asyncio.create_task(simulator.run(EVENTS_PER_SECOND))
+        stopping = asyncio.create_task(stop.wait())
+        daemon = asyncio.create_task(stage.daemon.wait())
+        await asyncio.wait([simulating, stopping, daemon], return_when=asyncio.FIRST_COMPLETED)
+        if daemon.done():
+            raise DaemonError(f"the daemon ended by itself with exit code {daemon.result()}")
+        for task in (simulating, stopping, daemon):
+            task.cancel()
+        if simulating.done() and not simulating.cancelled() and (error := simulating.exception()) is not None:
+            raise error

@@ -1,0 +1,108 @@
+"""Sets the demo's stage: broker, topics, gallery and a daemon, in a folder of its own that is gone afterwards."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from rtcc_bridge.app import open_core, require_calibration
+from rtcc_bridge.broker.embedded import EmbeddedBroker
+from rtcc_bridge.broker.topics import create_topics
+from rtcc_bridge.commands.console import ProgressBar
+from rtcc_bridge.commands.gallery import enroller_for
+from rtcc_bridge.demo.cast import enroll_faces, enroll_portrait
+from rtcc_bridge.demo.daemon import running_daemon
+from rtcc_bridge.demo.pictures import FacesSplit, split_faces
+from rtcc_bridge.modelpacks.installed import open_pack
+from rtcc_bridge.settings import Settings, load_settings
+
+GALLERY = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the command line says. kafka: an existing broker instead of the embedded one."""
+
+    faces: Path | None
+    kafka: str | None
+    port: int
+    packs_directory: Path
+    policy: Path
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running demo."""
+
+    settings: Settings
+    settings_file: Path
+    address: str
+    split: FacesSplit | None
+    daemon: asyncio.subprocess.Process
+
+
+@asynccontextmanager
+async def stage_set(options: DemoOptions, console: Console, folder: Path) -> AsyncIterator[Stage]:
+    """Everything up and ready; torn down at the end. Raises BridgeError or DaemonError that says what is wrong."""
+    async with AsyncExitStack() as stack:
+        bootstrap = options.kafka
+        if bootstrap is None:
+            bootstrap = (await stack.enter_async_context(EmbeddedBroker())).address
+            console.print(f"  embedded broker on {bootstrap} (it keeps nothing over a restart)", highlight=False)
+        settings_file = folder / "settings.yaml"
+        settings_file.write_text(yaml.safe_dump(_settings(options, folder, bootstrap)), encoding="utf-8")
+        settings = load_settings(settings_file)
+        report = await create_topics(settings.kafka)
+        console.print(f"  topics: {len(report.created)} created, {len(report.existing)} were there", highlight=False)
+        split = await asyncio.to_thread(split_faces, options.faces, options.seed) if options.faces else None
+        await _enroll(settings, options, split, folder, console)
+        address = f"http://{settings.web.host}:{settings.web.port}"
+        daemon = await stack.enter_async_context(running_daemon(settings_file, address, folder / "daemon.log"))
+        yield Stage(settings, settings_file, address, split, daemon)
+
+
+def _settings(options: DemoOptions, folder: Path, bootstrap: str) -> dict[str, object]:
+    return {
+        "profile": "demo",
+        "kafka": {
+            "bootstrap_servers": bootstrap.split(","),
+            "session_timeout_seconds": 6,
+            "topics": {"partitions": 3, "replication_factor": 1},
+        },
+        "database": {"url": f"sqlite+aiosqlite:///{folder / 'rtcc-bridge.sqlite3'}"},
+        "objects": {"url": (folder / "objects").as_uri(), "master_key_file": str(folder / "master.key")},
+        "web": {"port": options.port or _free_port()},
+        "matching": {"packs_directory": str(options.packs_directory.resolve()), "gallery": GALLERY},
+        "policy": {"file": str(options.policy.resolve())},
+    }
+
+
+async def _enroll(
+    settings: Settings, options: DemoOptions, split: FacesSplit | None, folder: Path, console: Console
+) -> None:
+    with ProgressBar(console).shown() as bar:
+        pack = await asyncio.to_thread(open_pack, settings.matching, bar)
+        async with open_core(settings) as core:
+            enroller = await asyncio.to_thread(enroller_for, core, pack)
+            if split is None:
+                calibration = require_calibration(pack)
+                pictures = folder / "portrait"
+                await enroll_portrait(enroller, calibration, GALLERY, pictures, bar, options.seed)
+                return
+            assert options.faces is not None
+            receipt = await enroll_faces(enroller, GALLERY, options.faces, split, bar)
+    left_out = ", ".join(f"{count} {reason.value}" for reason, count in sorted(receipt.set_aside.items())) or "none"
+    console.print(f"  enrolled {receipt.enrolled} of {receipt.total} pictures; left out: {left_out}", highlight=False)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,144 @@
+"""The daemon as a process, on an embedded broker, a SQLite file and a local object store."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from rtcc_bridge.broker.embedded import EmbeddedBroker
+from rtcc_bridge.broker.topics import create_topics
+from rtcc_bridge.demo.client import DemoClient
+from rtcc_bridge.demo.daemon import running_daemon
+from rtcc_bridge.settings import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND_SECONDS = 120.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Place:
+    """A folder with settings that a daemon can be started with."""
+
+    folder: Path
+    bootstrap: str
+    packs: Path
+    port: int = field(default_factory=free_port)
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "daemon.log"
+
+    @property
+    def objects(self) -> Path:
+        return self.folder / "objects"
+
+    @property
+    def settings_file(self) -> Path:
+        content: dict[str, dict[str, Any]] = {
+            "kafka": {"bootstrap_servers": [self.bootstrap], "session_timeout_seconds": 6},
+            "database": {"url": f"sqlite+aiosqlite:///{self.folder / 'db.sqlite3'}"},
+            "objects": {"url": self.objects.as_uri(), "master_key_file": str(self.folder / "master.key")},
+            "web": {"port": self.port},
+            "matching": {"packs_directory": str(self.packs)},
+            "policy": {"file": str(ROOT / "config/policy.yaml")},
+        }
+        for section, values in self.changes.items():
+            content.setdefault(section, {}).update(values)
+        file = self.folder / "settings.yaml"
+        file.write_text(yaml.safe_dump(content))
+        return file
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(self.settings_file)
+
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        """Runs a command of the command line with this place's settings."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "rtcc_bridge", *arguments, "--config", str(self.settings_file),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "COLUMNS": "200"},
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                output, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert process.returncode is not None
+        return process.returncode, output.decode()
+
+
+@pytest.fixture(scope="session")
+def packs_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the default pack is built once for all daemons of the run."""
+    return tmp_path_factory.mktemp("packs")
+
+
+@pytest.fixture
+async def e2e_broker() -> AsyncIterator[EmbeddedBroker]:
+    async with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+async def place(tmp_path: Path, e2e_broker: EmbeddedBroker, packs_directory: Path) -> Place:
+    """Settings and topics; nothing is running yet."""
+    made = Place(tmp_path, e2e_broker.address, packs_directory)
+    await create_topics(made.settings.kafka)
+    return made
+
+
+@pytest.fixture
+async def enrolled_place(place: Place) -> Place:
+    """With one portrait enrolled."""
+    from rtcc_bridge.demo.pictures import encode_png, portrait  # noqa: PLC0415 - scikit-image is slow to import
+
+    people = place.folder / "people" / "portrait-01"
+    people.mkdir(parents=True)
+    (people / "portrait.png").write_bytes(encode_png(portrait()))
+    code, output = await place.command(
+        "gallery", "enroll", str(people.parent),
+        "--provenance", "public-domain portrait", "--lawful-basis", "test", "--retain-until", "2099-01-01",
+    )  # fmt: skip
+    assert code == 0, output
+    return place
+
+
+@pytest.fixture
+async def daemon(enrolled_place: Place) -> AsyncIterator[Place]:
+    """A daemon that is ready."""
+    async with running_daemon(enrolled_place.settings_file, enrolled_place.address, enrolled_place.log):
+        yield enrolled_place
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
+
+
+@pytest.fixture
+def client_of(http: aiohttp.ClientSession) -> Callable[[Place], DemoClient]:
+    return lambda place: DemoClient(http, place.address)

@@ -1,0 +1,115 @@
+"""The command line against a real broker, a real database and real files."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.commands.console import EXIT_FAILED, EXIT_REJECTED, EXIT_UNAVAILABLE
+from rtcc_bridge.demo.daemon import running_daemon
+from rtcc_bridge.demo.pictures import encode_png, portrait
+from tests.e2e.conftest import Place
+
+pytestmark = pytest.mark.timeout(240)
+
+GROUNDS = ("--provenance", "public-domain portrait", "--lawful-basis", "test", "--retain-until", "2099-01-01")
+
+
+async def done(place: Place, *arguments: str) -> str:
+    code, output = await place.command(*arguments)
+    assert code == 0, output
+    return output
+
+
+async def test_topics_are_created_once(place: Place) -> None:
+    output = await done(place, "topics", "create")
+    assert "created" not in output
+    assert "is there  rtcc.leads" in output
+
+
+async def test_a_broker_that_is_away_is_told(place: Place) -> None:
+    place.bootstrap = "127.0.0.1:1"
+    place.changes["kafka"] = {"request_timeout_seconds": 1, "session_timeout_seconds": 1}
+    code, output = await place.command("topics", "create")
+    assert code == EXIT_UNAVAILABLE, output
+    assert "broker" in output
+
+
+async def test_packs_are_listed_verified_and_a_bad_one_is_named(place: Place, tmp_path: Path) -> None:
+    await done(place, "models", "add", "default")
+    copies = tmp_path / "copies"
+    shutil.copytree(place.packs, copies)
+    place.packs = copies
+    name = next(copies.glob("default-*")).name
+    assert name in await done(place, "models", "list")
+    assert "good, 5 files" in await done(place, "models", "verify", name)
+    shutil.copytree(copies / name, copies / "altered")
+    (copies / "altered" / "output.onnx").write_bytes(b"not the file that was pinned")
+    code, output = await place.command("models", "verify")
+    assert code == EXIT_FAILED, output
+    assert f"{name}: good" in output
+    assert "altered: BAD" in output
+    source = tmp_path / "mine"
+    shutil.copytree(copies / name, source)
+    description = json.loads((source / "pack.json").read_text())
+    description["name"] = "mine"
+    (source / "pack.json").write_text(json.dumps(description))
+    shutil.rmtree(copies / "altered")
+    assert "added mine" in await done(place, "models", "add", str(source))
+    assert "mine: mine" in await done(place, "models", "list")
+
+
+async def test_a_manifest_is_enrolled_and_what_is_left_out_is_listed(place: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "good.png").write_bytes(encode_png(portrait()))
+    (folder / "text.png").write_text("not a picture")
+    manifest = folder / "manifest.csv"
+    manifest.write_text(
+        "image,subject_ref,provenance,lawful_basis,retain_until\n"
+        "good.png,subject-1,booking system,statute,2099-01-01\n"
+        "text.png,subject-2,booking system,statute,2099-01-01\n"
+        "good.png,subject-3,,statute,2099-01-01\n"
+    )
+    report = tmp_path / "report.csv"
+    code, output = await place.command("gallery", "enroll", str(manifest), "--report", str(report))
+    assert code == EXIT_FAILED, output
+    assert "1 of 3 enrolled" in output
+    assert "unreadable" in report.read_text()
+    assert "no_provenance" in report.read_text()
+    stats = await done(place, "gallery", "stats")
+    assert "demo  kind demo" in stats
+    assert "subjects: 1" in stats
+    code, output = await place.command("gallery", "expunge", "subject-9", "--reason", "test")
+    assert code == EXIT_REJECTED, output
+    assert "no subject" in output
+    assert "1 images" in await done(place, "gallery", "expunge", "subject-1", "--reason", "court order")
+    code, output = await place.command("gallery", "enroll", str(manifest))
+    assert "removed" in output
+
+
+async def test_a_folder_without_grounds_is_refused(place: Place, tmp_path: Path) -> None:
+    code, output = await place.command("gallery", "enroll", str(tmp_path))
+    assert code == EXIT_REJECTED, output
+    assert "--provenance" in output
+
+
+async def test_events_are_simulated_and_a_dead_letter_is_listed_and_replayed(enrolled_place: Place) -> None:
+    place = enrolled_place
+    async with EventProducer(place.settings.kafka) as producer:
+        await producer.send("rtcc.incidents", key=b"INC-1", value=b"{not json")
+    assert "published 20 events" in await done(place, "simulate", "--rate", "200", "--events", "20")
+    async with running_daemon(place.settings_file, place.address, place.log):
+        letters: list[str] = []
+        while not letters:
+            letters = (await done(place, "dead-letters", "list", "--json")).splitlines()
+    (letter,) = [json.loads(line) for line in letters]
+    assert letter["topic"] == "rtcc.incidents"
+    text = await done(place, "dead-letters", "list")
+    assert letter["place"] in text
+    assert "put back on rtcc.incidents" in await done(place, "dead-letters", "replay", letter["place"])
+    code, output = await place.command("dead-letters", "replay", "0:999999")
+    assert code == EXIT_REJECTED, output
+    assert "no dead letter" in output

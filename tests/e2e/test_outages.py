@@ -1,0 +1,236 @@
+"""The daemon while what it depends on is away: it stays up, tells the truth, loses nothing and comes back by itself."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.broker.embedded import EmbeddedBroker
+from rtcc_bridge.broker.topics import create_topics
+from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.demo.client import Answer, CallError, DemoClient, ProbeRequest
+from rtcc_bridge.demo.daemon import running_daemon
+from rtcc_bridge.demo.pictures import portrait, rephotograph
+from rtcc_bridge.simulate import incident_data, publish_incident, publish_threat, threat_data
+from tests.e2e.conftest import Place, free_port
+
+pytestmark = pytest.mark.timeout(180)
+
+WAIT_SECONDS = 60.0
+URGENT = ProbeRequest(purpose="imminent_threat", legal_basis="Exigency", case_number="CASE-1")
+ClientOf = Callable[[Place], DemoClient]
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Waits for a condition of the world, with a limit."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not await holds():  # noqa: ASYNC110 - another process changes what is waited for
+            await asyncio.sleep(0.1)
+
+
+async def readiness(http: aiohttp.ClientSession, place: Place) -> tuple[int, str]:
+    async with http.get(f"{place.address}/readyz") as answer:
+        return answer.status, await answer.text()
+
+
+async def publish(place: Place, *, threat: bool) -> str:
+    name = f"T-{secrets.token_hex(4)}"
+    now = SystemClock().now()
+    settings = place.settings.kafka
+    async with EventProducer(settings) as producer:
+        if threat:
+            data = threat_data(f"{name}-alert", "Active shooter", now, incident_ids=(name,))
+            await publish_threat(producer, settings.topics, "alert", data)
+        else:
+            data = incident_data(name, "SHOOT", 1, now, location="Test square")
+            await publish_incident(producer, settings.topics, "reported", data)
+    return name
+
+
+async def on_floor(client: DemoClient, incident: str) -> None:
+    async def known() -> bool:
+        try:
+            await client.incident(incident)
+        except CallError:
+            return False
+        return True
+
+    await until(known)
+
+
+async def leads_of(http: aiohttp.ClientSession, place: Place, probe_id: str) -> list[Answer]:
+    headers = {"X-Demo-Account": "analyst"}
+    async with http.get(f"{place.address}/api/v1/leads", headers=headers) as answer:
+        content = await answer.json()
+    return [lead for lead in content["items"] if lead["data"]["probeId"] == probe_id]
+
+
+async def choose_on_threat(client: DemoClient, incident: str) -> str:
+    probe = await client.attach(incident, URGENT, rephotograph(portrait()), "still.jpg")
+    probe = await client.choose(probe["probeId"], probe["faces"][0]["number"])
+    return str(probe["probeId"])
+
+
+async def test_the_board_is_up_without_a_broker_and_says_so(
+    enrolled_place: Place, http: aiohttp.ClientSession, client_of: ClientOf
+) -> None:
+    place = enrolled_place
+    port = free_port()
+    place.bootstrap = f"127.0.0.1:{port}"
+    place.changes["kafka"] = {"request_timeout_seconds": 3, "session_timeout_seconds": 3}
+    process = await asyncio.create_subprocess_exec(*serve_command(place), stdin=asyncio.subprocess.DEVNULL)
+    try:
+
+        async def up() -> bool:
+            try:
+                async with http.get(f"{place.address}/") as answer:
+                    return answer.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        await until(up)
+        status, text = await readiness(http, place)
+        assert status == 503
+        assert "broker" in text
+        async with http.get(f"{place.address}/healthz") as answer:
+            assert answer.status == 200
+        async with EmbeddedBroker(port) as _:
+            await create_topics(place.settings.kafka)
+
+            async def ready() -> bool:
+                return (await readiness(http, place))[0] == 200
+
+            await until(ready)
+            await on_floor(client_of(place), await publish(place, threat=False))
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+async def test_a_frozen_broker_delays_the_lead_and_loses_nothing(
+    enrolled_place: Place, e2e_broker: EmbeddedBroker, http: aiohttp.ClientSession, client_of: ClientOf
+) -> None:
+    place = enrolled_place
+    place.changes["kafka"] = {"request_timeout_seconds": 3, "session_timeout_seconds": 3}
+    client = client_of(place)
+    async with running_daemon(place.settings_file, place.address, place.log):
+        incident = await publish(place, threat=True)
+        await on_floor(client, incident)
+        e2e_broker.freeze()
+        try:
+
+            async def says_so() -> bool:
+                status, text = await readiness(http, place)
+                return status == 503 and "the broker does not answer" in text
+
+            await until(says_so)
+            probe_id = await choose_on_threat(client, incident)
+            async with http.get(f"{place.address}/") as answer:
+                assert answer.status == 200
+        finally:
+            e2e_broker.thaw()
+
+        async def has_lead() -> bool:
+            return len(await leads_of(http, place, probe_id)) == 1
+
+        await until(has_lead)
+
+        async def ready() -> bool:
+            return (await readiness(http, place))[0] == 200
+
+        await until(ready)
+        await on_floor(client, await publish(place, threat=False))
+
+
+async def test_a_broker_that_lost_everything_is_used_again(
+    enrolled_place: Place, e2e_broker: EmbeddedBroker, client_of: ClientOf
+) -> None:
+    place = enrolled_place
+    place.changes["kafka"] = {"request_timeout_seconds": 3, "session_timeout_seconds": 3}
+    client = client_of(place)
+    async with running_daemon(place.settings_file, place.address, place.log):
+        await on_floor(client, await publish(place, threat=False))
+        await e2e_broker.stop()
+        async with EmbeddedBroker(e2e_broker.port):
+            await create_topics(place.settings.kafka)
+            await on_floor(client, await publish(place, threat=False))
+
+
+async def test_a_killed_daemon_gives_the_lead_after_its_restart_once(
+    enrolled_place: Place, http: aiohttp.ClientSession, client_of: ClientOf
+) -> None:
+    place = enrolled_place
+    client = client_of(place)
+    process = await asyncio.create_subprocess_exec(*serve_command(place), stdin=asyncio.subprocess.DEVNULL)
+
+    async def ready() -> bool:
+        try:
+            return (await readiness(http, place))[0] == 200
+        except aiohttp.ClientError:
+            return False
+
+    await until(ready)
+    incident = await publish(place, threat=True)
+    await on_floor(client, incident)
+    probe_id = await choose_on_threat(client, incident)
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    async with running_daemon(place.settings_file, place.address, place.log):
+
+        async def has_lead() -> bool:
+            return len(await leads_of(http, place, probe_id)) > 0
+
+        await until(has_lead)
+        (lead,) = await leads_of(http, place, probe_id)
+        assert lead["data"]["sequence"] == 1
+
+
+def serve_command(place: Place) -> list[str]:
+    return [sys.executable, "-m", "rtcc_bridge", "serve", "--config", str(place.settings_file)]
+
+
+@pytest.fixture
+def small_store(place: Place) -> Iterator[Path]:
+    """An object store of 1 MB, on a file system of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system takes root")
+    place.objects.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place.objects)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    yield place.objects
+    subprocess.run(["umount", "--lazy", str(place.objects)], check=True)
+
+
+async def test_a_full_object_store_refuses_the_upload_and_keeps_nothing(
+    small_store: Path, enrolled_place: Place, http: aiohttp.ClientSession, client_of: ClientOf
+) -> None:
+    place = enrolled_place
+    client = client_of(place)
+    async with running_daemon(place.settings_file, place.address, place.log):
+        incident = await publish(place, threat=True)
+        await on_floor(client, incident)
+        filler = small_store / "filler"
+        filler.write_bytes(b"\0" * (shutil.disk_usage(small_store).free - 4096))
+        with pytest.raises(CallError, match=r": 503 "):
+            await client.attach(incident, URGENT, rephotograph(portrait()), "still.jpg")
+        async with http.get(f"{place.address}/") as answer:
+            assert answer.status == 200
+        filler.unlink()
+        probe_id = await choose_on_threat(client, incident)
+
+        async def has_lead() -> bool:
+            return len(await leads_of(http, place, probe_id)) == 1
+
+        await until(has_lead)
