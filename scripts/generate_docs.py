@@ -1,0 +1,159 @@
+"""Writes the documents that are generated from the code; with --check it only says which of them are out of date."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from rtcc_bridge.asyncapi import asyncapi_document
+from rtcc_bridge.cli import main as cli
+from rtcc_bridge.leads.schemas import lead_schemas
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.settings import ENVIRONMENT_PREFIX, Settings
+from rtcc_bridge.topic_schemas import topic_data_schemas
+from rtcc_bridge.web.openapi import openapi_document
+
+ROOT = Path(__file__).resolve().parents[1]
+GENERATED = "<!-- Generated from the code by `make docs`. Do not edit. -->\n\n"
+
+
+def configuration() -> str:
+    """A table for each section of the settings."""
+    parts = [
+        GENERATED,
+        "# Configuration\n\n",
+        "A settings file is YAML with these sections. Unknown keys are errors. Every value can be overridden by an\n",
+        f"environment variable: `{ENVIRONMENT_PREFIX}<SECTION>__<SETTING>`. `rtcc-bridge check-config` tells what is\n",
+        "wrong with a file.\n\n",
+    ]
+    parts.extend(_section("", Settings))
+    return "".join(parts)
+
+
+def _section(path: str, model: type[BaseModel]) -> Iterator[str]:
+    rows = []
+    nested: list[tuple[str, type[BaseModel]]] = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            nested.append((f"{path}{name}", kind))
+            continue
+        rows.append(f"| `{path}{name}` | {_kind(field)} | {_default(field)} | {_cell(field.description or '')} |\n")
+    if path:
+        yield f"## {path.removesuffix('.')}\n\n{model.__doc__}\n\n"
+    if rows:
+        yield "| setting | type and bounds | default | meaning |\n|---|---|---|---|\n"
+        yield from rows
+        yield "\n"
+    for name, section in nested:
+        yield from _section(f"{name}.", section)
+
+
+def _kind(field: FieldInfo) -> str:
+    name = str(field.annotation) if not isinstance(field.annotation, type) else field.annotation.__name__
+    name = (
+        name.replace("typing.", "")
+        .replace("pathlib._local.", "")
+        .replace("pathlib.", "")
+        .replace("pydantic.types.", "")
+    )
+    bounds = []
+    for item in field.metadata:
+        for word, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
+            if (bound := getattr(item, word, None)) is not None:
+                bounds.append(f"{sign} {bound:g}")
+    return _cell(", ".join([f"`{name}`", *bounds]))
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.get_default(call_default_factory=True)
+    if hasattr(value, "get_secret_value"):
+        value = value.get_secret_value()
+    if isinstance(value, Path):
+        value = str(value)
+    return _cell(f"`{json.dumps(value, ensure_ascii=False)}`")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def metrics() -> str:
+    """A row for each metric."""
+    lines = [GENERATED, "# Metrics\n\n", "Served at `/metrics`. Times are seconds.\n\n"]
+    lines.append("| metric | kind | labels | meaning |\n|---|---|---|---|\n")
+    for row in Metrics().help:
+        labels = ", ".join(f"`{label}`" for label in row.labels)
+        lines.append(f"| `{row.name}` | {row.kind} | {labels} | {_cell(row.text)} |\n")
+    return "".join(lines)
+
+
+def command_line() -> str:
+    """The help text of each command."""
+    parts = [GENERATED, "# Command line\n\n"]
+    parts.extend(_command_help(cli, "rtcc-bridge", None))
+    return "".join(parts)
+
+
+def _command_help(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
+    context = click.Context(
+        command, info_name=name.rsplit(maxsplit=1)[-1], parent=parent, terminal_width=100, max_content_width=100
+    )
+    yield f"## `{name}`\n\n```text\n{command.get_help(context)}\n```\n\n"
+    if isinstance(command, click.Group):
+        for child_name in command.list_commands(context):
+            child = command.get_command(context, child_name)
+            if child is not None:
+                yield from _command_help(child, f"{name} {child_name}", context)
+
+
+def documents() -> dict[str, str]:
+    """Every generated document by its path."""
+    files = {
+        "docs/configuration.md": configuration(),
+        "docs/metrics.md": metrics(),
+        "docs/command-line.md": command_line().rstrip() + "\n",
+        "docs/asyncapi.json": _json(asyncapi_document(Settings())),
+        "docs/openapi.json": _json(openapi_document()),
+    }
+    for name, schema in (lead_schemas() | topic_data_schemas()).items():
+        files[f"docs/schemas/{name}.json"] = _json(schema)
+    return files
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only compare")
+    only_compare = parser.parse_args().check
+    stale = []
+    expected = documents()
+    left_over = {str(path.relative_to(ROOT)) for path in (ROOT / "docs/schemas").glob("*.json")} - expected.keys()
+    for name, content in expected.items():
+        path = ROOT / name
+        if path.is_file() and path.read_text(encoding="utf-8") == content:
+            continue
+        stale.append(name)
+        if not only_compare:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+    if not only_compare:
+        for name in left_over:
+            (ROOT / name).unlink()
+    if only_compare and (stale or left_over):
+        print("out of date, run `make docs`:", *stale, *sorted(left_over), sep="\n  ")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
