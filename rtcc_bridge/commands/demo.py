@@ -36,7 +36,7 @@ def demo(
     """See an imminent-threat alert become a lead, on this machine, with nothing else set up."""
     try:
         from rtcc_bridge.demo.run import run_demo  # noqa: PLC0415 - its packages are an extra
-        from rtcc_bridge.demo.stage import DemoOptions  # noqa: PLC0415
+        from rtcc_bridge.demo.stage import DemoOptions  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         problem = ConfigurationProblem("demo", f"{error.name} is missing", "pip install 'rtcc-bridge[demo]'")
         raise ConfigurationError(problem) from error

@@ -68,7 +68,7 @@ class Attempts:
         self._attempts += 1
         try:
             await handle()
-        except Exception as error:
+        except Exception as error:  # counted and logged, whatever it is, and raised on
             self._first_at = self._first_at or self._clock.now()
             self._own_failures += not _is_outage(error)
             self._log_failure(error)

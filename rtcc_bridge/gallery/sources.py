@@ -79,6 +79,7 @@ class FolderSource:
 
     def _visible(self, folder: str) -> list[str]:
         try:
+            # Names are all that is asked for: a Path for each of a million pictures would cost memory for nothing.
             return sorted(name for name in os.listdir(self._root / folder) if not name.startswith("."))  # noqa: PTH208
         except OSError as error:
             raise InvalidInputError(f"the folder {self._root / folder} cannot be read: {error.strerror}") from error
