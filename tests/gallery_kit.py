@@ -13,6 +13,7 @@ from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.expunge import Expunger
 from rtcc_bridge.gallery.follower import GalleryFollower
 from rtcc_bridge.gallery.identity import PackIdentity
+from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.portraits import Portrait, Portraits
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.matching.types import Float32Array
@@ -80,16 +81,23 @@ class GalleryKit:
     metrics: Metrics
     withdrawals: Withdrawals = field(default_factory=Withdrawals)
 
-    def enroller(self, portraits: Portraits | None = None, pack: PackIdentity = PACK) -> Enroller:
+    def parts(self) -> GalleryParts:
+        topic = Settings().kafka.topics.gallery
         audit, outbox = AuditLog(self.clock), Outbox(self.clock)
+        return GalleryParts(self.database, self.vault, audit, outbox, self.clock, topic)
+
+    def enroller(self, portraits: Portraits | None = None, pack: PackIdentity = PACK) -> Enroller:
+        settings = Settings()
         return Enroller(
-            self.database, self.vault, portraits or WordPortraits(), audit, outbox, pack, Settings(), self.clock
+            self.parts(),
+            portraits or WordPortraits(),
+            pack,
+            max_picture_bytes=settings.intake.max_upload_bytes,
+            workers=settings.matching.threads,
         )
 
     def expunger(self) -> Expunger:
-        audit, outbox = AuditLog(self.clock), Outbox(self.clock)
-        topic = Settings().kafka.topics.gallery
-        return Expunger(self.database, self.vault, audit, outbox, self.withdrawals, topic, self.clock)
+        return Expunger(self.parts(), self.withdrawals)
 
     def follower(self, pack: PackIdentity = PACK) -> GalleryFollower:
         settings = MatchingSettings(device="cpu")

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
+from rtcc_bridge.app.foundation import upgrade_database
 from rtcc_bridge.commands.console import tells_errors
 from rtcc_bridge.commands.options import config_option
 from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.settings import load_settings
-from rtcc_bridge.storage import schema
-from rtcc_bridge.storage.engine import Database
 
 
 @click.command("check-config")
@@ -38,14 +37,5 @@ def db() -> None:
 @tells_errors
 def upgrade(config: Path | None) -> None:
     """Bring the database to the revision of this program. `serve` does it too."""
-    settings = load_settings(config)
-
-    async def run() -> None:
-        database = Database(settings.database)
-        try:
-            await schema.upgrade(database)
-        finally:
-            await database.close()
-
-    asyncio.run(run())
-    click.echo(f"database: at revision {schema.newest_revision()}")
+    revision = asyncio.run(upgrade_database(load_settings(config).database))
+    click.echo(f"database: at revision {revision}")

@@ -7,24 +7,17 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from rtcc_bridge.app import Core, open_core
+from rtcc_bridge.app.foundation import open_core
+from rtcc_bridge.app.galleries import enroller_for, expunger_for
 from rtcc_bridge.commands.console import EXIT_FAILED, ProgressBar, tells_errors
 from rtcc_bridge.commands.options import config_option
 from rtcc_bridge.errors import InvalidInputError
-from rtcc_bridge.gallery.enroll import Enroller, EnrollReceipt
-from rtcc_bridge.gallery.expunge import Expunger, ExpungeReceipt
-from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
-from rtcc_bridge.gallery.portraits import PortraitReader
+from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.receipts import EnrollReceipt, ExpungeReceipt
 from rtcc_bridge.gallery.sources import FolderSource, ImageSource, ManifestSource
 from rtcc_bridge.gallery.stats import every_gallery, gallery_stats
-from rtcc_bridge.matching.decode import DecodeLimits
-from rtcc_bridge.matching.detect import open_detector
-from rtcc_bridge.matching.embed import open_embedder
-from rtcc_bridge.matching.modelpack import ModelPack
-from rtcc_bridge.matching.pipeline import FaceEmbedder, FaceFinder
-from rtcc_bridge.matching.session import Device
 from rtcc_bridge.modelpacks.installed import open_pack
-from rtcc_bridge.settings import Settings, load_settings
+from rtcc_bridge.settings import load_settings
 from rtcc_bridge.telemetry.logging import configure_logging
 
 ACTOR = "administrator"
@@ -150,38 +143,6 @@ def stats(name: str | None, config: Path | None) -> None:
                 click.echo("no galleries yet: `rtcc-bridge gallery enroll` makes one")
 
     asyncio.run(run())
-
-
-def enroller_for(core: Core, pack: ModelPack) -> Enroller:
-    """An enroller with the face work of the pack. Blocks while the networks are opened."""
-    settings = core.settings
-    finder = FaceFinder(
-        open_detector(pack, Device.CPU, 1, settings.intake.min_face_px),
-        DecodeLimits(settings.intake.max_upload_bytes, settings.intake.max_pixels),
-        settings.intake.max_detection_pixels,
-    )
-    embedder = FaceEmbedder(open_embedder(pack, _device(settings), 1))
-    reader = PortraitReader(finder, embedder)
-    identity = PackIdentity.of(pack)
-    return Enroller(core.database, core.vault, reader, core.audit, core.outbox, identity, settings, core.clock)
-
-
-def expunger_for(core: Core) -> Expunger:
-    """An expunger that withdraws the live leads with the person."""
-    topic = core.settings.kafka.topics.gallery
-    return Expunger(
-        core.database,
-        core.vault,
-        core.audit,
-        core.outbox,
-        core.leads.withdraw_for_subject,
-        topic,
-        core.clock,
-    )
-
-
-def _device(settings: Settings) -> Device:
-    return Device(settings.matching.device)
 
 
 def _source(source: Path, provenance: str | None, lawful_basis: str | None, retain_until: str | None) -> ImageSource:

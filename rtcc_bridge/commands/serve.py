@@ -6,11 +6,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from rtcc_bridge.app import Role
-from rtcc_bridge.app import serve as serve_roles
+from rtcc_bridge.app.process import Role
+from rtcc_bridge.app.process import serve as serve_roles
 from rtcc_bridge.commands.console import ProgressBar, tells_errors
 from rtcc_bridge.commands.options import config_option
-from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.settings import load_settings
 from rtcc_bridge.telemetry.logging import configure_logging
 
@@ -29,14 +28,6 @@ def serve(config: Path | None, roles: str) -> None:
     settings = load_settings(config)
     configure_logging(settings.log)
     wanted = _parse_roles(roles)
-    if wanted != set(Role):
-        raise ConfigurationError(
-            ConfigurationProblem(
-                "--roles",
-                "SQLite serves one process only",
-                "Leave --roles out: several processes need PostgreSQL, which comes with the next version",
-            )
-        )
     with ProgressBar(Console(stderr=True)).shown() as progress:
         asyncio.run(serve_roles(settings, wanted, progress))
 

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import click
 
-from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.app.simulation import open_simulator
 from rtcc_bridge.commands.console import tells_errors
 from rtcc_bridge.commands.options import config_option
 from rtcc_bridge.settings import load_settings
-from rtcc_bridge.simulate import SimulationCount, Simulator
+from rtcc_bridge.simulate import SimulationCount
 
 
 @click.command()
@@ -25,8 +24,7 @@ def simulate(config: Path | None, rate: float, events: int | None, seed: int, ex
     kafka = load_settings(config).kafka
 
     async def run() -> SimulationCount:
-        async with EventProducer(kafka) as producer:
-            simulator = Simulator(producer, kafka.topics, SystemClock(), seed=seed, exercise=exercise)
+        async with open_simulator(kafka, seed=seed, exercise=exercise) as simulator:
             return await simulator.run(rate, events)
 
     count = asyncio.run(run())

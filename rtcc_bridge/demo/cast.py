@@ -1,16 +1,20 @@
 """Who is in the demo's gallery: the portrait among filler templates, or half of the user's own people."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from rtcc_bridge.app.foundation import Core
+from rtcc_bridge.app.galleries import enroller_for
 from rtcc_bridge.commands.console import ProgressBar
 from rtcc_bridge.demo.checklist import CheckFailedError
 from rtcc_bridge.demo.pictures import PORTRAIT_REF, FacesSplit, encode_png, portrait
-from rtcc_bridge.gallery.enroll import Enroller, EnrollReceipt, Progress
 from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.receipts import EnrollReceipt, Progress
 from rtcc_bridge.gallery.sources import FolderSource, SourceRow
-from rtcc_bridge.matching.calibration import Calibration
+from rtcc_bridge.matching.modelpack import ModelPack
+from rtcc_bridge.modelpacks.installed import require_calibration
 
 FILLERS = 100_000
 ACTOR = "administrator"
@@ -44,10 +48,9 @@ class SplitSource:
                 yield SourceRow(image, person.reference, "The folder given as FACES", LAWFUL_BASIS, until)
 
 
-async def enroll_portrait(
-    enroller: Enroller, calibration: Calibration, gallery: str, folder: Path, bar: ProgressBar, seed: int
-) -> None:
+async def enroll_portrait(core: Core, pack: ModelPack, gallery: str, folder: Path, bar: ProgressBar, seed: int) -> None:
     """Enrols the one real portrait among the filler templates."""
+    enroller = await asyncio.to_thread(enroller_for, core, pack)
     person = folder / PORTRAIT_REF
     person.mkdir(parents=True)
     (person / "portrait.png").write_bytes(encode_png(portrait()))
@@ -63,7 +66,7 @@ async def enroll_portrait(
     await enroller.enroll_templates(
         gallery,
         GalleryKind.DEMO,
-        calibration.filler_templates(FILLERS, seed),
+        require_calibration(pack).filler_templates(FILLERS, seed),
         [f"filler-{number:06d}" for number in range(FILLERS)],
         provenance=FILLER_PROVENANCE,
         lawful_basis=LAWFUL_BASIS,
@@ -74,9 +77,10 @@ async def enroll_portrait(
 
 
 async def enroll_faces(
-    enroller: Enroller, gallery: str, root: Path, split: FacesSplit, bar: ProgressBar
+    core: Core, pack: ModelPack, gallery: str, root: Path, split: FacesSplit, bar: ProgressBar
 ) -> EnrollReceipt:
     """Enrols half of the user's people."""
+    enroller = await asyncio.to_thread(enroller_for, core, pack)
     return await enroller.enroll(
         SplitSource(root, split), gallery, GalleryKind.DEMO, actor=ACTOR, on_progress=_shown(bar, "enrolling pictures")
     )

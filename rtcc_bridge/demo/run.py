@@ -14,9 +14,8 @@ import aiohttp
 from rich.console import Console
 from rich.panel import Panel
 
-from rtcc_bridge.app import open_core
-from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.app.foundation import open_core
+from rtcc_bridge.app.simulation import open_simulator
 from rtcc_bridge.demo import stage as staging
 from rtcc_bridge.demo.checklist import CheckFailedError, Checklist
 from rtcc_bridge.demo.client import DemoClient
@@ -30,7 +29,7 @@ from rtcc_bridge.demo.witness import LeadWitness
 from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.leads.schemas import LEAD_EVENT_TYPES
 from rtcc_bridge.matching.errors import MatchingError
-from rtcc_bridge.simulate import Simulator, incident_data, publish_incident, publish_threat, threat_data
+from rtcc_bridge.simulate import incident_data, publish_incident, publish_threat, threat_data
 
 EVENTS_PER_SECOND = 0.5
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=60)
@@ -76,21 +75,20 @@ def _introduce(options: staging.DemoOptions, console: Console) -> None:
 async def _players(stage: staging.Stage, console: Console) -> AsyncIterator[Story]:
     """The people and systems of the story, connected."""
     kafka = stage.settings.kafka
-    async with EventProducer(kafka) as producer, aiohttp.ClientSession(timeout=CALL_TIMEOUT) as http:
+    async with open_simulator(kafka) as outside, aiohttp.ClientSession(timeout=CALL_TIMEOUT) as http:
         client = DemoClient(http, stage.address)
         schemas = {kind: await client.schema(kind) for kind in LEAD_EVENT_TYPES}
-        clock = SystemClock()
 
         async def incident() -> str:
             name = f"DEMO-{secrets.token_hex(3)}"
-            data = incident_data(name, "SHOOT", 1, clock.now(), location="Demonstration square")
-            await publish_incident(producer, kafka.topics, "reported", data)
+            data = incident_data(name, "SHOOT", 1, outside.clock.now(), location="Demonstration square")
+            await publish_incident(outside.producer, outside.topics, "reported", data)
             return name
 
         async def threat() -> str:
             name = f"DEMO-{secrets.token_hex(3)}"
-            data = threat_data(f"{name}-alert", "Active shooter", clock.now(), incident_ids=(name,))
-            await publish_threat(producer, kafka.topics, "alert", data)
+            data = threat_data(f"{name}-alert", "Active shooter", outside.clock.now(), incident_ids=(name,))
+            await publish_threat(outside.producer, outside.topics, "alert", data)
             return name
 
         async def expunge(reference: str) -> None:
@@ -138,7 +136,6 @@ async def _keep_running(stage: staging.Stage, folder: Path, console: Console) ->
         hint = f"The still to attach: {still}"
     else:
         hint = f"Stills to attach: {stage.split.mated[0].probe} is of an enrolled person"
-    kafka = stage.settings.kafka
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -151,8 +148,7 @@ async def _keep_running(stage: staging.Stage, folder: Path, console: Console) ->
             title="ready",
         )
     )
-    async with EventProducer(kafka) as producer:
-        simulator = Simulator(producer, kafka.topics, SystemClock(), threat_share=0.04)
+    async with open_simulator(stage.settings.kafka, threat_share=0.04) as simulator:
         simulating = asyncio.create_task(simulator.run(EVENTS_PER_SECOND))
         stopping = asyncio.create_task(stop.wait())
         daemon = asyncio.create_task(stage.daemon.wait())

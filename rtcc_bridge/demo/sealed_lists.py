@@ -2,7 +2,7 @@
 
 import json
 
-from rtcc_bridge.app import Core
+from rtcc_bridge.app.foundation import Core
 from rtcc_bridge.gallery.identity import normal_ref
 from rtcc_bridge.storage import galleries, leads
 

@@ -10,11 +10,10 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from rtcc_bridge.app import open_core, require_calibration
+from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.broker.embedded import EmbeddedBroker
 from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.commands.console import ProgressBar
-from rtcc_bridge.commands.gallery import enroller_for
 from rtcc_bridge.demo.cast import enroll_faces, enroll_portrait
 from rtcc_bridge.demo.daemon import running_daemon
 from rtcc_bridge.demo.pictures import FacesSplit, split_faces
@@ -89,14 +88,11 @@ async def _enroll(
     with ProgressBar(console).shown() as bar:
         pack = await asyncio.to_thread(open_pack, settings.matching, bar)
         async with open_core(settings) as core:
-            enroller = await asyncio.to_thread(enroller_for, core, pack)
             if split is None:
-                calibration = require_calibration(pack)
-                pictures = folder / "portrait"
-                await enroll_portrait(enroller, calibration, GALLERY, pictures, bar, options.seed)
+                await enroll_portrait(core, pack, GALLERY, folder / "portrait", bar, options.seed)
                 return
             assert options.faces is not None
-            receipt = await enroll_faces(enroller, GALLERY, options.faces, split, bar)
+            receipt = await enroll_faces(core, pack, GALLERY, options.faces, split, bar)
     left_out = ", ".join(f"{count} {reason.value}" for reason, count in sorted(receipt.set_aside.items())) or "none"
     console.print(f"  enrolled {receipt.enrolled} of {receipt.total} pictures; left out: {left_out}", highlight=False)
 

@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from rtcc_bridge.audit.entries import AuditLog
-from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.gallery.head import put_head_notice
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, ref_digest, require_same_pack
+from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, encode_segment
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.matching.types import Float32Array
-from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.storage import galleries
-from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import GalleryRecord, NewImageRecord, RemovalKind, SegmentRecord
-from rtcc_bridge.storage.objects import ObjectVault, SealedObject
+from rtcc_bridge.storage.objects import SealedObject
 
 Refusals: TypeAlias = Mapping[str, tuple[Reason, str]]
 """Why images may not be added, by the sha256 of their bytes."""
@@ -57,30 +55,16 @@ class _RefusedMeanwhileError(Exception):
 class GalleryAdditions:
     """Opens galleries and adds to them."""
 
-    def __init__(
-        self,
-        database: Database,
-        vault: ObjectVault,
-        audit: AuditLog,
-        outbox: Outbox,
-        pack: PackIdentity,
-        head_topic: str,
-        clock: Clock,
-    ) -> None:
-        self._database = database
-        self._vault = vault
-        self._audit = audit
-        self._outbox = outbox
+    def __init__(self, parts: GalleryParts, pack: PackIdentity) -> None:
+        self._parts = parts
         self._pack = pack
-        self._head_topic = head_topic
-        self._clock = clock
 
     async def open_gallery(self, name: str, kind: GalleryKind, actor: str) -> GalleryRecord:
         """The gallery, created when it is new. Commits.
 
         Raises ConflictError when it is of another kind or its templates were made by another model pack.
         """
-        async with self._database.write() as tx:
+        async with self._parts.database.write() as tx:
             gallery = await galleries.find(tx, name) or await self._create(tx, name, kind, actor)
         require_same_pack(gallery, self._pack)
         if gallery.kind != kind.value:
@@ -124,7 +108,7 @@ class GalleryAdditions:
                 refused |= error.refused
                 kept = [row for row, image in enumerate(images) if image.sha256 not in error.refused]
                 dropped = [image.picture for image in images if image.sha256 in error.refused and image.picture]
-                await self._vault.discard(*dropped)
+                await self._parts.vault.discard(*dropped)
                 images, templates = [images[row] for row in kept], templates[kept]
             else:
                 return Added(version, len(images), refused)
@@ -140,30 +124,30 @@ class GalleryAdditions:
         sealed: list[SealedObject] = []
         committing = False
         try:
-            segment = await self._vault.seal(OBJECT_KIND, encode_segment(header, templates))
+            segment = await self._parts.vault.seal(OBJECT_KIND, encode_segment(header, templates))
             sealed.append(segment)
-            async with self._database.write() as tx:
+            async with self._parts.database.write() as tx:
                 version = await galleries.advance(tx, gallery.name)
                 if refused := await self.screen(tx, gallery, {image.sha256: image.subject_ref for image in images}):
                     raise _RefusedMeanwhileError(refused)
-                await self._vault.record(tx, segment, *pictures)
+                await self._parts.vault.record(tx, segment, *pictures)
                 await self._insert_rows(tx, header, segment, images, version)
                 await self._tell(tx, header, segment, version, actor)
                 committing = True
         except _RefusedMeanwhileError:
-            await self._vault.discard(*sealed)
+            await self._parts.vault.discard(*sealed)
             raise
         except BaseException:
             # A commit that fails may have reached the database: then the objects are referred to and have to stay.
             if not committing:
-                await self._vault.discard(*sealed, *pictures)
+                await self._parts.vault.discard(*sealed, *pictures)
             raise
         return version
 
     async def _insert_rows(
         self, tx: Transaction, header: SegmentHeader, segment: SealedObject, images: Sequence[NewImage], version: int
     ) -> None:
-        now = self._clock.now()
+        now = self._parts.clock.now()
         subjects = await galleries.ensure_subjects(tx, header.gallery, [image.subject_ref for image in images], at=now)
         record = SegmentRecord(
             segment_id=header.segment_id,
@@ -201,11 +185,11 @@ class GalleryAdditions:
             template_hash=self._pack.template_hash,
             pack_name=self._pack.name,
             template_length=self._pack.template_length,
-            created_at=self._clock.now(),
+            created_at=self._parts.clock.now(),
         )
         if not await galleries.insert_if_new(tx, record):
             raise ConflictError(f"gallery {name} was created by another process at this moment: start again")
-        await self._audit.append(
+        await self._parts.audit.append(
             tx,
             actor=actor,
             action="gallery.created",
@@ -219,7 +203,7 @@ class GalleryAdditions:
     async def _tell(
         self, tx: Transaction, header: SegmentHeader, segment: SealedObject, version: int, actor: str
     ) -> None:
-        await self._audit.append(
+        await self._parts.audit.append(
             tx,
             actor=actor,
             action="gallery.enrolled",
@@ -233,4 +217,4 @@ class GalleryAdditions:
                 "segmentSha256": segment.sha256,
             },
         )
-        await put_head_notice(tx, self._outbox, self._head_topic, header.gallery, version)
+        await put_head_notice(tx, self._parts.outbox, self._parts.head_topic, header.gallery, version)

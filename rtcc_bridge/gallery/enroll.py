@@ -8,7 +8,7 @@ sealed objects that have no key.
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -17,24 +17,21 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from rtcc_bridge.audit.entries import AuditLog
-from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.additions import Added, GalleryAdditions, NewImage
 from rtcc_bridge.gallery.checked_rows import CheckedRow, check_row, read_picture
 from rtcc_bridge.gallery.enroll_report import EnrollReport, SetAsideImage
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, normal_ref
+from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.portraits import Portrait, Portraits
+from rtcc_bridge.gallery.receipts import EnrollReceipt, OnProgress, Progress
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.gallery.sources import ImageSource, SourceRow
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.snapshot import check_templates
 from rtcc_bridge.matching.types import Float32Array
-from rtcc_bridge.publishing.outbox import Outbox
-from rtcc_bridge.settings import Settings
-from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.galleries import GalleryRecord
-from rtcc_bridge.storage.objects import ObjectVault, SealedObject
+from rtcc_bridge.storage.objects import SealedObject
 
 PICTURE_KIND: Final = "gallery-picture"
 IMAGES_PER_BATCH: Final = 64
@@ -42,31 +39,6 @@ TEMPLATES_PER_SEGMENT: Final = 16_384
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an enrolment has come."""
-
-    done: int
-    total: int
-    enrolled: int
-    set_aside: int
-
-
-OnProgress = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True)
-class EnrollReceipt:
-    """What an enrolment did. set_aside: how many images were left out, by reason."""
-
-    gallery: str
-    version: int
-    total: int
-    enrolled: int
-    already_enrolled: int
-    set_aside: Mapping[Reason, int]
 
 
 @dataclass(slots=True)
@@ -107,25 +79,15 @@ class Enroller:
     """Enrols pictures, or templates that exist already."""
 
     def __init__(
-        self,
-        database: Database,
-        vault: ObjectVault,
-        portraits: Portraits,
-        audit: AuditLog,
-        outbox: Outbox,
-        pack: PackIdentity,
-        settings: Settings,
-        clock: Clock,
+        self, parts: GalleryParts, portraits: Portraits, pack: PackIdentity, *, max_picture_bytes: int, workers: int
     ) -> None:
-        self._database = database
-        self._vault = vault
+        """workers: pictures that are worked on at the same time, each in a thread."""
+        self._parts = parts
         self._portraits = portraits
         self._pack = pack
-        self._clock = clock
-        self._max_bytes = settings.intake.max_upload_bytes
-        self._workers = asyncio.Semaphore(settings.matching.threads)
-        topic = settings.kafka.topics.gallery
-        self._additions = GalleryAdditions(database, vault, audit, outbox, pack, topic, clock)
+        self._max_bytes = max_picture_bytes
+        self._workers = asyncio.Semaphore(workers)
+        self._additions = GalleryAdditions(parts, pack)
 
     async def enroll(
         self,
@@ -173,7 +135,9 @@ class Enroller:
         `provenance` has to say plainly where they come from, for a filler that it is one. Raises InvalidInputError when
         a template or a text does not fit, otherwise as `enroll` does.
         """
-        _require_usable(templates, subject_refs, self._pack, provenance, lawful_basis, retain_until > self._clock.now())
+        _require_usable(
+            templates, subject_refs, self._pack, provenance, lawful_basis, retain_until > self._parts.clock.now()
+        )
         opened = await self._additions.open_gallery(gallery, kind, actor)
         run = _Run(opened, actor, len(templates), opened.version)
 
@@ -198,7 +162,7 @@ class Enroller:
     async def _enroll_batch(self, run: _Run, root: Path, rows: Sequence[SourceRow]) -> list[SetAsideImage]:
         """Enrols a batch; the result is what was left out of it."""
         set_aside: list[SetAsideImage] = []
-        now = self._clock.now()
+        now = self._parts.clock.now()
 
         async def check(row: SourceRow) -> CheckedRow | None:
             try:
@@ -212,7 +176,7 @@ class Enroller:
             if found is not None and checked.setdefault(found.sha256, found) is not found:
                 detail = f"the same picture as {checked[found.sha256].image}"
                 set_aside.append(SetAsideImage(found.image, found.subject_ref, Reason.DUPLICATE, detail))
-        async with self._database.read() as tx:
+        async with self._parts.database.read() as tx:
             refs = {sha256: row.subject_ref for sha256, row in checked.items()}
             refused = await self._additions.screen(tx, run.gallery, refs)
         read = await self._read([row for row in checked.values() if row.sha256 not in refused], set_aside)
@@ -233,14 +197,14 @@ class Enroller:
             except SetAsideError as error:
                 set_aside.append(SetAsideImage(row.image, row.subject_ref, error.reason, error.detail))
                 return None
-            picture = await self._vault.seal(PICTURE_KIND, data)
+            picture = await self._parts.vault.seal(PICTURE_KIND, data)
             sealed.append(picture)
             return _ReadImage(row, portrait, picture)
 
         try:
             return [image for image in await self._limited(read, rows) if image is not None]
         except BaseException:
-            await self._vault.discard(*sealed)
+            await self._parts.vault.discard(*sealed)
             raise
 
     def _portrait(self, row: CheckedRow) -> tuple[bytes, Portrait]:

@@ -7,17 +7,15 @@ from typing import TypeAlias
 
 import structlog
 
-from rtcc_bridge.audit.entries import AuditLog
-from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import BridgeError, ConflictError, InvalidInputError, NotFoundError
 from rtcc_bridge.gallery.head import put_head_notice
 from rtcc_bridge.gallery.identity import normal_ref, ref_digest
+from rtcc_bridge.gallery.parts import GalleryParts
+from rtcc_bridge.gallery.receipts import ExpungeReceipt
 from rtcc_bridge.gallery.scrub import SegmentScrubber
-from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.storage import galleries
-from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import GalleryImageRecord, RemovalKind
-from rtcc_bridge.storage.objects import ObjectVault
 
 WithdrawForSubject: TypeAlias = Callable[[Transaction, int, str, str], Awaitable[int]]
 """(transaction, subject id, reason, actor) -> how many live leads were withdrawn."""
@@ -25,21 +23,6 @@ WithdrawForSubject: TypeAlias = Callable[[Transaction, int, str, str], Awaitable
 _LONGEST_REASON = 256
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ExpungeReceipt:
-    """What an expungement did. The removal stands from `removed_at` on, whatever `bytes_gone` says."""
-
-    gallery: str
-    version: int
-    subject_id: int
-    images_removed: int
-    leads_withdrawn: int
-    removed_at: datetime
-    audit_leaf: str
-    bytes_gone: bool
-    """Whether the templates are gone from the sealed segments too. If not, they wait for the next scrubbing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +38,10 @@ class _Order:
 class Expunger:
     """Removes subjects and images from galleries for ever."""
 
-    def __init__(
-        self,
-        database: Database,
-        vault: ObjectVault,
-        audit: AuditLog,
-        outbox: Outbox,
-        withdraw_for_subject: WithdrawForSubject,
-        head_topic: str,
-        clock: Clock,
-    ) -> None:
-        self._database = database
-        self._vault = vault
-        self._audit = audit
-        self._outbox = outbox
+    def __init__(self, parts: GalleryParts, withdraw_for_subject: WithdrawForSubject) -> None:
+        self._parts = parts
         self._withdraw_for_subject = withdraw_for_subject
-        self._scrubber = SegmentScrubber(database, vault, audit)
-        self._head_topic = head_topic
-        self._clock = clock
+        self._scrubber = SegmentScrubber(parts.database, parts.vault, parts.audit)
 
     async def expunge_subject(self, gallery: str, subject_ref: str, reason: str, actor: str) -> ExpungeReceipt:
         """Removes a person with all images. Commits.
@@ -112,8 +81,8 @@ class Expunger:
     ) -> ExpungeReceipt:
         if not reason.strip() or len(reason) > _LONGEST_REASON:
             raise InvalidInputError(f"an expungement needs a reason of 1 to {_LONGEST_REASON} characters")
-        now = self._clock.now()
-        async with self._database.write() as tx:
+        now = self._parts.clock.now()
+        async with self._parts.database.write() as tx:
             if await galleries.find(tx, gallery) is None:
                 raise NotFoundError(f"there is no gallery {gallery}")
             version = await galleries.advance(tx, gallery)
@@ -121,7 +90,7 @@ class Expunger:
             await self._remove(tx, gallery, order, reason, version, now)
             withdrawn = await self._withdraw_for_subject(tx, order.subject_id, reason, actor)
             leaf = await self._append(tx, gallery, order, reason, version, withdrawn, actor)
-            await put_head_notice(tx, self._outbox, self._head_topic, gallery, version)
+            await put_head_notice(tx, self._parts.outbox, self._parts.head_topic, gallery, version)
         return ExpungeReceipt(
             gallery=gallery,
             version=version,
@@ -145,12 +114,12 @@ class Expunger:
         ]
         if not added[0]:
             raise ConflictError(f"this {order.kind.value} was expunged from gallery {gallery} before")
-        await self._vault.destroy(tx, *_pictures(order.images))
+        await self._parts.vault.destroy(tx, *_pictures(order.images))
 
     async def _append(
         self, tx: Transaction, gallery: str, order: _Order, reason: str, version: int, withdrawn: int, actor: str
     ) -> str:
-        return await self._audit.append(
+        return await self._parts.audit.append(
             tx,
             actor=actor,
             action="gallery.expunged",
@@ -169,9 +138,9 @@ class Expunger:
     async def _remove_bytes(self, gallery: str, images: Sequence[GalleryImageRecord]) -> bool:
         """The removal has committed and must not be reported as failed: what fails here waits for a scrubbing."""
         try:
-            await self._vault.delete(*_pictures(images))
+            await self._parts.vault.delete(*_pictures(images))
             await self._scrubber.scrub(gallery)
-            async with self._database.read() as tx:
+            async with self._parts.database.read() as tx:
                 return not await galleries.segments_to_scrub(tx, gallery)
         except BridgeError as error:
             _log.warning("expunged_bytes_wait", gallery=gallery, cause=str(error))

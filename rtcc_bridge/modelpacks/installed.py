@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
+from rtcc_bridge.matching.calibration import Calibration, load_pack_calibration
 from rtcc_bridge.matching.errors import ModelPackError
 from rtcc_bridge.matching.modelpack import ModelPack, load_pack
 from rtcc_bridge.modelpacks.default_pack import ensure_default_pack
@@ -28,6 +29,17 @@ def open_pack(settings: MatchingSettings, progress: Progress) -> ModelPack:
     except ModelPackError as error:
         problem = ConfigurationProblem("matching.pack", str(error), "See `rtcc-bridge models --help`")
         raise ConfigurationError(problem) from error
+
+
+def require_calibration(pack: ModelPack) -> Calibration:
+    """The pack's calibration. Raises ConfigurationError: without it no threshold means anything."""
+    calibration = load_pack_calibration(pack)
+    if calibration is None:
+        problem = ConfigurationProblem(
+            "matching.pack", f"the pack {pack.name} has no calibration", "Calibrate it, or choose another pack"
+        )
+        raise ConfigurationError(problem)
+    return calibration
 
 
 def installed_packs(directory: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The web application. `app.py` builds the services, runs this with an AppRunner and runs `FeedHub.run` beside it."""
+"""The web application. `app` builds the services, runs this with an AppRunner and runs `FeedHub.run` beside it."""
 
 import re
 from pathlib import Path

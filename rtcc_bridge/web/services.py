@@ -1,4 +1,4 @@
-"""What the web needs from the rest of the program. `app.py` fills it in; nothing here is built by the web itself."""
+"""What the web needs from the rest of the program. `app` fills it in; nothing here is built by the web itself."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

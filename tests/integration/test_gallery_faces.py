@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtcc_bridge.gallery.enroll import EnrollReceipt
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.portraits import PortraitReader
+from rtcc_bridge.gallery.receipts import EnrollReceipt
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.matching.decode import DecodeLimits

@@ -12,9 +12,9 @@ import pytest
 from rtcc_bridge.errors import ConflictError, InvalidInputError, UnavailableError
 from rtcc_bridge.gallery import enroll as enroll_module
 from rtcc_bridge.gallery.additions import NewImage
-from rtcc_bridge.gallery.enroll import EnrollReceipt, Progress
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.portraits import Portrait
+from rtcc_bridge.gallery.receipts import EnrollReceipt, Progress
 from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.gallery.sources import FolderSource, ManifestSource

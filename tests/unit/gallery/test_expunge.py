@@ -138,7 +138,7 @@ async def test_p25_a_store_that_fails_delays_the_bytes_and_not_the_removal(
     assert (receipt.images_removed, receipt.bytes_gone) == (2, False)
     assert len(await living(enrolled)) == 2
     monkeypatch.undo()
-    scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.expunger()._audit)
+    scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.parts().audit)
     assert await scrubber.scrub_all() == 1
     assert await scrubber.scrub_all() == 0
     _, rows = await segment_rows(enrolled)
@@ -159,7 +159,7 @@ async def test_a_segment_that_is_missing_is_said_and_one_that_was_scrubbed_meanw
     (line,) = [line for line in logs if line["log_level"] == "warning"]
     assert line["segment"] == before.segment_id
     file.write_bytes(content)
-    scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.expunger()._audit)
+    scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.parts().audit)
     scrub = scrubber._scrub
 
     async def overtaken(*arguments: object) -> bool:
@@ -182,7 +182,7 @@ async def test_two_scrubbings_at_once_lose_nothing(enrolled: GalleryKit, monkeyp
     monkeypatch.setattr(SegmentScrubber, "scrub", not_now)
     await enrolled.expunger().expunge_subject("city", "ann", *ORDER)
     monkeypatch.undo()
-    scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.expunger()._audit)
+    scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.parts().audit)
     async with enrolled.database.read() as tx:
         gallery = await galleries.find(tx, "city")
         (waiting,) = await galleries.segments_to_scrub(tx, "city")

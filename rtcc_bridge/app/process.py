@@ -1,19 +1,18 @@
-"""The only wiring: builds the parts that this process's roles need, and stops them in reverse order."""
+"""One process of the daemon: builds the parts that its roles need, and stops them in reverse order."""
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AsyncExitStack
 from enum import StrEnum
 from functools import partial
 
 import structlog
 from aiohttp import web
 
-from rtcc_bridge.audit.entries import SYSTEM, AuditLog
+from rtcc_bridge.app.foundation import Core, open_core
+from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.clock import Clock, SystemClock
 from rtcc_bridge.consumers.dead_letters import DeadLetterWriter
 from rtcc_bridge.consumers.forgetting import EventForgetter
 from rtcc_bridge.consumers.incidents import IncidentsHandler
@@ -27,32 +26,26 @@ from rtcc_bridge.gallery.identity import PackIdentity
 from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.threat_desk import ThreatDesk
-from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.matching.batcher import Batcher
-from rtcc_bridge.matching.calibration import Calibration, load_pack_calibration
+from rtcc_bridge.matching.calibration import Calibration
 from rtcc_bridge.matching.embed import open_embedder
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.session import Device
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.modelpacks.installed import Progress, open_pack
-from rtcc_bridge.policy.policy_file import Policy, load_policy
+from rtcc_bridge.modelpacks.installed import Progress, open_pack, require_calibration
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.desk import ProbeDesk
-from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.search import FaceSearch, GallerySearch, observe_batch
 from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
-from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.publishing.relay import Relay
-from rtcc_bridge.settings import IntakeSettings, Settings
-from rtcc_bridge.storage import probes, schema
-from rtcc_bridge.storage.engine import Database, Transaction
-from rtcc_bridge.storage.master_key import load_master_key
-from rtcc_bridge.storage.objects import ObjectVault
+from rtcc_bridge.settings import SQLITE_SCHEME, IntakeSettings, Settings
+from rtcc_bridge.storage import probes
+from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.supervisor import Part, supervise
 from rtcc_bridge.web.application import create_app
 from rtcc_bridge.web.feed_hub import FeedHub
@@ -70,65 +63,9 @@ class Role(StrEnum):
     RELAY = "relay"
 
 
-@dataclass(frozen=True, slots=True)
-class Core:
-    """What every role and every command shares."""
-
-    settings: Settings
-    clock: Clock
-    metrics: Metrics
-    database: Database
-    vault: ObjectVault
-    policy: Policy
-    outbox: Outbox
-    audit: AuditLog
-    leads: LeadDesk
-
-    def probe_parts(self) -> ProbeParts:
-        return ProbeParts(
-            self.database,
-            self.clock,
-            self.policy,
-            self.audit,
-            self.outbox,
-            self.leads,
-            self.metrics,
-            self.settings.kafka.topics,
-        )
-
-
-@asynccontextmanager
-async def open_core(settings: Settings) -> AsyncIterator[Core]:
-    """Opens the database (and brings it to this program's revision), the sealed objects and the policy.
-
-    Raises ConfigurationError or UnavailableError.
-    """
-    clock, metrics = SystemClock(), Metrics()
-    policy = await asyncio.to_thread(load_policy, settings.policy.file)
-    master_key = await asyncio.to_thread(load_master_key, settings.objects, settings.profile == "demo")
-    async with AsyncExitStack() as stack:
-        database = Database(settings.database)
-        stack.push_async_callback(database.close)
-        await schema.upgrade(database)
-        vault = await stack.enter_async_context(ObjectVault(settings.objects, master_key, clock))
-        outbox, audit = Outbox(clock), AuditLog(clock)
-        leads = LeadDesk(database, outbox, audit, vault, settings.kafka.topics, settings.leads, metrics, clock)
-        yield Core(settings, clock, metrics, database, vault, policy, outbox, audit, leads)
-
-
-def require_calibration(pack: ModelPack) -> Calibration:
-    """The pack's calibration. Raises ConfigurationError: without it no threshold means anything."""
-    calibration = load_pack_calibration(pack)
-    if calibration is None:
-        problem = ConfigurationProblem(
-            "matching.pack", f"the pack {pack.name} has no calibration", "Calibrate it, or choose another pack"
-        )
-        raise ConfigurationError(problem)
-    return calibration
-
-
 async def serve(settings: Settings, roles: Collection[Role], progress: Progress) -> None:
     """Runs until SIGTERM or SIGINT. Raises BridgeError when it cannot start or must not go on."""
+    _require_one_process(settings, roles)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -147,6 +84,18 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
             await process.add_web()
         await supervise(process.parts, stop)
     _log.info("stopped")
+
+
+def _require_one_process(settings: Settings, roles: Collection[Role]) -> None:
+    """Raises ConfigurationError when several processes would have to share a database that serves one (decision 4)."""
+    if settings.database.url.get_secret_value().startswith(SQLITE_SCHEME) and set(roles) != set(Role):
+        raise ConfigurationError(
+            ConfigurationProblem(
+                "--roles",
+                "SQLite serves one process only",
+                "Leave --roles out, or let database.url name a PostgreSQL database, which serves several processes",
+            )
+        )
 
 
 class _Process:
