@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
-SHELL_SCRIPTS := .ci/run scripts/lock
+SHELL_SCRIPTS := .ci/run scripts/kafka scripts/lock
 
-.PHONY: help setup demo test check format docs lock bench clean
+.PHONY: help setup demo kafka test test-production faults soak check format docs lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 setup")'
@@ -24,8 +24,20 @@ setup: $(STAMP) ## Installs everything into .venv from the lock file.
 demo: $(STAMP) ## An imminent-threat alert becomes a lead, on this machine. FACES=DIR: your pictures; CHECK=1: plays the story; KAFKA=host:port: your broker.
 	$(BIN)/rtcc-bridge demo $(if $(FACES),--faces "$(FACES)") $(if $(KAFKA),--kafka "$(KAFKA)") $(if $(CHECK),--check)
 
-test: $(STAMP) ## All tests, two at a time. ARGS="-k name" narrows, JOBS=0 runs one at a time.
+kafka: $(STAMP) ## Apache Kafka on loopback until Ctrl-C (needs a JDK 17 and Maven). ARGS="--nodes 3" and others: scripts/kafka start --help.
+	scripts/kafka start $(ARGS)
+
+test: $(STAMP) ## All tests on the embedded parts, two at a time. ARGS="-k name" narrows, JOBS=0 runs one at a time.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+test-production: $(STAMP) ## What uses a broker or a database, on Apache Kafka and PostgreSQL; with the short fault test.
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --broker kafka --database postgresql $(ARGS)
+
+faults: $(STAMP) ## Kills, outages, partitions on Apache Kafka and PostgreSQL; half an hour. SHORT=1: a few minutes; ARGS="--only NAME" narrows.
+	$(BIN)/python -m tests.e2e.faults $(if $(SHORT),--short) $(ARGS)
+
+soak: $(STAMP) ## Twenty minutes of steady load: memory and file descriptors. MINUTES=3 for a trial.
+	$(BIN)/python -m tests.e2e.faults.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 check: $(STAMP) ## Format, lint, types, import contracts, dependencies, scripts, generated documents.
 	$(BIN)/ruff format --check .
@@ -48,6 +60,7 @@ lock: $(STAMP) ## Writes the lock files again.
 
 bench: $(STAMP) ## Measures; see bench/.
 	$(BIN)/python -m bench.search
+	$(BIN)/python -m bench.stream
 
 clean: ## Removes .venv and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

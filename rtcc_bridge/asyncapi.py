@@ -9,8 +9,9 @@ from rtcc_bridge.consumers import incidents, threats
 from rtcc_bridge.gallery.head import HEAD_MOVED
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.probes.search_request import SEARCH_EVENT_TYPE
-from rtcc_bridge.settings import Settings, TopicSettings
+from rtcc_bridge.settings import Settings
 from rtcc_bridge.topic_schemas import HEAD_DATA, INCIDENT_DATA, SEARCH_DATA, THREAT_DATA, topic_data_schemas
+from rtcc_bridge.topic_settings import TopicSettings
 
 ASYNCAPI_VERSION: Final = "3.0.0"
 _KAFKA_BINDING_VERSION: Final = "0.5.0"

@@ -22,6 +22,9 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "simulate": ("simulate", "simulate"),
         "dead-letters": ("dead_letters", "dead_letters"),
         "db": ("configuration", "db"),
+        "backup": ("backup", "backup"),
+        "restore": ("backup", "restore"),
+        "keys": ("keys", "keys"),
     }
 )
 """The module below `rtcc_bridge.commands` and the name in it."""

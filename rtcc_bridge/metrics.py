@@ -71,9 +71,19 @@ class Metrics:
             buckets=OUTAGE,
         )
 
-        self.events_total = counter("events_total", "Records consumed.", "topic", "outcome")
+        self.events_total = counter(
+            "events_total", "Records consumed: handled, dead_letter or tombstone.", "topic", "outcome"
+        )
+        self.records_lost_total = counter(
+            "records_lost_total", "Records that retention removed before they were read, at most so many.", "topic"
+        )
         self.dead_letters_total = counter("dead_letters_total", "Records put to the dead letters.", "topic", "reason")
-        self.searches_total = counter("searches_total", "Searches by purpose and outcome.", "purpose", "outcome")
+        self.searches_total = counter(
+            "searches_total",
+            "Searches by purpose and outcome; one that finds the matcher busy is tried again.",
+            "purpose",
+            "outcome",
+        )
         self.policy_refusals_total = counter("policy_refusals_total", "Refusals by policy rule.", "rule")
         self.leads_total = counter("leads_total", "Lead events by the state they led to.", "state")
         self.worker_restarts_total = counter(
@@ -89,7 +99,13 @@ class Metrics:
         self.ready = gauge("ready", "1 when the dependency is ready.", "dependency")
         self.probes_in_flight = gauge("probes_in_flight", "Probes being searched now.", "lane")
         self.probes_stranded = gauge("probes_stranded", "Probes with authority that many requests brought no outcome.")
+        self.relay_active = gauge("relay_active", "1 while this process is the one relay, 0 while it stands by.")
         self.outbox_backlog = gauge("outbox_backlog", "Committed events that are not published yet.")
+        self.outbox_refused = gauge(
+            "outbox_refused",
+            "Events that the broker refused as too large at the last try: raise the topic's max.message.bytes.",
+            "topic",
+        )
         self.feed_clients = gauge("feed_clients", "Open connections to the live feed.")
 
     def _histogram(self, name: str, text: str, *labels: str, buckets: tuple[float, ...] = MILLISECONDS) -> Histogram:

@@ -10,45 +10,21 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from rtcc_bridge.database_url import POSTGRESQL_SCHEME, parse_postgres_url
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
+from rtcc_bridge.kafka_access import SaslSettings, SecurityProtocol, TlsSettings, contradiction
+from rtcc_bridge.matching_settings import IntakeSettings, MatchingSettings
+from rtcc_bridge.settings_section import Bytes, Seconds, Section
+from rtcc_bridge.topic_settings import TopicSettings
+from rtcc_bridge.web_settings import WebSettings
 
 ENVIRONMENT_PREFIX = "RTCC_BRIDGE_"
 CONFIG_VARIABLE = f"{ENVIRONMENT_PREFIX}CONFIG"
 """Names the settings file where the option --config does not."""
 SQLITE_SCHEME: Final = "sqlite+aiosqlite://"
-
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Bytes = Annotated[int, Field(gt=0)]
-TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-
-
-class Section(BaseModel):
-    """A section of the settings: strict about its keys, never changed after start."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class TopicSettings(Section):
-    """The names of the topics (contract names by default)."""
-
-    incidents: TopicName = Field("rtcc.incidents", description="Incidents from dispatch (read).")
-    threats: TopicName = Field("rtcc.threats", description="Imminent-threat alerts (read).")
-    leads: TopicName = Field("rtcc.leads", description="The life of each lead (written).")
-    leads_exercise: TopicName = Field(
-        "rtcc.leads.exercise", description="Leads of exercises, never live ones (written)."
-    )
-    probes_imminent: TopicName = Field(
-        "rtcc-bridge.probes.imminent", description="Search requests of the imminent lane."
-    )
-    probes_routine: TopicName = Field("rtcc-bridge.probes.routine", description="Search requests of the routine lane.")
-    gallery: TopicName = Field("rtcc-bridge.gallery", description="Notices that a gallery's head moved.")
-    dead_letters: TopicName = Field("rtcc-bridge.dead-letters", description="What could not be processed (written).")
-    partitions: int = Field(6, ge=1, le=1000, description="Partitions that `topics create` gives to each topic.")
-    replication_factor: int = Field(1, ge=1, le=9, description="Copies of each partition; 3 in production.")
 
 
 class KafkaSettings(Section):
@@ -61,11 +37,21 @@ class KafkaSettings(Section):
         "rtcc-bridge", min_length=1, description="The name under which the broker sees this process."
     )
     group_prefix: str = Field("rtcc-bridge", min_length=1, description="Consumer groups are named `<prefix>.<role>`.")
-    security_protocol: Literal["PLAINTEXT"] = Field(
-        "PLAINTEXT", description="TLS and SASL follow with the production profile."
+    security_protocol: SecurityProtocol = Field(
+        "PLAINTEXT", description="SSL or SASL_SSL in production. There is no SASL without TLS."
     )
+    tls: TlsSettings = Field(default_factory=TlsSettings, description="For SSL and SASL_SSL.")
+    sasl: SaslSettings = Field(default_factory=SaslSettings, description="For SASL_SSL.")
     enable_idempotence: bool = Field(
-        default=False, description="Idempotent producer; Apache Kafka has it, the embedded broker has not."
+        default=True,
+        description="Idempotent producer: no record twice or out of order by a retry. false for the embedded broker, "
+        "which does not know it.",
+    )
+    group_instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")] | None = Field(
+        None,
+        description="Static membership: a name that this process has over its restarts and no other process has. One "
+        "that is back within `session_timeout_seconds` goes on with its partitions and causes no rebalance; of one "
+        "that does not come back, the others take over after that time. Apache Kafka only.",
     )
     session_timeout_seconds: Seconds = Field(
         10.0, description="A silent consumer loses its partitions after this time."
@@ -107,22 +93,83 @@ class KafkaSettings(Section):
             raise ValueError(message)
         return self
 
+    @field_validator("security_protocol", mode="before")
+    @classmethod
+    def _encrypted_sasl_only(cls, protocol: object) -> object:
+        if protocol == "SASL_PLAINTEXT":
+            message = "SASL_PLAINTEXT sends who this is, and every record, readable over the network: set SASL_SSL"
+            raise ValueError(message)
+        return protocol
+
+    @model_validator(mode="after")
+    def _static_members_need_apache_kafka(self) -> Self:
+        """The embedded broker, which has no idempotent producers either, delivers records again to a static member."""
+        if self.group_instance_id is not None and not self.enable_idempotence:
+            message = (
+                "kafka.group_instance_id does not work on the embedded broker: leave it out there; on Apache Kafka set "
+                "kafka.enable_idempotence to true"
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _access_is_complete(self) -> Self:
+        if (problem := contradiction(self.security_protocol, self.tls, self.sasl)) is not None:
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _events_are_remembered_long_enough(self) -> Self:
+        if self.topics.longest_input_hours > self.deduplicate_hours:
+            message = (
+                f"a record of the topics that are read can be {self.topics.longest_input_hours:g} h old, and events "
+                f"are forgotten after {self.deduplicate_hours:g} h, so one that is read again would have its effect "
+                "twice: raise kafka.deduplicate_hours or lower kafka.topics.input_retention_hours"
+            )
+            raise ValueError(message)
+        return self
+
 
 class DatabaseSettings(Section):
-    """The database: SQLite, which serves one process. PostgreSQL, for several replicas, comes with the next version."""
+    """The database: SQLite, which serves one process, or PostgreSQL 14 or newer, for several replicas.
+
+    PostgreSQL is reached directly or through a pooler that pools sessions: locks that belong to a session are used.
+    """
 
     url: SecretStr = Field(
         SecretStr("sqlite+aiosqlite:///var/rtcc-bridge.sqlite3"),
-        description="sqlite+aiosqlite:///path of the file; no other database in this version. Treated as a secret.",
+        description=(
+            "sqlite+aiosqlite:///path of the file, or postgresql+asyncpg://user:password@host:port/database. With "
+            "failover, every host that may become the primary: postgresql+asyncpg://user:password@/database"
+            "?host=db1:5432&host=db2:5432; the first that takes writes is used. ssl=verify-full, verify-ca, require or "
+            "disable; without it verify-full, and disable when the database is on this machine. Treated as a secret."
+        ),
     )
-    pool_size: int = Field(5, ge=1, le=100, description="Connections held open.")
+    tls_ca_file: Path | None = Field(
+        None,
+        description="The authorities (PEM) that may have signed the certificate of PostgreSQL; else the system's.",
+    )
+    application_name: str = Field(
+        "rtcc-bridge", min_length=1, max_length=63, description="The name under which PostgreSQL sees this process."
+    )
+    pool_size: int = Field(
+        5, ge=1, le=100, description="Connections held open; up to ten more are opened while they are all in use."
+    )
     busy_timeout_seconds: Seconds = Field(5.0, description="How long a statement waits for a lock.")
+    connect_timeout_seconds: Seconds = Field(5.0, description="How long each host of PostgreSQL has to let us in.")
+    statement_timeout_seconds: Seconds = Field(
+        15.0,
+        description="Limit of one statement on PostgreSQL, and of a pause within a transaction; longer is an outage.",
+    )
 
     @field_validator("url")
     @classmethod
-    def _sqlite_only(cls, url: SecretStr) -> SecretStr:
-        if not url.get_secret_value().startswith(SQLITE_SCHEME):
-            message = f"only {SQLITE_SCHEME}… is supported: PostgreSQL comes with the next version"
+    def _known_database(cls, url: SecretStr) -> SecretStr:
+        stated = url.get_secret_value()
+        if stated.startswith(POSTGRESQL_SCHEME):
+            parse_postgres_url(stated)
+        elif not stated.startswith(SQLITE_SCHEME):
+            message = f"only {SQLITE_SCHEME}… and {POSTGRESQL_SCHEME}… are supported"
             raise ValueError(message)
         return url
 
@@ -132,88 +179,61 @@ class ObjectSettings(Section):
 
     url: str = Field(
         "file:///var/lib/rtcc-bridge/objects",
-        description="A folder as file:///… (S3-compatible stores as s3://bucket/prefix).",
+        description="A folder as file:///path, or as file:path from the working directory (S3-compatible stores as "
+        "s3://bucket/prefix).",
     )
     master_key_file: Path | None = Field(
         None,
-        description="File with the 32-byte master key in base64, mode 0600; the demo profile creates it.",
+        description="File with the 32-byte master key in base64, mode 0600; the demo profile creates it. Further lines "
+        "are earlier keys, which open what they wrapped. Read again when it changes.",
     )
     master_key: SecretStr | None = Field(
-        None, description="The master key in base64 (from the environment), instead of the file."
+        None,
+        description="The master key in base64 (from the environment), instead of the file; earlier ones behind it, "
+        "separated by spaces.",
+    )
+    transit_url: str | None = Field(
+        None,
+        pattern=r"^https://[^\s/]+(/[^\s]*)?$|^http://(127\.0\.0\.1|\[::1\]|localhost)(:[0-9]+)?/?$",
+        description="Address of an OpenBao or Vault server whose Transit engine wraps object keys; a master key beside "
+        "it only opens what it wrapped before. Plain http only on loopback.",
+    )
+    transit_mount: str = Field("transit", pattern=r"^[A-Za-z0-9_-]{1,20}$", description="Where the engine is mounted.")
+    transit_key: str = Field(
+        "rtcc-bridge", pattern=r"^[A-Za-z0-9_.-]{1,30}$", description="Name of the engine's key that wraps."
+    )
+    transit_token: SecretStr | None = Field(None, description="Token for the engine (from the environment).")
+    transit_token_file: Path | None = Field(
+        None, description="File with that token, instead; read at each use, since an agent renews it."
+    )
+    transit_ca_file: Path | None = Field(
+        None, description="CA certificates (PEM) for the server's certificate; those of the system without it."
+    )
+    ledger_url: str | None = Field(
+        None,
+        description="Store of the removals ledger, which keeps what was expunged from coming back with a backup; the "
+        "object store without it. Put it where it outlives both database and objects.",
     )
     timeout_seconds: Seconds = Field(10.0, description="Limit of one call to the store.")
 
-
-class WebSettings(Section):
-    """The HTTP server."""
-
-    host: str = Field(
-        "127.0.0.1", description="Address to bind. Until people are known only a loopback address is accepted."
-    )
-    port: Port = Field(8080, description="Port to bind; 0 takes a free one.")
-    shutdown_seconds: Seconds = Field(10.0, description="How long open requests may finish at shutdown.")
-    feed_clients: int = Field(200, ge=1, le=10_000, description="Open feed connections; more are answered 503.")
-    feed_replay_limit: int = Field(
-        1000, ge=1, le=100_000, description="Events read from the database at once when a feed resumes."
-    )
-    feed_heartbeat_seconds: Seconds = Field(
-        15.0, description="A comment line is sent this often, so that proxies keep the feed open."
-    )
-    uploads: int = Field(
-        4, ge=1, le=64, description="Uploads at the same time; more are answered 503 with Retry-After."
-    )
-    upload_timeout_seconds: Seconds = Field(120.0, description="Limit of one upload.")
+    @field_validator("url", "ledger_url")
+    @classmethod
+    def _from_the_working_directory(cls, url: str | None) -> str | None:
+        """Every other path is relative to the working directory too."""
+        if url is None or not url.startswith("file:") or url.startswith("file:/"):
+            return url
+        return f"file://{Path(url.removeprefix('file:')).absolute()}"
 
 
-class IntakeSettings(Section):
-    """Probe intake: what an upload may be and what its sandboxed workers may use."""
+class ProcessSettings(Section):
+    """The process as a whole."""
 
-    workers: int = Field(1, ge=1, le=64, description="Sandboxed decoding processes.")
-    max_upload_bytes: Bytes = Field(25_000_000, description="Largest upload.")
-    max_pixels: Bytes = Field(
-        50_000_000, description="Largest picture; read from its header before anything is decoded."
+    shutdown_seconds: Seconds = Field(
+        16.0,
+        le=20,
+        description="How long a shutdown may take. What hangs then is cut off; its work is found again, as after a "
+        "crash.",
     )
-    max_detection_pixels: Bytes = Field(12_000_000, description="Faces are looked for on a copy of at most this size.")
-    worker_memory_bytes: Bytes = Field(4_000_000_000, description="Address-space limit of a worker.")
-    worker_timeout_seconds: Seconds = Field(
-        30.0, description="Limit of one job; the worker is replaced when it is passed."
-    )
-    jobs_per_worker: int = Field(50, ge=1, description="A worker is replaced after this many jobs.")
-    max_waiting: int = Field(8, ge=1, le=1000, description="Jobs that may wait for a worker; more are answered 503.")
-    min_face_px: int = Field(20, ge=12, le=1000, description="Smallest face that is looked for, in pixels of width.")
-
-
-class MatchingSettings(Section):
-    """The model pack, the device and the batches."""
-
-    pack: str = Field(
-        "default", min_length=1, description="Name of the model pack, or `default` for the one built from pip packages."
-    )
-    packs_directory: Path = Field(Path("var/packs"), description="Where model packs are kept.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where templates are made and compared.")
-    threads: int = Field(2, ge=1, le=256, description="CPU threads of the model and of the search.")
-    batch_size: int = Field(32, ge=1, le=1024, description="Largest batch.")
-    batch_deadline_seconds: Seconds = Field(
-        0.005, description="A batch starts at the latest this long after its first probe."
-    )
-    queue_size: int = Field(512, ge=1, description="Probes that may wait in a matcher; more are refused as busy.")
-    gallery: str = Field(
-        "demo", min_length=1, description="The gallery that probes of actual events are compared with."
-    )
-    training_gallery: str | None = Field(
-        None, description="The gallery for exercises; without it they are refused (P07)."
-    )
-    list_length: int = Field(20, ge=1, le=50, description="Most persons on a candidate list.")
-    target_fpir: float = Field(
-        0.05, gt=0, lt=1, description="Accepted chance that a person who is not enrolled gets any candidate."
-    )
-    gallery_poll_seconds: Seconds = Field(
-        0.5, description="How often the gallery's head is confirmed with the database."
-    )
-    gallery_stale_seconds: Seconds = Field(
-        10.0, description="A matcher that cannot confirm the head for this long stops searching (P25)."
-    )
-    request_timeout_seconds: Seconds = Field(30.0, description="Limit of one search, from request to lead.")
 
 
 class LeadSettings(Section):
@@ -230,10 +250,18 @@ class RelaySettings(Section):
     """The relay that numbers committed events and publishes them."""
 
     batch_size: int = Field(200, ge=1, le=10_000, description="Events taken at once.")
-    idle_seconds: Seconds = Field(0.2, description="How often it looks when nobody wakes it.")
+    idle_seconds: Seconds = Field(
+        0.05, description="How often relay and live feed look for what other processes have committed."
+    )
     publish_timeout_seconds: Seconds = Field(10.0, description="Limit of one publication.")
     retention_hours: float = Field(
         168.0, gt=0, description="Published events are kept this long, so that a feed client that returns can catch up."
+    )
+    backlog_limit: int = Field(
+        10_000, ge=1, description="Events that wait for the relay; with more, no further still is accepted (503)."
+    )
+    backlog_age_limit_seconds: Seconds = Field(
+        120.0, description="How long the oldest may wait before no further still is accepted (503)."
     )
 
 
@@ -265,6 +293,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     objects: ObjectSettings = Field(default_factory=ObjectSettings)
+    process: ProcessSettings = Field(default_factory=ProcessSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     intake: IntakeSettings = Field(default_factory=IntakeSettings)
     matching: MatchingSettings = Field(default_factory=MatchingSettings)
@@ -285,17 +314,6 @@ class Settings(BaseSettings):
         """The environment wins over the file (which arrives as the initial values)."""
         return env_settings, init_settings
 
-    @field_validator("web")
-    @classmethod
-    def _loopback_only(cls, web: WebSettings) -> WebSettings:
-        if web.host not in {"127.0.0.1", "::1", "localhost"}:
-            message = (
-                f"{web.host} is not a loopback address. Until the daemon knows its users it would let anybody search: "
-                "bind to 127.0.0.1 and reach it through a tunnel"
-            )
-            raise ValueError(message)
-        return web
-
     @model_validator(mode="after")
     def _batch_fits_queue(self) -> Self:
         if self.matching.batch_size > self.matching.queue_size:
@@ -311,7 +329,8 @@ def _problems(error: ValidationError) -> tuple[ConfigurationProblem, ...]:
             return ConfigurationProblem(
                 path, "unknown setting", "Remove it or correct its name (see docs/configuration.md)"
             )
-        return ConfigurationProblem(path, str(detail["msg"]), "Correct the value (see docs/configuration.md)")
+        cause = detail["ctx"]["error"] if detail["type"] == "value_error" else detail["msg"]
+        return ConfigurationProblem(path, str(cause), "Correct the value (see docs/configuration.md)")
 
     return tuple(one(detail) for detail in error.errors(include_input=False, include_url=False))
 

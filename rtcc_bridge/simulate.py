@@ -15,7 +15,7 @@ from typing import Any, Final
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, rfc3339, serialize
-from rtcc_bridge.settings import TopicSettings
+from rtcc_bridge.topic_settings import TopicSettings
 
 DISPATCH: Final = "urn:rtcc-bridge:simulated-dispatch"
 ALERTING: Final = "urn:rtcc-bridge:simulated-alerting"

@@ -3,22 +3,93 @@
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from pydantic import SecretStr
 
+from rtcc_bridge.broker.embedded import EmbeddedBroker
 from rtcc_bridge.matching.modelpack import ModelPack, load_pack
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.modelpacks.default_pack import build_default_pack
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import metadata
+from tests import brokers, databases
 from tests.doubles import ManualClock
+from tests.outages import Outages
 
 # An example's time says nothing on a machine that runs two tests at once.
 hypothesis.settings.register_profile("rtcc-bridge", deadline=None)
 hypothesis.settings.load_profile("rtcc-bridge")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=(databases.SQLITE, databases.POSTGRESQL),
+        default=databases.SQLITE,
+        help=f"the database of the tests; with {databases.POSTGRESQL} only those run that use it, on a server that is "
+        f"started for them or on the one at {databases.URL_VARIABLE}",
+    )
+    parser.addoption(
+        "--broker",
+        choices=(brokers.TANSU, brokers.KAFKA),
+        default=brokers.default_kind(),
+        help=f"the broker of the tests; with {brokers.KAFKA} only those run that use one, on Apache Kafka that is "
+        f"started for them or on the one at {brokers.ADDRESS_VARIABLE} (which then is the default)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "sqlite: says something about SQLite alone")
+    config.addinivalue_line("markers", "postgresql: says something about PostgreSQL alone")
+    config.addinivalue_line("markers", "tansu: says something about the embedded broker alone")
+    config.addinivalue_line("markers", "kafka: says something about Apache Kafka alone")
+    databases.start(config)
+    brokers.start(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Called by pytest-xdist for each worker."""
+    databases.hand_to_worker(node.config, node.workerinput)
+    brokers.hand_to_worker(node.config, node.workerinput)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return brokers.header(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    databases.stop(config)
+    brokers.stop(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what the chosen database and broker have no part in, so that no test runs twice for nothing."""
+    kept = [item for item in items if _belongs(item, config.getoption("--database"), config.getoption("--broker"))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+    for item in kept:
+        if reason := brokers.of_run(config).why_left_out(item):
+            item.add_marker(pytest.mark.skip(reason))
+
+
+def _belongs(item: pytest.Item, database: str, broker: str) -> bool:
+    """Says of a test whether the run is about it: all but what is about another one, or what uses a chosen one."""
+    markers = {marker.name for marker in item.iter_markers()}
+    kinds = {databases.SQLITE, databases.POSTGRESQL, brokers.TANSU, brokers.KAFKA}
+    if markers & (kinds - {database, broker}):
+        return False
+    fixtures = set(getattr(item, "fixturenames", ()))
+    chosen = []
+    if database != databases.SQLITE:
+        chosen.append("database_server" in fixtures or database in markers)
+    if broker != brokers.TANSU:
+        chosen.append(bool(fixtures & {"broker", "own_broker"}) or broker in markers)
+    return not chosen or any(chosen)
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +120,67 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty SQLite database with the present schema."""
-    url = SecretStr(f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite3'}")
-    opened = Database(DatabaseSettings(url=url))
-    async with opened.write() as tx:
+def database_server(request: pytest.FixtureRequest) -> databases.TestServer | None:
+    """The PostgreSQL server of this run, or None when it runs on SQLite."""
+    return databases.server_of(request.config)
+
+
+@pytest.fixture
+async def database_url(tmp_path: Path, database_server: databases.TestServer | None) -> AsyncIterator[str]:
+    """The URL of a database of this test's own, with the present schema and no rows of the program's work."""
+    if database_server is not None:
+        async with database_server.fresh(with_schema=True) as url:
+            yield url
+        return
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite3'}"
+    made = Database(DatabaseSettings(url=SecretStr(url)))
+    async with made.write() as tx:
         await tx.run_sync(metadata.create_all)
+    await made.close()
+    yield url
+
+
+@pytest.fixture
+async def empty_database_url(tmp_path: Path, database_server: databases.TestServer | None) -> AsyncIterator[str]:
+    """The URL of a database of this test's own without any table."""
+    if database_server is None:
+        yield f"sqlite+aiosqlite:///{tmp_path / 'empty.sqlite3'}"
+        return
+    async with database_server.fresh(with_schema=False) as url:
+        yield url
+
+
+@pytest.fixture
+def outages(database: Database, database_url: str, database_server: databases.TestServer | None) -> Outages:
+    """Takes this test's database away for a while."""
+    return Outages(database, database_url, database_server)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An empty database with the present schema."""
+    opened = Database(DatabaseSettings(url=SecretStr(database_url)))
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def broker_of_run(request: pytest.FixtureRequest) -> brokers.BrokerOfRun:
+    return brokers.of_run(request.config)
+
+
+@pytest.fixture
+async def broker(broker_of_run: brokers.BrokerOfRun) -> AsyncIterator[str]:
+    """host:port of a broker: the one that all tests of the run share, or an embedded one for this test."""
+    if broker_of_run.address is not None:
+        yield broker_of_run.address
+        return
+    async with EmbeddedBroker() as started:
+        yield started.address
+
+
+@pytest.fixture
+async def own_broker(broker_of_run: brokers.BrokerOfRun, tmp_path: Path) -> AsyncIterator[brokers.OwnBroker]:
+    """A broker that this test may freeze and stop."""
+    async with brokers.own_broker(broker_of_run, tmp_path / "kafka") as started:
+        yield started

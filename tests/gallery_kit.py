@@ -17,9 +17,10 @@ from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.portraits import Portrait, Portraits
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.matching.types import Float32Array
+from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing.outbox import Outbox
-from rtcc_bridge.settings import MatchingSettings, Settings
+from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.objects import ObjectVault
 from tests.doubles import ManualClock

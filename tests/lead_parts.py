@@ -16,15 +16,16 @@ from rtcc_bridge.leads.parts import SearchFacts, SearchOutcome
 from rtcc_bridge.matching.types import Candidate, Estimate, ScoredImage
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing.outbox import Outbox
-from rtcc_bridge.settings import LeadSettings, ObjectSettings, TopicSettings
+from rtcc_bridge.settings import LeadSettings, ObjectSettings
 from rtcc_bridge.storage import galleries, probes
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.galleries import GalleryRecord, NewImageRecord
 from rtcc_bridge.storage.leads import LeadRecord
-from rtcc_bridge.storage.master_key import MasterKey
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.topic_settings import TopicSettings
 from tests.doubles import ManualClock
+from tests.vault_kit import master_keys
 
 GALLERY = "booking"
 HASH = "ab" * 32
@@ -160,6 +161,6 @@ async def lead_bench(
     )
     async with database.write() as tx:
         await galleries.insert_if_new(tx, gallery)
-    async with ObjectVault(settings, MasterKey("test", secrets.token_bytes(32)), clock) as vault:
+    async with ObjectVault(settings, master_keys(), clock) as vault:
         desk = LeadDesk(database, outbox, AuditLog(clock), vault, topics, LeadSettings(), metrics, clock)
         yield LeadBench(database, desk, outbox, vault, clock, metrics, topics)

@@ -43,13 +43,14 @@ from rtcc_bridge.probes.search import FaceSearch, FoundCandidates, GallerySearch
 from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
 from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.publishing.outbox import Outbox
-from rtcc_bridge.settings import LeadSettings, ObjectSettings, TopicSettings
+from rtcc_bridge.settings import LeadSettings, ObjectSettings
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.master_key import load_master_key
+from rtcc_bridge.storage.master_keys import LocalMasterKeys
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.storage.store_marker import MARKER
+from rtcc_bridge.topic_settings import TopicSettings
 from tests.doubles import ManualClock
 
 POLICY_FILE = Path(__file__).resolve().parents[1] / "config" / "policy.yaml"
@@ -296,9 +297,12 @@ class ProbeKit:
         )
         return Candidate(subject, ScoredImage(image, 0.9), ())
 
-    async def _insert(self, table: Table, values: dict[str, Any]) -> int:
+    async def _insert(self, table: Table, values: dict[str, Any]) -> Any:
+        """Returns the first column of the row's primary key."""
         async with self.database.write() as tx:
-            return int((await tx.execute(insert(table).values(values))).lastrowid)
+            key = (await tx.execute(insert(table).values(values))).inserted_primary_key
+        assert key is not None
+        return key[0]
 
 
 def build_kit(
@@ -324,7 +328,7 @@ def build_kit(
 
 def open_vault(folder: Path, clock: ManualClock) -> ObjectVault:
     settings = ObjectSettings(url=f"file://{folder / 'objects'}", master_key_file=folder / "master.key")
-    return ObjectVault(settings, load_master_key(settings, may_create=True), clock)
+    return ObjectVault(settings, LocalMasterKeys.load(settings, may_create=True), clock)
 
 
 def face_search(gallery: Gallery, metrics: Metrics | None = None) -> FaceSearch:

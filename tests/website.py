@@ -1,7 +1,7 @@
 """The whole web over one database, with the real desks behind it; only the picture workers and the model stand in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,22 +13,28 @@ from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from rtcc_bridge.app.heartbeat import Heartbeat
+from rtcc_bridge.app.roles import Role
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import IntegrityError
+from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.incident import IncidentEvent
 from rtcc_bridge.incidents.threat import MessageStatus, MessageType, ThreatEvent, ThreatInfo
 from rtcc_bridge.incidents.threat_desk import ThreatDesk
 from rtcc_bridge.matching.types import Candidate
+from rtcc_bridge.matching_settings import IntakeSettings, MatchingSettings
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.publishing.numbering import Numbering
-from rtcc_bridge.settings import IntakeSettings, MatchingSettings, Settings, WebSettings
+from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage import outbox, probes
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.web.application import create_app
 from rtcc_bridge.web.feed_hub import FeedHub
-from rtcc_bridge.web.services import ReadinessProbe, WebServices
+from rtcc_bridge.web.health import ReadinessBoard, ReadinessProbe
+from rtcc_bridge.web.services import WebServices
+from rtcc_bridge.web_settings import WebSettings
 from tests.doubles import ManualClock
 from tests.probe_kit import (
     SENDER,
@@ -52,6 +58,7 @@ FIELDS: Mapping[str, str] = {
 }
 TOPIC = "test"
 WAIT_SECONDS = 20.0
+BEAT_SECONDS = 0.2
 
 
 @dataclass
@@ -106,7 +113,7 @@ class Website:
             fields=values | fields,
         )
         async with self.kit.database.write() as tx:
-            await self.incidents.apply_incident(tx, event, TOPIC, now)
+            assert await self.incidents.apply_incidents(tx, [Arrival(event, TOPIC, now)]) == [None]
         await self.settle()
         return incident_id
 
@@ -136,7 +143,7 @@ class Website:
             event=f"urn:test {self._events:06}",
         )
         async with self.kit.database.write() as tx:
-            await self.threats.apply_threat(tx, event, TOPIC, now)
+            assert await self.threats.apply_threats(tx, [Arrival(event, TOPIC, now)]) == [None]
         await self.settle()
         return event.identifier
 
@@ -226,9 +233,11 @@ async def running_site(
     intake: Mapping[str, Any] | None = None,
     training_gallery: str | None = None,
     relay: bool = True,
+    roles: Collection[Role] = tuple(Role),
     **options: Any,
 ) -> AsyncIterator[Website]:
-    """relay: whether this process numbers what is committed. options: as `build_kit` takes them."""
+    """relay: whether this process numbers what is committed. roles: what it reports that it does; without any it is
+    silent. options: as `build_kit` takes them."""
     async with open_vault(folder, clock) as vault:
         kit = build_kit(
             database, vault, clock, metrics, folder / "objects", training_gallery=training_gallery, **options
@@ -251,10 +260,11 @@ async def running_site(
             leads=kit.parts.leads,
             refusals=RefusalLog(database, kit.parts.audit, metrics),
             feed=hub,
-            readiness=readiness,
+            readiness=ReadinessBoard(metrics, readiness),
             schemas={"lead.candidates": {"title": "an example"}},
             on_integrity_breach=breaches.append,
         )
+        heartbeat = Heartbeat(database, roles, services.readiness, BEAT_SECONDS)
         incidents = _incident_desk(kit)
         feeder = Feeder(Numbering(database, metrics, clock, 100, hub.on_feed_moved), database)
         site = Website(
@@ -269,6 +279,7 @@ async def running_site(
             breaches,
         )
         reading, feeding = asyncio.create_task(hub.run()), asyncio.create_task(feeder.run(active=relay))
+        beating = asyncio.create_task(heartbeat.run() if roles else asyncio.sleep(0))
         try:
             async with site.client:
                 await until(lambda: hub.position is not None)
@@ -276,7 +287,8 @@ async def running_site(
         finally:
             hub.close()
             feeding.cancel()
-            await asyncio.wait((reading, feeding))
+            heartbeat.stop()
+            await asyncio.wait((reading, feeding, beating))
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -13,10 +13,11 @@ from rtcc_bridge.policy.policy_file import Policy, load_policy
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import DatabaseSettings, Settings
-from rtcc_bridge.storage import schema
+from rtcc_bridge.storage import restorations, schema
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.master_key import load_master_key
+from rtcc_bridge.storage.master_keys import MasterKeys
 from rtcc_bridge.storage.objects import ObjectVault
+from rtcc_bridge.storage.open_master_keys import open_master_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Core:
     clock: Clock
     metrics: Metrics
     database: Database
+    master_keys: MasterKeys
     vault: ObjectVault
     policy: Policy
     outbox: Outbox
@@ -47,22 +49,27 @@ class Core:
 
 
 @asynccontextmanager
-async def open_core(settings: Settings) -> AsyncIterator[Core]:
+async def open_core(settings: Settings, *, restoring: bool = False) -> AsyncIterator[Core]:
     """Opens the database (and brings it to this program's revision), the sealed objects and the policy.
 
-    Raises ConfigurationError or UnavailableError.
+    restoring: the caller finishes what a restoration has begun; nobody else may work with such a database. Raises
+    ConfigurationError or UnavailableError.
     """
     clock, metrics = SystemClock(), Metrics()
     policy = await asyncio.to_thread(load_policy, settings.policy.file)
-    master_key = await asyncio.to_thread(load_master_key, settings.objects, settings.profile == "demo")
     async with AsyncExitStack() as stack:
+        may_create = settings.profile == "demo"
+        master_keys = await stack.enter_async_context(open_master_keys(settings.objects, may_create=may_create))
         database = Database(settings.database)
         stack.push_async_callback(database.close)
         await schema.upgrade(database)
-        vault = await stack.enter_async_context(ObjectVault(settings.objects, master_key, clock))
+        if not restoring:
+            async with database.read() as tx:
+                await restorations.require_finished(tx)
+        vault = await stack.enter_async_context(ObjectVault(settings.objects, master_keys, clock))
         outbox, audit = Outbox(clock), AuditLog(clock)
         leads = LeadDesk(database, outbox, audit, vault, settings.kafka.topics, settings.leads, metrics, clock)
-        yield Core(settings, clock, metrics, database, vault, policy, outbox, audit, leads)
+        yield Core(settings, clock, metrics, database, master_keys, vault, policy, outbox, audit, leads)
 
 
 async def upgrade_database(settings: DatabaseSettings) -> str | None:

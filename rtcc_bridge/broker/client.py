@@ -1,59 +1,46 @@
-"""How this program talks to a broker: the shared arguments of every client, and a producer that outlives outages."""
+"""A producer that outlives outages, and stopping clients."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypedDict
+from typing import Any, Final, Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    RecordTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownError,
+    UnknownTopicOrPartitionError,
+)
 
-from rtcc_bridge.errors import InvalidInputError, UnavailableError
+from rtcc_bridge.broker.arguments import client_arguments
+from rtcc_bridge.broker.diagnosis import AccessCheck, outage_in_words
+from rtcc_bridge.errors import ConfigurationError, InvalidInputError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
 
 LARGEST_REQUEST_BYTES: Final = 32_000_000
 """Dead letters keep records of any size that a topic can hold."""
 
-_METADATA_SECONDS: Final = 15
-"""Topics that are created anew after an outage have to be seen soon."""
-
 _log = structlog.get_logger(__name__)
-
-
-class ClientArguments(TypedDict):
-    """What every aiokafka client takes."""
-
-    bootstrap_servers: list[str]
-    client_id: str
-    request_timeout_ms: int
-    retry_backoff_ms: int
-    metadata_max_age_ms: int
-    security_protocol: str
-
-
-def client_arguments(kafka: KafkaSettings) -> ClientArguments:
-    """The arguments for AIOKafkaConsumer, AIOKafkaProducer and AIOKafkaAdminClient."""
-    return ClientArguments(
-        bootstrap_servers=list(kafka.bootstrap_servers),
-        client_id=kafka.client_id,
-        request_timeout_ms=int(kafka.request_timeout_seconds * 1000),
-        retry_backoff_ms=200,
-        metadata_max_age_ms=_METADATA_SECONDS * 1000,
-        security_protocol=kafka.security_protocol,
-    )
 
 
 class EventProducer:
     """One producer for a process. It connects when it is first used, so a broker that is down stops nobody's start.
 
-    Safe to use from many tasks; records of one key keep their order.
+    Safe to use from many tasks. Records of one key keep their order when each is sent after the one before was taken:
+    those that are sent at once overtake each other while the client learns about a topic.
     """
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
+        self._access = AccessCheck(kafka)
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,6 +66,7 @@ class EventProducer:
         InvalidInputError when the broker says that the record is too large.
         """
         limit_seconds = 2 * self._kafka.request_timeout_seconds
+        producer: AIOKafkaProducer | None = None
         try:
             async with asyncio.timeout(limit_seconds):
                 producer = await self._connected()
@@ -89,10 +77,23 @@ class EventProducer:
             raise InvalidInputError(f"the broker refused the record as too large for {topic}", "too_large") from error
         except UnknownTopicOrPartitionError as error:
             raise UnavailableError(f"the topic {topic} is not there: run `rtcc-bridge topics create`") from error
+        except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+            raise UnavailableError(
+                f"the broker does not let this client write {topic}: `rtcc-bridge topics acls` tells what a role needs"
+            ) from error
+        except UnknownError as error:
+            hint = "; the embedded broker needs kafka.enable_idempotence: false" * self._kafka.enable_idempotence
+            raise UnavailableError(f"the broker did not take the record for {topic}: {error!r}{hint}") from error
+        except OutOfOrderSequenceNumber as error:
+            await self._replace(producer)
+            raise UnavailableError(
+                f"the broker missed an earlier record for {topic}: it gets a new producer"
+            ) from error
         except KafkaError as error:
-            raise UnavailableError(f"the broker did not take the record for {topic}: {error!r}") from error
+            what = f"the broker did not take the record for {topic}"
+            raise await self._outage(outage_in_words(self._kafka, what, error)) from error
         except TimeoutError as error:
-            raise UnavailableError(f"the broker did not answer within {limit_seconds:g} s") from error
+            raise await self._outage(f"the broker did not answer within {limit_seconds:g} s") from error
 
     async def ping(self) -> None:
         """Raises UnavailableError when the broker does not answer within the request timeout."""
@@ -101,7 +102,7 @@ class EventProducer:
                 producer = await self._connected()
                 await producer.client.fetch_all_metadata()
         except (KafkaError, TimeoutError) as error:
-            raise UnavailableError(f"the broker does not answer: {error!r}") from error
+            raise await self._outage(outage_in_words(self._kafka, "the broker does not answer", error)) from error
 
     async def close(self) -> None:
         """Sends what is under way, at most for the request timeout, and disconnects."""
@@ -109,14 +110,37 @@ class EventProducer:
         if producer is not None:
             await stop_within(producer.stop(), self._kafka.request_timeout_seconds)
 
+    async def _replace(self, producer: AIOKafkaProducer | None) -> None:
+        """Drops a producer that has numbered a record which never got through, as after the death of all brokers.
+
+        aiokafka goes on counting, so the broker would refuse every later record of that partition, for ever.
+        """
+        async with self._connecting:
+            if self._producer is producer:
+                _log.warning("the producer's records are out of order for the broker: it is replaced")
+                await self.close()
+
+    async def _outage(self, what: str) -> UnavailableError:
+        """Says why, where that is known. A producer that is not let in is dropped: the next has the present secrets."""
+        problem = await self._access.problem()
+        if problem is None:
+            return UnavailableError(what)
+        async with self._connecting:
+            await self.close()
+        return UnavailableError(problem)
+
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
             if self._producer is not None and (ended := _ended_sender(self._producer)) is not None:
                 _log.warning("the producer can send no more: it is replaced", reason=ended)
                 await self.close()
             if self._producer is None:
+                try:
+                    arguments = client_arguments(self._kafka)
+                except ConfigurationError as error:  # a secret that is being replaced may be away for a moment
+                    raise UnavailableError(str(error)) from error
                 producer = AIOKafkaProducer(
-                    **client_arguments(self._kafka),
+                    **arguments,
                     acks="all",
                     enable_idempotence=self._kafka.enable_idempotence,
                     max_request_size=LARGEST_REQUEST_BYTES,

@@ -1,22 +1,30 @@
 """Reads a topic from its beginning to its present end, without a group."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from rtcc_bridge.broker.client import client_arguments, stop_within
+from rtcc_bridge.broker.arguments import client_arguments
+from rtcc_bridge.broker.client import stop_within
+from rtcc_bridge.broker.diagnosis import outage_in_words
+from rtcc_bridge.broker.partitions import partitions_of
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.settings import KafkaSettings
 
 _POLL_MS: Final = 200
 
 
-async def read_to_end(kafka: KafkaSettings, topic: str) -> AsyncIterator[ConsumerRecord]:
+async def read_to_end(
+    kafka: KafkaSettings, topic: str, starts: Mapping[int, int] | None = None
+) -> AsyncIterator[ConsumerRecord]:
     """Every record that is on the topic now, each partition in its order.
+
+    starts: the offset to begin at in each partition, where that is not the beginning. One that the topic does not hold
+    is the beginning.
 
     Raises UnavailableError when the broker does not answer or falls silent for the request timeout, or the topic is
     not there.
@@ -25,8 +33,10 @@ async def read_to_end(kafka: KafkaSettings, topic: str) -> AsyncIterator[Consume
     try:
         async with asyncio.timeout(2 * kafka.request_timeout_seconds):
             await consumer.start()
-            partitions = await _assign(consumer, topic)
+            partitions = await partitions_of(kafka, [topic])
+            consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
+            await _seek(consumer, partitions, ends, starts or {})
         while True:
             async with asyncio.timeout(kafka.request_timeout_seconds):
                 if not any([await _has_more(consumer, tp, ends[tp]) for tp in partitions]):
@@ -36,19 +46,22 @@ async def read_to_end(kafka: KafkaSettings, topic: str) -> AsyncIterator[Consume
                 for record in records:
                     yield record
     except (KafkaError, TimeoutError) as error:
-        raise UnavailableError(f"the broker did not answer: {error!r}") from error
+        raise UnavailableError(outage_in_words(kafka, "the broker did not answer", error)) from error
     finally:
         await stop_within(consumer.stop(), kafka.request_timeout_seconds)
 
 
-async def _assign(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    await consumer.topics()
-    numbers = consumer.partitions_for_topic(topic)
-    if not numbers:
-        raise UnavailableError(f"the topic {topic} is not there: run `rtcc-bridge topics create`")
-    partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-    consumer.assign(partitions)
-    return partitions
+async def _seek(
+    consumer: AIOKafkaConsumer,
+    partitions: Sequence[TopicPartition],
+    ends: Mapping[TopicPartition, int],
+    starts: Mapping[int, int],
+) -> None:
+    begins = await consumer.beginning_offsets(partitions)
+    for tp in partitions:
+        wanted = starts.get(tp.partition, begins[tp])
+        if begins[tp] < wanted <= ends[tp]:
+            consumer.seek(tp, wanted)
 
 
 async def _has_more(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int) -> bool:

@@ -7,10 +7,13 @@ from pathlib import Path
 import click
 
 from rtcc_bridge.app.foundation import upgrade_database
+from rtcc_bridge.app.start_conditions import start_problems
+from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.commands.console import tells_errors
 from rtcc_bridge.commands.options import config_option
+from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.policy.policy_file import load_policy
-from rtcc_bridge.settings import load_settings
+from rtcc_bridge.settings import KafkaSettings, load_settings
 
 
 @click.command("check-config")
@@ -18,13 +21,29 @@ from rtcc_bridge.settings import load_settings
 @click.option("--show", is_flag=True, help="Print the effective settings; secrets are masked.")
 @tells_errors
 def check_config(config: Path | None, show: bool) -> None:
-    """Check the settings and the policy file; say what is wrong, where, and what to do."""
+    """Check what `serve` needs to start: settings, policy, keys, packs, folders. Nothing is made or changed.
+
+    Says what is wrong, where, and what to do. Broker, database server and remote stores are not asked.
+    """
     settings = load_settings(config)
+    if problems := (*start_problems(settings), *credential_problems(settings.kafka)):
+        raise ConfigurationError(*problems)
     policy = load_policy(settings.policy.file)
     if show:
         click.echo(json.dumps(settings.model_dump(mode="json"), indent=2))
     click.echo(f"settings: good (profile {settings.profile})")
+    click.echo(f"broker: good ({_access(settings.kafka)})")
     click.echo(f"policy: good ({policy.title}, hash {policy.hash[:16]}..., not signed)")
+
+
+def _access(kafka: KafkaSettings) -> str:
+    if kafka.security_protocol == "PLAINTEXT":
+        return "PLAINTEXT: whoever reaches it can read and write everything; for this machine only"
+    shown = "with a certificate of its own" if kafka.tls.certificate_file else "without a certificate of its own"
+    if kafka.security_protocol == "SSL":
+        return f"SSL, {shown}"
+    who = kafka.sasl.username or kafka.sasl.token.client_id
+    return f"SASL_SSL, {shown}, as {who} by {kafka.sasl.mechanism}"
 
 
 @click.group()

@@ -2,16 +2,24 @@
 
 import asyncio
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import tells_errors
 from rtcc_bridge.commands.options import config_option
-from rtcc_bridge.consumers.replay import LetterPlace, list_dead_letters
+from rtcc_bridge.consumers.dead_letters import DeadLetter
+from rtcc_bridge.consumers.letter_box import LetterFilter, LetterPlace, count_dead_letters, list_dead_letters
+from rtcc_bridge.consumers.replay import find_letters
 from rtcc_bridge.consumers.replay import replay as replay_letters
+from rtcc_bridge.errors import NotFoundError
 from rtcc_bridge.settings import load_settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Place(click.ParamType[LetterPlace]):
@@ -29,41 +37,178 @@ class _Place(click.ParamType[LetterPlace]):
         return LetterPlace(partition, offset)
 
 
+class _Moment(click.ParamType[datetime]):
+    name = "MOMENT"
+
+    def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a moment like 2026-11-24T17:00:00Z", param, ctx)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _filter_options(command: Command) -> Command:
+    for option in (
+        click.option("--until", type=_Moment(), help="Only records that failed before this moment (UTC)."),
+        click.option("--since", type=_Moment(), help="Only records that failed at this moment (UTC) or later."),
+        click.option("--reason", help="Only letters for this reason, as `count` names it."),
+        click.option("--topic", help="Only letters that came from this topic."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Records that could not be processed."""
+    """Records that could not be processed. They may hold personal data."""
 
 
 @dead_letters.command("list")
 @config_option
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The newest so many.")
-@click.option("--topic", help="Only letters that came from this topic.")
+@_filter_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @tells_errors
-def list_letters(config: Path | None, limit: int, topic: str | None, as_json: bool) -> None:
-    """List them: where each lies, where it came from, and why."""
+def list_letters(
+    config: Path | None,
+    limit: int,
+    topic: str | None,
+    reason: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    as_json: bool,
+) -> None:
+    """List them, the newest last: where each lies, where it came from, why, and whether it was replayed."""
     kafka = load_settings(config).kafka
-    letters = asyncio.run(list_dead_letters(kafka, limit=limit, source_topic=topic))
+    wanted = LetterFilter(topic, reason, since, until)
+    letters = asyncio.run(list_dead_letters(kafka, wanted, limit=limit, with_values=False))
     for letter in letters:
-        place = LetterPlace(letter.partition, letter.offset)
         if as_json:
-            click.echo(json.dumps({"place": str(place), "bytes": len(letter.value or b""), **letter.provenance}))
+            click.echo(json.dumps(_facts(letter)))
             continue
-        click.echo(f"{place}  {letter.provenance.get('reason')}  from {letter.source_topic}")
-        click.echo(f"      {letter.provenance.get('message')}")
-    if not letters and not as_json:
-        click.echo("no dead letters")
+        told = letter.provenance
+        again = "" if letter.replayed_at is None else f"  replayed {letter.replayed_at}"
+        click.echo(
+            f"{LetterPlace.of(letter)}  {told.get('last-failure')}  {_safe(told.get('reason', ''))}  "
+            f"from {_safe(letter.source_topic)}{again}"
+        )
+        click.echo(f"      {_safe(told.get('message', ''))}")
+    if not as_json:
+        if not letters:
+            click.echo("no dead letters")
+        click.echo(f"the topic keeps letters for {kafka.topics.dead_letter_retention_days:g} days")
+
+
+@dead_letters.command("count")
+@config_option
+@_filter_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@tells_errors
+def count(
+    config: Path | None,
+    topic: str | None,
+    reason: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    as_json: bool,
+) -> None:
+    """Count them by the topic that they came from and the reason."""
+    kafka = load_settings(config).kafka
+    for one in asyncio.run(count_dead_letters(kafka, LetterFilter(topic, reason, since, until))):
+        if as_json:
+            names = ("topic", "reason", "letters", "replayed", "oldest", "newest")
+            values = (one.source_topic, one.reason, one.letters, one.replayed, one.oldest, one.newest)
+            click.echo(json.dumps(dict(zip(names, values, strict=True))))
+        else:
+            click.echo(
+                f"{one.letters:6d}  {_safe(one.source_topic)}  {_safe(one.reason)}  ({one.replayed} replayed, "
+                f"{_safe(one.oldest)} to {_safe(one.newest)})"
+            )
+
+
+@dead_letters.command("inspect")
+@click.argument("place", type=_Place())
+@config_option
+@click.option("--payload", is_flag=True, help="Print the record's value too. It may hold personal data.")
+@tells_errors
+def inspect(place: LetterPlace, config: Path | None, payload: bool) -> None:
+    """Tell all that is known of the letter at PLACE (partition:offset).
+
+    Key, headers and value are printed with what is no printable ASCII escaped. They may hold personal data: mind who
+    looks on, and where the output goes.
+    """
+    kafka = load_settings(config).kafka
+    found = asyncio.run(list_dead_letters(kafka, LetterFilter(places=frozenset([place])), limit=1))
+    if not found:
+        raise NotFoundError(f"there is no dead letter at {place}")
+    (letter,) = found
+    for name, text in {"place": str(place), **letter.provenance, "bytes": str(letter.size_bytes)}.items():
+        click.echo(f"{_safe(name)}: {_safe(text)}")
+    click.echo(f"replayed: {letter.replayed_at or 'no'}")
+    click.echo(f"key: {_escaped(letter.key)}")
+    for name, content in letter.original_headers:
+        click.echo(f"header {_safe(name)}: {_escaped(content)}")
+    click.echo(
+        f"value: {_escaped(letter.value)}" if payload else "value: not printed; it may hold personal data (--payload)"
+    )
 
 
 @dead_letters.command("replay")
-@click.argument("places", nargs=-1, required=True, type=_Place())
+@click.argument("places", nargs=-1, type=_Place())
 @config_option
+@_filter_options
+@click.option("--all", "everything", is_flag=True, help="All that were not replayed yet.")
+@click.option("--again", is_flag=True, help="Also those that were replayed before.")
+@click.option("--dry-run", is_flag=True, help="Only say which.")
 @tells_errors
-def replay(places: tuple[LetterPlace, ...], config: Path | None) -> None:
-    """Put the records at PLACES (partition:offset) back on the topics that they came from.
+def replay(
+    places: tuple[LetterPlace, ...],
+    config: Path | None,
+    topic: str | None,
+    reason: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    everything: bool,
+    again: bool,
+    dry_run: bool,
+) -> None:
+    """Put the records at PLACES (partition:offset), or all that the options mean, back on their topics.
 
-    An old update never wins over a newer state, and an event that had its effect has none again.
+    An old update never wins over a newer state, and an event that had its effect has none again. Letters that were
+    replayed are marked: naming one again is refused, and others are passed over.
     """
+    is_filtered = bool(topic or reason or since or until)
+    if sum((bool(places), is_filtered, everything)) != 1:
+        raise click.UsageError("give PLACES, or options that say which letters, or --all")
     kafka = load_settings(config).kafka
-    for letter in asyncio.run(replay_letters(kafka, places, SystemClock())):
-        click.echo(f"{LetterPlace(letter.partition, letter.offset)} put back on {letter.source_topic}")
+    wanted = LetterFilter(topic, reason, since, until, places=frozenset(places) if places else None)
+    if dry_run:
+        letters = asyncio.run(find_letters(kafka, wanted, again=again))
+    else:
+        letters = asyncio.run(replay_letters(kafka, wanted, SystemClock(), again=again))
+    for letter in letters:
+        verb = "would be put" if dry_run else "put"
+        click.echo(f"{LetterPlace.of(letter)} {verb} back on {_safe(letter.source_topic)}")
+    if not letters:
+        click.echo("no dead letters to replay")
+
+
+def _facts(letter: DeadLetter) -> dict[str, Any]:
+    own = {"place": str(LetterPlace.of(letter)), "bytes": letter.size_bytes, "replayedAt": letter.replayed_at}
+    return {**letter.provenance, **own}
+
+
+def _safe(text: str) -> str:
+    """Anybody may have written the letter: nothing of it may steer a terminal."""
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def _escaped(content: bytes | None) -> str:
+    return (
+        "none"
+        if content is None
+        else content.decode("utf-8", errors="backslashreplace").encode("unicode_escape").decode()
+    )

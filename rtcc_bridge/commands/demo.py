@@ -16,7 +16,7 @@ from rtcc_bridge.telemetry.logging import configure_logging
 @click.command()
 @click.option("--check", is_flag=True, help="Play the story without a person, check every event, and exit 0 or 1.")
 @click.option("--faces", type=click.Path(exists=True, file_okay=False, path_type=Path), help="One folder a person.")
-@click.option("--kafka", help="host:port of an existing broker, instead of the embedded one.")
+@click.option("--kafka", help="host:port of an existing Kafka; the demo's topics on it are named demo.*.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port of the floor board; a free one by default."
 )

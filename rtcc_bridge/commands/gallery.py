@@ -9,11 +9,14 @@ from rich.console import Console
 
 from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.app.galleries import enroller_for, expunger_for
+from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_FAILED, ProgressBar, tells_errors
 from rtcc_bridge.commands.options import config_option
 from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.gallery.checked_rows import retention_from
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.receipts import EnrollReceipt, ExpungeReceipt
+from rtcc_bridge.gallery.set_aside import SetAsideError
 from rtcc_bridge.gallery.sources import FolderSource, ImageSource, ManifestSource
 from rtcc_bridge.gallery.stats import every_gallery, gallery_stats
 from rtcc_bridge.modelpacks.installed import open_pack
@@ -22,6 +25,19 @@ from rtcc_bridge.telemetry.logging import configure_logging
 
 ACTOR = "administrator"
 """The demo account that the command line acts for until people are known."""
+
+
+def _to_come(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    """Refuses a retention date that no picture could be enrolled with, before anything is opened."""
+    if text is None:
+        return None
+    try:
+        until = retention_from(text)
+    except SetAsideError as error:
+        raise click.BadParameter(error.detail) from error
+    if until <= SystemClock().now():
+        raise click.BadParameter(f"{text} has passed: pictures whose retention has ended are not enrolled (P06)")
+    return text
 
 
 @click.group()
@@ -38,7 +54,9 @@ def gallery() -> None:
 )
 @click.option("--provenance", help="Where the pictures of a folder come from, for example the booking system.")
 @click.option("--lawful-basis", help="On what basis the agency holds the pictures of a folder.")
-@click.option("--retain-until", help="When the pictures of a folder have to go (YYYY-MM-DD).")
+@click.option(
+    "--retain-until", callback=_to_come, help="When the pictures of a folder have to go (YYYY-MM-DD, still to come)."
+)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="CSV list of what was left out.")
 @tells_errors
 def enroll(
@@ -81,7 +99,7 @@ def enroll(
         f"{receipt.already_enrolled} were enrolled already"
     )
     for reason, count in sorted(receipt.set_aside.items()):
-        click.echo(f"  left out: {count} {reason.value}")
+        click.echo(f"  left out: {count} {reason.in_words}")
     if receipt.set_aside and report is None:
         click.echo("  --report FILE lists them one by one")
     if receipt.set_aside:

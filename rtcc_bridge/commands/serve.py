@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from rtcc_bridge.app.process import Role
 from rtcc_bridge.app.process import serve as serve_roles
+from rtcc_bridge.app.roles import Role
 from rtcc_bridge.commands.console import ProgressBar, tells_errors
 from rtcc_bridge.commands.options import config_option
 from rtcc_bridge.settings import load_settings

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, retry_if_exception_type, wait_random_exponential
@@ -30,6 +30,11 @@ class Failure:
     attempts: int
     first_at: datetime
     last_at: datetime
+
+    @classmethod
+    def at_once(cls, error: RejectedError, at: datetime) -> Self:
+        """A record that was refused at its first try."""
+        return cls(error, error.reason, 1, at, at)
 
 
 class Attempts:

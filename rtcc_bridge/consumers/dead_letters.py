@@ -102,7 +102,11 @@ class DeadLetterRate:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A letter as it was read back. partition, offset: its own place on the dead-letter topic."""
+    """A letter as it was read back.
+
+    partition, offset: its own place on the dead-letter topic. size_bytes: of the value, also where that was not kept in
+    memory. replayed_at: when its record was put back (RFC 3339).
+    """
 
     partition: int
     offset: int
@@ -110,6 +114,8 @@ class DeadLetter:
     value: bytes | None
     original_headers: tuple[tuple[str, bytes], ...]
     provenance: Mapping[str, str]
+    size_bytes: int = 0
+    replayed_at: str | None = None
 
     @property
     def source_topic(self) -> str:
@@ -140,7 +146,7 @@ def read_letter(
         if name.startswith(PREFIX)
     }
     original = tuple((name, content) for name, content in headers if not name.startswith(PREFIX))
-    return DeadLetter(partition, offset, key, value, original, provenance)
+    return DeadLetter(partition, offset, key, value, original, provenance, len(value or b""))
 
 
 def _provenance(record: ConsumedRecord, failure: Failure, group: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.storage import input_events
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.locks import Work, sole_right
 
 _AT_ONCE: Final = 1000
 _EVERY_SECONDS: Final = 3600.0
@@ -30,7 +31,9 @@ class EventForgetter:
         """Prunes hourly until cancelled. An outage of the database is left to the next time."""
         while True:
             try:
-                await self.forget()
+                async with sole_right(self._database, Work.EVENT_FORGETTER) as right:
+                    if right is not None:
+                        await self.forget()
             except UnavailableError as error:
                 _log.warning("old events could not be forgotten yet", error=str(error))
             await asyncio.sleep(_EVERY_SECONDS)

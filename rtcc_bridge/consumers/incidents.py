@@ -1,20 +1,19 @@
 """Handles the incidents topic: dispatch events become the newest state of an incident."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import CloudEvent, rfc3339
-from rtcc_bridge.consumers.cloud_events import parse, sha256_of
+from rtcc_bridge.consumers.input_handler import InputHandler
 from rtcc_bridge.consumers.messages import IncidentMessage, validated
-from rtcc_bridge.consumers.records import ConsumedRecord
-from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.errors import InvalidInputError, RejectedError
+from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.incident import READ_FIELDS, Field, IncidentEvent, Status
 from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.input_events import first_time
+from rtcc_bridge.storage.engine import Database, Transaction
 
 TYPES: Final[Mapping[str, Status | None]] = MappingProxyType(
     {
@@ -27,24 +26,20 @@ TYPES: Final[Mapping[str, Status | None]] = MappingProxyType(
 """The accepted event types and the state that each implies."""
 
 
-class IncidentsHandler:
-    """One record: one transaction with the note of the event, the incident and what goes to the floor."""
-
-    ordered = True
+class IncidentsHandler(InputHandler[IncidentEvent]):
+    """Hands what dispatch reports to the incident desk."""
 
     def __init__(self, database: Database, desk: IncidentDesk, clock: Clock, kafka: KafkaSettings) -> None:
-        self._database = database
+        super().__init__(database, clock, kafka)
         self._desk = desk
-        self._clock = clock
-        self._kafka = kafka
 
-    async def handle(self, record: ConsumedRecord) -> None:
-        """Raises RejectedError for a record that can never apply, TransientError to be called again."""
-        event = parse(record, max_bytes=self._kafka.max_record_bytes)
-        incident_event = to_incident_event(event, self._kafka.type_mapping, self._kafka.incident_status_mapping)
-        async with self._database.write() as tx:
-            if await first_time(tx, event.source, event.id, record.topic, sha256_of(event), self._clock.now()):
-                await self._desk.apply_incident(tx, incident_event, record.topic, record.timestamp)
+    def _translate(self, event: CloudEvent) -> IncidentEvent:
+        return to_incident_event(event, self._kafka.type_mapping, self._kafka.incident_status_mapping)
+
+    async def _apply(
+        self, tx: Transaction, arrivals: Sequence[Arrival[IncidentEvent]]
+    ) -> Sequence[RejectedError | None]:
+        return await self._desk.apply_incidents(tx, arrivals)
 
 
 def to_incident_event(

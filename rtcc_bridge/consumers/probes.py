@@ -73,10 +73,6 @@ class SearchHandler:
         self._timeout_seconds = timeout_seconds
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
 
-    @property
-    def ordered(self) -> bool:
-        return False
-
     async def handle(self, record: ConsumedRecord) -> None:
         """Returns when the lead is recorded, or when there is nothing to do for the probe any more.
 
@@ -157,6 +153,7 @@ class SearchHandler:
             try:
                 return await search.search(crop, Lane(probe.lane))
             except QueueFullError as error:
+                self._parts.metrics.searches_total.labels(probe.purpose, "busy").inc()
                 raise BusyError("too many probes wait for a search") from error
             except BatcherClosedError as error:
                 raise UnavailableError("the matcher is stopping") from error

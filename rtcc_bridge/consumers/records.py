@@ -1,8 +1,11 @@
 """What a handler gets and what it has to be."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from rtcc_bridge.errors import RejectedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +20,15 @@ class ConsumedRecord:
     headers: tuple[tuple[str, bytes], ...]
     timestamp: datetime
 
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory, roughly: its key, value and headers."""
+        headers = sum(len(name) + len(content) for name, content in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
+
 
 class Handler(Protocol):
-    """Does the work of one topic's records.
+    """Does the work of one topic's records, many at the same time and in no particular order.
 
     `handle` returns when the effect is durable. It may be called again for the same record (after a restart, a
     rebalance or a failure to commit the offset), so it has to have its effect once only. It may be cancelled at any
@@ -28,9 +37,16 @@ class Handler(Protocol):
     IntegrityError stops the process.
     """
 
-    @property
-    def ordered(self) -> bool:
-        """Whether records of one key are handled one after the other, in their order."""
-        ...
-
     async def handle(self, record: ConsumedRecord) -> None: ...
+
+
+@runtime_checkable
+class BatchHandler(Protocol):
+    """Does the work of one topic's records in their order, a batch at a time.
+
+    `handle_batch` gives one answer for each record: None when its effect is durable, or why this record can never
+    succeed. When it raises, no record of the batch has had an effect. Otherwise as `Handler`; a batch that fails for
+    another reason than an outage is taken apart until the record is found that is to blame.
+    """
+
+    async def handle_batch(self, records: Sequence[ConsumedRecord]) -> Sequence[RejectedError | None]: ...

@@ -5,7 +5,8 @@ rebalance, a failed commit. Handlers have their effect once (`storage.input_even
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,17 +14,20 @@ import structlog
 from aiokafka.errors import KafkaError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from rtcc_bridge.broker.diagnosis import AccessCheck, outage_in_words, refused_right
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.consumers.attempts import LONGEST_PAUSE_SECONDS, Attempts, until_available
-from rtcc_bridge.consumers.dead_letters import NOT_KEPT, DeadLetterRate, DeadLetterWriter
-from rtcc_bridge.consumers.lane import TopicLane
-from rtcc_bridge.consumers.records import ConsumedRecord, Handler
+from rtcc_bridge.consumers.attempts import LONGEST_PAUSE_SECONDS
+from rtcc_bridge.consumers.dead_letters import DeadLetterRate, DeadLetterWriter
+from rtcc_bridge.consumers.finisher import Finisher
+from rtcc_bridge.consumers.lane import BatchLane, TopicLane, WindowLane
+from rtcc_bridge.consumers.records import BatchHandler, Handler
 from rtcc_bridge.consumers.session import ConsumerSession
-from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.errors import ConfigurationError, NotFoundError, UnavailableError
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.outage_log import OutageLog
 from rtcc_bridge.settings import KafkaSettings
 
-_OUTAGES: Final = (KafkaError, TimeoutError, OSError)
+_OUTAGES: Final = (KafkaError, TimeoutError, OSError, UnavailableError)
 
 _log = structlog.get_logger(__name__)
 
@@ -32,39 +36,40 @@ class Runner:
     """Consumes the topics of `handlers` as one member of a group.
 
     A topic whose dead letters pass the configured rate is paused. After `kafka.dead_letter_pause_seconds` it goes on by
-    itself, with a fresh count, and is paused again if its records are still bad. No pause survives a restart.
+    itself, with a fresh count, and is paused again if its records are still bad. `consumers.pauses` shares pauses with
+    other processes and keeps them over a restart.
     """
 
     def __init__(
         self,
         kafka: KafkaSettings,
         group: str,
-        handlers: Mapping[str, Handler],
+        handlers: Mapping[str, Handler | BatchHandler],
         dead_letters: DeadLetterWriter,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         self._kafka = kafka
         self._group = group
-        self._handlers = dict(handlers)
-        self._dead_letters = dead_letters
         self._metrics = metrics
         self._clock = clock
-        self._lanes = {
-            topic: TopicLane(topic, ordered=handler.ordered, window=kafka.window, finish=self._finish)
-            for topic, handler in self._handlers.items()
-        }
+        self._access = AccessCheck(kafka)
+        self._finisher = Finisher(kafka, group, dead_letters, metrics, clock, self._count_dead_letter)
+        self._lanes = {topic: self._lane(topic, handler) for topic, handler in handlers.items()}
         self._rates = {
             topic: DeadLetterRate(kafka.dead_letter_rate_limit, kafka.dead_letter_rate_window_seconds)
-            for topic in self._handlers
+            for topic in handlers
         }
         self._resumptions: dict[str, asyncio.TimerHandle] = {}
         self._session: ConsumerSession | None = None
         self._stopping = asyncio.Event()
         self._fatal: BaseException | None = None
         self._not_ready: str | None = "not started"
+        self._outages = OutageLog(f"consuming in the group {group}")
         self._task: asyncio.Task[None] | None = None
-        for topic in self._handlers:
+        self.on_pause: Callable[[str], None] = lambda _topic: None
+        """Called with a topic that this runner paused by itself; must not block or raise."""
+        for topic in handlers:
             metrics.topic_paused.labels(topic).set(0)
 
     @property
@@ -75,13 +80,18 @@ class Runner:
             return (
                 f"paused for too many dead letters (more than {kafka.dead_letter_rate_limit} in "
                 f"{kafka.dead_letter_rate_window_seconds:g} s): {', '.join(self.paused_topics)}. Correct the sender; "
-                f"a paused topic is tried again after {kafka.dead_letter_pause_seconds:g} s"
+                f"a paused topic is tried again after {kafka.dead_letter_pause_seconds:g} s, or at once after "
+                "`rtcc-bridge topics resume TOPIC`"
             )
         return self._not_ready
 
     @property
     def ready(self) -> bool:
         return self.not_ready_reason is None
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return tuple(self._lanes)
 
     @property
     def paused_topics(self) -> tuple[str, ...]:
@@ -145,58 +155,49 @@ class Runner:
         """One connection to the broker, until it is lost or the runner stops. Raises what kept it from coming about."""
         if self._stopping.is_set():
             return
-        session = ConsumerSession(
-            self._kafka,
-            self._group,
-            self._lanes,
-            self._metrics,
-            self._clock,
-            self._stopping,
-            self._set_not_ready,
-            self._fail,
-        )
+        try:
+            session = ConsumerSession(
+                self._kafka,
+                self._group,
+                self._lanes,
+                self._metrics,
+                self._clock,
+                self._stopping,
+                self._set_not_ready,
+                self._fail,
+            )
+        except ConfigurationError as error:  # a secret that is being replaced may be away for a moment
+            raise UnavailableError(str(error)) from error
         self._session = session
         try:
             await session.run()
         except _OUTAGES as error:
+            if (refusal := refused_right(error) or await self._access.problem()) is not None:
+                raise UnavailableError(refusal) from error
             if not session.has_consumed:
                 raise
             self._set_not_ready(f"the connection to the broker was lost ({type(error).__name__})")
         finally:
             self._session = None
 
-    async def _finish(self, record: ConsumedRecord) -> None:
-        """Handles the record or, when it cannot be handled, makes a dead letter of it."""
-        handler = self._handlers[record.topic]
-        attempts = Attempts(self._kafka.handle_attempts, self._kafka.handle_backoff_seconds, self._clock, record)
-        failure = await attempts.run(lambda: handler.handle(record))
-        if failure is None:
-            self._metrics.events_total.labels(record.topic, "handled").inc()
-            return
-        is_kept = await until_available(
-            lambda: self._dead_letters.put(record, failure, self._group), self._kafka.handle_backoff_seconds
-        )
-        self._metrics.events_total.labels(record.topic, "dead_letter").inc()
-        self._metrics.dead_letters_total.labels(record.topic, failure.reason if is_kept else NOT_KEPT).inc()
-        _log.warning(
-            "a record was put to the dead letters" if is_kept else "a record was given up without a dead letter",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=failure.reason,
-            error=str(failure.error),
-            attempts=failure.attempts,
-        )
-        if self._rates[record.topic].add(self._clock.now()):
-            self._pause(record.topic)
+    def _lane(self, topic: str, handler: Handler | BatchHandler) -> TopicLane:
+        if isinstance(handler, BatchHandler):
+            finish_batch = partial(self._finisher.finish_batch, handler)
+            return BatchLane(topic, limit=self._kafka.window, finish=finish_batch)
+        return WindowLane(topic, window=self._kafka.window, finish=partial(self._finisher.finish, handler))
 
-    def _pause(self, topic: str) -> None:
+    def _count_dead_letter(self, topic: str) -> None:
+        if self._rates[topic].add(self._clock.now()) and not self._lanes[topic].paused:
+            self.pause(topic, self._kafka.dead_letter_pause_seconds)
+            self.on_pause(topic)
+
+    def pause(self, topic: str, pause_seconds: float) -> None:
+        """Stops to take records of the topic, for so long at most; one that is paused already stays as it is."""
         lane = self._lanes[topic]
         if lane.paused:
             return
         lane.paused = True
         self._metrics.topic_paused.labels(topic).set(1)
-        pause_seconds = self._kafka.dead_letter_pause_seconds
         self._resumptions[topic] = asyncio.get_running_loop().call_later(pause_seconds, self.resume, topic)
         _log.error(
             "the topic is paused for its rate of dead letters: correct the sender; it is tried again by itself",
@@ -215,13 +216,17 @@ class Runner:
         if reason is not None and self._not_ready is None and not self._stopping.is_set():
             _log.warning("consuming is interrupted", reason=reason, group=self._group)
         elif reason is None and self._not_ready is not None:
+            self._outages.succeeded()
             _log.info("consuming", group=self._group, topics=sorted(self._lanes))
         self._not_ready = reason
 
     def _note_outage(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
-        self._set_not_ready(f"the broker does not answer ({type(error).__name__})")
-        _log.warning("no connection to the broker: it is tried again", error=repr(error), group=self._group)
+        assert error is not None, "only a failure is tried again"
+        is_told = isinstance(error, UnavailableError)
+        reason = str(error) if is_told else outage_in_words(self._kafka, "the broker does not answer", error)
+        self._set_not_ready(reason)
+        self._outages.failed(UnavailableError(reason))
 
     async def _sleep(self, seconds: float) -> None:
         """A pause that a stop ends."""

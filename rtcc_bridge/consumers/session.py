@@ -7,13 +7,24 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.structs import ConsumerRecord
 
-from rtcc_bridge.broker.client import client_arguments, stop_within
+from rtcc_bridge.broker.arguments import client_arguments
+from rtcc_bridge.broker.client import stop_within
+from rtcc_bridge.broker.diagnosis import AccessCheck
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.consumers.lane import PartitionWork, TopicLane
+from rtcc_bridge.consumers.positions import Positions
+from rtcc_bridge.consumers.raw_batches import UNREADABLE
 from rtcc_bridge.consumers.records import ConsumedRecord
+from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import KafkaSettings
 
@@ -50,6 +61,8 @@ class ConsumerSession:
         self._report = report
         self._fail = fail
         self._consumer = _consumer(kafka, group)
+        self._positions = Positions(self._consumer, metrics, _fetch_bytes(kafka))
+        self._access = AccessCheck(kafka)
         self._drain_seconds = kafka.session_timeout_seconds / 2
         self._progressed = asyncio.Event()
         self._commit_turn = asyncio.Lock()
@@ -59,7 +72,11 @@ class ConsumerSession:
         self.has_consumed = False
 
     async def run(self) -> None:
-        """Returns when the runner is stopped. Raises KafkaError, TimeoutError or OSError when the broker is away."""
+        """Returns when the runner is stopped.
+
+        Raises KafkaError, TimeoutError or OSError when the broker is away; UnavailableError when it is there and does
+        not let this client in, which a session with newer secrets may change.
+        """
         try:
             async with asyncio.timeout(2 * self._kafka.request_timeout_seconds):
                 await self._consumer.start()
@@ -84,6 +101,8 @@ class ConsumerSession:
     async def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Finishes what is in work, commits and lets go."""
         self._joined = False
+        partitions = list(partitions)
+        self._positions.forget(partitions)
         await self._give_up({(tp.topic, tp.partition) for tp in partitions})
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
@@ -102,14 +121,30 @@ class ConsumerSession:
 
     async def _poll_for_ever(self) -> None:
         while True:
-            batches: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(timeout_ms=_POLL_MS)
+            batches = await self._poll()
             for tp, records in batches.items():
                 lane = self._lanes[tp.topic]
                 lane.open(tp.partition)
                 now = self._clock.now()
                 lane.deliver(tp.partition, [consumed(record, now) for record in records])
+                self._positions.delivered(tp, records[-1].offset)
+                tombstones = sum(record.value is None for record in records)
+                self._metrics.events_total.labels(tp.topic, "tombstone").inc(tombstones)
             if batches:
                 self.progress()
+
+    async def _poll(self) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+        try:
+            batches: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        except NoOffsetForPartitionError as error:
+            await self._positions.begin(error.args[0])
+        except OffsetOutOfRangeError as error:
+            await self._positions.begin_anew(error.args[0])
+        except UNREADABLE:
+            return await self._positions.read_raw()
+        else:
+            return batches
+        return {}
 
     async def _commit_for_ever(self) -> None:
         while True:
@@ -153,11 +188,17 @@ class ConsumerSession:
                     missing = set(self._lanes) - set(await self._consumer.topics())
                     await self._measure_lag()
             except (KafkaError, TimeoutError, OSError) as error:
+                if (problem := await self._access.problem()) is not None:
+                    raise UnavailableError(problem) from error
                 reason = f"the broker does not answer ({type(error).__name__})"
             else:
                 if missing:
-                    reason = f"topics are missing: {', '.join(sorted(missing))}. Run `rtcc-bridge topics create`"
-            self._report(reason)
+                    reason = (
+                        f"topics are missing, or this client may not see them: {', '.join(sorted(missing))}. Run "
+                        "`rtcc-bridge topics create`, or grant what `rtcc-bridge topics acls` prints"
+                    )
+            self._positions.try_damaged_again()
+            self._report(reason or self._positions.problem)
             await asyncio.sleep(_WATCH_SECONDS if reason is None else _WATCH_SECONDS / 4)
 
     async def _measure_lag(self) -> None:
@@ -197,7 +238,8 @@ class ConsumerSession:
             return
         self._fetching[lane.topic] = lane.wants_more
         mine = self._consumer.assignment()
-        partitions = [tp for number in lane.partitions if (tp := TopicPartition(lane.topic, number)) in mine]
+        places = [TopicPartition(lane.topic, number) for number in lane.partitions]
+        partitions = [tp for tp in places if tp in mine and self._positions.may_fetch(tp)]
         if lane.wants_more:
             self._consumer.resume(*partitions)
         else:
@@ -228,24 +270,30 @@ def _consumer(kafka: KafkaSettings, group: str) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
         **client_arguments(kafka),
         group_id=group,
+        group_instance_id=None if kafka.group_instance_id is None else f"{kafka.group_instance_id}.{group}",
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset="none",  # `Positions` finds where to begin, and tells of it
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=max(100, session_ms // 5),
         rebalance_timeout_ms=session_ms,
         fetch_max_wait_ms=_FETCH_WAIT_MS,
-        max_partition_fetch_bytes=max(1_048_576, kafka.max_record_bytes),
+        max_partition_fetch_bytes=_fetch_bytes(kafka),
         max_poll_records=kafka.poll_max_records,
     )
+
+
+def _fetch_bytes(kafka: KafkaSettings) -> int:
+    return max(1_048_576, kafka.max_record_bytes)
 
 
 def consumed(record: ConsumerRecord, now: datetime) -> ConsumedRecord:
     """The record as handlers get it. Never raises: whatever is wrong with a record is its own dead letter's matter.
 
-    Its timestamp is the producer's word: one that no clock can show, or that is yet to come, counts as `now`.
+    Its timestamp is the producer's word: one that no clock can show, or that is yet to come, counts as `now`, and so
+    does none at all, as in the oldest format of messages.
     """
     moment = now
-    if 0 < record.timestamp <= now.timestamp() * 1000:
+    if record.timestamp is not None and 0 < record.timestamp <= now.timestamp() * 1000:
         moment = datetime.fromtimestamp(record.timestamp / 1000, UTC)
     return ConsumedRecord(
         topic=record.topic,

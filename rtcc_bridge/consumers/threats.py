@@ -1,20 +1,19 @@
 """Handles the threats topic: alerts, updates and cancels (CAP 1.2)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import CloudEvent
-from rtcc_bridge.consumers.cloud_events import parse, sha256_of
+from rtcc_bridge.consumers.input_handler import InputHandler
 from rtcc_bridge.consumers.messages import InfoMessage, ThreatMessage, referenced_identifiers, validated
-from rtcc_bridge.consumers.records import ConsumedRecord
-from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.errors import InvalidInputError, RejectedError
+from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.threat import MessageType, ThreatEvent, ThreatInfo
 from rtcc_bridge.incidents.threat_desk import ThreatDesk
 from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.input_events import first_time
+from rtcc_bridge.storage.engine import Database, Transaction
 
 TYPES: Final[Mapping[str, MessageType]] = MappingProxyType(
     {
@@ -25,24 +24,18 @@ TYPES: Final[Mapping[str, MessageType]] = MappingProxyType(
 )
 
 
-class ThreatsHandler:
-    """One record: one transaction with the note of the event, the threat, its incidents and what goes to the floor."""
-
-    ordered = True
+class ThreatsHandler(InputHandler[ThreatEvent]):
+    """Hands alerts, updates and cancels to the threat desk."""
 
     def __init__(self, database: Database, desk: ThreatDesk, clock: Clock, kafka: KafkaSettings) -> None:
-        self._database = database
+        super().__init__(database, clock, kafka)
         self._desk = desk
-        self._clock = clock
-        self._kafka = kafka
 
-    async def handle(self, record: ConsumedRecord) -> None:
-        """Raises RejectedError for a record that can never apply, TransientError to be called again."""
-        event = parse(record, max_bytes=self._kafka.max_record_bytes)
-        threat_event = to_threat_event(event, self._kafka.type_mapping)
-        async with self._database.write() as tx:
-            if await first_time(tx, event.source, event.id, record.topic, sha256_of(event), self._clock.now()):
-                await self._desk.apply_threat(tx, threat_event, record.topic, record.timestamp)
+    def _translate(self, event: CloudEvent) -> ThreatEvent:
+        return to_threat_event(event, self._kafka.type_mapping)
+
+    async def _apply(self, tx: Transaction, arrivals: Sequence[Arrival[ThreatEvent]]) -> Sequence[RejectedError | None]:
+        return await self._desk.apply_threats(tx, arrivals)
 
 
 def to_threat_event(event: CloudEvent, type_mapping: Mapping[str, str]) -> ThreatEvent:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import yaml
 from rich.console import Console
@@ -17,10 +18,15 @@ from rtcc_bridge.commands.console import ProgressBar
 from rtcc_bridge.demo.cast import enroll_faces, enroll_portrait
 from rtcc_bridge.demo.daemon import running_daemon
 from rtcc_bridge.demo.pictures import FacesSplit, split_faces
+from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.modelpacks.installed import open_pack
 from rtcc_bridge.settings import Settings, load_settings
+from rtcc_bridge.topic_settings import TopicSettings
 
 GALLERY = "demo"
+_TOPICS: Final = {"partitions": 3, "replication_factor": 1}
+_EMBEDDED: Final = {"enable_idempotence": False, "topics": _TOPICS}
+"""The embedded broker does not know idempotent producers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +55,21 @@ class Stage:
 @asynccontextmanager
 async def stage_set(options: DemoOptions, console: Console, folder: Path) -> AsyncIterator[Stage]:
     """Everything up and ready; torn down at the end. Raises BridgeError or DaemonError that says what is wrong."""
+    port = options.port or _free_port()
+    _require_free(port)
     async with AsyncExitStack() as stack:
         bootstrap = options.kafka
         if bootstrap is None:
             bootstrap = (await stack.enter_async_context(EmbeddedBroker())).address
             console.print(f"  embedded broker on {bootstrap} (it keeps nothing over a restart)", highlight=False)
         settings_file = folder / "settings.yaml"
-        settings_file.write_text(yaml.safe_dump(_settings(options, folder, bootstrap)), encoding="utf-8")
+        settings_file.write_text(yaml.safe_dump(_settings(options, port, folder, bootstrap)), encoding="utf-8")
         settings = load_settings(settings_file)
         report = await create_topics(settings.kafka)
-        console.print(f"  topics: {len(report.created)} created, {len(report.existing)} were there", highlight=False)
+        where = f" on {bootstrap}, named demo.*" if options.kafka else ""
+        console.print(
+            f"  topics{where}: {len(report.created)} created, {len(report.existing)} were there", highlight=False
+        )
         split = await asyncio.to_thread(split_faces, options.faces, options.seed) if options.faces else None
         await _enroll(settings, options, split, folder, console)
         address = f"http://{settings.web.host}:{settings.web.port}"
@@ -66,20 +77,27 @@ async def stage_set(options: DemoOptions, console: Console, folder: Path) -> Asy
         yield Stage(settings, settings_file, address, split, daemon)
 
 
-def _settings(options: DemoOptions, folder: Path, bootstrap: str) -> dict[str, object]:
+def _settings(options: DemoOptions, port: int, folder: Path, bootstrap: str) -> dict[str, object]:
     return {
         "profile": "demo",
-        "kafka": {
-            "bootstrap_servers": bootstrap.split(","),
-            "session_timeout_seconds": 6,
-            "topics": {"partitions": 3, "replication_factor": 1},
-        },
+        "kafka": {"bootstrap_servers": bootstrap.split(","), "session_timeout_seconds": 6}
+        | (_EMBEDDED if options.kafka is None else _beside_others()),
         "database": {"url": f"sqlite+aiosqlite:///{folder / 'rtcc-bridge.sqlite3'}"},
         "objects": {"url": (folder / "objects").as_uri(), "master_key_file": str(folder / "master.key")},
-        "web": {"port": options.port or _free_port()},
+        "web": {"port": port},
         "matching": {"packs_directory": str(options.packs_directory.resolve()), "gallery": GALLERY},
         "policy": {"file": str(options.policy.resolve())},
     }
+
+
+def _beside_others() -> dict[str, object]:
+    """Names of the demo's own, so that on an existing Kafka it takes no event from a daemon and gives it none."""
+    names = {
+        name: f"demo.{field.default}"
+        for name, field in TopicSettings.model_fields.items()
+        if isinstance(field.default, str)
+    }
+    return {"group_prefix": "rtcc-bridge-demo", "topics": names | _TOPICS}
 
 
 async def _enroll(
@@ -93,8 +111,23 @@ async def _enroll(
                 return
             assert options.faces is not None
             receipt = await enroll_faces(core, pack, GALLERY, options.faces, split, bar)
-    left_out = ", ".join(f"{count} {reason.value}" for reason, count in sorted(receipt.set_aside.items())) or "none"
+    left_out = ", ".join(f"{count} {reason.in_words}" for reason, count in sorted(receipt.set_aside.items())) or "none"
     console.print(f"  enrolled {receipt.enrolled} of {receipt.total} pictures; left out: {left_out}", highlight=False)
+
+
+def _require_free(port: int) -> None:
+    """Raises ConfigurationError for a taken port, before anything is set up for which the daemon would be missing."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the daemon binds: a port just left is free
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError as error:
+            problem = ConfigurationProblem(
+                "--port",
+                f"127.0.0.1:{port} cannot be bound ({error.strerror})",
+                "Stop what listens there, or choose another port; without --port a free one is taken",
+            )
+            raise ConfigurationError(problem) from error
 
 
 def _free_port() -> int:

@@ -7,7 +7,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,24 +34,22 @@ class LeadWitness:
 
     def __init__(self, bootstrap: str, topic: str, schemas: Mapping[str, Mapping[str, Any]]) -> None:
         self._validators = {kind: Draft202012Validator(schema) for kind, schema in schemas.items()}
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
-                "group.id": f"witness-{secrets.token_hex(6)}",
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 20,
-            }
-        )
+        self._bootstrap = bootstrap
+        self._consumer = self._connected()
         self._topic = topic
         self._changed = threading.Condition()
         self._events: list[Lead] = []
+        self._awaited: set[str] = set()
+        self._next: dict[int, int] = {}
         self._sequences: dict[str, int] = {}
         self._problem: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._read, name="lead-witness", daemon=True)
 
     def __enter__(self) -> Self:
-        self._consumer.assign([self._end_of(number) for number in self._partitions()])
+        places = self._ends(self._consumer)
+        self._next = {place.partition: place.offset for place in places}
+        self._consumer.assign(places)
         self._thread.start()
         return self
 
@@ -62,17 +60,25 @@ class LeadWitness:
         self._thread.join(timeout=10)
         self._consumer.close()
 
-    def _partitions(self) -> list[int]:
-        """Raises WitnessError when the topic is not there."""
-        found = self._consumer.list_topics(self._topic, timeout=BROKER_SECONDS).topics[self._topic]
+    def _connected(self) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": f"witness-{secrets.token_hex(6)}",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 20,
+            }
+        )
+
+    def _ends(self, consumer: Consumer) -> list[TopicPartition]:
+        """Where each partition ends now. Raises WitnessError when the topic is not there."""
+        found = consumer.list_topics(self._topic, timeout=BROKER_SECONDS).topics[self._topic]
         if found.error is not None or not found.partitions:
             raise WitnessError(f"the topic {self._topic} cannot be read: {found.error}")
-        return sorted(found.partitions)
-
-    def _end_of(self, partition: int) -> TopicPartition:
-        place = TopicPartition(self._topic, partition)
-        _, end = self._consumer.get_watermark_offsets(place, timeout=BROKER_SECONDS)
-        return TopicPartition(self._topic, partition, end)
+        places = [TopicPartition(self._topic, number) for number in sorted(found.partitions)]
+        for place in places:
+            _, place.offset = consumer.get_watermark_offsets(place, timeout=BROKER_SECONDS)
+        return places
 
     @property
     def count(self) -> int:
@@ -88,11 +94,39 @@ class LeadWitness:
                 if self._problem:
                     raise WitnessError(self._problem)
                 if found := next((event for event in self._events if wanted(event)), None):
+                    self._awaited.add(found["id"])
                     return found
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise WitnessError(f"no such event on {self._topic} within {timeout_seconds:g} s")
                 self._changed.wait(remaining)
+
+    def require_nothing_else(self, also: Collection[str] = (), timeout_seconds: float = BROKER_SECONDS) -> int:
+        """Reads to the topic's present end and returns how many events there were.
+
+        also: types of events that may have come without being waited for. Blocks; raises WitnessError on a bad event
+        in any partition, on one that nobody waited for, and when the end is not reached.
+        """
+        asking = self._connected()  # the other one is busy fetching in its thread
+        try:
+            ends = {place.partition: place.offset for place in self._ends(asking)}
+        finally:
+            asking.close()
+        deadline = time.monotonic() + timeout_seconds
+        with self._changed:
+            while not self._problem and any(self._next.get(number, 0) < end for number, end in ends.items()):
+                if (remaining := deadline - time.monotonic()) <= 0:
+                    raise WitnessError(f"the end of {self._topic} was not reached within {timeout_seconds:g} s")
+                self._changed.wait(remaining)
+            if self._problem:
+                raise WitnessError(self._problem)
+            surplus = [
+                event for event in self._events if event["id"] not in self._awaited and event["type"] not in also
+            ]
+            if surplus:
+                told = ", ".join(f"{event['type']} of lead {event['data']['leadId']}" for event in surplus)
+                raise WitnessError(f"events on {self._topic} that were not due: {told}")
+            return len(self._events)
 
     def _read(self) -> None:
         while not self._stopping.is_set():
@@ -108,10 +142,14 @@ class LeadWitness:
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the event is what the witness reports
                 self._fail(f"event at offset {message.offset()} of {self._topic}: {error}")
                 return
-            if event is not None:
-                with self._changed:
+            partition, offset = message.partition(), message.offset()
+            assert partition is not None, "a consumed message has one"
+            assert offset is not None, "as above"
+            with self._changed:
+                if event is not None:
                     self._events.append(event)
-                    self._changed.notify_all()
+                self._next[partition] = offset + 1
+                self._changed.notify_all()
 
     def _checked(self, message: Message) -> Lead | None:
         """The event, or none when it is a repetition (delivery is at least once, with a stable id)."""

@@ -16,11 +16,13 @@ from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import GalleryImageRecord, RemovalKind
+from rtcc_bridge.storage.removals_ledger import LedgerEntry
 
 WithdrawForSubject: TypeAlias = Callable[[Transaction, int, str, str], Awaitable[int]]
 """(transaction, subject id, reason, actor) -> how many live leads were withdrawn."""
 
 _LONGEST_REASON = 256
+_AGAIN = "carried out again after a restoration"
 
 _log = structlog.get_logger(__name__)
 
@@ -76,6 +78,43 @@ class Expunger:
 
         return await self._expunge(gallery, find, reason, actor)
 
+    async def carry_out_again(self, entry: LedgerEntry, actor: str) -> bool:
+        """Carries an expungement of the removals ledger out on a database that a backup brought back. Commits.
+
+        False when it was in effect already. What the backup does not know, since it came after it, is kept out all the
+        same. Raises NotFoundError when the gallery itself is not in the backup, UnavailableError.
+        """
+        assert entry.gallery is not None
+        assert entry.kind is not None
+        assert entry.digest is not None
+        gallery, now = entry.gallery, self._parts.clock.now()
+        removals = [(RemovalKind(entry.kind), entry.digest), *((RemovalKind.IMAGE, sha) for sha in entry.images)]
+        async with self._parts.database.write() as tx:
+            if await galleries.find(tx, gallery) is None:
+                raise NotFoundError(f"gallery {gallery}, from which somebody was expunged, is not in the backup")
+            images = await _still_living(tx, gallery, removals)
+            if not images and not [one for one in removals if not await _is_kept_out(tx, gallery, *one)]:
+                return False
+            version = await galleries.advance(tx, gallery)
+            ids = [image.image_id for image in images]
+            await galleries.remove_images(tx, ids, version=version, reason=_AGAIN)
+            for kind, digest in dict.fromkeys(removals):
+                await galleries.add_removal(tx, gallery, kind, digest, reason=_AGAIN, version=version, at=now)
+            await self._parts.vault.destroy(tx, *_pictures(images))
+            for subject_id in sorted({image.subject_id for image in images}):
+                order = _Order(RemovalKind(entry.kind), entry.digest, subject_id, images)
+                withdrawn = await self._withdraw_for_subject(tx, subject_id, _AGAIN, actor)
+                await self._append(tx, gallery, order, _AGAIN, version, withdrawn, actor)
+            await put_head_notice(tx, self._parts.outbox, self._parts.head_topic, gallery, version)
+        await self._remove_bytes(gallery, images)
+        return True
+
+    async def _note(self, gallery: str, order: _Order, now: datetime) -> None:
+        """The last step before the commit: without the entry a restoration would bring the person back."""
+        images = [image.image_sha256 for image in order.images]
+        kind, digest = order.kind.value, order.digest
+        await self._parts.vault.ledger.note_expunged(now, gallery=gallery, kind=kind, digest=digest, images=images)
+
     async def _expunge(
         self, gallery: str, find: Callable[[Transaction], Awaitable[_Order]], reason: str, actor: str
     ) -> ExpungeReceipt:
@@ -84,13 +123,17 @@ class Expunger:
         now = self._parts.clock.now()
         async with self._parts.database.write() as tx:
             if await galleries.find(tx, gallery) is None:
-                raise NotFoundError(f"there is no gallery {gallery}")
+                raise NotFoundError(
+                    f"there is no gallery {gallery}: `rtcc-bridge gallery stats` lists those that there are; name one "
+                    "with --gallery"
+                )
             version = await galleries.advance(tx, gallery)
             order = await find(tx)
             await self._remove(tx, gallery, order, reason, version, now)
             withdrawn = await self._withdraw_for_subject(tx, order.subject_id, reason, actor)
             leaf = await self._append(tx, gallery, order, reason, version, withdrawn, actor)
             await put_head_notice(tx, self._parts.outbox, self._parts.head_topic, gallery, version)
+            await self._note(gallery, order, now)
         return ExpungeReceipt(
             gallery=gallery,
             version=version,
@@ -145,6 +188,33 @@ class Expunger:
         except BridgeError as error:
             _log.warning("expunged_bytes_wait", gallery=gallery, cause=str(error))
             return False
+
+
+async def _still_living(
+    tx: Transaction, gallery: str, removals: Sequence[tuple[RemovalKind, str]]
+) -> list[GalleryImageRecord]:
+    """The images that are searched although they, or the person on them, were removed."""
+    found: dict[int, GalleryImageRecord] = {}
+    for kind, digest in removals:
+        if kind is RemovalKind.IMAGE:
+            images = await galleries.living_images(tx, gallery, image_sha256=digest)
+        else:
+            subject_id = await _subject_with(tx, gallery, digest)
+            images = [] if subject_id is None else await galleries.living_images(tx, gallery, subject_id=subject_id)
+        found |= {image.image_id: image for image in images}
+    return list(found.values())
+
+
+async def _subject_with(tx: Transaction, gallery: str, digest: str) -> int | None:
+    """A removal knows a person by the digest of the reference, so every reference is read: a restoration is rare."""
+    async for subject_id, ref in galleries.references(tx, gallery):
+        if ref_digest(ref) == digest:
+            return subject_id
+    return None
+
+
+async def _is_kept_out(tx: Transaction, gallery: str, kind: RemovalKind, digest: str) -> bool:
+    return bool(await galleries.removed_digests(tx, gallery, kind, (digest,)))
 
 
 def _pictures(images: Sequence[GalleryImageRecord]) -> list[str]:

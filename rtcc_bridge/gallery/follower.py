@@ -29,8 +29,8 @@ from rtcc_bridge.matching.search_ort import OrtSearchIndex
 from rtcc_bridge.matching.session import Device
 from rtcc_bridge.matching.snapshot import GallerySnapshot
 from rtcc_bridge.matching.types import Float32Array, Int64Array
+from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.settings import MatchingSettings
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.galleries import GalleryRecord, Placement, SegmentRecord

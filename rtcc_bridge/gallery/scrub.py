@@ -17,6 +17,7 @@ from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, decode_segm
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.galleries import GalleryRecord, SegmentRecord
+from rtcc_bridge.storage.locks import Work, sole_right
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 
 _EVERY_SECONDS: Final = 60.0
@@ -39,7 +40,9 @@ class SegmentScrubber:
         """
         while True:
             try:
-                await self.scrub_all()
+                async with sole_right(self._database, Work.SEGMENT_SCRUBBER) as right:
+                    if right is not None:
+                        await self.scrub_all()
             except UnavailableError as error:
                 _log.warning("expunged templates wait to be scrubbed", error=str(error))
             await asyncio.sleep(_EVERY_SECONDS)
@@ -69,6 +72,17 @@ class SegmentScrubber:
                 if await self._is_still(segment):
                     _log.warning("a segment to be scrubbed is missing", segment=segment.segment_id, error=str(error))
         return done
+
+    async def rewrite(self, segment: SegmentRecord) -> bool:
+        """Seals a segment anew under another key, without the removed templates, and destroys the old one. Commits.
+
+        False when another process did it meanwhile. Raises as `scrub` does.
+        """
+        async with self._database.read() as tx:
+            record = await galleries.find(tx, segment.gallery)
+        if record is None:
+            raise NotFoundError(f"there is no gallery {segment.gallery}")
+        return await self._scrub(record, segment)
 
     async def _is_still(self, segment: SegmentRecord) -> bool:
         """Whether the segment still waits where it lay. If not, another process scrubbed it between the two reads."""

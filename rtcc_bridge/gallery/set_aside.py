@@ -1,6 +1,9 @@
 """Why an image was not enrolled. That is a result that is reported: one bad picture stops nothing."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 
 class Reason(StrEnum):
@@ -23,6 +26,33 @@ class Reason(StrEnum):
     REMOVED = "removed"
     ALREADY_ENROLLED = "already_enrolled"
     """An earlier run enrolled it: nothing is wrong, and it is counted but not reported."""
+
+    @property
+    def in_words(self) -> str:
+        """For people, behind a count: "3 with no face that was found"."""
+        return _IN_WORDS[self]
+
+
+_IN_WORDS: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        Reason.BAD_ROW: "whose row or file cannot be read as it stands",
+        Reason.NO_SUBJECT: "without the reference of a person",
+        Reason.NO_PROVENANCE: "without provenance",
+        Reason.NO_LAWFUL_BASIS: "without lawful basis",
+        Reason.NO_RETENTION: "without a retention date",
+        Reason.RETENTION_PASSED: "whose retention has ended",
+        Reason.OUTSIDE_FOLDER: "outside the source's folder",
+        Reason.UNREADABLE: "that cannot be read as a picture",
+        Reason.TOO_LARGE: "with more bytes or pixels than are taken",
+        Reason.NO_FACE: "without a face that was found",
+        Reason.SEVERAL_FACES: "with more than one face",
+        Reason.POOR_QUALITY: "of too poor quality",
+        Reason.MODEL_FAILED: "that the model failed on",
+        Reason.DUPLICATE: "whose bytes came before",
+        Reason.REMOVED: "removed for ever by an expungement",
+        Reason.ALREADY_ENROLLED: "enrolled already",
+    }
+)
 
 
 class SetAsideError(Exception):

@@ -1,16 +1,16 @@
 """The incident desk: applies what dispatch and the alerting systems report, inside the caller's transaction."""
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.errors import ConflictError
-from rtcc_bridge.incidents.board import incident_view
+from rtcc_bridge.errors import ConflictError, RejectedError
+from rtcc_bridge.incidents.arrival import Arrival
+from rtcc_bridge.incidents.board import floor_view
 from rtcc_bridge.incidents.incident import IncidentEvent, apply_event, authority_ended
 from rtcc_bridge.publishing.outbox import Latency, LatencyMetric, Outbox, OutgoingEvent
-from rtcc_bridge.storage import incidents
-from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage import incidents, threats
+from rtcc_bridge.storage.engine import Transaction, savepoint
 from rtcc_bridge.storage.incidents import IncidentRecord
 
 AuthorityEnded: TypeAlias = Callable[[Transaction, str, str], Awaitable[None]]
@@ -20,6 +20,31 @@ IncidentMerged: TypeAlias = Callable[[Transaction, str, str], Awaitable[None]]
 
 FLOOR_INCIDENT = "floor.incident"
 FLOOR_THREAT = "floor.threat"
+
+
+class _Changes:
+    """The states of a batch's incidents, and which of them are not stored yet."""
+
+    def __init__(self, stored: Iterable[IncidentRecord]) -> None:
+        self.states = {incident.incident_id: incident for incident in stored}
+        self._stored = set(self.states)
+        self._unsaved: set[str] = set()
+
+    @property
+    def of_stored(self) -> list[IncidentRecord]:
+        return [self.states[name] for name in self._unsaved & self._stored]
+
+    @property
+    def of_new(self) -> list[IncidentRecord]:
+        return [self.states[name] for name in self._unsaved - self._stored]
+
+    def add(self, incident: IncidentRecord) -> None:
+        self.states[incident.incident_id] = incident
+        self._unsaved.add(incident.incident_id)
+
+    def saved(self) -> None:
+        self._stored |= self._unsaved
+        self._unsaved.clear()
 
 
 class IncidentDesk:
@@ -33,22 +58,35 @@ class IncidentDesk:
         self._authority_ended = authority_ended
         self._incident_merged = incident_merged
 
-    async def apply_incident(self, tx: Transaction, event: IncidentEvent, topic: str, since: datetime) -> bool:
-        """Applies an event from dispatch; says whether it told anything new.
+    async def apply_incidents(
+        self, tx: Transaction, arrivals: Sequence[Arrival[IncidentEvent]]
+    ) -> list[RejectedError | None]:
+        """Applies events from dispatch in their order, with few statements for many of them.
 
-        topic, since: where and when the record arrived, for the metric `event_to_floor_seconds`.
-        Raises InvalidInputError or ConflictError for an event that can never apply, TransientError to be called again.
+        Returns for each the InvalidInputError or ConflictError that says why it can never apply, or None. Raises
+        TransientError to be called again, in a transaction of its own.
         """
-        known = await incidents.get(tx, event.incident_id, to_change=True)
-        incident = apply_event(known, event, self._clock.now())
-        if incident is known:
-            return False
-        await self.write(tx, known, incident)
-        await self.announce(tx, incident, FLOOR_INCIDENT, topic, since)
-        return True
+        changes = _Changes(await incidents.get_all(tx, {each.event.incident_id for each in arrivals}, to_change=True))
+        outcomes: list[RejectedError | None] = []
+        told: list[tuple[IncidentRecord, Arrival[IncidentEvent]]] = []
+        for arrival in arrivals:
+            try:
+                incident = await self._apply(tx, changes, arrival.event)
+            except RejectedError as refusal:
+                outcomes.append(refusal)
+                continue
+            outcomes.append(None)
+            if incident is not None:
+                told.append((incident, arrival))
+        await self._save(tx, changes)
+        await self.announce(tx, FLOOR_INCIDENT, told)
+        return outcomes
 
     async def write(self, tx: Transaction, known: IncidentRecord | None, incident: IncidentRecord) -> None:
-        """Stores the new state and lets what hangs on the incident follow: merges, and the end of its authority."""
+        """Stores the new state and lets what hangs on the incident follow: merges, and the end of its authority.
+
+        Raises ConflictError, before anything is written, for a merge in a circle.
+        """
         if incident.merged_into is not None:
             await _refuse_circle(tx, incident.incident_id, incident.merged_into)
         await incidents.upsert(tx, known, incident)
@@ -68,21 +106,53 @@ class IncidentDesk:
                 await self._authority_ended(tx, affected, f"the incident is {goes_on_as.status}")
 
     async def announce(
-        self, tx: Transaction, incident: IncidentRecord, event_type: str, topic: str, since: datetime
+        self, tx: Transaction, event_type: str, told: Sequence[tuple[IncidentRecord, Arrival[Any]]]
     ) -> None:
-        """Puts the floor's view of the incident on the feed."""
-        view = await incident_view(tx, incident, self._clock.now())
-        event = OutgoingEvent(
-            event_type=event_type,
-            topic=None,
-            key=None,
-            subject=incident.incident_id,
-            data=view,
-            on_feed=True,
-            urgent=view["imminent"],
-            latency=Latency(LatencyMetric.EVENT_TO_FLOOR, topic, since),
-        )
-        await self._outbox.put(tx, event)
+        """Puts the floor's view of the incidents on the feed, with what told of each."""
+        now = self._clock.now()
+        threatened = await threats.of_incidents(tx, {incident.incident_id for incident, _ in told})
+        views = [floor_view(incident, threatened[incident.incident_id], now) for incident, _ in told]
+        events = [
+            OutgoingEvent(
+                event_type=event_type,
+                topic=None,
+                key=None,
+                subject=incident.incident_id,
+                data=view,
+                on_feed=True,
+                urgent=view["imminent"],
+                latency=Latency(LatencyMetric.EVENT_TO_FLOOR, arrival.topic, arrival.since),
+            )
+            for (incident, arrival), view in zip(told, views, strict=True)
+        ]
+        await self._outbox.put_all(tx, events)
+
+    async def _apply(self, tx: Transaction, changes: _Changes, event: IncidentEvent) -> IncidentRecord | None:
+        """The incident after the event; None when that told nothing new. Raises RejectedError."""
+        known = changes.states.get(event.incident_id)
+        incident = apply_event(known, event, self._clock.now())
+        if incident is known:
+            return None
+        if incident.merged_into is None and not authority_ended(incident):
+            changes.add(incident)
+            return incident
+        # What hangs on it, and on the incidents that it is merged with, has to see what was told before.
+        await self._save(tx, changes)
+        async with savepoint(tx):
+            await self.write(tx, known, incident)
+        changes.add(incident)
+        changes.saved()
+        return incident
+
+    async def _save(self, tx: Transaction, changes: _Changes) -> None:
+        """Stores the changed incidents; merges that arrived before the incident that they lead to take effect."""
+        await incidents.change_all(tx, changes.of_stored)
+        if added := changes.of_new:
+            await incidents.add_all(tx, added)
+            waiting = await incidents.merged_into(tx, [incident.incident_id for incident in added])
+            for earlier, goes_on_as in sorted(waiting.items()):
+                await self._incident_merged(tx, earlier, goes_on_as)
+        changes.saved()
 
 
 async def _refuse_circle(tx: Transaction, incident_id: str, target: str) -> None:

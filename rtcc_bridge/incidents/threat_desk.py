@@ -4,12 +4,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from rtcc_bridge.clock import Clock
+from rtcc_bridge.errors import RejectedError
 from rtcc_bridge.incidents import threat
+from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import FLOOR_THREAT, IncidentDesk
 from rtcc_bridge.incidents.incident import THREAT_TYPE, UNKNOWN_TYPE, Status, is_placeholder, placeholder, with_status
 from rtcc_bridge.incidents.threat import NOT_FOR_PEOPLE, MessageType, ThreatEvent, ThreatState
 from rtcc_bridge.storage import incidents, threats
-from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.engine import Transaction, savepoint
 from rtcc_bridge.storage.threats import ThreadMessage
 
 
@@ -21,18 +23,34 @@ class ThreatDesk:
         self._clock = clock
         self._imminent_senders = frozenset(imminent_senders)
 
-    async def apply_threat(self, tx: Transaction, event: ThreatEvent, topic: str, since: datetime) -> bool:
-        """Applies one message; says whether it told anything new. System messages and drafts never do.
+    async def apply_threats(
+        self, tx: Transaction, arrivals: Sequence[Arrival[ThreatEvent]]
+    ) -> list[RejectedError | None]:
+        """Applies messages in their order. System messages and drafts tell nothing.
 
-        Raises InvalidInputError or ConflictError for a message that can never apply, TransientError to be called again.
+        Returns for each the InvalidInputError or ConflictError that says why it can never apply, or None. Raises
+        TransientError to be called again, in a transaction of its own.
         """
+        outcomes: list[RejectedError | None] = []
+        for arrival in arrivals:
+            try:
+                async with savepoint(tx):
+                    await self._apply(tx, arrival)
+            except RejectedError as refusal:
+                outcomes.append(refusal)
+            else:
+                outcomes.append(None)
+        return outcomes
+
+    async def _apply(self, tx: Transaction, arrival: Arrival[ThreatEvent]) -> None:
+        event = arrival.event
         if event.status in NOT_FOR_PEOPLE:
-            return False
+            return
         now = self._clock.now()
         known = await threats.get(tx, event.identifier, to_change=True)
         threat.check(event, known, now)
         if known is not None and not threat.is_newer(event, known):
-            return False
+            return
         incident_ids = await self._incidents_of(tx, event)
         record = threat.to_record(event, known, incident_ids[0], self._imminent_senders, now)
         await threats.upsert(tx, known, record, incident_ids, event.references)
@@ -42,11 +60,8 @@ class ThreatDesk:
         await self._open_missing(tx, event, incident_ids, now)
         touched |= await self._merge_own_incidents(tx, event, thread, now)
         await self._follow_with_own_incidents(tx, touched, thread, now)
-        for incident_id in sorted(touched):
-            incident = await incidents.get(tx, incident_id)
-            if incident is not None:
-                await self._incidents.announce(tx, incident, FLOOR_THREAT, topic, since)
-        return True
+        told = [(incident, arrival) for incident in await incidents.get_all(tx, touched)]
+        await self._incidents.announce(tx, FLOOR_THREAT, told)
 
     async def _incidents_of(self, tx: Transaction, event: ThreatEvent) -> Sequence[str]:
         """The incidents that the message names, else those of the messages that it speaks about, else its own."""

@@ -29,12 +29,13 @@ from rtcc_bridge.leads.parts import (
 )
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing.outbox import Latency, Outbox, OutgoingEvent
-from rtcc_bridge.settings import LeadSettings, TopicSettings
+from rtcc_bridge.settings import LeadSettings
 from rtcc_bridge.storage import galleries, leads
 from rtcc_bridge.storage.engine import Database, Transaction, on_commit
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.topic_settings import TopicSettings
 
 _EXPIRED_AT_ONCE: Final = 100
 _ENDED: Final[Mapping[str, Any]] = {"candidateCount": 0, "candidates": []}

@@ -97,6 +97,16 @@ class Batcher(Generic[ItemT, ResultT]):
     ) -> None:
         await self.close()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether items are worked on."""
+        return self._task is not None and not self._closing and not self._task.done()
+
+    async def wait(self) -> None:
+        """Returns when the batcher has closed. Raises what made it die."""
+        assert self._task is not None
+        await asyncio.shield(self._task)
+
     def waiting(self, lane: Lane) -> int:
         """Items of this lane that wait for a batch."""
         return len(self._queues[lane])
@@ -109,7 +119,7 @@ class Batcher(Generic[ItemT, ResultT]):
         chained) or gave the wrong number of results; every item of that batch gets it. BatcherClosedError: the batcher
         is closed, or was before the item's turn.
         """
-        if self._task is None or self._closing or self._task.done():
+        if not self.is_open:
             raise BatcherClosedError("the batcher is not open: nothing is taken on any more")
         queue = self._queues[lane]
         if len(queue) >= self._queue_limit:

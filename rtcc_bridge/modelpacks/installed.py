@@ -8,8 +8,8 @@ from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.matching.calibration import Calibration, load_pack_calibration
 from rtcc_bridge.matching.errors import ModelPackError
 from rtcc_bridge.matching.modelpack import ModelPack, load_pack
+from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.modelpacks.default_pack import ensure_default_pack
-from rtcc_bridge.settings import MatchingSettings
 
 DEFAULT_PACK = "default"
 

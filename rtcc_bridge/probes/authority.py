@@ -1,6 +1,6 @@
 """What a probe's incident permits at this moment, read in the transaction that acts on it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,8 +29,10 @@ class IncidentAuthority:
 async def authority_of(tx: Transaction, incident_id: str, policy: Policy, now: datetime) -> IncidentAuthority:
     """Raises NotFoundError for an incident that was never seen on the feed (P01), ConflictError for a broken merge."""
     record = await _followed(tx, incident_id)
-    alerts = [_threat_facts(threat) for threat in await threats.of_incident(tx, record.incident_id)]
-    incident = await _facts(tx, incident_id, record)
+    merged = await incidents.merged_into(tx, (record.incident_id,))
+    threatened = await threats.of_incidents(tx, (record.incident_id,), merged)
+    alerts = [_threat_facts(threat) for threat in threatened[record.incident_id]]
+    incident = _facts(incident_id, record, await incidents.get_all(tx, merged))
     return IncidentAuthority(
         incident_id=record.incident_id,
         incident=incident,
@@ -63,14 +65,13 @@ async def _followed(tx: Transaction, incident_id: str) -> IncidentRecord:
     return record
 
 
-async def _facts(tx: Transaction, named_id: str, record: IncidentRecord) -> IncidentFacts:
+def _facts(named_id: str, record: IncidentRecord, parts: Sequence[IncidentRecord]) -> IncidentFacts:
     """The incident is all that was merged into it: a merge is no way out of what one of its parts is refused for.
 
     That holds for stills that came with the merge as well as for those attached to the incident itself. An exercise
     that only an alert has told of counts where it is itself named: a drill's alert that names an actual incident by
     mistake would end its searches, and dispatch could not take that merge back.
     """
-    parts = await incidents.get_all(tx, await incidents.merged_into(tx, (record.incident_id,)))
     return IncidentFacts(
         incident_type=record.incident_type,
         status=record.status,

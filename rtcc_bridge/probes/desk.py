@@ -27,7 +27,7 @@ from rtcc_bridge.probes.stills import StillViewer, find_probe, observe_stages
 from rtcc_bridge.probes.unsettled import undo_seal
 from rtcc_bridge.probes.worker_messages import FoundFacesReport
 from rtcc_bridge.probes.worker_pool import WorkerPool
-from rtcc_bridge.storage import probes
+from rtcc_bridge.storage import incidents, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -103,6 +103,7 @@ class ProbeDesk:
             report = await self._look_at(sealed)
             async with self._parts.database.write() as tx:
                 # Asked again: the incident may have been cancelled while the upload was on its way.
+                await incidents.hold(tx, incident_id)
                 grounds = await self._require_grounds(tx, incident_id, form, analyst)
                 await self._vault.record(tx, sealed)
                 probe = self._attached(grounds, form, analyst, sealed, report)

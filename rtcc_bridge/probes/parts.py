@@ -8,8 +8,8 @@ from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.publishing.outbox import Outbox
-from rtcc_bridge.settings import TopicSettings
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.topic_settings import TopicSettings
 
 
 @dataclass(frozen=True, slots=True)

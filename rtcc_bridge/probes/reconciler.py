@@ -17,6 +17,7 @@ from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
 from rtcc_bridge.settings import LeadSettings
 from rtcc_bridge.storage import probes
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.locks import Work, sole_right
 from rtcc_bridge.storage.probes import ProbeRecord
 
 AT_ONCE: Final = 100
@@ -36,7 +37,7 @@ log = structlog.get_logger()
 
 
 class Reconciler:
-    """Sweeps periodically. Several may run at once: each step is taken only if nobody was faster."""
+    """Sweeps periodically, in one process at a time. Two at once do no harm: a step is taken if nobody was faster."""
 
     def __init__(self, parts: ProbeParts, settings: LeadSettings) -> None:
         self._parts = parts
@@ -47,7 +48,9 @@ class Reconciler:
         """Sweeps until cancelled. An outage of the database is waited for; any other error ends it."""
         while True:
             try:
-                await self.sweep()
+                async with sole_right(self._parts.database, Work.RECONCILER) as right:
+                    if right is not None:
+                        await self.sweep()
             except TransientError as error:
                 log.warning("reconciling failed, trying again", error=str(error))
             await asyncio.sleep(self._settings.reconcile_every_seconds)

@@ -8,8 +8,8 @@ from rtcc_bridge.cloud_event import CloudEvent, rfc3339
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.publishing.outbox import OutgoingEvent
-from rtcc_bridge.settings import TopicSettings
 from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.topic_settings import TopicSettings
 
 SEARCH_EVENT_TYPE: Final = "rtcc-bridge.probe.search"
 

@@ -10,7 +10,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing.outbox import LatencyMetric
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.outbox import OutboxRecord
+from rtcc_bridge.storage.outbox import UnnumberedRecord
 
 
 class Numbering:
@@ -50,12 +50,12 @@ class Numbering:
             return 0
         now = self._clock.now()
         async with self._database.write() as tx:
-            await outbox.number(tx, records, now)
+            await outbox.number(tx, [record.id for record in records], now)
         self._observe(records, now)
         self._on_feed_moved()
         return len(records)
 
-    def _observe(self, records: Sequence[OutboxRecord], now: datetime) -> None:
+    def _observe(self, records: Sequence[UnnumberedRecord], now: datetime) -> None:
         for record in records:
             if record.latency_metric is None or record.latency_since is None:
                 continue

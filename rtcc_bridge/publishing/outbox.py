@@ -1,19 +1,23 @@
 """The way out for every event: put here in the transaction that decides it, sent when that has committed."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.cloud_event import CloudEvent, to_structured
+from rtcc_bridge.cloud_event import CloudEvent, serialize, to_structured
+from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.publishing.lead_constants import require_lead_constants
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.outbox import NewOutboxRecord
 
 SOURCE: Final = "urn:rtcc-bridge"
+LARGEST_EVENT_BYTES: Final = 900_000
+"""A topic takes 1 MiB by default (`max.message.bytes`), with what the broker adds to the value."""
 
 
 class LatencyMetric(StrEnum):
@@ -58,10 +62,20 @@ class Outbox:
         self._source = source
 
     async def put(self, tx: Transaction, event: OutgoingEvent) -> str:
-        """Adds the event to the transaction and returns its id, which every publication of it will carry.
+        """As `put_all`, for one event; returns its id."""
+        return (await self.put_all(tx, (event,)))[0]
 
-        Raises IntegrityError for a lead event without its constants (P15): this is the last door.
+    async def put_all(self, tx: Transaction, events: Sequence[OutgoingEvent]) -> list[str]:
+        """Adds the events to the transaction and returns their ids, which every publication of them will carry.
+
+        Raises IntegrityError for a lead event without its constants (P15): this is the last door. Raises
+        InvalidInputError (`too_large`) for one that no topic would take: it would hold up all that follow it.
         """
+        records = [self._record(event) for event in events]
+        await outbox.put_all(tx, records)
+        return [record.event_id for record in records]
+
+    def _record(self, event: OutgoingEvent) -> NewOutboxRecord:
         require_lead_constants(event.event_type, event.data)
         now = self._clock.now()
         cloud_event = CloudEvent(
@@ -73,9 +87,11 @@ class Outbox:
             partitionkey=event.key,
             data=dict(event.data),
         )
+        if event.topic is not None and (size_bytes := len(serialize(cloud_event))) > LARGEST_EVENT_BYTES:
+            message = f"the event would have {size_bytes} bytes, more than the {LARGEST_EVENT_BYTES} that topics take"
+            raise InvalidInputError(message, "too_large")
         latency = event.latency
-        await outbox.put(
-            tx,
+        return NewOutboxRecord(
             event_id=cloud_event.id,
             event_type=event.event_type,
             topic=event.topic,
@@ -88,4 +104,3 @@ class Outbox:
             latency_since=None if latency is None else latency.since,
             created_at=now,
         )
-        return cloud_event.id

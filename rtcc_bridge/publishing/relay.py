@@ -17,9 +17,12 @@ from rtcc_bridge.publishing.topic_lane import TopicLane
 from rtcc_bridge.settings import RelaySettings
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.outbox import RelayLock, relay_lock
+from rtcc_bridge.storage.locks import SoleRight, Work, sole_right
 
 _STANDBY_SECONDS: Final = 1.0
+_CONFIRMED_WITHIN_SECONDS: Final = 10.0
+"""A relay that was stopped for longer, or waits for one statement for longer, is taken for dead by the others."""
+
 _PRUNE_EVERY: Final = timedelta(hours=1)
 _PRUNED_AT_ONCE: Final = 1000
 
@@ -80,7 +83,9 @@ class Relay:
         """Works until `stop`. Whatever may pass is waited for; any other error is raised and ends the process."""
         while not self._stopping.is_set():
             try:
-                async with relay_lock(self._database) as lock:
+                async with sole_right(
+                    self._database, Work.RELAY, confirmed_within_seconds=_CONFIRMED_WITHIN_SECONDS
+                ) as lock:
                     self._lock_outage.succeeded()
                     if lock is not None:
                         await self._work(lock)
@@ -89,17 +94,21 @@ class Relay:
                 self._lock_outage.failed(errors.exceptions[0])
             await self._wait(self._stopping, _STANDBY_SECONDS)
 
-    async def _work(self, lock: RelayLock) -> None:
-        self._is_active = True
-        _log.info("relay_active")
+    async def _work(self, lock: SoleRight) -> None:
+        self._set_active(active=True)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_numbering(lock))
                 tasks.create_task(self._keep_publishing())
         finally:
-            self._is_active = False
+            self._set_active(active=False)
 
-    async def _keep_numbering(self, lock: RelayLock) -> None:
+    def _set_active(self, *, active: bool) -> None:
+        self._is_active = active
+        self._metrics.relay_active.set(active)
+        _log.info("relay_active" if active else "relay_stands_by")
+
+    async def _keep_numbering(self, lock: SoleRight) -> None:
         while True:
             last_round = self._stopping.is_set()
             self._to_number.clear()

@@ -17,8 +17,9 @@ from tenacity import (
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
-from rtcc_bridge.errors import BridgeError, TransientError, UnavailableError
+from rtcc_bridge.errors import BridgeError, InvalidInputError, TransientError, UnavailableError
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.publishing.outbox import LARGEST_EVENT_BYTES
 from rtcc_bridge.settings import RelaySettings
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
@@ -73,15 +74,29 @@ class TopicLane:
         """
         async with self._database.read() as tx:
             records = await outbox.unpublished(tx, self._topic, self._batch_size)
-        acknowledged, failure = await self._publish(records)
+        acknowledged, failures = await self._publish(records)
         if acknowledged:
             await self._mark(acknowledged)
-        if failure is not None:
-            raise failure
+        self._tell_refused([record for record, failure in failures if isinstance(failure, InvalidInputError)])
+        if failures:
+            raise UnavailableError(str(failures[-1][1]))
         return bool(records)
 
-    async def _publish(self, records: Sequence[OutboxRecord]) -> tuple[list[OutboxRecord], UnavailableError | None]:
-        """Publishes in waves, each with the next event of every key.
+    def _tell_refused(self, records: Sequence[OutboxRecord]) -> None:
+        """Leaving such an event out would tear a hole into its lead's sequence, so it waits, with those of its key."""
+        self._metrics.outbox_refused.labels(self._topic).set(len(records))
+        for record in records:
+            _log.error(
+                "event_too_large",
+                topic=self._topic,
+                event_id=record.event_id,
+                remedy=f"Raise the topic's max.message.bytes above {LARGEST_EVENT_BYTES}; the event waits for that",
+            )
+
+    async def _publish(
+        self, records: Sequence[OutboxRecord]
+    ) -> tuple[list[OutboxRecord], list[tuple[OutboxRecord, BridgeError]]]:
+        """Publishes in waves, each with the next event of every key. Returns what was acknowledged and what was not.
 
         The next event of a key goes out only when the one before is acknowledged, so no failure reorders a key.
         """
@@ -89,24 +104,25 @@ class TopicLane:
         for record in records:
             waiting[record.key].append(record)
         acknowledged: list[OutboxRecord] = []
-        failure: UnavailableError | None = None
+        failures: list[tuple[OutboxRecord, BridgeError]] = []
         while waiting:
             wave = [rows[0] for rows in waiting.values()]
-            for record, outcome in zip(wave, await self._publish_wave(wave), strict=True):
-                if outcome is None:
+            for record, failure in zip(wave, await self._publish_wave(wave), strict=True):
+                if failure is None:
                     acknowledged.append(record)
                     waiting[record.key].popleft()
-                if outcome is not None or not waiting[record.key]:
-                    failure = outcome or failure
+                else:
+                    failures.append((record, failure))
+                if failure is not None or not waiting[record.key]:
                     del waiting[record.key]
-        return acknowledged, failure
+        return acknowledged, failures
 
-    async def _publish_wave(self, wave: Sequence[OutboxRecord]) -> list[UnavailableError | None]:
+    async def _publish_wave(self, wave: Sequence[OutboxRecord]) -> list[BridgeError | None]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._publish_one(record)) for record in wave]
         return [task.result() for task in tasks]
 
-    async def _publish_one(self, record: OutboxRecord) -> UnavailableError | None:
+    async def _publish_one(self, record: OutboxRecord) -> BridgeError | None:
         started = time.perf_counter()
         key = None if record.key is None else record.key.encode()
         value = json.dumps(record.event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
@@ -116,7 +132,7 @@ class TopicLane:
         except TimeoutError:
             return UnavailableError(f"no acknowledgement within {self._timeout_seconds:g} s")
         except BridgeError as error:
-            return UnavailableError(str(error))
+            return error
         if record.latency_metric is not None:
             self._metrics.stage_seconds.labels("publish").observe(time.perf_counter() - started)
         return None

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Final, TypeAlias
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -13,12 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from rtcc_bridge.errors import IntegrityError, UnavailableError
-from rtcc_bridge.settings import DatabaseSettings
+from rtcc_bridge.settings import SQLITE_SCHEME, DatabaseSettings
+from rtcc_bridge.storage import postgres
 
 Transaction: TypeAlias = AsyncConnection
 """An open transaction. Callers outside `storage` only pass it on."""
 
 
+_LONG_STATEMENT_SECONDS: Final = 4 * 3600.0
 _WRITES = "rtcc_writes"
 _ON_COMMIT = "rtcc_on_commit"
 
@@ -32,17 +34,31 @@ def on_commit(tx: Transaction, callback: Callable[[], None]) -> None:
     tx.sync_connection.get_execution_options()[_ON_COMMIT].append(callback)
 
 
+@asynccontextmanager
+async def savepoint(tx: Transaction) -> AsyncIterator[None]:
+    """A part of a write transaction: when the block raises, what it did is undone, and the rest goes on."""
+    assert tx.sync_connection is not None
+    committed = tx.sync_connection.get_execution_options()[_ON_COMMIT]
+    before = len(committed)
+    try:
+        async with tx.begin_nested():
+            yield
+    except BaseException:
+        del committed[before:]
+        raise
+
+
 class Database:
-    """One database. `write()` and `read()` are the only ways to it.
+    """One database. `write()` and `read()` are the ways to it.
 
     On SQLite writers of this process take turns on a fair lock, since SQLite's own wait for a lock is a polling one,
     and a write transaction starts as BEGIN IMMEDIATE so that it never fails half-way for want of the lock.
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        url = settings.url.get_secret_value()
-        self._sqlite = url.startswith("sqlite")
-        self._engine = _create_engine(url, settings)
+        self._settings = settings
+        self._sqlite = settings.url.get_secret_value().startswith(SQLITE_SCHEME)
+        self._engine = _create_sqlite_engine(settings) if self._sqlite else postgres.create_engine(settings)
         self._writer = asyncio.Lock()
         self._turn_seconds = 2 * settings.busy_timeout_seconds
         self._refused_last_write = False
@@ -64,17 +80,19 @@ class Database:
     async def write(self) -> AsyncIterator[Transaction]:
         """A transaction that commits when the block ends and rolls back when it raises.
 
-        Raises UnavailableError when the database does not answer, is read-only, locked too long or full.
+        Raises UnavailableError when the database does not answer, is read-only, locked too long or full, or gave way to
+        another transaction. If that happens while it commits, it is unknown whether it did.
         """
         committed: list[Callable[[], None]] = []
         async with AsyncExitStack() as stack:
             if self._sqlite:
                 await self._take_turn(stack)
             try:
-                async with _translated(), self._engine.connect() as connection:
+                async with self._transaction() as connection:
                     await connection.execution_options(**{_WRITES: True, _ON_COMMIT: committed})
-                    async with connection.begin():
-                        yield connection
+                    await connection.begin()
+                    yield connection
+                    await connection.commit()
             except UnavailableError:
                 self._refused_last_write = True
                 raise
@@ -94,8 +112,52 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """A transaction for reading; it is rolled back at the end. Raises UnavailableError."""
-        async with _translated(), self._engine.connect() as connection:
+        async with self._transaction() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        """A connection whose open transaction is rolled back at the end, with the driver's errors translated."""
+        try:
+            async with self._connection() as connection:
+                yield connection
+        except DBAPIError as error:  # of the rollback too, whose connection may have died meanwhile
+            problem = _sqlite_problem(error) if self._sqlite else postgres.problem(error)
+            if problem is None:
+                raise
+            raise problem from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Transaction]:
+        """A connection that goes back to the pool at the end, or nowhere when its server may never answer on it."""
+        async with AsyncExitStack() as stack:
+            connection = await self.connect(stack)
+            try:
+                yield connection
+            except (TimeoutError, asyncio.CancelledError) as error:
+                if not self._sqlite:  # a server that was not waited for may never answer to a rollback either
+                    await connection.invalidate()
+                if isinstance(error, TimeoutError):
+                    raise UnavailableError("the database did not answer in time") from error
+                raise
+            except DBAPIError as error:
+                if postgres.takes_no_writes(error):  # nor does it on the other connections to that server
+                    await connection.invalidate()
+                    await self._engine.dispose()
+                raise
+
+    async def connect(self, stack: AsyncExitStack) -> Transaction:
+        """A connection of the pool, in no transaction yet, until the stack closes. Raises UnavailableError.
+
+        For `storage.locks`, whose locks belong to a connection: everything else goes through `write` and `read`.
+        """
+        try:
+            return await stack.enter_async_context(self._engine.connect())
+        except (TimeoutError, PoolTimeoutError) as error:
+            raise UnavailableError("no connection to the database came free in time") from error
+        except (DBAPIError, OSError) as error:
+            problem = _sqlite_problem(error) if self._sqlite else postgres.connection_problem(error)
+            raise problem or error from error
 
     async def ping(self) -> None:
         """Raises UnavailableError when the database does not answer, or still refuses writes after it refused one."""
@@ -107,32 +169,41 @@ class Database:
                     "PRAGMA user_version = 1"
                 )  # writes a page, as a read or an empty commit does not
 
+    @asynccontextmanager
+    async def for_long_statements(self) -> AsyncIterator["Database"]:
+        """The same database with connections of its own, whose statements may take hours, as migrations may."""
+        if self._sqlite:  # limits no statement
+            yield self
+            return
+        patient = Database(self._settings.model_copy(update={"statement_timeout_seconds": _LONG_STATEMENT_SECONDS}))
+        try:
+            yield patient
+        finally:
+            await patient.close()
+
     async def close(self) -> None:
         await self._engine.dispose()
 
 
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        raise UnavailableError(f"the database refused: {error.orig}") from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise UnavailableError(f"the connection to the database was lost: {error.orig}") from error
-        if type(error) is DatabaseError:  # SQLite says so of a file that is damaged or is none of its own
-            raise IntegrityError(f"the database is damaged: {error.orig}. Restore it from a backup") from error
-        raise
-    except (TimeoutError, PoolTimeoutError) as error:
-        raise UnavailableError("no connection to the database came free in time") from error
+def _sqlite_problem(error: Exception) -> UnavailableError | IntegrityError | None:
+    if isinstance(error, OperationalError):
+        return UnavailableError(f"the database refused: {error.orig}")
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return UnavailableError(f"the connection to the database was lost: {error.orig}")
+    if type(error) is DatabaseError:  # SQLite says so of a file that is damaged or is none of its own
+        return IntegrityError(f"the database is damaged: {error.orig}. Restore it from a backup")
+    return None
 
 
-def _create_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
-    # Parameters are names, case numbers and texts of threats: an error message must not carry them to a log.
-    shared: dict[str, Any] = {"pool_size": settings.pool_size, "pool_timeout": 10, "hide_parameters": True}
-    if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_pre_ping=True, **shared)
-    engine = create_async_engine(url, connect_args={"timeout": settings.busy_timeout_seconds}, **shared)
+def _create_sqlite_engine(settings: DatabaseSettings) -> AsyncEngine:
+    engine = create_async_engine(
+        settings.url.get_secret_value(),
+        connect_args={"timeout": settings.busy_timeout_seconds},
+        pool_size=settings.pool_size,
+        pool_timeout=10,
+        # Parameters are names, case numbers and texts of threats: an error message must not carry them to a log.
+        hide_parameters=True,
+    )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

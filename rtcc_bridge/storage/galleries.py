@@ -4,7 +4,7 @@ Every change gives the gallery its next version. Rows are never deleted: `added_
 which versions an image is searched, so that a search can be told from its version.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -169,6 +169,27 @@ async def subject_refs(tx: Transaction, subject_ids: Collection[int]) -> Mapping
     for some in slices(list(subject_ids)):
         query = select(subjects.c.subject_id, subjects.c.subject_ref).where(subjects.c.subject_id.in_(some))
         found |= {row.subject_id: row.subject_ref for row in await tx.execute(query)}
+    return found
+
+
+async def references(tx: Transaction, gallery: str) -> AsyncIterator[tuple[int, str]]:
+    """The id and the agency's own reference of every subject of the gallery."""
+    query = select(subjects.c.subject_id, subjects.c.subject_ref).where(subjects.c.gallery == gallery)
+    async for row in await tx.stream(query):
+        yield row.subject_id, row.subject_ref
+
+
+async def skip_versions(tx: Transaction, by: int) -> None:
+    """Leaves so many versions of every gallery out: those that a database gave out and that was lost with it."""
+    await tx.execute(update(galleries).values(version=galleries.c.version + by))
+
+
+async def segments_in(tx: Transaction, object_keys_: Collection[str]) -> Sequence[SegmentRecord]:
+    """The segments that lie in one of these objects."""
+    found: list[SegmentRecord] = []
+    for some in slices(object_keys_):
+        query = select(gallery_segments).where(gallery_segments.c.object_key.in_(some))
+        found += [SegmentRecord(**row) for row in (await tx.execute(query)).mappings()]
     return found
 
 

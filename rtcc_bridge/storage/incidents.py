@@ -5,11 +5,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, exists, func, select, update
+from sqlalchemy import RowMapping, exists, func, select
 
 from rtcc_bridge.errors import TransientError
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.inserts import insert_if_absent
+from rtcc_bridge.storage.inserts import insert_all_if_absent, replace_all
 from rtcc_bridge.storage.slices import slices
 from rtcc_bridge.storage.tables import incidents, threat_incidents, threats
 
@@ -52,12 +52,17 @@ async def get(tx: Transaction, incident_id: str, *, to_change: bool = False) -> 
     return None if row is None else _record(row)
 
 
-async def get_all(tx: Transaction, incident_ids: Collection[str]) -> list[IncidentRecord]:
-    """Those of these incidents that are stored."""
-    if not incident_ids:
-        return []
-    query = select(incidents).where(incidents.c.incident_id.in_(incident_ids))
-    return [_record(row) for row in (await tx.execute(query)).mappings()]
+async def get_all(tx: Transaction, incident_ids: Collection[str], *, to_change: bool = False) -> list[IncidentRecord]:
+    """Those of these incidents that are stored; `to_change` as for `get`.
+
+    They are locked in the order of their ids, so that two transactions never wait for each other's.
+    """
+    found: list[IncidentRecord] = []
+    for part in slices(sorted(incident_ids)):
+        query = select(incidents).where(incidents.c.incident_id.in_(part)).order_by(incidents.c.incident_id)
+        rows = await tx.execute(query.with_for_update() if to_change else query)
+        found += map(_record, rows.mappings())
+    return found
 
 
 async def resolve(tx: Transaction, incident_id: str) -> IncidentRecord | None:
@@ -71,16 +76,43 @@ async def resolve(tx: Transaction, incident_id: str) -> IncidentRecord | None:
     return found
 
 
-async def upsert(tx: Transaction, before: IncidentRecord | None, record: IncidentRecord) -> None:
-    """Writes the new state of an incident that was read with `to_change`.
+async def hold(tx: Transaction, incident_id: str) -> None:
+    """Keeps the incident, and the one that it is part of, from being changed until the transaction ends.
 
-    Raises TransientError when another transaction created it meanwhile: the same work then finds it.
+    Take it before anything else is locked: what is added to the incident then comes before a change, which sees it, or
+    after it. (SQLite has one writer at a time.)
     """
-    if before is not None:
-        statement = update(incidents).where(incidents.c.incident_id == record.incident_id)
-        await tx.execute(statement.values(_values(record)))
-    elif not await insert_if_absent(tx, incidents, _values(record)):
-        raise TransientError("the incident was created by another transaction at the same moment")
+    held: set[str] = set()
+    for _ in range(LONGEST_MERGE_CHAIN):
+        found = await resolve(tx, incident_id)
+        wanted = {incident_id} if found is None else {incident_id, found.incident_id}
+        if wanted <= held:
+            return
+        query = select(incidents.c.incident_id).where(incidents.c.incident_id.in_(wanted))
+        await tx.execute(query.order_by(incidents.c.incident_id).with_for_update(read=True))
+        held |= wanted
+
+
+async def add_all(tx: Transaction, records: Collection[IncidentRecord]) -> None:
+    """Adds incidents that were not there when they were read with `to_change`.
+
+    Raises TransientError when another transaction created one meanwhile: the same work then finds it.
+    """
+    if await insert_all_if_absent(tx, incidents, _rows(records)) != len(records):
+        raise TransientError("an incident was created by another transaction at the same moment")
+
+
+async def change_all(tx: Transaction, records: Collection[IncidentRecord]) -> None:
+    """Writes the new states of incidents that were read with `to_change`."""
+    await replace_all(tx, incidents, _rows(records))
+
+
+async def upsert(tx: Transaction, before: IncidentRecord | None, record: IncidentRecord) -> None:
+    """As `add_all` or, when the incident was there before, `change_all`, for one."""
+    if before is None:
+        await add_all(tx, (record,))
+    else:
+        await change_all(tx, (record,))
 
 
 async def list_open(tx: Transaction, limit: int, now: datetime, offset: int = 0) -> list[IncidentRecord]:
@@ -125,5 +157,7 @@ def _record(row: RowMapping) -> IncidentRecord:
     return IncidentRecord(**row)
 
 
-def _values(record: IncidentRecord) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+def _rows(records: Collection[IncidentRecord]) -> list[dict[str, Any]]:
+    """In the order of their ids."""
+    ordered = sorted(records, key=lambda record: record.incident_id)
+    return [{field.name: getattr(record, field.name) for field in fields(record)} for record in ordered]

@@ -1,12 +1,18 @@
-"""The master key, which wraps the key of every sealed object and does nothing else."""
+"""Master keys, which wrap the key of every sealed object and do nothing else.
+
+A source holds one or several, each 32 bytes in base64 and separated by white space. The first one wraps; the others are
+earlier ones, which open what they wrapped until a rotation has wrapped it anew.
+"""
 
 import base64
 import binascii
+import fcntl
 import hashlib
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,8 +22,10 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, IntegrityError
 from rtcc_bridge.settings import ObjectSettings
 
+MOST_KEYS: Final = 16
+"""Of one source: more would be keys that nobody needs any more."""
 _KEY_BYTES: Final = 32
-_MOST_FILE_BYTES: Final = 1024
+_MOST_FILE_BYTES: Final = 2048
 _FILE_SETTING: Final = "objects.master_key_file"
 
 
@@ -45,11 +53,11 @@ class MasterKey:
             ) from error
 
 
-def load_master_key(settings: ObjectSettings, may_create: bool) -> MasterKey:
-    """Reads the master key from the environment or from its file. Blocks.
+def load_master_keys(settings: ObjectSettings, may_create: bool) -> tuple[MasterKey, ...]:
+    """Reads the master keys from the environment or from their file, the one that wraps first. Blocks.
 
     may_create: a missing file is created with a new key (demo profile). Raises ConfigurationError when there is no key,
-    or two, when it is malformed, or when others than the owner may read the file. The key is in no message.
+    or two sources, when one is malformed, or when others than the owner may read the file. No key is in any message.
     """
     if settings.master_key is not None and settings.master_key_file is not None:
         raise _problem("objects.master_key", "is set beside objects.master_key_file", "Keep one of the two")
@@ -61,6 +69,40 @@ def load_master_key(settings: ObjectSettings, may_create: bool) -> MasterKey:
     if may_create and not file.exists():
         _create(file)
     return _decode(str(file), _read(file))
+
+
+def put_new_key_first(file: Path) -> MasterKey:
+    """Writes a new master key before those in the file, which stay. Blocks.
+
+    The file is replaced at once, so that nobody reads half of it; of two that do this at the same time one waits.
+    Raises ConfigurationError when the file cannot be read or replaced.
+    """
+    try:
+        with _alone(file.parent):
+            text = _read(file)
+            known = _decode(str(file), text)
+            if len(known) >= MOST_KEYS:
+                cause = f"{file} holds {len(known)} master keys already"
+                raise _problem(_FILE_SETTING, cause, "Remove those that `rtcc-bridge keys status` says nothing needs")
+            secret = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+            draft = _draft(file, "\n".join([secret, *text.split()]) + "\n")
+            draft.replace(file)
+            _sync_folder(file.parent)
+    except OSError as error:
+        cause = f"{file} cannot be replaced ({error.strerror})"
+        remedy = "Put the new key on its first line by your own means, then run `rtcc-bridge keys rotate --no-new-key`"
+        raise _problem(_FILE_SETTING, cause, remedy) from error
+    return _decode(str(file), secret)[0]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _read(file: Path) -> str:
@@ -80,9 +122,17 @@ def _read(file: Path) -> str:
         raise _problem(_FILE_SETTING, cause, "Name the master key's file") from error
 
 
-def _decode(path: str, text: str) -> MasterKey:
+def _decode(path: str, text: str) -> tuple[MasterKey, ...]:
+    keys = tuple(_decode_one(path, word) for word in text.split()[: MOST_KEYS + 1])
+    if not 1 <= len(keys) <= MOST_KEYS or len({key.key_id for key in keys}) < len(keys):
+        remedy = f"Put 1 to {MOST_KEYS} keys there, each once. Make one with: openssl rand -base64 32"
+        raise _problem(path, "does not hold 32 bytes in base64 for each key", remedy)
+    return keys
+
+
+def _decode_one(path: str, word: str) -> MasterKey:
     try:
-        key = base64.b64decode(text.strip(), validate=True)
+        key = base64.b64decode(word, validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != _KEY_BYTES:
@@ -95,20 +145,36 @@ def _create(file: Path) -> None:
     """Writes a new key beside the file and links it there: nobody sees half a key, the first of two writers wins."""
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        draft = _draft(file, base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() + "\n")
         try:
-            with os.fdopen(descriptor, "wb") as opened:
-                opened.write(base64.b64encode(secrets.token_bytes(_KEY_BYTES)) + b"\n")
-                opened.flush()
-                os.fsync(descriptor)
             with suppress(FileExistsError):
                 os.link(draft, file)
         finally:
             draft.unlink()
+        _sync_folder(file.parent)
     except OSError as error:
         cause = f"{file} cannot be created ({error.strerror})"
         raise _problem(_FILE_SETTING, cause, "Name a file in a writable folder") from error
+
+
+def _draft(file: Path, text: str) -> Path:
+    """The text in a new file beside, for the owner alone and safe on the disk."""
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(descriptor)
+    return draft
+
+
+def _sync_folder(folder: Path) -> None:
+    """A key that wrapped something must not vanish with a loss of power: neither may the name of its file."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _problem(path: str, cause: str, remedy: str) -> ConfigurationError:

@@ -1,12 +1,13 @@
 """The wrapped keys of sealed objects. Deleting a row makes its object unreadable for ever."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select, update
 
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.slices import slices
 from rtcc_bridge.storage.tables import object_keys
 
 
@@ -31,6 +32,48 @@ async def find(tx: Transaction, object_key: str) -> ObjectKeyRecord | None:
     """The key of an object, or None when it was destroyed or never recorded."""
     row = (await tx.execute(select(object_keys).where(object_keys.c.object_key == object_key))).mappings().one_or_none()
     return None if row is None else ObjectKeyRecord(**row)
+
+
+async def known(tx: Transaction, keys: Collection[str]) -> set[str]:
+    """Which of these objects have a key."""
+    found: set[str] = set()
+    for some in slices(keys):
+        found |= set(await tx.scalars(select(object_keys.c.object_key).where(object_keys.c.object_key.in_(some))))
+    return found
+
+
+async def count_by_master_key(tx: Transaction) -> Mapping[str, int]:
+    """How many keys each master key wraps."""
+    query = select(object_keys.c.master_key_id, func.count()).group_by(object_keys.c.master_key_id)
+    return {row[0]: row[1] for row in await tx.execute(query.order_by(object_keys.c.master_key_id))}
+
+
+async def wrapped_by_others(tx: Transaction, master_key_id: str, after: str, limit: int) -> list[ObjectKeyRecord]:
+    """Keys that another master key wraps, of the objects after this one in the order of their names."""
+    query = select(object_keys).where(object_keys.c.master_key_id != master_key_id, object_keys.c.object_key > after)
+    rows = (await tx.execute(query.order_by(object_keys.c.object_key).limit(limit))).mappings()
+    return [ObjectKeyRecord(**row) for row in rows]
+
+
+async def names_after(tx: Transaction, after: str, limit: int) -> list[str]:
+    """The names of objects that have a key, those after this one, in their order."""
+    query = select(object_keys.c.object_key).where(object_keys.c.object_key > after)
+    return list(await tx.scalars(query.order_by(object_keys.c.object_key).limit(limit)))
+
+
+async def rewrap(tx: Transaction, before: ObjectKeyRecord, wrapped_key: bytes, master_key_id: str) -> bool:
+    """Puts the same key in another wrapping. False when it was destroyed or wrapped anew meanwhile."""
+    statement = update(object_keys).where(
+        object_keys.c.object_key == before.object_key, object_keys.c.wrapped_key == before.wrapped_key
+    )
+    values = {"wrapped_key": wrapped_key, "master_key_id": master_key_id}
+    return (await tx.execute(statement.values(values))).rowcount == 1
+
+
+async def remove_many(tx: Transaction, keys: Collection[str]) -> None:
+    """Deletes the keys of any number of objects."""
+    for some in slices(keys):
+        await remove(tx, some)
 
 
 async def remove(tx: Transaction, keys: Collection[str]) -> int:

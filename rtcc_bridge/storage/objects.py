@@ -10,10 +10,10 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -32,9 +32,12 @@ from rtcc_bridge.errors import (
 )
 from rtcc_bridge.settings import ObjectSettings
 from rtcc_bridge.storage import object_keys, sealing
+from rtcc_bridge.storage.durability import sync_to_disk
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.master_key import MasterKey
+from rtcc_bridge.storage.master_keys import MasterKeys, WrappedKey
 from rtcc_bridge.storage.object_keys import ObjectKeyRecord
+from rtcc_bridge.storage.removals_ledger import PREFIX, RemovalsLedger
+from rtcc_bridge.storage.store_errors import translated
 from rtcc_bridge.storage.store_marker import mark_if_new, require_marker
 
 if TYPE_CHECKING:
@@ -59,27 +62,49 @@ class SealedObject:
     """Of the plain bytes, in hex."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What the store says of an object. size_bytes: as it lies there."""
+
+    object_key: str
+    size_bytes: int
+    stored_at: datetime
+
+
 class ObjectVault:
     """Seals and unseals objects. Use it as an async context manager."""
 
-    def __init__(self, settings: ObjectSettings, master_key: MasterKey, clock: Clock) -> None:
+    def __init__(self, settings: ObjectSettings, master_keys: MasterKeys, clock: Clock) -> None:
         self._settings = settings
-        self._master_key = master_key
+        self._master_keys = master_keys
         self._clock = clock
         self._opened: ObjectStore | None = None
+        self._ledger: RemovalsLedger | None = None
 
     async def __aenter__(self) -> Self:
         """Opens the store; a local folder is created for the owner alone, and marked as a store while it is empty.
 
-        Raises ConfigurationError when the address is not one, UnavailableError when the folder cannot be made.
+        Raises ConfigurationError when the address is not one, or the folder cannot be made or written to.
         """
-        self._opened = await asyncio.to_thread(_open_store, self._settings)
+        self._opened = await asyncio.to_thread(_open_store, self._settings, self._settings.url)
+        store, url = self._opened, self._settings.ledger_url or self._settings.url
+        if url != self._settings.url:
+            store = await asyncio.to_thread(_open_store, self._settings, url)
+        folder = _local_root(url) if isinstance(store, LocalStore) else None
+        self._ledger = RemovalsLedger(store, folder, self._settings.timeout_seconds)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._opened = None
+        self._opened = self._ledger = None
+
+    @property
+    def ledger(self) -> RemovalsLedger:
+        """What no backup may bring back."""
+        if self._ledger is None:
+            raise RuntimeError("the vault is used outside its context")
+        return self._ledger
 
     @property
     def _store(self) -> "ObjectStore":
@@ -107,8 +132,8 @@ class ObjectVault:
                 await upload.write(await asyncio.to_thread(_sealed, sealer, digest.update, piece))
                 size += len(piece)
             await upload.write(sealer.finish())
-        wrapped = self._master_key.wrap(key)
-        return SealedObject(object_key, wrapped, self._master_key.key_id, size, digest.hexdigest())
+            wrapped = await self._master_keys.wrap(key)
+        return SealedObject(object_key, wrapped.wrapped, wrapped.master_key_id, size, digest.hexdigest())
 
     async def record(self, tx: Transaction, *sealed: SealedObject) -> None:
         """Records the keys in the transaction that refers to the objects."""
@@ -139,17 +164,13 @@ class ObjectVault:
 
         Not to be called inside a transaction: it reads from the store.
 
-        Raises NotFoundError when the bytes are gone, IntegrityError when they are not what was sealed or the master key
-        is another one, UnavailableError when the store does not answer or is not the one that was used.
+        Raises NotFoundError when the bytes are gone, IntegrityError when they are not what was sealed,
+        UnavailableError when the master key is not known here, or the store does not answer or is not the one that was
+        used.
         """
-        if wrapped.master_key_id != self._master_key.key_id:
-            raise IntegrityError(
-                f"{object_key} is wrapped by master key {wrapped.master_key_id}, but {self._master_key.key_id} is "
-                "configured: configure the one that it was sealed with"
-            )
-        key = self._master_key.unwrap(wrapped.wrapped_key)
+        key = await self._master_keys.unwrap(WrappedKey(wrapped.wrapped_key, wrapped.master_key_id))
         try:
-            with _translated(f"{object_key} cannot be read"):
+            with translated(f"{object_key} cannot be read"):
                 async with asyncio.timeout(self._settings.timeout_seconds):
                     sealed = await (await obstore.get_async(self._store, object_key)).bytes_async()
         except NotFoundError:
@@ -162,15 +183,18 @@ class ObjectVault:
     async def destroy(self, tx: Transaction, *keys: str) -> int:
         """Destroys the objects' keys in this transaction: from its commit on nobody can read them.
 
-        Says how many keys there were. Call `delete` after the commit, so that the bytes go as well.
+        They are noted in the removals ledger first, so that no restoration brings them back. Says how many keys there
+        were. Call `delete` after the commit, so that the bytes go as well. Raises UnavailableError.
         """
+        await self._require_same_store()
+        await self.ledger.note_destroyed(self._clock.now(), keys)
         return await object_keys.remove(tx, keys)
 
     async def delete(self, *keys: str) -> None:
         """Removes the bytes; ones that are not there are no error. Raises UnavailableError."""
         for key in keys:
             try:
-                with _translated(f"{key} cannot be deleted"):
+                with translated(f"{key} cannot be deleted"):
                     async with asyncio.timeout(self._settings.timeout_seconds):
                         await obstore.delete_async(self._store, key)
             except NotFoundError:
@@ -183,19 +207,66 @@ class ObjectVault:
         except UnavailableError:
             return
 
+    def require_master_keys(self, master_key_ids: Collection[str]) -> None:
+        """Raises ConfigurationError when objects are wrapped by a master key that is not known here."""
+        missing = sorted(name for name in master_key_ids if not self._master_keys.opens(name))
+        if missing:
+            problem = ConfigurationProblem(
+                "objects.master_key_file",
+                f"the objects are wrapped by master key {', '.join(missing)}, which is not configured",
+                "Put it there, behind the first one",
+            )
+            raise ConfigurationError(problem)
+
+    async def read_sealed(self, object_key: str) -> AsyncIterator[bytes]:
+        """The bytes as they lie in the store, for a backup. Raises NotFoundError, UnavailableError."""
+        with translated(f"{object_key} cannot be read"):
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                found = await obstore.get_async(self._store, object_key)
+            async for piece in found.stream(min_chunk_size=_PIECE_BYTES):
+                yield bytes(piece)
+
+    async def write_sealed(self, object_key: str, pieces: AsyncIterator[bytes]) -> None:
+        """Puts bytes that were sealed before, from a backup. Whole or not at all. Raises UnavailableError."""
+        await self._require_same_store()
+        async with self._upload(object_key) as upload:
+            async for piece in pieces:
+                await upload.write(piece)
+
+    async def size_of_sealed(self, object_key: str) -> int | None:
+        """Bytes that lie in the store under this name; None when nothing does. Raises UnavailableError."""
+        try:
+            with translated(f"{object_key} cannot be looked for"):
+                async with asyncio.timeout(self._settings.timeout_seconds):
+                    return int((await obstore.head_async(self._store, object_key))["size"])
+        except NotFoundError:
+            await self._require_same_store()
+            return None
+
+    async def stored(self) -> AsyncIterator[Sequence[StoredObject]]:
+        """All objects in the store, some at a time. Raises UnavailableError."""
+        await self._require_same_store()
+        with translated("the object store cannot be listed"):
+            async for some in obstore.list(self._store):
+                yield [
+                    StoredObject(one["path"], int(one["size"]), one["last_modified"])
+                    for one in some
+                    if _is_object(one["path"])
+                ]
+
     async def ping(self) -> None:
         """Writes a byte, since a store that is full or read-only answers reads. Raises UnavailableError.
 
         A folder that is no longer the store that was opened, because its disk is not mounted, is unavailable too.
         """
         await self._require_same_store()
-        with _translated("the object store cannot be written to"):
+        with translated("the object store cannot be written to"):
             async with asyncio.timeout(self._settings.timeout_seconds):
                 await obstore.put_async(self._store, _PING, b"\n")
 
     async def _require_same_store(self) -> None:
         if isinstance(self._store, LocalStore):
-            with _translated("the object store cannot be reached"):
+            with translated("the object store cannot be reached"):
                 async with asyncio.timeout(self._settings.timeout_seconds):
                     await asyncio.to_thread(require_marker, _local_root(self._settings.url))
 
@@ -220,8 +291,8 @@ class ObjectVault:
     async def _finish(self, upload: "_Upload", object_key: str) -> None:
         await upload.close()
         if isinstance(self._store, LocalStore):
-            with _translated(f"{object_key} cannot be written"):
-                await asyncio.to_thread(_sync_to_disk, _local_root(self._settings.url) / object_key)
+            with translated(f"{object_key} cannot be written"):
+                await asyncio.to_thread(sync_to_disk, _local_root(self._settings.url) / object_key)
 
 
 class _Upload:
@@ -236,32 +307,20 @@ class _Upload:
 
     async def write(self, data: bytes) -> None:
         assert self._writer is not None
-        with _translated(f"{self._object_key} cannot be written"):
+        with translated(f"{self._object_key} cannot be written"):
             async with asyncio.timeout(self._timeout_seconds):
                 await self._writer.write(data)
 
     async def close(self) -> None:
         """Makes the object visible."""
         assert self._writer is not None
-        with _translated(f"{self._object_key} cannot be written"):
+        with translated(f"{self._object_key} cannot be written"):
             async with asyncio.timeout(self._timeout_seconds):
                 await self._writer.close()
 
     def drop(self) -> None:
         """The library removes what was staged when nothing refers to the writer any more."""
         self._writer = None
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise NotFoundError(f"{what}: it is not in the object store") from error
-    except TimeoutError as error:
-        raise UnavailableError(f"{what}: the object store does not answer") from error
-    except (BaseError, OSError) as error:
-        raise UnavailableError(f"{what}: {str(error).splitlines()[0]}") from error
 
 
 async def _pieces(chunks: bytes | AsyncIterator[bytes]) -> AsyncIterator[memoryview]:
@@ -286,9 +345,9 @@ def _sealed(sealer: sealing.Sealer, digest: Callable[[memoryview], None], piece:
     return sealer.update(piece)
 
 
-def _open_store(settings: ObjectSettings) -> "ObjectStore":
-    if settings.url.startswith("file://"):
-        return _open_folder(_local_root(settings.url))
+def _open_store(settings: ObjectSettings, url: str) -> "ObjectStore":
+    if url.startswith("file://"):
+        return _open_folder(_local_root(url), "objects.url" if url == settings.url else "objects.ledger_url")
     # Client options given here replace those of the environment, where a site with its own store allows plain HTTP.
     allow_http = os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"}
     options: dict[str, Any] = {
@@ -296,32 +355,31 @@ def _open_store(settings: ObjectSettings) -> "ObjectStore":
         "retry_config": {"max_retries": 2, "retry_timeout": timedelta(seconds=settings.timeout_seconds)},
     }
     try:
-        return from_url(settings.url, **options)
+        return from_url(url, **options)
     except (BaseError, ValueError) as error:
         cause = f"no object store can be opened there ({str(error).splitlines()[0]})"
         problem = ConfigurationProblem("objects.url", cause, "Use file:///folder or s3://bucket/prefix")
         raise ConfigurationError(problem) from error
 
 
-def _open_folder(root: Path) -> LocalStore:
+def _open_folder(root: Path, setting: str) -> LocalStore:
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (marker := mark_if_new(root)) is not None:
-            _sync_to_disk(marker)
+            sync_to_disk(marker)
         return LocalStore(root)
-    except (BaseError, OSError, ValueError) as error:
+    except OSError as error:
+        cause = f"the folder {root} cannot be used ({error.strerror})"
+        problem = ConfigurationProblem(setting, cause, "Name a folder that this user may write to, or let it")
+        raise ConfigurationError(problem) from error
+    except (BaseError, ValueError) as error:
         raise UnavailableError(f"the folder {root} of the object store cannot be used: {error}") from error
+
+
+def _is_object(path: str) -> bool:
+    kind, _, name = path.partition("/")
+    return kind != PREFIX and "/" not in name and bool(name) and _KIND.fullmatch(kind) is not None
 
 
 def _local_root(url: str) -> Path:
     return Path(url.removeprefix("file://"))
-
-
-def _sync_to_disk(path: Path) -> None:
-    """The database's commit survives a loss of power, so what it refers to has to as well."""
-    for target in (path, path.parent):
-        descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

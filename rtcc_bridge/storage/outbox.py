@@ -4,21 +4,17 @@ A row is done (`published_at`) when the broker has acknowledged it, or, when it 
 the feed. Done rows are kept for a while, since the feed replays them to a client that comes back.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, bindparam, case, delete, func, insert, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Integer, Row, case, delete, func, insert, select, true, update
+from sqlalchemy.exc import IntegrityError
 
 from rtcc_bridge.errors import UnavailableError
-from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.tables import outbox
-
-_RELAY_LOCK_KEY = 0x72746363  # "rtcc": any constant that nothing else on this database uses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,63 +41,68 @@ def _record(row: Row[Any]) -> OutboxRecord:
     return OutboxRecord(**row._mapping)
 
 
-async def put(
-    tx: Transaction,
-    *,
-    event_id: str,
-    event_type: str,
-    topic: str | None,
-    key: str | None,
-    event: Mapping[str, Any],
-    on_feed: bool,
-    urgent: bool,
-    latency_metric: str | None,
-    latency_label: str | None,
-    latency_since: datetime | None,
-    created_at: datetime,
-) -> None:
-    """Adds a row that waits to be numbered and published."""
-    values = {
-        "event_id": event_id,
-        "event_type": event_type,
-        "topic": topic,
-        "key": key,
-        "event": dict(event),
-        "on_feed": on_feed,
-        "urgent": urgent,
-        "latency_metric": latency_metric,
-        "latency_label": latency_label,
-        "latency_since": latency_since,
-        "created_at": created_at,
-    }
-    await tx.execute(insert(outbox).values(values))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOutboxRecord:
+    """A row before it has its place in the table; the fields are those of `OutboxRecord`."""
+
+    event_id: str
+    event_type: str
+    topic: str | None
+    key: str | None
+    event: Mapping[str, Any]
+    on_feed: bool
+    urgent: bool
+    latency_metric: str | None
+    latency_label: str | None
+    latency_since: datetime | None
+    created_at: datetime
 
 
-async def unnumbered(tx: Transaction, limit: int) -> list[OutboxRecord]:
+async def put_all(tx: Transaction, records: Sequence[NewOutboxRecord]) -> None:
+    """Adds rows that wait to be numbered and published, in this order."""
+    if records:
+        rows = [{field.name: getattr(record, field.name) for field in fields(record)} for record in records]
+        await tx.execute(insert(outbox), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class UnnumberedRecord:
+    """What numbering needs of a row, without the event itself."""
+
+    id: int
+    latency_metric: str | None
+    latency_label: str | None
+    latency_since: datetime | None
+
+
+async def unnumbered(tx: Transaction, limit: int) -> list[UnnumberedRecord]:
     """Committed rows that belong on the feed and have no place on it yet, oldest first."""
-    query = select(outbox).where(outbox.c.feed_position.is_(None), outbox.c.on_feed).order_by(outbox.c.id).limit(limit)
-    return [_record(row) for row in await tx.execute(query)]
+    columns = [outbox.c[field.name] for field in fields(UnnumberedRecord)]
+    # Compared with true, since SQLite uses no index for a bare truth value.
+    query = select(*columns).where(outbox.c.feed_position.is_(None), outbox.c.on_feed == true()).order_by(outbox.c.id)
+    return [UnnumberedRecord(*row) for row in await tx.execute(query.limit(limit))]
 
 
-async def number(tx: Transaction, records: Sequence[OutboxRecord], at: datetime) -> int:
-    """Gives the records the next places on the feed, in their order, and returns the last place.
+async def number(tx: Transaction, row_ids: Collection[int], at: datetime) -> int:
+    """Gives the rows the next places on the feed, in the order of their ids, and returns the last place.
 
-    Rows without a topic are done with it. Only the holder of `relay_lock` may call this; should two processes do it
-    all the same, the unique constraint lets one of them commit and the
-    other gets UnavailableError.
+    Rows without a topic are done with it. Only who has the sole right to `Work.RELAY` may call this; should two
+    processes do it all the same, one of them commits and the other gets UnavailableError: no place is given twice,
+    and no row gets a second one.
     """
     latest = await latest_position(tx)
-    places = [{"row_id": record.id, "place": place} for place, record in enumerate(records, start=latest + 1)]
-    if not places:
-        return latest
+    place = func.row_number().over(order_by=outbox.c.id).label("place")
+    waiting = outbox.c.feed_position.is_(None)
+    places = select(outbox.c.id, place).where(outbox.c.id.in_(row_ids), waiting).subquery()
     done_at = case((outbox.c.topic.is_(None), at), else_=outbox.c.published_at)
-    statement = update(outbox).where(outbox.c.id == bindparam("row_id"))
-    statement = statement.values(feed_position=bindparam("place"), published_at=done_at)
+    statement = update(outbox).where(outbox.c.id == places.c.id, waiting)
     try:
-        await tx.execute(statement, places)
+        result = await tx.execute(statement.values(feed_position=places.c.place + latest, published_at=done_at))
     except IntegrityError as error:
         raise UnavailableError("another relay numbers events at this moment") from error
-    return latest + len(places)
+    if result.rowcount != len(row_ids):
+        raise UnavailableError("another relay has numbered some of these events")
+    return latest + len(row_ids)
 
 
 async def unpublished(tx: Transaction, topic: str, limit: int) -> list[OutboxRecord]:
@@ -111,12 +112,9 @@ async def unpublished(tx: Transaction, topic: str, limit: int) -> list[OutboxRec
     return [_record(row) for row in await tx.execute(query)]
 
 
-async def mark_published(tx: Transaction, row_ids: Sequence[int], at: datetime) -> None:
+async def mark_published(tx: Transaction, row_ids: Collection[int], at: datetime) -> None:
     """Notes that the broker has acknowledged these rows."""
-    await tx.execute(
-        update(outbox).where(outbox.c.id == bindparam("row_id")).values(published_at=at),
-        [{"row_id": row_id} for row_id in row_ids],
-    )
+    await tx.execute(update(outbox).where(outbox.c.id.in_(row_ids)).values(published_at=at))
 
 
 async def backlog_by_topic(tx: Transaction) -> dict[str, int]:
@@ -132,6 +130,22 @@ async def backlog(tx: Transaction) -> int:
     return sum((await backlog_by_topic(tx)).values())
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much still has to be numbered or published. count: not counted further than asked for."""
+
+    count: int
+    oldest_at: datetime | None
+
+
+async def waiting(tx: Transaction, most: int) -> Waiting:
+    """What the relay has not done yet; at most `most` rows are looked at."""
+    undone = select(outbox.c.id, outbox.c.created_at).where(outbox.c.published_at.is_(None))
+    counted = select(func.count()).select_from(undone.limit(most).subquery())
+    oldest = (await tx.execute(undone.order_by(outbox.c.id).limit(1))).one_or_none()
+    return Waiting((await tx.execute(counted)).scalar_one(), None if oldest is None else oldest.created_at)
+
+
 async def feed_after(tx: Transaction, position: int, limit: int) -> list[OutboxRecord]:
     """The feed's events after `position`, in its order, at most `limit`."""
     query = select(outbox).where(outbox.c.feed_position > position).order_by(outbox.c.feed_position).limit(limit)
@@ -141,6 +155,20 @@ async def feed_after(tx: Transaction, position: int, limit: int) -> list[OutboxR
 async def latest_position(tx: Transaction) -> int:
     """The last place on the feed that is taken, or 0."""
     return int((await tx.execute(select(func.max(outbox.c.feed_position)))).scalar_one() or 0)
+
+
+async def begin_anew(tx: Transaction, position: int, *, event: Mapping[str, Any], at: datetime) -> None:
+    """Lets the feed go on after `position` as if nothing had been on it: every client then loads the lists anew.
+
+    Places that were given out before are never given again. Rows that still wait for their topic are published; what
+    was not on the feed yet gets its place after `position`. `event`: what stands there, for whoever reads the feed.
+    """
+    await tx.execute(
+        update(outbox).where(outbox.c.feed_position.is_not(None)).values(feed_position=None, on_feed=False)
+    )
+    values = {"event_id": event["id"], "event_type": event["type"], "event": dict(event), "on_feed": True}
+    values |= {"urgent": False, "feed_position": position, "created_at": at, "published_at": at}
+    await tx.execute(insert(outbox).values(values))
 
 
 async def oldest_position(tx: Transaction) -> int:
@@ -164,41 +192,3 @@ async def prune(tx: Transaction, done_before: datetime, limit: int) -> int:
         .limit(limit)
     )
     return (await tx.execute(delete(outbox).where(outbox.c.id.in_(old)))).rowcount
-
-
-class RelayLock:
-    """The right to be the one relay. On PostgreSQL it lives as long as its connection."""
-
-    def __init__(self, connection: AsyncConnection | None) -> None:
-        self._connection = connection
-
-    async def confirm(self) -> None:
-        """Raises UnavailableError when the connection, and with it the lock, is gone."""
-        if self._connection is None:
-            return
-        try:
-            await self._connection.execute(text("SELECT 1"))
-        except DBAPIError as error:
-            raise UnavailableError(f"the relay's lock was lost with its connection: {error.orig}") from error
-
-
-@asynccontextmanager
-async def relay_lock(database: Database) -> AsyncIterator[RelayLock | None]:
-    """Yields the lock, or None when another process holds it. Does not wait. Raises UnavailableError.
-
-    On SQLite there is one process only (decision 4), so there is nothing to lock.
-    """
-    if database.is_sqlite:
-        yield RelayLock(None)
-        return
-    try:
-        connection = await database.engine.connect()
-    except (DBAPIError, OSError) as error:
-        raise UnavailableError(f"no connection for the relay's lock: {error}") from error
-    try:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")  # held for hours: never inside a transaction
-        taken = await connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _RELAY_LOCK_KEY})
-        yield RelayLock(connection) if taken.scalar_one() else None
-    finally:
-        await connection.invalidate()  # a closed connection is the release that cannot be forgotten
-        await connection.close()

@@ -74,8 +74,9 @@ async def change(
         & (probes.c.state == before.state)
         & (probes.c.approval == before.approval)
     )
-    result = await tx.execute(update(probes).where(where).values({**changes, "updated_at": at}))
-    return await find(tx, before.probe_id) if result.rowcount == 1 else None
+    statement = update(probes).where(where).values({**changes, "updated_at": at}).returning(probes)
+    row = (await tx.execute(statement)).mappings().one_or_none()
+    return None if row is None else _record(row)
 
 
 async def of_incidents(

@@ -1,21 +1,31 @@
-"""Brings the database to the revision that this program was written for."""
+"""Brings the database to the revision that this program was written for.
+
+Revisions only add (nullable columns, tables, indexes), so that the program of before goes on working, and may start
+again, on the new schema while the processes are replaced one after the other. Each revision says which program is the
+oldest that still works on it (`oldest_program`), and the database keeps what the newest of them said.
+"""
 
 from pathlib import Path
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, insert, inspect, select, text
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.locks import Work, wait_for_turn
+from rtcc_bridge.storage.tables import oldest_program
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+_log = structlog.get_logger(__name__)
 
-def _config(connection: Connection | None = None) -> Config:
+
+def configuration(connection: Connection | None = None) -> Config:
+    """What Alembic needs to know."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
@@ -24,32 +34,52 @@ def _config(connection: Connection | None = None) -> Config:
 
 def newest_revision() -> str | None:
     """The revision that the migrations lead to."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    return ScriptDirectory.from_config(configuration()).get_current_head()
+
+
+def knows(revision: str) -> bool:
+    """Whether this program knows that revision of the schema."""
+    return revision in {script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()}
 
 
 async def upgrade(database: Database) -> None:
-    """Runs the migrations that are missing, in one transaction.
+    """Runs the migrations that are missing, in one transaction. Of several processes one does it, the others wait.
 
-    Raises ConfigurationError when the database was written by a newer program, UnavailableError when it does not answer
-    or cannot be written.
+    A database of a newer program is left as it is, if it says that this program still works on it.
+
+    Raises ConfigurationError when it does not say so, UnavailableError when the database does not answer, cannot be
+    written, or a table stays locked by the work of others.
     """
+    async with database.for_long_statements() as patient, patient.write() as tx:
+        await wait_for_turn(tx, Work.UPGRADE)
+        await tx.run_sync(_upgrade)
 
-    def run(connection: Connection) -> None:
-        known = ScriptDirectory.from_config(_config())
-        present = MigrationContext.configure(connection).get_current_revision()
-        try:
-            if present is not None:
-                known.get_revision(present)
-        except CommandError as error:
-            problem = ConfigurationProblem(
-                "database.url",
-                f"the database has revision {present}, which this program does not know",
-                "Start the newer program that wrote it, or restore a backup",
-            )
-            raise ConfigurationError(problem) from error
-        command.upgrade(_config(connection), "head")
-        # SQLite lets a read-only database begin a write: only a write tells, and it should tell at the start.
-        connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
 
-    async with database.write() as tx:
-        await tx.run_sync(run)
+def _upgrade(connection: Connection) -> None:
+    present = MigrationContext.configure(connection).get_current_revision()
+    if present is not None and not knows(present):
+        _require_compatible(connection, present)
+        _log.info("a newer program has migrated the database: running beside it", revision=present)
+        return
+    command.upgrade(configuration(connection), "head")
+    head = ScriptDirectory.from_config(configuration()).get_revision("head")
+    assert head is not None
+    # Also when nothing had to be done: SQLite lets a read-only database begin a write, and only a write tells.
+    connection.execute(delete(oldest_program))
+    connection.execute(insert(oldest_program).values(revision=head.module.oldest_program))
+    connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
+
+def _require_compatible(connection: Connection, present: str) -> None:
+    """Raises ConfigurationError unless the database lets a program as old as this one work on it."""
+    stated = None
+    if inspect(connection).has_table(oldest_program.name):
+        stated = connection.execute(select(oldest_program.c.revision)).scalar_one_or_none()
+    if stated is None or not knows(stated):
+        wanted = "" if stated is None else f" and wants a program of revision {stated} at least"
+        problem = ConfigurationProblem(
+            "database.url",
+            f"the database has revision {present}, which this program does not know{wanted}",
+            "Start the newer program that wrote it, or restore a backup",
+        )
+        raise ConfigurationError(problem)

@@ -274,6 +274,7 @@ outbox = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("published_at", UtcDateTime),  # all that had to be done with the row is done
     Index("ix_outbox_unpublished", "published_at", "id"),
+    Index("ix_outbox_feed_position_on_feed", "feed_position", "on_feed"),
 )
 
 audit_entries = Table(
@@ -287,4 +288,39 @@ audit_entries = Table(
     Column("subject", String(256), nullable=False),
     Column("outcome", String(64), nullable=False),
     Column("entry", JSON, nullable=False),  # the canonical entry of which leaf_hash is the hash
+)
+
+topic_pauses = Table(
+    "topic_pauses",
+    metadata,
+    Column("topic", String(249), primary_key=True),
+    Column("paused_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),  # then the topic is tried again by itself
+    Column("reason", String(256), nullable=False),
+    Column("resume_requested_at", UtcDateTime),
+)
+
+restorations = Table(
+    "restorations",
+    metadata,
+    Column("restoration_id", String(64), primary_key=True),
+    Column("backup_id", String(64), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),  # none: it was interrupted, and nobody may work with the database
+)
+
+processes = Table(
+    "processes",
+    metadata,
+    Column("process_id", String(64), primary_key=True),
+    Column("roles", JSON, nullable=False),  # a list of names
+    Column("started_at", UtcDateTime, nullable=False),  # both by the database's clock
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("dependencies", JSON, nullable=False),  # by name: null, or why it is not ready
+)
+
+oldest_program = Table(
+    "oldest_program",
+    metadata,
+    Column("revision", String(32), primary_key=True),  # one row: programs of this revision and newer ones may run
 )

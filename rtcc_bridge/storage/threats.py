@@ -121,12 +121,17 @@ async def incidents_of(tx: Transaction, identifiers: Collection[str]) -> dict[st
     return found
 
 
-async def of_incidents(tx: Transaction, incident_ids: Collection[str]) -> dict[str, list[ThreatRecord]]:
+async def of_incidents(
+    tx: Transaction, incident_ids: Collection[str], merged: Mapping[str, str] | None = None
+) -> dict[str, list[ThreatRecord]]:
     """For each of these incidents its active threats, those of incidents that were merged into it too.
 
     The newest comes first. Expired ones are among them: whoever reads them judges that by the clock.
+    merged: what `merged_into` says of these incidents, where that is known already.
     """
-    owner = {incident_id: incident_id for incident_id in incident_ids} | await merged_into(tx, incident_ids)
+    if merged is None:
+        merged = await merged_into(tx, incident_ids)
+    owner = {incident_id: incident_id for incident_id in incident_ids} | dict(merged)
     found: dict[str, dict[str, ThreatRecord]] = {incident_id: {} for incident_id in incident_ids}
     for linked in slices(owner):
         query = (

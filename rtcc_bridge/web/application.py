@@ -1,13 +1,17 @@
-"""The web application. `app` builds the services, runs this with an AppRunner and runs `FeedHub.run` beside it."""
+"""The web applications. `app` builds the services, runs this with an AppRunner and runs `FeedHub.run` beside it."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from rtcc_bridge.errors import IntegrityError
+from rtcc_bridge.web import health
+from rtcc_bridge.web.floor import FLOOR, FloorWatch
 from rtcc_bridge.web.health import READINESS, ReadinessBoard
-from rtcc_bridge.web.middleware import admit, answer_problems
+from rtcc_bridge.web.middleware import admit, answering_problems, as_document, as_page_or_document
 from rtcc_bridge.web.openapi import DOCUMENT, OPERATIONS, openapi_document
 from rtcc_bridge.web.operations import MAX_JSON_BYTES
 from rtcc_bridge.web.pages import PAGES
@@ -24,10 +28,12 @@ OWN_ID: Final = "[A-Za-z0-9_-]{16,64}"
 
 def create_app(services: WebServices) -> web.Application:
     """The application with every route. At shutdown it ends the feed's streams, so that connections can close."""
-    app = web.Application(middlewares=[answer_problems, admit], client_max_size=MAX_JSON_BYTES)
+    problems = answering_problems(services.on_integrity_breach, as_page_or_document)
+    app = web.Application(middlewares=[problems, admit], client_max_size=MAX_JSON_BYTES)
     app[SERVICES] = services
     app[UPLOADS] = UploadSlots(services.settings.web.uploads)
-    app[READINESS] = ReadinessBoard(services.metrics)
+    app[READINESS] = services.readiness
+    app[FLOOR] = FloorWatch(services.database)
     app[DOCUMENT] = openapi_document()
     app[TEMPLATES] = page_templates()
     for operation in OPERATIONS:
@@ -37,6 +43,18 @@ def create_app(services: WebServices) -> web.Application:
     app.router.add_static(STATIC_PREFIX, STATIC)
     app.on_response_prepare.append(add_security_headers)
     app.on_shutdown.append(_end_feed)
+    return app
+
+
+def create_operations_app(
+    readiness: ReadinessBoard, on_integrity_breach: Callable[[IntegrityError], None]
+) -> web.Application:
+    """Liveness, readiness and metrics only, for a process without the floor board and the API."""
+    app = web.Application(middlewares=[answering_problems(on_integrity_breach, as_document), admit])
+    app[READINESS] = readiness
+    for operation in health.OPERATIONS:
+        app.router.add_route(operation.method, operation.path, operation.handler)
+    app.on_response_prepare.append(add_security_headers)
     return app
 
 

@@ -1,8 +1,9 @@
 """Whether the process lives, whether what it needs is ready, and its metrics."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from aiohttp import web
 from prometheus_client import exposition
@@ -11,8 +12,10 @@ from pydantic import Field
 from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.web.operations import Answer, Operation, WireModel, answer
-from rtcc_bridge.web.services import ReadinessProbe, services_of
 from rtcc_bridge.web.words import outage_words
+
+ReadinessProbe: TypeAlias = Callable[[], Awaitable[str | None]]
+"""Answers None when the dependency is ready, else the reason in plain words. It may take up to two seconds."""
 
 PROBE_SECONDS: Final = 2.0
 KEPT_SECONDS: Final = 0.5
@@ -44,17 +47,19 @@ class Readiness(WireModel):
 class ReadinessBoard:
     """Asks the readiness probes, all at once, and remembers the answer for a moment."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, probes: Mapping[str, ReadinessProbe]) -> None:
+        """probes: by name; they may be added to later."""
+        self.metrics = metrics
+        self._probes = probes
         self._asking = asyncio.Lock()
         self._latest: Readiness | None = None
         self._asked_at = 0.0
 
-    async def ask(self, probes: dict[str, ReadinessProbe]) -> Readiness:
+    async def ask(self) -> Readiness:
         async with self._asking:
             now = asyncio.get_running_loop().time()
             if self._latest is None or now - self._asked_at > KEPT_SECONDS:
-                found = await asyncio.gather(*(self._one(name, probe) for name, probe in probes.items()))
+                found = await asyncio.gather(*(self._one(name, probe) for name, probe in tuple(self._probes.items())))
                 self._latest = Readiness(ready=all(one.ready for one in found), dependencies=tuple(found))
                 self._asked_at = asyncio.get_running_loop().time()
             return self._latest
@@ -67,7 +72,7 @@ class ReadinessBoard:
             reason = f"no answer within {PROBE_SECONDS:g} s"
         except BridgeError as error:
             reason = str(error)
-        self._metrics.ready.labels(name).set(reason is None)
+        self.metrics.ready.labels(name).set(reason is None)
         return Dependency(
             name=name, ready=reason is None, reason=reason, meaning=None if reason is None else outage_words(name)
         )
@@ -81,15 +86,16 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    found = await request.app[READINESS].ask(dict(services_of(request).readiness))
+    found = await request.app[READINESS].ask()
     return answer(found, HTTPStatus.OK if found.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 async def metrics(request: web.Request) -> web.Response:
     """Asks the readiness probes first, so that `ready` is true of now and not of the last visit to /readyz."""
-    await request.app[READINESS].ask(dict(services_of(request).readiness))
+    board = request.app[READINESS]
+    await board.ask()
     encode, content_type = exposition.choose_encoder(request.headers.get("Accept", ""))
-    return web.Response(body=encode(services_of(request).metrics.registry), headers={"Content-Type": content_type})
+    return web.Response(body=encode(board.metrics.registry), headers={"Content-Type": content_type})
 
 
 OPERATIONS: Final = (

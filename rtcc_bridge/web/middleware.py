@@ -1,37 +1,43 @@
 """What every request passes through, outermost first: problems, where it comes from, who acts."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.web.accounts import ACCOUNT, account_from_cookie, acting_account
 from rtcc_bridge.web.origins import require_local, require_not_embedded, require_same_origin
 from rtcc_bridge.web.problem_page import problem_page
 from rtcc_bridge.web.problems import Problem, problem_of
-from rtcc_bridge.web.services import services_of
 
 PROGRAM_PREFIXES: Final = ("/api/", "/metrics", "/healthz", "/readyz", "/static/")
 """Addresses that programs call: their errors are problem documents. Elsewhere a person reads."""
 
 
-@web.middleware
-async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns every error into a problem document, or into a page with the same words."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        if error.status < HTTPStatus.BAD_REQUEST:
-            raise
-        return _shown(request, problem_of(error))
-    except ConnectionError:
-        raise  # nobody is there to read an answer
-    except Exception as error:  # noqa: BLE001 - the last resort: it is logged with a correlation id, never swallowed
-        if isinstance(error, IntegrityError):
-            services_of(request).on_integrity_breach(error)
-        return _shown(request, problem_of(error))
+def answering_problems(
+    on_integrity_breach: Callable[[IntegrityError], None], show: Callable[[web.Request, Problem], web.Response]
+) -> Middleware:
+    """Turns every error into a problem, which `show` makes an answer of."""
+
+    @web.middleware
+    async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < HTTPStatus.BAD_REQUEST:
+                raise
+            return show(request, problem_of(error))
+        except ConnectionError:
+            raise  # nobody is there to read an answer
+        except Exception as error:  # noqa: BLE001 - the last resort: it is logged with a correlation id
+            if isinstance(error, IntegrityError):
+                on_integrity_breach(error)
+            return show(request, problem_of(error))
+
+    return answer_problems
 
 
 @web.middleware
@@ -46,7 +52,13 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-def _shown(request: web.Request, problem: Problem) -> web.StreamResponse:
+def as_document(_request: web.Request, problem: Problem) -> web.Response:
+    """The problem document."""
+    return problem.response()
+
+
+def as_page_or_document(request: web.Request, problem: Problem) -> web.Response:
+    """The problem document for programs, a page with the same words for a person."""
     if request.path.startswith(PROGRAM_PREFIXES) or "text/html" not in request.headers.get("Accept", ""):
         return problem.response()
     return problem_page(request, problem)

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from rtcc_bridge.policy.accounts import Role
 from rtcc_bridge.probes.state import DECIDABLE
+from rtcc_bridge.publishing.backlog import require_room
 from rtcc_bridge.storage import leads, probes
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.web.accounts import ACCOUNT, only
@@ -59,8 +60,10 @@ async def approval_queue(services: WebServices) -> WaitingProbes:
 
 
 async def attach(request: web.Request) -> web.Response:
+    """A search that cannot be asked for would only wait: while the outbox is full, no still is taken in."""
     services = services_of(request)
     intake = services.settings.intake
+    await require_room(services.database, services.settings.relay, services.clock.now())
     with request.app[UPLOADS].slot():
         upload = await read_upload(request, intake.max_upload_bytes, services.settings.web.upload_timeout_seconds)
         incident_id = request.match_info["incidentId"]

@@ -1,8 +1,8 @@
 """What the web needs from the rest of the program. `app` fills it in; nothing here is built by the web itself."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from aiohttp import web
 
@@ -16,9 +16,7 @@ from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.feed_hub import FeedHub
-
-ReadinessProbe: TypeAlias = Callable[[], Awaitable[str | None]]
-"""Answers None when the dependency is ready, else the reason in plain words. It may take up to two seconds."""
+from rtcc_bridge.web.health import ReadinessBoard
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class WebServices:
     leads: LeadDesk
     refusals: RefusalLog
     feed: FeedHub
-    readiness: Mapping[str, ReadinessProbe]
+    readiness: ReadinessBoard
     schemas: Mapping[str, Mapping[str, Any]]
     on_integrity_breach: Callable[[IntegrityError], None]
 

@@ -4,6 +4,7 @@ Incident types are the APCO common incident type codes (ANS 2.103.1); a code wit
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -115,9 +116,24 @@ DEPENDENCIES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What it means for the floor that something is not ready, by the first word of the name that `/readyz` gives it."""
 
+UNATTENDED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "consumer": "Nobody reads incidents and alerts now",
+        "matcher": "Nobody searches now",
+        "relay": "Nothing new reaches this board or any other system now",
+    }
+)
+"""What it means for the floor that no process has that role. (Without web there is no board to say it.)"""
+
 
 def outage_words(name: str) -> str:
     return DEPENDENCIES.get(name.replace(".", " ").split(" ")[0], f"{name} is not ready.")
+
+
+def unattended_words(role: str, last_seen: datetime | None) -> str:
+    """last_seen: of the last process with the role; none is known when the last one ended in good order."""
+    since = " reports" if last_seen is None else f" has reported since {last_seen:%H:%M:%S} UTC"
+    return f"{UNATTENDED[role]}: no {role} process{since}."
 
 
 def incident_words(code: str) -> str:

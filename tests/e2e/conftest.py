@@ -1,4 +1,4 @@
-"""The daemon as a process, on an embedded broker, a SQLite file and a local object store."""
+"""The daemon as a process, on the broker and the database of the run and a local object store."""
 
 import asyncio
 import os
@@ -13,11 +13,11 @@ import aiohttp
 import pytest
 import yaml
 
-from rtcc_bridge.broker.embedded import EmbeddedBroker
 from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.demo.client import DemoClient
 from rtcc_bridge.demo.daemon import running_daemon
 from rtcc_bridge.settings import Settings, load_settings
+from tests.brokers import KAFKA, BrokerOfRun, delete_topics, new_mark, unique_names
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120.0
@@ -32,11 +32,14 @@ def free_port() -> int:
 
 @dataclass
 class Place:
-    """A folder with settings that a daemon can be started with."""
+    """A folder with settings that a daemon can be started with, with topics and groups of its own."""
 
     folder: Path
     bootstrap: str
     packs: Path
+    database_url: str
+    enable_idempotence: bool
+    mark: str = field(default_factory=new_mark)
     port: int = field(default_factory=free_port)
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -55,8 +58,14 @@ class Place:
     @property
     def settings_file(self) -> Path:
         content: dict[str, dict[str, Any]] = {
-            "kafka": {"bootstrap_servers": [self.bootstrap], "session_timeout_seconds": 6},
-            "database": {"url": f"sqlite+aiosqlite:///{self.folder / 'db.sqlite3'}"},
+            "kafka": {
+                "bootstrap_servers": [self.bootstrap],
+                "session_timeout_seconds": 6,
+                "enable_idempotence": self.enable_idempotence,
+                "group_prefix": f"test-{self.mark}",
+                "topics": unique_names(self.mark),
+            },
+            "database": {"url": self.database_url},
             "objects": {"url": self.objects.as_uri(), "master_key_file": str(self.folder / "master.key")},
             "web": {"port": self.port},
             "matching": {"packs_directory": str(self.packs)},
@@ -97,17 +106,16 @@ def packs_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def e2e_broker() -> AsyncIterator[EmbeddedBroker]:
-    async with EmbeddedBroker() as broker:
-        yield broker
-
-
-@pytest.fixture
-async def place(tmp_path: Path, e2e_broker: EmbeddedBroker, packs_directory: Path) -> Place:
+async def place(
+    tmp_path: Path, broker: str, broker_of_run: BrokerOfRun, packs_directory: Path, empty_database_url: str
+) -> AsyncIterator[Place]:
     """Settings and topics; nothing is running yet."""
-    made = Place(tmp_path, e2e_broker.address, packs_directory)
-    await create_topics(made.settings.kafka)
-    return made
+    made = Place(tmp_path, broker, packs_directory, empty_database_url, broker_of_run.kind == KAFKA)
+    kafka = made.settings.kafka
+    await create_topics(kafka)
+    yield made
+    if broker == broker_of_run.address:
+        await delete_topics(kafka)
 
 
 @pytest.fixture

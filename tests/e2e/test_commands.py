@@ -26,7 +26,7 @@ async def done(place: Place, *arguments: str) -> str:
 async def test_topics_are_created_once(place: Place) -> None:
     output = await done(place, "topics", "create")
     assert "created" not in output
-    assert "is there  rtcc.leads" in output
+    assert f"is there  {place.settings.kafka.topics.leads}" in output
 
 
 async def test_a_broker_that_is_away_is_told(place: Place) -> None:
@@ -34,7 +34,8 @@ async def test_a_broker_that_is_away_is_told(place: Place) -> None:
     place.changes["kafka"] = {"request_timeout_seconds": 1, "session_timeout_seconds": 1}
     code, output = await place.command("topics", "create")
     assert code == EXIT_UNAVAILABLE, output
-    assert "broker" in output
+    assert "no broker answers at 127.0.0.1:1: start it, or correct kafka.bootstrap_servers" in output
+    assert "KafkaConnectionError" not in output
 
 
 async def test_packs_are_listed_verified_and_a_bad_one_is_named(place: Place, tmp_path: Path) -> None:
@@ -77,6 +78,8 @@ async def test_a_manifest_is_enrolled_and_what_is_left_out_is_listed(place: Plac
     code, output = await place.command("gallery", "enroll", str(manifest), "--report", str(report))
     assert code == EXIT_FAILED, output
     assert "1 of 3 enrolled" in output
+    assert "left out: 1 without provenance" in output
+    assert "left out: 1 that cannot be read as a picture" in output
     assert "unreadable" in report.read_text()
     assert "no_provenance" in report.read_text()
     stats = await done(place, "gallery", "stats")
@@ -90,6 +93,22 @@ async def test_a_manifest_is_enrolled_and_what_is_left_out_is_listed(place: Plac
     assert "removed" in output
 
 
+@pytest.mark.parametrize(("until", "said"), [("whenever", "no date as in"), ("2020-01-01", "has passed")])
+async def test_a_retention_that_nothing_can_be_enrolled_with_is_a_usage_error(
+    until: str, said: str, place: Place, tmp_path: Path
+) -> None:
+    code, output = await place.command("gallery", "enroll", str(tmp_path), *GROUNDS[:-1], until)
+    assert code == 2, output
+    assert "--retain-until" in output
+    assert said in output
+
+
+async def test_an_expungement_without_a_gallery_says_where_to_look(place: Place) -> None:
+    code, output = await place.command("gallery", "expunge", "P1", "--reason", "court order")
+    assert code == EXIT_REJECTED, output
+    assert "there is no gallery demo: `rtcc-bridge gallery stats` lists" in output
+
+
 async def test_a_folder_without_grounds_is_refused(place: Place, tmp_path: Path) -> None:
     code, output = await place.command("gallery", "enroll", str(tmp_path))
     assert code == EXIT_REJECTED, output
@@ -98,18 +117,19 @@ async def test_a_folder_without_grounds_is_refused(place: Place, tmp_path: Path)
 
 async def test_events_are_simulated_and_a_dead_letter_is_listed_and_replayed(enrolled_place: Place) -> None:
     place = enrolled_place
+    incidents = place.settings.kafka.topics.incidents
     async with EventProducer(place.settings.kafka) as producer:
-        await producer.send("rtcc.incidents", key=b"INC-1", value=b"{not json")
+        await producer.send(incidents, key=b"INC-1", value=b"{not json")
     assert "published 20 events" in await done(place, "simulate", "--rate", "200", "--events", "20")
     async with running_daemon(place.settings_file, place.address, place.log):
         letters: list[str] = []
         while not letters:
             letters = (await done(place, "dead-letters", "list", "--json")).splitlines()
     (letter,) = [json.loads(line) for line in letters]
-    assert letter["topic"] == "rtcc.incidents"
+    assert letter["topic"] == incidents
     text = await done(place, "dead-letters", "list")
     assert letter["place"] in text
-    assert "put back on rtcc.incidents" in await done(place, "dead-letters", "replay", letter["place"])
+    assert f"put back on {incidents}" in await done(place, "dead-letters", "replay", letter["place"])
     code, output = await place.command("dead-letters", "replay", "0:999999")
     assert code == EXIT_REJECTED, output
     assert "no dead letter" in output

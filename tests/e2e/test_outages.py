@@ -14,14 +14,14 @@ import aiohttp
 import pytest
 
 from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.broker.embedded import EmbeddedBroker
 from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.demo.client import Answer, CallError, DemoClient, ProbeRequest
 from rtcc_bridge.demo.daemon import running_daemon
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.simulate import incident_data, publish_incident, publish_threat, threat_data
-from tests.e2e.conftest import Place, free_port
+from tests.brokers import OwnBroker
+from tests.e2e.conftest import Place
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -80,12 +80,17 @@ async def choose_on_threat(client: DemoClient, incident: str) -> str:
     return str(probe["probeId"])
 
 
+@pytest.fixture
+def broker(own_broker: OwnBroker) -> str:
+    """The places of this file are on a broker that their test may stop."""
+    return own_broker.address
+
+
 async def test_the_board_is_up_without_a_broker_and_says_so(
-    enrolled_place: Place, http: aiohttp.ClientSession, client_of: ClientOf
+    enrolled_place: Place, own_broker: OwnBroker, http: aiohttp.ClientSession, client_of: ClientOf
 ) -> None:
     place = enrolled_place
-    port = free_port()
-    place.bootstrap = f"127.0.0.1:{port}"
+    await own_broker.stop()
     place.changes["kafka"] = {"request_timeout_seconds": 3, "session_timeout_seconds": 3}
     process = await asyncio.create_subprocess_exec(*serve_command(place), stdin=asyncio.subprocess.DEVNULL)
     try:
@@ -103,21 +108,21 @@ async def test_the_board_is_up_without_a_broker_and_says_so(
         assert "broker" in text
         async with http.get(f"{place.address}/healthz") as answer:
             assert answer.status == 200
-        async with EmbeddedBroker(port) as _:
-            await create_topics(place.settings.kafka)
+        await own_broker.start()
+        await create_topics(place.settings.kafka)
 
-            async def ready() -> bool:
-                return (await readiness(http, place))[0] == 200
+        async def ready() -> bool:
+            return (await readiness(http, place))[0] == 200
 
-            await until(ready)
-            await on_floor(client_of(place), await publish(place, threat=False))
+        await until(ready)
+        await on_floor(client_of(place), await publish(place, threat=False))
     finally:
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
 async def test_a_frozen_broker_delays_the_lead_and_loses_nothing(
-    enrolled_place: Place, e2e_broker: EmbeddedBroker, http: aiohttp.ClientSession, client_of: ClientOf
+    enrolled_place: Place, own_broker: OwnBroker, http: aiohttp.ClientSession, client_of: ClientOf
 ) -> None:
     place = enrolled_place
     place.changes["kafka"] = {"request_timeout_seconds": 3, "session_timeout_seconds": 3}
@@ -125,7 +130,7 @@ async def test_a_frozen_broker_delays_the_lead_and_loses_nothing(
     async with running_daemon(place.settings_file, place.address, place.log):
         incident = await publish(place, threat=True)
         await on_floor(client, incident)
-        e2e_broker.freeze()
+        own_broker.freeze()
         try:
 
             async def says_so() -> bool:
@@ -137,7 +142,7 @@ async def test_a_frozen_broker_delays_the_lead_and_loses_nothing(
             async with http.get(f"{place.address}/") as answer:
                 assert answer.status == 200
         finally:
-            e2e_broker.thaw()
+            own_broker.thaw()
 
         async def has_lead() -> bool:
             return len(await leads_of(http, place, probe_id)) == 1
@@ -151,18 +156,18 @@ async def test_a_frozen_broker_delays_the_lead_and_loses_nothing(
         await on_floor(client, await publish(place, threat=False))
 
 
-async def test_a_broker_that_lost_everything_is_used_again(
-    enrolled_place: Place, e2e_broker: EmbeddedBroker, client_of: ClientOf
+async def test_a_broker_that_restarts_is_used_again_even_when_it_forgot_all(
+    enrolled_place: Place, own_broker: OwnBroker, client_of: ClientOf
 ) -> None:
     place = enrolled_place
     place.changes["kafka"] = {"request_timeout_seconds": 3, "session_timeout_seconds": 3}
     client = client_of(place)
     async with running_daemon(place.settings_file, place.address, place.log):
         await on_floor(client, await publish(place, threat=False))
-        await e2e_broker.stop()
-        async with EmbeddedBroker(e2e_broker.port):
-            await create_topics(place.settings.kafka)
-            await on_floor(client, await publish(place, threat=False))
+        await own_broker.stop()
+        await own_broker.start()
+        await create_topics(place.settings.kafka)
+        await on_floor(client, await publish(place, threat=False))
 
 
 async def test_a_killed_daemon_gives_the_lead_after_its_restart_once(

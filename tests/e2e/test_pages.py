@@ -18,11 +18,14 @@ import pytest
 from PIL import Image
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
+from rtcc_bridge.app.heartbeat import Heartbeat
+from rtcc_bridge.app.roles import Role
 from rtcc_bridge.matching.types import DetectedFace, Verdict
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.probes.worker_messages import Preview
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.web.health import ReadinessBoard
 from tests.doubles import ManualClock
 from tests.nasty_texts import NASTY_TEXTS
 from tests.probe_kit import PictureWorkers, face
@@ -312,6 +315,21 @@ async def test_the_board_stays_up_and_says_so_when_the_broker_is_down(site: Webs
 
     site.readiness["consumer"] = back
     await expect(board.locator("#outages")).to_be_empty()
+
+
+async def test_a_board_whose_process_only_serves_it_says_what_no_other_process_does(
+    database: Database, browser: Browser, tmp_path: Path
+) -> None:
+    async with running_site(database, right_now(), Metrics(), tmp_path, roles=[Role.WEB]) as site:
+        visitor = await new_visitor(browser, site.address, "floor")
+        board = await visitor.open("/")
+        await expect(board.locator("#outages")).to_contain_text("Nobody reads incidents and alerts now")
+        await expect(board.locator("#outages")).to_contain_text("Nobody searches now")
+        await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+        work = Heartbeat(database, [Role.CONSUMER, Role.MATCHER, Role.RELAY], ReadinessBoard(Metrics(), {}))
+        await work.beat()
+        await expect(board.locator("#outages")).to_be_empty()
+        visitor.checked()
 
 
 @pytest.mark.parametrize(

@@ -1,40 +1,33 @@
 """A real broker for every integration test."""
 
-import os
-import secrets
 from collections.abc import AsyncIterator
 
 import pytest
 
 from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.broker.embedded import EmbeddedBroker
 from rtcc_bridge.broker.topics import create_topics
-from rtcc_bridge.settings import KafkaSettings, TopicSettings
+from rtcc_bridge.settings import KafkaSettings
+from rtcc_bridge.topic_settings import TopicSettings
+from tests.brokers import KAFKA, TANSU, BrokerOfRun, OwnBroker, delete_topics, new_mark, unique_names
 
 
 @pytest.fixture
-async def embedded_broker() -> AsyncIterator[EmbeddedBroker]:
-    """A broker of this test's own, which it may freeze or stop."""
-    async with EmbeddedBroker() as started:
-        yield started
+async def kafka(broker: str, broker_of_run: BrokerOfRun) -> AsyncIterator[KafkaSettings]:
+    """Settings for that broker, with topics and a group of this test's own.
+
+    The topics exist, and take larger events than the program does, as those of others may.
+    """
+    settings = kafka_settings(broker, broker_of_run.kind)
+    await create_topics(settings.model_copy(update={"max_record_bytes": 4 * settings.max_record_bytes}))
+    yield settings
+    if broker_of_run.address is not None:
+        await delete_topics(settings)
 
 
 @pytest.fixture
-async def broker() -> AsyncIterator[str]:
-    """host:port of a broker: RTCC_TEST_KAFKA, or the embedded one."""
-    if address := os.environ.get("RTCC_TEST_KAFKA"):
-        yield address
-        return
-    async with EmbeddedBroker() as started:
-        yield started.address
-
-
-@pytest.fixture
-async def kafka(broker: str) -> KafkaSettings:
-    """Settings for that broker, with topics and a group of this test's own. The topics exist."""
-    settings = kafka_settings(broker)
-    await create_topics(settings)
-    return settings
+def own_kafka(own_broker: OwnBroker, broker_of_run: BrokerOfRun) -> KafkaSettings:
+    """Settings for a broker that this test may freeze and stop. There are no topics."""
+    return kafka_settings(own_broker.address, broker_of_run.kind)
 
 
 @pytest.fixture
@@ -43,19 +36,15 @@ async def producer(kafka: KafkaSettings) -> AsyncIterator[EventProducer]:
         yield opened
 
 
-def kafka_settings(address: str) -> KafkaSettings:
-    """Quick settings with unique names."""
-    mark = secrets.token_hex(4)
-    names = {
-        name: f"{field.default}.{mark}"
-        for name, field in TopicSettings.model_fields.items()
-        if isinstance(field.default, str)
-    }
+def kafka_settings(address: str, kind: str = TANSU) -> KafkaSettings:
+    """Quick settings with unique names for a broker of that kind."""
+    mark = new_mark()
     return KafkaSettings(
         bootstrap_servers=(address,),
         group_prefix=f"test-{mark}",
+        enable_idempotence=kind == KAFKA,
         session_timeout_seconds=2,
         request_timeout_seconds=2,
         handle_backoff_seconds=0.02,
-        topics=TopicSettings(**names, partitions=3),
+        topics=TopicSettings.model_validate({**unique_names(mark), "partitions": 3}),
     )

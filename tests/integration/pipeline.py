@@ -2,21 +2,23 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from rtcc_bridge.broker.client import EventProducer, client_arguments
+from rtcc_bridge.broker.arguments import client_arguments
+from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.reading import read_to_end
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
 from rtcc_bridge.consumers.dead_letters import DeadLetterWriter
 from rtcc_bridge.consumers.incidents import IncidentsHandler
-from rtcc_bridge.consumers.records import ConsumedRecord, Handler
+from rtcc_bridge.consumers.records import BatchHandler, ConsumedRecord, Handler
 from rtcc_bridge.consumers.runner import Runner
 from rtcc_bridge.consumers.threats import ThreatsHandler
+from rtcc_bridge.errors import RejectedError
 from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.threat_desk import ThreatDesk
 from rtcc_bridge.metrics import Metrics
@@ -29,8 +31,7 @@ from rtcc_bridge.storage.engine import Database, Transaction
 class Recorder:
     """A handler that notes what it handled; `before` may block or raise."""
 
-    def __init__(self, *, ordered: bool = False) -> None:
-        self.ordered = ordered
+    def __init__(self) -> None:
         self.handled: list[ConsumedRecord] = []
         self.in_work = 0
         self.most_in_work = 0
@@ -54,6 +55,32 @@ class Recorder:
         return Counter(self.values)
 
 
+class BatchRecorder:
+    """A batch handler that notes what it handled, all of a batch or nothing; `before` may block or raise."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[ConsumedRecord]] = []
+        self.before: Callable[[ConsumedRecord], Awaitable[None]] | None = None
+
+    async def handle_batch(self, records: Sequence[ConsumedRecord]) -> list[RejectedError | None]:
+        refusals: list[RejectedError | None] = []
+        for record in records:
+            try:
+                if self.before is not None:
+                    await self.before(record)
+            except RejectedError as refusal:
+                refusals.append(refusal)
+            else:
+                refusals.append(None)
+        handled = [record for record, refusal in zip(records, refusals, strict=True) if refusal is None]
+        self.batches.append(handled)
+        return refusals
+
+    @property
+    def handled(self) -> list[ConsumedRecord]:
+        return [record for batch in self.batches for record in batch]
+
+
 async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
     """Waits for the condition, which may be a coroutine function."""
     async with asyncio.timeout(seconds):
@@ -69,7 +96,7 @@ async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
 @asynccontextmanager
 async def running(
     kafka: KafkaSettings,
-    handlers: Mapping[str, Handler],
+    handlers: Mapping[str, Handler | BatchHandler],
     metrics: Metrics | None = None,
     group: str = "consumer",
     letters: DeadLetterWriter | None = None,
@@ -91,7 +118,7 @@ class Desks:
         self.merged: list[tuple[str, str]] = []
         incidents = IncidentDesk(Outbox(clock), clock, self._authority_ended, self._incident_merged)
         threats = ThreatDesk(incidents, clock, {SENDER})
-        self.handlers: dict[str, Handler] = {
+        self.handlers: dict[str, Handler | BatchHandler] = {
             kafka.topics.incidents: IncidentsHandler(database, incidents, clock, kafka),
             kafka.topics.threats: ThreatsHandler(database, threats, clock, kafka),
         }
@@ -104,9 +131,12 @@ class Desks:
 
 
 async def send_values(producer: EventProducer, topic: str, values: list[bytes], keys: int = 8) -> None:
-    await asyncio.gather(
-        *(producer.send(topic, key=b"k%d" % (number % keys), value=value) for number, value in enumerate(values))
-    )
+    """Sends them in their order, the first one alone: once the topic is known none overtakes another."""
+    first, *others = [
+        producer.send(topic, key=b"k%d" % (number % keys), value=value) for number, value in enumerate(values)
+    ]
+    await first
+    await asyncio.gather(*others)
 
 
 async def send_event(producer: EventProducer, topic: str, event: CloudEvent) -> None:

@@ -20,6 +20,7 @@ from rtcc_bridge.consumers.messages import IncidentMessage, ThreatMessage, valid
 from rtcc_bridge.errors import ConfigurationError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.simulate import Simulator
+from tests.brokers import OwnBroker
 from tests.integration.conftest import kafka_settings
 from tests.integration.pipeline import read_all, until
 
@@ -45,34 +46,36 @@ async def test_creating_topics_twice_leaves_them_as_they_are(broker: str) -> Non
 
 
 async def test_no_topics_without_a_broker() -> None:
-    with pytest.raises(UnavailableError, match="did not create"):
+    with pytest.raises(UnavailableError, match=r"no broker answers at .*: start it"):
         await create_topics(kafka_settings(f"127.0.0.1:{_unused_port()}"))
 
 
-async def test_a_producer_outlives_a_broker_that_is_away(embedded_broker: EmbeddedBroker) -> None:
-    kafka = kafka_settings(embedded_broker.address)
+async def test_a_producer_outlives_a_broker_that_is_away(own_broker: OwnBroker, own_kafka: KafkaSettings) -> None:
+    kafka = own_kafka
     await create_topics(kafka)
     async with EventProducer(kafka) as producer:
         await producer.send(kafka.topics.leads, key=b"k", value=b"1")
-        embedded_broker.freeze()
+        own_broker.freeze()
         with pytest.raises(UnavailableError):
             await producer.send(kafka.topics.leads, key=b"k", value=b"2")
-        embedded_broker.thaw()
+        own_broker.thaw()
         await producer.send(kafka.topics.leads, key=b"k", value=b"3")
     values = [record.value for record in await read_all(kafka, kafka.topics.leads)]
     assert {b"1", b"3"} <= set(values)
 
 
-async def test_a_producer_without_a_broker_connects_when_there_is_one() -> None:
-    port = _unused_port()
-    kafka = kafka_settings(f"127.0.0.1:{port}")
+async def test_a_producer_without_a_broker_connects_when_there_is_one(
+    own_broker: OwnBroker, own_kafka: KafkaSettings
+) -> None:
+    kafka = own_kafka
+    await own_broker.stop()
     async with EventProducer(kafka) as producer:
         with pytest.raises(UnavailableError):
             await producer.send(kafka.topics.leads, key=b"k", value=b"1")
-        async with EmbeddedBroker(port):
-            await create_topics(kafka)
-            await producer.send(kafka.topics.leads, key=b"k", value=b"2")
-            assert [record.value for record in await read_all(kafka, kafka.topics.leads)] == [b"2"]
+        await own_broker.start()
+        await create_topics(kafka)
+        await producer.send(kafka.topics.leads, key=b"k", value=b"2")
+        assert [record.value for record in await read_all(kafka, kafka.topics.leads)] == [b"2"]
 
 
 async def test_a_producer_whose_sender_has_died_is_replaced(
@@ -97,8 +100,9 @@ async def test_a_producer_whose_sender_has_died_is_replaced(
     assert {b"1", b"3"} <= {record.value for record in await read_all(kafka, topic)}
 
 
-async def test_the_broker_listens_on_loopback_only(embedded_broker: EmbeddedBroker) -> None:
-    table = await asyncio.to_thread(Path("/proc/net/tcp").read_text, encoding="ascii")
+async def test_the_broker_listens_on_loopback_only() -> None:
+    async with EmbeddedBroker() as embedded_broker:
+        table = await asyncio.to_thread(Path("/proc/net/tcp").read_text, encoding="ascii")
     rows = [line.split() for line in table.splitlines()[1:]]
     listening = "0A"  # Linux: include/net/tcp_states.h
     addresses = {row[1] for row in rows if row[3] == listening and row[1].endswith(f":{embedded_broker.port:04X}")}

@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,15 +15,16 @@ from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
 from rtcc_bridge.consumers.attempts import Failure
 from rtcc_bridge.consumers.dead_letters import DeadLetter, DeadLetterWriter
+from rtcc_bridge.consumers.letter_box import LetterFilter, LetterPlace, count_dead_letters, list_dead_letters
 from rtcc_bridge.consumers.records import ConsumedRecord
-from rtcc_bridge.consumers.replay import LetterPlace, list_dead_letters, replay
+from rtcc_bridge.consumers.replay import find_letters, replay
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.simulate import incident_data, publish_incident
-from rtcc_bridge.storage import incidents
+from rtcc_bridge.simulate import incident_data, publish_incident, threat_data
+from rtcc_bridge.storage import incidents, threats
 from rtcc_bridge.storage.engine import Database
-from tests.integration.pipeline import Desks, Recorder, committed, running, send_values, until
+from tests.integration.pipeline import Desks, Recorder, committed, read_all, running, send_values, until
 
 NOW = SystemClock().now()
 
@@ -35,10 +38,9 @@ def _incident(**changes: Any) -> dict[str, Any]:
     return {**incident_data("I-1", "SHOOT", 1, NOW, location="Elm St"), **changes}
 
 
-BAD: dict[str, tuple[bytes | None, str]] = {
+BAD: dict[str, tuple[bytes, str]] = {
     "not JSON": (b"hello", "not_json"),
     "not UTF-8": (b"\xff\xfe", "not_json"),
-    "nothing": (None, "not_json"),
     "a name twice": (b'{"id": 1, "id": 2}', "not_json"),
     "nested too deep": (b"[" * 5000 + b"]" * 5000, "not_json"),
     "not a CloudEvent": (b'{"incidentId": "I-1"}', "not_cloud_event"),
@@ -212,7 +214,7 @@ async def test_a_value_that_the_topic_cannot_hold_is_told_and_not_lost(kafka: Ka
     assert letter.provenance["value-sha256"] == hashlib.sha256(value).hexdigest()
     assert (letter.source_topic, letter.source_partition, letter.provenance["offset"]) == (record.topic, 1, "42")
     with pytest.raises(ConflictError, match="without its value"):
-        await replay(kafka, [LetterPlace(letter.partition, letter.offset)], SystemClock())
+        await replay(kafka, at(LetterPlace.of(letter)), SystemClock())
 
 
 async def test_a_replay_puts_the_record_back_and_no_old_state_wins(
@@ -226,12 +228,12 @@ async def test_a_replay_puts_the_record_back_and_no_old_state_wins(
     await publish_incident(producer, kafka.topics, "closed", {**later, "incidentCommonPriorityNumber": 5})
     async with running(kafka, Desks(database, kafka).handlers):
         await until(lambda: _is_committed(kafka, topic, 2))
-    (letter,) = await list_dead_letters(kafka, source_topic=topic)
+    (letter,) = await list_dead_letters(kafka, LetterFilter(source_topic=topic))
     assert letter.provenance["reason"] == "unknown_status"
 
     corrected = kafka.model_copy(update={"incident_status_mapping": {"EN ROUTE": "open"}})
-    place = LetterPlace(letter.partition, letter.offset)
-    assert await replay(corrected, [place, place], SystemClock()) == [letter]
+    (put_back,) = await replay(corrected, at(LetterPlace.of(letter)), SystemClock())
+    assert put_back == replace(letter, value=None)
     async with running(corrected, Desks(database, corrected).handlers):
         await until(lambda: _is_committed(kafka, topic, 3))
     async with database.read() as tx:
@@ -239,7 +241,9 @@ async def test_a_replay_puts_the_record_back_and_no_old_state_wins(
     assert incident is not None
     assert (incident.status, incident.priority) == ("closed", 5)
     assert incident.data["beat"] == "7", "what only the old event named is known now"
-    assert await list_dead_letters(kafka, limit=10) == [letter]
+    (marked,) = await list_dead_letters(kafka, limit=10)
+    assert replace(marked, replayed_at=None) == letter
+    assert marked.replayed_at is not None
 
 
 async def test_only_letters_that_are_there_and_ours_can_be_replayed(
@@ -248,9 +252,9 @@ async def test_only_letters_that_are_there_and_ours_can_be_replayed(
     headers = [("dlq-topic", b"somebody.elses"), ("dlq-partition", b"0")]
     await producer.send(kafka.topics.dead_letters, key=None, value=b"x", headers=headers, partition=0)
     with pytest.raises(NotFoundError, match="0:7"):
-        await replay(kafka, [LetterPlace(0, 7)], SystemClock())
+        await replay(kafka, at(LetterPlace(0, 7)), SystemClock())
     with pytest.raises(ConflictError, match="no topic that this program consumes"):
-        await replay(kafka, [LetterPlace(0, 0)], SystemClock())
+        await replay(kafka, at(LetterPlace(0, 0)), SystemClock())
 
 
 async def test_the_newest_letters_are_listed(kafka: KafkaSettings, producer: EventProducer) -> None:
@@ -258,7 +262,111 @@ async def test_the_newest_letters_are_listed(kafka: KafkaSettings, producer: Eve
         headers = [("dlq-topic", b"a" if number % 2 else b"b")]
         await producer.send(kafka.topics.dead_letters, key=None, value=b"%d" % number, headers=headers, partition=0)
     assert [letter.value for letter in await list_dead_letters(kafka, limit=2)] == [b"4", b"5"]
-    assert [letter.value for letter in await list_dead_letters(kafka, source_topic="a")] == [b"1", b"3", b"5"]
+    assert [letter.value for letter in await list_dead_letters(kafka, LetterFilter(source_topic="a"))] == [
+        b"1",
+        b"3",
+        b"5",
+    ]
+
+
+def at(*places: LetterPlace) -> LetterFilter:
+    return LetterFilter(places=frozenset(places))
+
+
+async def put_letter(
+    producer: EventProducer, kafka: KafkaSettings, value: bytes, reason: str = "invalid", hours_ago: float = 0
+) -> None:
+    moment = NOW - timedelta(hours=hours_ago)
+    record = ConsumedRecord(kafka.topics.incidents, 1, 42, b"k", value, (("x-own", b"1"),), moment)
+    failure = Failure(InvalidInputError("no", reason), reason, 1, moment, moment)
+    await DeadLetterWriter(producer, kafka.topics.dead_letters).put(record, failure, "group")
+
+
+async def test_letters_are_found_by_reason_and_time_the_newest_last(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    await put_letter(producer, kafka, b"new", "too_large", hours_ago=1)
+    await put_letter(producer, kafka, b"old", hours_ago=30)
+    await put_letter(producer, kafka, b"middle", hours_ago=10)
+
+    async def values(**wanted: Any) -> list[bytes | None]:
+        return [letter.value for letter in await list_dead_letters(kafka, LetterFilter(**wanted))]
+
+    assert await values() == [b"old", b"middle", b"new"]
+    assert await values(reason="invalid") == [b"old", b"middle"]
+    assert await values(since=NOW - timedelta(hours=24)) == [b"middle", b"new"]
+    assert await values(since=NOW - timedelta(hours=24), until=NOW - timedelta(hours=5)) == [b"middle"]
+    (small,) = await list_dead_letters(kafka, LetterFilter(reason="too_large"), with_values=False)
+    assert (small.value, small.size_bytes) == (None, 3)
+
+
+async def test_a_second_replay_says_that_it_is_one_and_each_is_counted(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    for number in range(3):
+        await put_letter(producer, kafka, b"%d" % number)
+    (letter, *_) = await list_dead_letters(kafka)
+    one = at(LetterPlace.of(letter))
+    await replay(kafka, one, SystemClock())
+    with pytest.raises(ConflictError, match="--again"):
+        await replay(kafka, one, SystemClock())
+    assert len(await replay(kafka, LetterFilter(reason="invalid"), SystemClock())) == 2
+    assert await replay(kafka, LetterFilter(reason="invalid"), SystemClock()) == []
+    assert len(await replay(kafka, one, SystemClock(), again=True)) == 1
+    assert await list_dead_letters(kafka, LetterFilter(replayed=False)) == []
+    (count,) = await count_dead_letters(kafka)
+    assert (count.source_topic, count.reason, count.letters, count.replayed) == (
+        kafka.topics.incidents,
+        "invalid",
+        3,
+        3,
+    )
+    assert len(await read_all(kafka, kafka.topics.incidents)) == 4
+
+
+async def test_a_replayed_record_says_where_it_came_from_and_is_the_same_otherwise(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    value = enveloped()
+    await put_letter(producer, kafka, value, hours_ago=3)
+    assert len(await find_letters(kafka, LetterFilter())) == 1
+    assert await read_all(kafka, kafka.topics.incidents) == []
+    await replay(kafka, LetterFilter(), SystemClock())
+    (record,) = await read_all(kafka, kafka.topics.incidents)
+    headers = dict(record.headers)
+    (letter,) = await list_dead_letters(kafka)
+    assert (record.key, record.value, record.partition) == (b"k", value, 1)
+    assert headers["x-own"] == b"1"
+    assert headers["replay-origin"] == f"{kafka.topics.incidents}:1:42".encode()
+    assert headers["replay-timestamp"].decode() == letter.provenance["timestamp"]
+    assert headers["replay-of"].decode() == f"{kafka.topics.dead_letters}:{LetterPlace.of(letter)}"
+    assert set(headers) == {"x-own", "replay-origin", "replay-timestamp", "replay-of", "replayed-at"}
+
+
+async def test_an_alert_that_is_replayed_after_its_cancel_does_not_come_alive(
+    kafka: KafkaSettings, producer: EventProducer, database: Database
+) -> None:
+    """The alert was refused for a type that was not mapped then; its cancel came in meanwhile."""
+    topic, sent = kafka.topics.threats, SystemClock().now() - timedelta(minutes=5)
+    alert = threat_data("T-1", "SHOOT", sent)
+    cancel = {**threat_data("T-2", "SHOOT", sent + timedelta(minutes=1)), "msgType": "Cancel"}
+    cancel["references"] = ["T-1"]
+    site = CloudEvent(id="a", source="urn:site", type="site.alert", data=alert)
+    ended = CloudEvent(id="c", source="urn:site", type="rtcc.threat.cancel", data=cancel)
+    for event in (site, ended):
+        await producer.send(topic, key=b"T", value=serialize(event), headers=STRUCTURED_HEADERS)
+    async with running(kafka, Desks(database, kafka).handlers):
+        await until(lambda: _is_committed(kafka, topic, 2))
+    corrected = kafka.model_copy(update={"type_mapping": {"site.alert": "rtcc.threat.alert"}})
+    assert len(await replay(corrected, LetterFilter(source_topic=topic), SystemClock())) == 1
+    async with running(corrected, Desks(database, corrected).handlers):
+        await until(lambda: _is_committed(kafka, topic, 3))
+    async with database.read() as tx:
+        known = await threats.get(tx, "T-1")
+        assert known is not None
+        assert known.state == "cancelled"
+        opened = await incidents.get(tx, "threat:T-1")
+        assert opened is None or opened.status == "cancelled"
 
 
 async def _is_committed(kafka: KafkaSettings, topic: str, offset: int) -> bool:

@@ -63,6 +63,38 @@ async def test_a_good_event_is_seen_once_though_it_came_twice(
     assert witness.count == 2
 
 
+def sent_for_later(kind: str) -> Event:
+    event = event_of(kind)
+    event["id"] = f"of-{kind}"
+    return event
+
+
+async def test_the_closing_check_counts_what_was_due(
+    kafka: KafkaSettings, producer: EventProducer, witness: LeadWitness
+) -> None:
+    candidates, acknowledged = sent_for_later("lead.candidates"), sent_for_later("lead.acknowledged")
+    for event in (candidates, acknowledged):
+        await publish(producer, kafka.topics.leads, event)
+    await asyncio.to_thread(witness.wait_for, lambda event: event["id"] == candidates["id"], 30)
+    with pytest.raises(WitnessError, match=r"not due: lead\.acknowledged of lead"):
+        await asyncio.to_thread(witness.require_nothing_else)
+    assert await asyncio.to_thread(witness.require_nothing_else, ["lead.acknowledged"]) == 2
+    await asyncio.to_thread(witness.wait_for, lambda event: event["id"] == acknowledged["id"], 30)
+    assert await asyncio.to_thread(witness.require_nothing_else) == 2
+
+
+async def test_the_closing_check_finds_a_bad_event_after_the_last_wait(
+    kafka: KafkaSettings, producer: EventProducer, witness: LeadWitness
+) -> None:
+    good, bad = sent_for_later("lead.candidates"), sent_for_later("lead.acknowledged")
+    await publish(producer, kafka.topics.leads, good)
+    await asyncio.to_thread(witness.wait_for, lambda event: event["id"] == good["id"], 30)
+    wrong_constant(bad)
+    await publish(producer, kafka.topics.leads, bad)
+    with pytest.raises(WitnessError, match="event at offset 1"):
+        await asyncio.to_thread(witness.require_nothing_else)
+
+
 @pytest.mark.parametrize("spoil", [wrong_constant, with_a_score, without_id, unknown_type, gap, other_key])
 async def test_a_spoiled_event_is_found(
     spoil: Callable[[Event], None], kafka: KafkaSettings, producer: EventProducer, witness: LeadWitness

@@ -44,7 +44,7 @@ class Killed(WordPortraits):
 async def main():
     folder = Path(sys.argv[1])
     enroll.IMAGES_PER_BATCH = int(sys.argv[3])
-    database = Database(DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{folder / 'test.sqlite3'}")))
+    database = Database(DatabaseSettings(url=SecretStr(sys.argv[4])))
     async with open_kit(database, folder / "objects", ManualClock(), Metrics()) as kit:
         source = FolderSource(folder / "people", **SOURCE_WORDS)
         await kit.enroller(Killed()).enroll(source, "city", GalleryKind.DEMO, actor="administrator")
@@ -59,10 +59,10 @@ async def kit(database: Database, tmp_path: Path, clock: ManualClock, metrics: M
         yield opened
 
 
-def _enroll_until_killed(folder: Path, words: str) -> None:
+def _enroll_until_killed(folder: Path, words: str, database_url: str) -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", _ENROLL, str(folder), words, str(BATCH)],
+        [sys.executable, "-c", _ENROLL, str(folder), words, str(BATCH), database_url],
         check=False,
         capture_output=True,
         timeout=120,
@@ -72,14 +72,16 @@ def _enroll_until_killed(folder: Path, words: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
-async def test_a_killed_enrolment_is_resumed_and_nothing_is_there_twice(kit: GalleryKit, tmp_path: Path) -> None:
+async def test_a_killed_enrolment_is_resumed_and_nothing_is_there_twice(
+    kit: GalleryKit, tmp_path: Path, database_url: str
+) -> None:
     for number in range(PEOPLE):
         (tmp_path / "people" / f"p{number:02}").mkdir(parents=True)
         (tmp_path / "people" / f"p{number:02}" / "1").write_text(f"face-{number}")
-    _enroll_until_killed(tmp_path, "face-5")
+    _enroll_until_killed(tmp_path, "face-5", database_url)
     async with kit.database.read() as tx:
         assert len(await galleries.living_images(tx, "city")) == BATCH
-    _enroll_until_killed(tmp_path, "face-6")
+    _enroll_until_killed(tmp_path, "face-6", database_url)
     source = FolderSource(tmp_path / "people", **SOURCE_WORDS)
     receipt = await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
     assert (receipt.enrolled, receipt.already_enrolled, receipt.set_aside) == (PEOPLE - 2 * BATCH, 2 * BATCH, {})

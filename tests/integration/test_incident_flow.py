@@ -10,12 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import CloudEvent, rfc3339
-from rtcc_bridge.consumers.replay import list_dead_letters
+from rtcc_bridge.consumers.letter_box import list_dead_letters
 from rtcc_bridge.incidents.board import open_incidents
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import KafkaSettings
@@ -25,6 +25,7 @@ from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.incidents import IncidentRecord
 from rtcc_bridge.storage.tables import input_events, outbox
 from tests.integration.pipeline import Desks, committed, running, send_event, until
+from tests.outages import Outages
 
 NOW = SystemClock().now()
 
@@ -114,7 +115,7 @@ async def test_two_runners_and_a_rebalance_have_no_double_effects(
 
 
 async def test_a_killed_process_loses_nothing_and_doubles_nothing(
-    kafka: KafkaSettings, producer: EventProducer, database: Database
+    kafka: KafkaSettings, producer: EventProducer, database: Database, database_url: str
 ) -> None:
     """Killed twice in the midst of its work; whoever comes next goes on."""
     topic, count = kafka.topics.incidents, 200
@@ -126,7 +127,7 @@ async def test_a_killed_process_loses_nothing_and_doubles_nothing(
             "-m",
             "tests.integration.runner_process",
             kafka.model_dump_json(),
-            str(database.engine.url),
+            database_url,
             cwd=Path(__file__).parents[2],
         )
         await until(lambda target=target: _stored(database, target))  # type: ignore[misc]  # a default binds the number
@@ -142,17 +143,16 @@ async def test_a_killed_process_loses_nothing_and_doubles_nothing(
 
 
 async def test_a_database_that_cannot_be_written_is_awaited(
-    kafka: KafkaSettings, producer: EventProducer, database: Database
+    kafka: KafkaSettings, producer: EventProducer, database: Database, outages: Outages
 ) -> None:
     topic = kafka.topics.incidents
     async with running(kafka, Desks(database, kafka).handlers, metrics := Metrics()):
-        await _read_only(database, on=True)
-        for number in range(5):
-            await send_event(producer, topic, report(number))
-        lag = ("rtcc_bridge_consumer_lag", "topic", topic)
-        await until(lambda: _sum(metrics, *lag) == 5)
-        assert await committed(kafka, topic) == 0
-        await _read_only(database, on=False)
+        async with outages.read_only():
+            for number in range(5):
+                await send_event(producer, topic, report(number))
+            lag = ("rtcc_bridge_consumer_lag", "topic", topic)
+            await until(lambda: _sum(metrics, *lag) == 5)
+            assert await committed(kafka, topic) == 0
         await until(lambda: _are_committed(kafka, 5))
     assert await effects(database) == Counter({f"I-{number}": 1 for number in range(5)})
     assert await list_dead_letters(kafka) == []
@@ -372,15 +372,6 @@ def _merged(incident_id: str, into: str) -> dict[str, Any]:
 async def _stored(database: Database, at_least: int) -> bool:
     async with database.read() as tx:
         return await incidents.count(tx) >= at_least
-
-
-async def _read_only(database: Database, *, on: bool) -> None:
-    """Makes every connection of the pool refuse writes, as a file system that went read-only does."""
-    connections = [await database.engine.connect() for _ in range(5)]
-    for connection in connections:
-        await connection.execute(text(f"PRAGMA query_only = {'ON' if on else 'OFF'}"))
-    for connection in connections:
-        await connection.close()
 
 
 def _sum(metrics: Metrics, name: str, label: str, value: str) -> float:

@@ -40,8 +40,10 @@ async def sent(bench: LeadBench, topic: str | None = None) -> list[OutboxRecord]
 
 
 async def on_feed(bench: LeadBench) -> list[OutboxRecord]:
-    async with bench.database.read() as tx:
-        return await outbox.unnumbered(tx, 1000)
+    """Everything that is on the feed once the relay has numbered what has committed."""
+    async with bench.database.write() as tx:
+        await outbox.number(tx, [record.id for record in await outbox.unnumbered(tx, 1000)], bench.clock.now())
+        return await outbox.feed_after(tx, 0, 1000)
 
 
 def types_of(records: list[OutboxRecord]) -> list[str]:

@@ -14,7 +14,7 @@ from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.settings import ObjectSettings
 from rtcc_bridge.storage.objects import ObjectVault
 from tests.doubles import ManualClock
-from tests.vault_kit import master_key, open_vault, stored_files
+from tests.vault_kit import master_keys, open_vault, stored_files
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def test_a_store_that_hangs_or_is_not_there_is_unavailable_within_its_time
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    async with ObjectVault(s3_settings, master_key(), clock) as vault, asyncio.timeout(60):
+    async with ObjectVault(s3_settings, master_keys(), clock) as vault, asyncio.timeout(60):
         with pytest.raises(UnavailableError):
             await vault.seal("picture", b"x")
         assert connections

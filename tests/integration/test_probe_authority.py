@@ -9,6 +9,7 @@ import pytest
 
 from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.incident import IncidentEvent
 from rtcc_bridge.metrics import Metrics
@@ -50,7 +51,8 @@ class Dispatch:
             incident_id=incident_id, event=f"dispatch/{self._reports}", at=self._kit.clock.now(), fields=said
         )
         async with self._kit.database.write() as tx:
-            await self._desk.apply_incident(tx, event, "rtcc.incidents", self._kit.clock.now())
+            arrival = Arrival(event, "rtcc.incidents", self._kit.clock.now())
+            assert await self._desk.apply_incidents(tx, [arrival]) == [None]
 
     async def _authority_ended(self, tx: Transaction, incident_id: str, reason: str) -> None:
         await self._kit.approvals.withdraw_for_incident(tx, incident_id, reason)

@@ -2,25 +2,25 @@
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
 
+import pytest
 from aiokafka.structs import ConsumerRecord
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 from pydantic import SecretStr
+from sqlalchemy import text, update
 
 from rtcc_bridge.broker.client import LARGEST_REQUEST_BYTES, EventProducer
-from rtcc_bridge.broker.embedded import EmbeddedBroker
 from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.publishing.outbox import Latency, LatencyMetric
+from rtcc_bridge.publishing.outbox import LARGEST_EVENT_BYTES, Latency, LatencyMetric
 from rtcc_bridge.publishing.relay import Relay
 from rtcc_bridge.settings import DatabaseSettings, KafkaSettings
+from rtcc_bridge.storage import outbox, tables
 from rtcc_bridge.storage.engine import Database
-from tests.integration.conftest import kafka_settings
+from tests.brokers import TANSU, BrokerOfRun, OwnBroker
 from tests.integration.relays import (
     SETTINGS,
     WAIT_SECONDS,
@@ -95,21 +95,20 @@ async def test_urgent_events_of_a_backlog_go_first(
 
 
 async def test_a_stop_between_publishing_and_marking_repeats_the_event_with_its_id(
-    tmp_path: Path, kafka: KafkaSettings, producer: EventProducer, database: Database
+    kafka: KafkaSettings, producer: EventProducer, database: Database, database_url: str
 ) -> None:
     """The database takes no writes while the broker acknowledges, and then the relay is gone."""
     topic = kafka.topics.leads
     ids = await put(database, *(an_event(topic, number=number, on_feed=False) for number in range(3)))
-    file = tmp_path / "test.sqlite3"
-    impatient = Database(DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{file}"), busy_timeout_seconds=0.1))
-    with closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    impatient = Database(DatabaseSettings(url=SecretStr(database_url), busy_timeout_seconds=0.1))
+    async with database.write() as other:  # which is enough on SQLite
+        if not database.is_sqlite:
+            await other.execute(text("LOCK TABLE outbox IN EXCLUSIVE MODE"))
         relay = Relay(impatient, producer, SETTINGS, Metrics(), SystemClock())
         doomed = asyncio.create_task(relay.run())
         first = await read(kafka, topic, 1)
         doomed.cancel()
         await asyncio.gather(doomed, return_exceptions=True)
-        other.execute("ROLLBACK")
     await impatient.close()
     assert await backlog(database) == 3
     async with running_relay(database, producer):
@@ -122,8 +121,10 @@ async def test_a_stop_between_publishing_and_marking_repeats_the_event_with_its_
     assert everything[0].offset == 0
 
 
-async def test_nothing_is_lost_while_the_broker_hangs(database: Database, embedded_broker: EmbeddedBroker) -> None:
-    kafka = kafka_settings(embedded_broker.address)
+async def test_nothing_is_lost_while_the_broker_hangs(
+    database: Database, own_broker: OwnBroker, own_kafka: KafkaSettings
+) -> None:
+    kafka = own_kafka
     await create_topics(kafka)
     topic = kafka.topics.leads
     watch = FeedWatch()
@@ -131,13 +132,13 @@ async def test_nothing_is_lost_while_the_broker_hangs(database: Database, embedd
         await put(database, *(an_event(topic, key=f"INC-{key}", number=0) for key in range(3)))
         await read(kafka, topic, 3)
         assert await relay.readiness() is None
-        embedded_broker.freeze()
+        own_broker.freeze()
         for number in range(1, 5):
             await put(database, *(an_event(topic, key=f"INC-{key}", number=number) for key in range(3)))
         await watch.until_position(database, 15)
         assert await relay.readiness() is not None
         assert await backlog(database) == 12
-        embedded_broker.thaw()
+        own_broker.thaw()
         seen: dict[str, list[int]] = {}
         count = 15
         while any(4 not in seen.get(f"INC-{key}", ()) for key in range(3)):
@@ -149,36 +150,52 @@ async def test_nothing_is_lost_while_the_broker_hangs(database: Database, embedd
 
 
 async def test_the_relay_recovers_from_a_broker_that_comes_late_and_one_that_forgot_everything(
-    database: Database,
+    database: Database, own_broker: OwnBroker, own_kafka: KafkaSettings, broker_of_run: BrokerOfRun
 ) -> None:
     """The second event follows the topics: the embedded broker acknowledges records of a topic that it does not have
     and drops them, so between its restart and `topics create` nothing can be kept (Apache Kafka refuses them).
     """
-    first = EmbeddedBroker()
-    kafka = kafka_settings(first.address)
+    kafka = own_kafka
+    await own_broker.stop()
     async with EventProducer(kafka) as producer, running_relay(database, producer):
         early = await put(database, an_event(kafka.topics.leads, number=1))
-        async with first:
-            await create_topics(kafka)
-            assert ids_of(await read(kafka, kafka.topics.leads, 1)) == early
-        async with EmbeddedBroker(first.port):
-            await create_topics(kafka)
-            late = await put(database, an_event(kafka.topics.leads, number=2))
-            assert ids_of(await read(kafka, kafka.topics.leads, 1)) == late
+        await own_broker.start()
+        await create_topics(kafka)
+        assert ids_of(await read(kafka, kafka.topics.leads, 1)) == early
+        await own_broker.stop()
+        await own_broker.start()
+        await create_topics(kafka)
+        late = await put(database, an_event(kafka.topics.leads, number=2))
+        kept = [] if broker_of_run.kind == TANSU else early
+        assert ids_of(await read(kafka, kafka.topics.leads, len(kept) + 1)) == kept + late
     assert await backlog(database) == 0
 
 
 async def test_an_event_that_cannot_be_sent_holds_up_no_other_key_and_no_other_topic(
     database: Database, kafka: KafkaSettings, producer: EventProducer
 ) -> None:
-    too_large = {"number": 0, "text": "x" * LARGEST_REQUEST_BYTES}
+    """Such an event is not let into the outbox; this one is of a program that had another limit."""
+    metrics = Metrics()
     leads, searches = kafka.topics.leads, kafka.topics.probes_routine
-    async with running_relay(database, producer):
-        await put(database, an_event(leads, key="INC-1", data=too_large), an_event(leads, key="INC-1", number=1))
+    await put(database, an_event(leads, key="INC-1"), an_event(leads, key="INC-1", number=1))
+    async with database.write() as tx:
+        (first, _) = await outbox.unpublished(tx, leads, 2)
+        too_large = {**first.event, "data": {"text": "x" * LARGEST_REQUEST_BYTES}}
+        await tx.execute(update(tables.outbox).where(tables.outbox.c.id == first.id).values(event=too_large))
+    async with running_relay(database, producer, metrics=metrics):
         others = await put(database, an_event(leads, key="INC-2"), an_event(searches, key="p"))
         assert ids_of(await read(kafka, leads, 1)) == others[:1]
         assert ids_of(await read(kafka, searches, 1)) == others[1:]
     assert await backlog(database) == 2
+    assert metrics.registry.get_sample_value("rtcc_bridge_outbox_refused", {"topic": leads}) == 1
+
+
+async def test_an_event_that_no_topic_would_take_is_not_let_into_the_outbox(database: Database) -> None:
+    too_large = {"text": "x" * LARGEST_EVENT_BYTES}
+    with pytest.raises(InvalidInputError):
+        await put(database, an_event("leads", number=1), an_event("leads", data=too_large))
+    assert await backlog(database) == 0
+    await put(database, an_event(None, data=too_large))
 
 
 async def test_what_committed_before_the_stop_is_still_published(
@@ -191,16 +208,18 @@ async def test_what_committed_before_the_stop_is_still_published(
     assert len(await read(kafka, topic, 300)) == 300
 
 
-async def test_the_stop_is_bounded_while_the_broker_hangs(database: Database, embedded_broker: EmbeddedBroker) -> None:
-    kafka = kafka_settings(embedded_broker.address)
+async def test_the_stop_is_bounded_while_the_broker_hangs(
+    database: Database, own_broker: OwnBroker, own_kafka: KafkaSettings
+) -> None:
+    kafka = own_kafka
     await create_topics(kafka)
     async with asyncio.timeout(WAIT_SECONDS):
         async with EventProducer(kafka) as producer, running_relay(database, producer):
             await put(database, an_event(kafka.topics.leads))
             await read(kafka, kafka.topics.leads, 1)
-            embedded_broker.freeze()
+            own_broker.freeze()
             await put(database, an_event(kafka.topics.leads))
-    embedded_broker.thaw()
+    own_broker.thaw()
     assert await backlog(database) == 1
 
 

@@ -2,18 +2,22 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.broker.embedded import EmbeddedBroker
 from rtcc_bridge.broker.topics import create_topics
+from rtcc_bridge.consumers.lane import WindowLane
+from rtcc_bridge.consumers.letter_box import list_dead_letters
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.errors import IntegrityError, InvalidInputError, NotFoundError, TransientError, UnavailableError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import KafkaSettings
-from tests.integration.conftest import kafka_settings
-from tests.integration.pipeline import Recorder, committed, read_all, running, send_values, until
+from tests.brokers import OwnBroker
+from tests.integration.pipeline import BatchRecorder, Recorder, committed, read_all, running, send_values, until
 
 
 def numbered(count: int) -> list[bytes]:
@@ -30,23 +34,71 @@ async def test_records_are_handled_once_and_committed(kafka: KafkaSettings, prod
     assert await committed(kafka, topic) == 100
 
 
-async def test_records_of_one_key_are_handled_in_order(kafka: KafkaSettings, producer: EventProducer) -> None:
+async def test_batches_keep_the_order_of_each_partition(kafka: KafkaSettings, producer: EventProducer) -> None:
     topic = kafka.topics.incidents
-    recorder = Recorder(ordered=True)
+    recorder = BatchRecorder()
+    release = asyncio.Event()
 
-    async def later_ones_are_quicker(record: ConsumedRecord) -> None:
-        await asyncio.sleep(0.02 if record.offset % 2 == 0 else 0)
+    async def wait(_record: ConsumedRecord) -> None:
+        await release.wait()
 
-    recorder.before = later_ones_are_quicker
-    await send_values(producer, topic, numbered(80), keys=4)
+    recorder.before = wait
     async with running(kafka, {topic: recorder}):
+        await send_values(producer, topic, numbered(80), keys=4)
+        release.set()
         await until(lambda: len(recorder.handled) == 80)
-    by_key: defaultdict[bytes | None, list[int]] = defaultdict(list)
-    for record in recorder.handled:
-        by_key[record.key].append(record.offset)
-    assert len(by_key) == 4
-    assert all(offsets == sorted(offsets) for offsets in by_key.values())
-    assert recorder.most_in_work > 1, "different keys are handled at the same time"
+        await until(lambda: _is_committed(kafka, topic, 80))
+    by_partition: defaultdict[int, dict[int, None]] = defaultdict(dict)
+    for record in recorder.handled:  # one may be delivered again
+        by_partition[record.partition].setdefault(record.offset)
+    assert all(list(offsets) == list(range(len(offsets))) for offsets in by_partition.values())
+    assert len(recorder.batches) < 80, "what waits together is handled together"
+
+
+async def test_a_poisoned_record_takes_no_other_of_its_batch_with_it(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    topic = kafka.topics.incidents
+    recorder, tries = BatchRecorder(), Counter[bytes]()
+
+    async def poison(record: ConsumedRecord) -> None:
+        tries[record.value or b""] += 1
+        if record.value == b"0007":
+            raise RuntimeError("a defect that only this record brings out")
+        if record.value == b"0011":
+            raise InvalidInputError("never")
+
+    recorder.before = poison
+    await send_values(producer, topic, numbered(40), keys=1)
+    async with running(kafka, {topic: recorder}):
+        await until(lambda: _is_committed(kafka, topic, 40))
+    values = dict.fromkeys(record.value for record in recorder.handled)  # a record may be delivered again
+    assert list(values) == [value for value in numbered(40) if value not in {b"0007", b"0011"}]
+    letters = await list_dead_letters(kafka)
+    assert {letter.value: letter.provenance["reason"] for letter in letters} == {b"0007": "failed", b"0011": "invalid"}
+    assert tries[b"0007"] >= kafka.handle_attempts
+
+
+async def test_a_batch_waits_for_the_end_of_an_outage_as_a_whole(kafka: KafkaSettings, producer: EventProducer) -> None:
+    topic = kafka.topics.incidents
+    recorder = BatchRecorder()
+    tries, is_away = 0, True
+
+    async def away(_record: ConsumedRecord) -> None:
+        nonlocal tries
+        tries += 1
+        if is_away:
+            raise UnavailableError("the database does not answer")
+
+    recorder.before = away
+    await send_values(producer, topic, numbered(20), keys=1)
+    async with running(kafka, {topic: recorder}):
+        await until(lambda: tries > 2 * kafka.handle_attempts)
+        assert await committed(kafka, topic) == 0
+        is_away = False
+        await until(lambda: _is_committed(kafka, topic, 20))
+    assert list(dict.fromkeys(record.value for record in recorder.handled)) == numbered(20)
+    assert await read_all(kafka, kafka.topics.dead_letters) == []
 
 
 async def test_a_slow_record_holds_back_the_commit_and_not_the_others(
@@ -91,6 +143,44 @@ async def test_the_window_bounds_the_work_and_one_full_topic_does_not_stop_anoth
         await until(lambda: len(slow.handled) == 300)
     assert slow.most_in_work == 10
     assert slow.times() == Counter(numbered(300))
+
+
+async def test_a_full_window_pauses_the_topic_so_that_what_waits_stays_bounded(
+    kafka: KafkaSettings, producer: EventProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = kafka.model_copy(update={"window": 10, "poll_max_records": 25})
+    topic = kafka.topics.probes_routine
+    delivered, polls = 0, 0
+    take, look = WindowLane.deliver, AIOKafkaConsumer.getmany
+
+    def count(lane: WindowLane, partition: int, records: Iterable[ConsumedRecord]) -> None:
+        nonlocal delivered
+        records = list(records)
+        delivered += len(records)
+        take(lane, partition, records)
+
+    async def count_polls(consumer: AIOKafkaConsumer, *partitions: TopicPartition, timeout_ms: int = 0) -> Any:
+        nonlocal polls
+        batches = await look(consumer, *partitions, timeout_ms=timeout_ms)
+        polls += 1
+        return batches
+
+    monkeypatch.setattr(WindowLane, "deliver", count)
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", count_polls)
+    recorder, release = Recorder(), asyncio.Event()
+
+    async def wait(_record: ConsumedRecord) -> None:
+        await release.wait()
+
+    recorder.before = wait
+    await send_values(producer, topic, numbered(300))
+    async with running(kafka, {topic: recorder}):
+        await until(lambda: recorder.in_work == 10)
+        seen = polls
+        await until(lambda: polls >= seen + 10)
+        assert delivered <= kafka.window + kafka.poll_max_records
+        release.set()
+        await until(lambda: len(recorder.handled) == 300)
 
 
 async def test_what_may_pass_is_tried_again(kafka: KafkaSettings, producer: EventProducer) -> None:
@@ -261,7 +351,7 @@ async def test_a_member_that_joins_takes_work_over_and_none_is_lost(
     kafka: KafkaSettings, producer: EventProducer
 ) -> None:
     topic = kafka.topics.incidents
-    first, second = Recorder(ordered=True), Recorder(ordered=True)
+    first, second = BatchRecorder(), BatchRecorder()
 
     async def take_a_while(record: ConsumedRecord) -> None:
         await asyncio.sleep(0.005)
@@ -279,61 +369,62 @@ async def test_a_member_that_joins_takes_work_over_and_none_is_lost(
     assert len(places) == 1200
 
 
-async def test_a_frozen_broker_is_noticed_and_recovered_from(embedded_broker: EmbeddedBroker) -> None:
-    kafka = kafka_settings(embedded_broker.address)
+async def test_a_frozen_broker_is_noticed_and_recovered_from(own_broker: OwnBroker, own_kafka: KafkaSettings) -> None:
+    kafka = own_kafka
     await create_topics(kafka)
     topic = kafka.topics.incidents
     recorder = Recorder()
     async with EventProducer(kafka) as producer, running(kafka, {topic: recorder}) as runner:
         await send_values(producer, topic, numbered(20))
         await until(lambda: len(recorder.handled) == 20 and runner.ready)
-        embedded_broker.freeze()
+        own_broker.freeze()
         await until(lambda: not runner.ready)
         assert "does not answer" in str(runner.not_ready_reason)
-        embedded_broker.thaw()
+        own_broker.thaw()
         await until(lambda: runner.ready)
         await send_values(producer, topic, numbered(40)[20:])
         await until(lambda: set(recorder.values) == set(numbered(40)))
         await until(lambda: _is_committed(kafka, topic, 40))
 
 
-async def test_a_broker_that_is_down_at_start_is_awaited(embedded_broker: EmbeddedBroker) -> None:
-    port = embedded_broker.port
-    await embedded_broker.stop()
-    kafka = kafka_settings(embedded_broker.address)
+async def test_a_broker_that_is_down_at_start_is_awaited(own_broker: OwnBroker, own_kafka: KafkaSettings) -> None:
+    kafka = own_kafka
+    await own_broker.stop()
     topic = kafka.topics.incidents
     recorder = Recorder()
     async with running(kafka, {topic: recorder}) as runner:
-        await until(lambda: "does not answer" in str(runner.not_ready_reason))
-        async with EmbeddedBroker(port):
-            await until(lambda: "topics are missing" in str(runner.not_ready_reason))
-            await create_topics(kafka)
-            async with EventProducer(kafka) as producer:
-                await send_values(producer, topic, numbered(10))
-            await until(lambda: recorder.times() == Counter(numbered(10)))
-            await until(lambda: runner.ready)
+        await until(lambda: "no broker answers" in str(runner.not_ready_reason))
+        await own_broker.start()
+        await until(lambda: "topics are missing" in str(runner.not_ready_reason))
+        await create_topics(kafka)
+        async with EventProducer(kafka) as producer:
+            await send_values(producer, topic, numbered(10))
+        await until(lambda: recorder.times() == Counter(numbered(10)))
+        await until(lambda: runner.ready)
 
 
-async def test_a_broker_that_lost_everything_is_consumed_anew(embedded_broker: EmbeddedBroker) -> None:
-    kafka = kafka_settings(embedded_broker.address)
+async def test_a_broker_that_restarts_is_consumed_on_also_when_it_forgot_everything(
+    own_broker: OwnBroker, own_kafka: KafkaSettings
+) -> None:
+    kafka = own_kafka
     await create_topics(kafka)
     topic = kafka.topics.incidents
     recorder = Recorder()
     async with running(kafka, {topic: recorder}) as runner:
         async with EventProducer(kafka) as producer:
             await send_values(producer, topic, numbered(20))
-        await until(lambda: len(recorder.handled) == 20)
-        await embedded_broker.stop()
+        await until(lambda: _is_committed(kafka, topic, 20))
+        await own_broker.stop()
         await until(lambda: not runner.ready)
-        async with EmbeddedBroker(embedded_broker.port):
-            await create_topics(kafka)
-            async with EventProducer(kafka) as producer:
-                await send_values(producer, topic, numbered(30)[20:])
-            await until(lambda: recorder.times() == Counter(numbered(30)), seconds=60)
+        await own_broker.start()
+        await create_topics(kafka)
+        async with EventProducer(kafka) as producer:
+            await send_values(producer, topic, numbered(30)[20:])
+        await until(lambda: recorder.times() == Counter(numbered(30)), seconds=60)
 
 
-async def test_it_stops_while_the_broker_is_frozen(embedded_broker: EmbeddedBroker) -> None:
-    kafka = kafka_settings(embedded_broker.address)
+async def test_it_stops_while_the_broker_is_frozen(own_broker: OwnBroker, own_kafka: KafkaSettings) -> None:
+    kafka = own_kafka
     await create_topics(kafka)
     topic = kafka.topics.incidents
     recorder = Recorder()
@@ -342,8 +433,8 @@ async def test_it_stops_while_the_broker_is_frozen(embedded_broker: EmbeddedBrok
     async with asyncio.timeout(40):
         async with running(kafka, {topic: recorder}):
             await until(lambda: len(recorder.handled) == 5)
-            embedded_broker.freeze()
-    embedded_broker.thaw()
+            own_broker.freeze()
+    own_broker.thaw()
 
 
 async def _is_committed(kafka: KafkaSettings, topic: str, offset: int) -> bool:

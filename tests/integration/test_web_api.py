@@ -14,9 +14,11 @@ from rtcc_bridge.errors import BusyError, IntegrityError, InvalidInputError
 from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing.lead_constants import LEAD_CONSTANTS
-from rtcc_bridge.storage import tables
+from rtcc_bridge.publishing.outbox import OutgoingEvent
+from rtcc_bridge.storage import outbox, tables
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
+from tests.outages import Outages
 from tests.probe_kit import STILL, face
 from tests.website import FIELDS, Website, acting, running_site, still_form
 
@@ -381,11 +383,32 @@ async def test_a_breach_of_integrity_is_passed_on_so_that_the_process_stops(
     assert site.breaches == [breach]
 
 
-async def test_the_database_away_is_said_with_retry_after(site: Website) -> None:
+async def test_while_events_do_not_get_out_no_further_still_is_taken_and_the_board_stays_up(
+    site: Website, clock: ManualClock
+) -> None:
     await site.report()
+    event = OutgoingEvent(event_type="test", topic="leads", key=None, subject=None, data={}, on_feed=False)
     async with site.kit.database.write() as tx:
-        await tx.exec_driver_sql("ALTER TABLE incidents RENAME TO elsewhere")
-    async with site.client.get("/api/v1/incidents") as answer:
+        await site.kit.parts.outbox.put(tx, event)
+    await site.attach()
+    clock.advance(site.services.settings.relay.backlog_age_limit_seconds + 1)
+    async with site.client.post(
+        "/api/v1/incidents/INC-1/probes", data=still_form(), headers=acting("analyst")
+    ) as answer:
+        problem = await answer.json(content_type="application/problem+json")
+        assert (answer.status, problem["type"]) == (503, "urn:rtcc-bridge:problem:busy")
+        assert int(answer.headers["Retry-After"]) >= 1
+    async with site.client.get("/") as answer:
+        assert answer.status == 200
+    async with site.kit.database.write() as tx:
+        waiting = await outbox.unpublished(tx, "leads", 10)
+        await outbox.mark_published(tx, [record.id for record in waiting], clock.now())
+    await site.attach()
+
+
+async def test_the_database_away_is_said_with_retry_after(site: Website, outages: Outages) -> None:
+    await site.report()
+    async with outages.away("incidents"), site.client.get("/api/v1/incidents") as answer:
         problem = await answer.json(content_type="application/problem+json")
         assert (answer.status, problem["type"]) == (503, "urn:rtcc-bridge:problem:unavailable")
         assert int(answer.headers["Retry-After"]) >= 1

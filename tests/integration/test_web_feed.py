@@ -18,6 +18,7 @@ from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web import feed_hub
 from tests.doubles import ManualClock
 from tests.nasty_texts import NASTY_TEXTS
+from tests.outages import Outages
 from tests.website import WAIT_SECONDS, Website, running_site, until
 
 
@@ -211,17 +212,14 @@ async def test_a_client_that_reads_too_slowly_is_dropped_and_the_others_go_on(
     del reader
 
 
-async def test_a_database_that_is_away_for_a_while_costs_no_event(site: Website) -> None:
+async def test_a_database_that_is_away_for_a_while_costs_no_event(site: Website, outages: Outages) -> None:
     async with following(site) as stream:
         await site.report("INC-1")
         await stream.event()
-        async with database_write(site) as tx:
-            await tx.exec_driver_sql("ALTER TABLE outbox RENAME TO elsewhere")
-        site.hub.on_feed_moved()
-        async with site.client.get("/api/v1/feed?after=0") as answer:
-            assert answer.status == 503
-        async with database_write(site) as tx:
-            await tx.exec_driver_sql("ALTER TABLE elsewhere RENAME TO outbox")
+        async with outages.away("outbox"):
+            site.hub.on_feed_moved()
+            async with site.client.get("/api/v1/feed?after=0") as answer:
+                assert answer.status == 503
         await site.report("INC-2")
         assert (await stream.event()).data["data"]["incidentId"] == "INC-2"
 

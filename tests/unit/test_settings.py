@@ -23,6 +23,16 @@ def test_the_example_in_config_loads() -> None:
     assert settings.matching.gallery == "demo"
 
 
+def test_what_the_example_in_config_keeps_lies_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(ROOT / "config/demo.yaml")
+    assert settings.objects.url == f"file://{tmp_path}/var/demo/objects"
+    assert settings.objects.master_key_file == Path("var/demo/master.key")
+    assert settings.database.url.get_secret_value() == "sqlite+aiosqlite:///var/demo/rtcc-bridge.sqlite3"
+
+
 def test_an_unknown_key_is_named_with_its_path(tmp_path: Path) -> None:
     found = problems_of("web: {prot: 80}\nkafka: {topics: {leeds: x}}\n", tmp_path)
     assert set(found) == {"web.prot", "kafka.topics.leeds"}
@@ -35,7 +45,7 @@ def test_a_value_out_of_bounds_is_named_with_its_path(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "example.org"])
 def test_only_a_loopback_address_may_be_bound(host: str, tmp_path: Path) -> None:
-    assert "loopback" in problems_of(f"web: {{host: {host}}}\n", tmp_path)["web"]
+    assert problems_of(f"web: {{host: {host}}}\n", tmp_path)["web.host"].startswith(f"{host} is not a loopback address")
 
 
 def test_only_the_demo_profile_exists(tmp_path: Path) -> None:
@@ -84,9 +94,56 @@ def test_a_request_timeout_that_joining_never_fits_is_refused(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql+asyncpg://user:correct-horse@db/rtcc", "sqlite:///correct-horse", "correct-horse"],
+    [
+        "mysql+asyncmy://user:correct-horse@db/rtcc",
+        "postgresql://user:correct-horse@db/rtcc",
+        "sqlite:///correct-horse",
+        "correct-horse",
+    ],
 )
-def test_only_sqlite_is_supported_and_a_refused_url_is_not_repeated(url: str, tmp_path: Path) -> None:
+def test_other_databases_are_refused_and_the_url_is_not_repeated(url: str, tmp_path: Path) -> None:
     told = problems_of(f"database: {{url: '{url}'}}\n", tmp_path)["database.url"]
-    assert "PostgreSQL comes with the next version" in told
+    assert "sqlite+aiosqlite://" in told
+    assert "postgresql+asyncpg://" in told
     assert "correct-horse" not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+asyncpg://user:correct-horse@db:5432x/rtcc",
+        "postgresql+asyncpg://user:correct-horse#@db/rtcc",
+        "postgresql+asyncpg://user:correct-horse@db",
+        "postgresql+asyncpg://user:correct-horse@db/rtcc?sslmode=require",
+        "postgresql+asyncpg://user:correct-horse@db/rtcc?ssl=perhaps",
+        "postgresql+asyncpg://user:correct-horse@/rtcc",
+        "postgresql+asyncpg://user:correct-horse@db/rtcc?host=db2:5432",
+        "postgresql+asyncpg://user:correct-horse@/rtcc?host=db2:port",
+    ],
+)
+def test_a_malformed_postgresql_url_is_refused_and_not_repeated(url: str, tmp_path: Path) -> None:
+    told = problems_of(f"database: {{url: '{url}'}}\n", tmp_path)["database.url"]
+    assert "correct-horse" not in told
+
+
+@pytest.mark.parametrize(
+    ("kafka", "said"),
+    [
+        ("{security_protocol: SASL_PLAINTEXT}", "set SASL_SSL"),
+        ("{security_protocol: SASL_SSL}", "set kafka.sasl.username"),
+        ("{security_protocol: SASL_SSL, sasl: {username: a}}", "set either kafka.sasl.password_file"),
+        ("{security_protocol: SASL_SSL, sasl: {mechanism: OAUTHBEARER}}", "kafka.sasl.token.endpoint"),
+        ("{sasl: {username: a, password: b}}", "set it to SASL_SSL"),
+        ("{tls: {ca_file: a.pem}}", "which has no TLS"),
+        ("{security_protocol: SSL, tls: {key_file: a.pem}}", "belong together"),
+        ("{topics: {min_insync_replicas: 2}}", "nothing could ever be written"),
+        ("{group_instance_id: a, enable_idempotence: false}", "does not work on the embedded broker"),
+        ("{deduplicate_hours: 170}", "lower kafka.topics.input_retention_hours"),
+    ],
+)
+def test_kafka_settings_that_contradict_each_other_are_told(kafka: str, said: str, tmp_path: Path) -> None:
+    assert said in " ".join(problems_of(f"kafka: {kafka}\n", tmp_path).values())
+
+
+def test_the_production_example_loads() -> None:
+    assert load_settings(ROOT / "config/production.yaml").kafka.topics.min_insync_replicas == 2

@@ -1,11 +1,13 @@
-"""The supervisor: parts stop in reverse order, and none dies in silence."""
+"""The supervisor: parts stop stage by stage within one time limit, and none dies in silence."""
 
 import asyncio
 
 import pytest
 
 from rtcc_bridge.errors import IntegrityError
-from rtcc_bridge.supervisor import Part, PartDiedError, supervise
+from rtcc_bridge.supervisor import Part, PartDiedError, Stage, supervise
+
+LONG = 600.0
 
 
 class Recorded:
@@ -23,16 +25,76 @@ class Recorded:
     def stop(self) -> None:
         self.asked.set()
 
-    def part(self) -> Part:
-        return Part(self.name, self.run, self.stop)
+    def part(self, stage: Stage = Stage.WORK) -> Part:
+        return Part(self.name, self.run, self.stop, stage)
 
 
-async def test_parts_stop_in_reverse_order() -> None:
-    log: list[str] = []
+def asked_to_stop() -> asyncio.Event:
     stop = asyncio.Event()
     stop.set()
-    await supervise([Recorded(name, log).part() for name in ("relay", "consumer", "web")], stop)
-    assert log == ["web", "consumer", "relay"]
+    return stop
+
+
+async def test_parts_stop_stage_by_stage() -> None:
+    log: list[str] = []
+    parts = [Recorded(stage.name, log).part(stage) for stage in reversed(Stage)]
+    await supervise(parts, asked_to_stop(), LONG)
+    assert log == ["INTAKE", "WORK", "RELAY", "BACKGROUND"]
+
+
+async def test_the_parts_of_a_stage_stop_at_the_same_time() -> None:
+    """Each ends only when the other was asked too: one after the other they would wait for ever."""
+    consumer, matcher = asyncio.Event(), asyncio.Event()
+
+    def part(name: str, own: asyncio.Event, other: asyncio.Event) -> Part:
+        async def run() -> None:
+            await own.wait()
+            await other.wait()
+
+        return Part(name, run, own.set, Stage.WORK)
+
+    await supervise([part("consumer", consumer, matcher), part("matcher", matcher, consumer)], asked_to_stop(), LONG)
+
+
+async def test_a_stage_that_hangs_leaves_time_for_those_after_it() -> None:
+    log: list[str] = []
+
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    def hanging(stage: Stage) -> Part:
+        return Part(f"deaf {stage.name}", hangs, lambda: None, stage)
+
+    relay = Recorded("relay", log).part(Stage.RELAY)
+    await supervise(
+        [hanging(Stage.INTAKE), hanging(Stage.WORK), relay, hanging(Stage.BACKGROUND)], asked_to_stop(), 0.4
+    )
+    assert log == ["relay"]
+
+
+async def test_a_part_that_even_ignores_its_cancellation_holds_up_nothing() -> None:
+    released = asyncio.Event()
+
+    async def deaf() -> None:
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+
+    await supervise([Part("deaf", deaf, lambda: None, Stage.INTAKE)], asked_to_stop(), 0.2)
+    released.set()
+
+
+async def test_the_beginning_of_the_stopping_is_told() -> None:
+    told: list[str] = []
+
+    async def ends() -> None:
+        return None
+
+    with pytest.raises(PartDiedError):
+        await supervise([Part("matcher", ends)], asyncio.Event(), LONG, lambda: told.append("stopping"))
+    assert told == ["stopping"]
 
 
 async def test_a_part_that_ends_by_itself_stops_the_others_and_is_named() -> None:
@@ -42,7 +104,7 @@ async def test_a_part_that_ends_by_itself_stops_the_others_and_is_named() -> Non
         return None
 
     with pytest.raises(PartDiedError, match="matcher"):
-        await supervise([Recorded("relay", log).part(), Part("matcher", ends)], asyncio.Event())
+        await supervise([Recorded("relay", log).part(), Part("matcher", ends)], asyncio.Event(), LONG)
     assert log == ["relay"]
 
 
@@ -51,7 +113,7 @@ async def test_what_a_part_raised_is_kept_as_the_cause() -> None:
         raise ValueError("a defect")
 
     with pytest.raises(PartDiedError) as raised:
-        await supervise([Part("matcher", breaks)], asyncio.Event())
+        await supervise([Part("matcher", breaks)], asyncio.Event(), LONG)
     assert isinstance(raised.value.__cause__, ValueError)
 
 
@@ -60,7 +122,7 @@ async def test_a_breach_of_integrity_comes_through_as_it_is() -> None:
         raise IntegrityError("a sealed object was altered")
 
     with pytest.raises(IntegrityError, match="altered"):
-        await supervise([Part("gallery", breaks)], asyncio.Event())
+        await supervise([Part("gallery", breaks)], asyncio.Event(), LONG)
 
 
 async def test_a_part_that_does_not_listen_is_cancelled() -> None:
@@ -73,9 +135,7 @@ async def test_a_part_that_does_not_listen_is_cancelled() -> None:
             cancelled.set()
             raise
 
-    stop = asyncio.Event()
-    stop.set()
-    await supervise([Part("deaf", deaf, lambda: None, stop_seconds=0.05)], stop)
+    await supervise([Part("deaf", deaf, lambda: None)], asked_to_stop(), 0.1)
     assert cancelled.is_set()
 
 
@@ -86,10 +146,8 @@ async def test_a_part_that_fails_while_it_stops_is_not_silent() -> None:
         await asked.wait()
         raise ValueError("while stopping")
 
-    stop = asyncio.Event()
-    stop.set()
     with pytest.raises(PartDiedError, match="relay"):
-        await supervise([Part("relay", fails_late, asked.set)], stop)
+        await supervise([Part("relay", fails_late, asked.set)], asked_to_stop(), LONG)
 
 
 async def test_a_stop_that_fails_keeps_no_other_part_from_being_stopped() -> None:
@@ -104,7 +162,7 @@ async def test_a_stop_that_fails_keeps_no_other_part_from_being_stopped() -> Non
     async def breaks() -> None:
         raise IntegrityError("a sealed object was altered")
 
-    parts = [Recorded("relay", log).part(), Part("web", lasts, fails, stop_seconds=0.05), Part("gallery", breaks)]
+    parts = [Recorded("relay", log).part(), Part("web", lasts, fails, Stage.INTAKE), Part("gallery", breaks)]
     with pytest.raises(IntegrityError, match="altered"):
-        await supervise(parts, asyncio.Event())
+        await supervise(parts, asyncio.Event(), LONG)
     assert log == ["relay"]

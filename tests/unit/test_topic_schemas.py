@@ -8,10 +8,10 @@ from jsonschema import Draft202012Validator, ValidationError
 from rtcc_bridge.gallery.head import put_head_notice
 from rtcc_bridge.probes.search_request import search_request
 from rtcc_bridge.publishing.outbox import Outbox
-from rtcc_bridge.settings import TopicSettings
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.topic_schemas import HEAD_DATA, INCIDENT_DATA, SEARCH_DATA, THREAT_DATA, topic_data_schemas
+from rtcc_bridge.topic_settings import TopicSettings
 from tests.doubles import ManualClock
 from tests.lead_parts import probe_record
 

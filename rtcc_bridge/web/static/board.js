@@ -3,7 +3,7 @@
 import { wireButtons } from "/static/calls.js";
 import { keepLive, say, showOutage } from "/static/live.js";
 
-const READINESS_EVERY = 5000;
+const FLOOR_EVERY = 5000;
 
 const refresh = keepLive();
 
@@ -14,16 +14,18 @@ wireButtons(({ ok, document: answer, button }) => {
   refresh();
 });
 
-async function askReadiness() {
+async function askFloor() {
   let state = null;
   try {
-    state = await (await fetch("/readyz", { cache: "no-store" })).json();
+    const answer = await fetch("/api/v1/floor", { cache: "no-store" });
+    if (!answer.ok) return; // what is known stays on the wall
+    state = await answer.json();
   } catch {
     return; // the connection's own state says that the daemon is not reachable
   }
-  const meanings = (state.dependencies ?? []).map((dependency) => dependency.meaning).filter(Boolean);
+  const meanings = state.problems.map((problem) => problem.meaning);
   showOutage("dependencies", [...new Set(meanings)].join(" "));
 }
 
-askReadiness();
-setInterval(askReadiness, READINESS_EVERY);
+askFloor();
+setInterval(askFloor, FLOOR_EVERY);

@@ -3,33 +3,46 @@
 import pytest
 
 from rtcc_bridge.consumers.forgetting import EventForgetter
-from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.errors import TransientError
+from rtcc_bridge.storage import input_events
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.input_events import first_time
+from rtcc_bridge.storage.input_events import Identity, InputEvent
 from tests.doubles import ManualClock
 
+SOURCE = "urn:dispatch"
 
-async def note(database: Database, event_id: str, clock: ManualClock, value_sha256: str = "0" * 64) -> bool:
+
+async def note(database: Database, clock: ManualClock, *event_ids: str) -> None:
+    notes = [InputEvent(SOURCE, event_id, "rtcc.incidents", "0" * 64, clock.now()) for event_id in event_ids]
     async with database.write() as tx:
-        return await first_time(tx, "urn:dispatch", event_id, "rtcc.incidents", value_sha256, clock.now())
+        await input_events.note(tx, notes)
 
 
-async def test_an_id_that_is_used_again_for_something_else_is_refused(database: Database, clock: ManualClock) -> None:
-    assert await note(database, "1", clock)
-    assert not await note(database, "1", clock)
-    with pytest.raises(InvalidInputError) as raised:
-        await note(database, "1", clock, "f" * 64)
-    assert raised.value.reason == "identity_reused"
+async def noted(database: Database, *event_ids: str) -> dict[Identity, str | None]:
+    async with database.read() as tx:
+        return await input_events.noted(tx, [(SOURCE, event_id) for event_id in event_ids])
+
+
+async def test_a_note_is_found_again_with_what_was_said(database: Database, clock: ManualClock) -> None:
+    await note(database, clock, "1", "2")
+    assert await noted(database, "2", "3") == {(SOURCE, "2"): "0" * 64}
+
+
+async def test_an_event_that_another_transaction_noted_makes_this_one_start_anew(
+    database: Database, clock: ManualClock
+) -> None:
+    await note(database, clock, "1")
+    with pytest.raises(TransientError):
+        await note(database, clock, "0", "1", "2")
+    assert await noted(database, "0", "2") == {}
 
 
 async def test_only_what_is_old_enough_is_forgotten(database: Database, clock: ManualClock) -> None:
     forgetter = EventForgetter(database, clock, keep_hours=24)
-    for number in range(1500):
-        await note(database, f"old-{number}", clock)
+    await note(database, clock, *(f"old-{number}" for number in range(1500)))
     clock.advance(23 * 3600)
-    await note(database, "young", clock)
+    await note(database, clock, "young")
     assert await forgetter.forget() == 0
     clock.advance(2 * 3600)
     assert await forgetter.forget() == 1500
-    assert not await note(database, "young", clock)
-    assert await note(database, "old-7", clock)
+    assert set(await noted(database, "young", "old-7")) == {(SOURCE, "young")}

@@ -1,27 +1,44 @@
-"""The work of one topic: order, window, giving up."""
+"""The work of one topic: order, window, batches, giving up."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from rtcc_bridge.consumers.lane import TopicLane
+from rtcc_bridge.consumers.lane import BatchLane, TopicLane, WindowLane
 from rtcc_bridge.consumers.records import ConsumedRecord
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+LARGE = b"x" * 1_000_000
 
 
-def records(partition: int, *keyed: tuple[int, bytes | None]) -> list[ConsumedRecord]:
-    return [ConsumedRecord("topic", partition, offset, key, b"", (), NOW) for offset, key in keyed]
+def records(partition: int, *keyed: tuple[int, bytes | None], value: bytes = b"") -> list[ConsumedRecord]:
+    return [ConsumedRecord("topic", partition, offset, key, value, (), NOW) for offset, key in keyed]
+
+
+def unkeyed(partition: int, count: int, value: bytes = b"") -> list[ConsumedRecord]:
+    return records(partition, *((offset, None) for offset in range(count)), value=value)
+
+
+async def settle(condition: Callable[[], bool]) -> None:
+    """Lets every task run until it has to wait, and checks that this brought the condition about."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+    assert condition()
+
+
+def wants_more(lane: TopicLane) -> bool:
+    """What the property says now; a type checker takes it for a constant."""
+    return lane.wants_more
 
 
 class Work:
     """Finishes a record when the test says so."""
 
-    def __init__(self, *, ordered: bool = False, window: int = 100) -> None:
+    def __init__(self, *, window: int = 100) -> None:
         self.started: list[tuple[int, int]] = []
         self.ended: list[tuple[int, int]] = []
         self.gates: dict[tuple[int, int], asyncio.Event] = {}
-        self.lane = TopicLane("topic", ordered=ordered, window=window, finish=self._finish)
+        self.lane: TopicLane = WindowLane("topic", window=window, finish=self._finish)
 
     async def _finish(self, record: ConsumedRecord) -> None:
         place = (record.partition, record.offset)
@@ -35,35 +52,41 @@ class Work:
     async def finish(self, partition: int, *offsets: int) -> None:
         for offset in offsets:
             self.gates.setdefault((partition, offset), asyncio.Event()).set()
-        await self.settle(lambda: all((partition, offset) in self.ended for offset in offsets))
-
-    async def settle(self, condition: Callable[[], bool]) -> None:
-        """Lets every task run until it has to wait, and checks that this brought the condition about."""
-        for _ in range(30):
-            await asyncio.sleep(0)
-        assert condition()
+        await settle(lambda: all((partition, offset) in self.ended for offset in offsets))
 
 
-async def test_records_of_one_key_wait_for_each_other_and_others_do_not() -> None:
-    work = Work(ordered=True)
-    work.lane.open(0)
-    work.lane.deliver(0, records(0, (1, b"a"), (2, b"a"), (3, b"b"), (4, None), (5, None)))
-    work.hand_over()
-    await work.settle(lambda: len(work.started) == 3)
-    assert work.started == [(0, 1), (0, 3), (0, 4)]
-    await work.finish(0, 1)
-    assert (0, 2) in work.started
-    await work.finish(0, 2, 3, 4, 5)
-    assert work.lane.partitions[0].offsets.committable == 6
-    assert work.lane.partitions[0].last_of_key == {}
+class Batches:
+    """Finishes a batch when the test says so."""
+
+    def __init__(self, *, limit: int = 100) -> None:
+        self.started: list[list[tuple[int, int]]] = []
+        self.release = asyncio.Event()
+        self.error: Exception | None = None
+        self.errors: list[BaseException] = []
+        self.lane = BatchLane("topic", limit=limit, finish=self._finish)
+
+    async def _finish(self, batch: Sequence[ConsumedRecord]) -> None:
+        self.started.append([(record.partition, record.offset) for record in batch])
+        await self.release.wait()
+        if self.error is not None:
+            raise self.error
+
+    def hand_over(self) -> None:
+        self.lane.hand_over(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.errors.append(error)
+            return
+        self.hand_over()
 
 
-async def test_without_order_all_start_at_once() -> None:
+async def test_records_start_at_once_whatever_their_key() -> None:
     work = Work()
     work.lane.open(0)
     work.lane.deliver(0, records(0, (1, b"a"), (2, b"a")))
     work.hand_over()
-    await work.settle(lambda: len(work.started) == 2)
+    await settle(lambda: len(work.started) == 2)
     await work.finish(0, 1, 2)
 
 
@@ -71,9 +94,9 @@ async def test_the_window_is_shared_fairly_and_never_passed() -> None:
     work = Work(window=4)
     for partition in (0, 1):
         work.lane.open(partition)
-        work.lane.deliver(partition, records(partition, *((offset, None) for offset in range(5))))
+        work.lane.deliver(partition, unkeyed(partition, 5))
     work.hand_over()
-    await work.settle(lambda: len(work.started) == 4)
+    await settle(lambda: len(work.started) == 4)
     assert sorted(work.started) == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert not work.lane.wants_more
     await work.finish(0, 0)
@@ -102,7 +125,7 @@ async def test_giving_a_partition_up_drops_what_waits_and_finishes_what_is_in_wo
     work.lane.open(0)
     work.lane.deliver(0, records(0, (1, None), (2, None), (3, None)))
     work.hand_over()
-    await work.settle(lambda: len(work.started) == 2)
+    await settle(lambda: len(work.started) == 2)
     closing = asyncio.create_task(work.lane.close([0], 5))
     await work.finish(0, 1, 2)
     (closed,) = await closing
@@ -111,34 +134,71 @@ async def test_giving_a_partition_up_drops_what_waits_and_finishes_what_is_in_wo
     assert work.lane.partitions == {}
 
 
-async def test_giving_up_cancels_what_is_late_and_nothing_overtakes_it() -> None:
-    work = Work(ordered=True)
-    work.lane.open(0)
-    work.lane.deliver(0, records(0, (1, b"a"), (2, b"a"), (3, b"a")))
-    work.hand_over()
-    await work.settle(lambda: len(work.started) == 1)
-    (closed,) = await work.lane.close([0], 0.01)
+async def test_a_batch_holds_what_waits_of_all_partitions_and_the_next_waits_for_its_end() -> None:
+    batches = Batches()
+    for partition in (0, 1):
+        batches.lane.open(partition)
+    batches.lane.deliver(0, records(0, (1, b"a")))
+    batches.hand_over()
+    await settle(lambda: batches.started == [[(0, 1)]])
+    batches.lane.deliver(0, records(0, (2, b"a"), (3, b"b")))
+    batches.lane.deliver(1, records(1, (7, b"c")))
+    batches.hand_over()
+    await settle(lambda: len(batches.started) == 1)
+    batches.release.set()
+    await settle(lambda: len(batches.started) == 2)
+    assert batches.started[1] == [(0, 2), (1, 7), (0, 3)]
+    committable = {number: work.offsets.committable for number, work in batches.lane.partitions.items()}
+    assert committable == {0: 4, 1: 8}
+
+
+async def test_a_batch_holds_no_more_than_its_limit_and_one_more_may_wait() -> None:
+    batches = Batches(limit=4)
+    batches.lane.open(0)
+    batches.lane.deliver(0, unkeyed(0, 8))
+    batches.hand_over()
+    await settle(lambda: batches.started == [[(0, offset) for offset in range(4)]])
+    assert wants_more(batches.lane)
+    batches.lane.deliver(0, records(0, (8, None)))
+    assert not wants_more(batches.lane)
+    batches.release.set()
+    await settle(lambda: [len(batch) for batch in batches.started] == [4, 4, 1])
+    assert batches.lane.wants_more
+
+
+async def test_large_records_go_in_small_batches_and_few_of_them_wait() -> None:
+    batches = Batches(limit=100)
+    batches.lane.open(0)
+    batches.lane.deliver(0, unkeyed(0, 20, value=LARGE))
+    assert not wants_more(batches.lane), "too many bytes wait, though few records"
+    batches.hand_over()
+    await settle(lambda: [len(batch) for batch in batches.started] == [4])
+    assert wants_more(batches.lane)
+    batches.release.set()
+    await settle(lambda: [len(batch) for batch in batches.started] == [4] * 5)
+
+
+async def test_a_batch_that_is_cancelled_for_one_partition_is_done_anew_for_the_others() -> None:
+    batches = Batches(limit=2)
+    for partition in (0, 1):
+        batches.lane.open(partition)
+        batches.lane.deliver(partition, unkeyed(partition, 2))
+    batches.hand_over()
+    await settle(lambda: batches.started == [[(0, 0), (1, 0)]])
+    (closed,) = await batches.lane.close([0], 0.01)
     assert closed.offsets.committable is None
-    assert work.started == [(0, 1)]
-    assert work.ended == []
+    batches.release.set()
+    await settle(lambda: batches.started[1:] == [[(1, 0), (1, 1)]])
+    assert batches.lane.partitions[1].offsets.committable == 2
 
 
-async def test_a_record_that_failed_for_good_lets_none_of_its_key_overtake() -> None:
-    failed: list[BaseException] = []
-
-    async def breach(record: ConsumedRecord) -> None:
-        if record.offset == 1:
-            raise RuntimeError("unsafe")
-        raise AssertionError("it overtook")
-
-    def on_done(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            failed.append(error)
-
-    lane = TopicLane("topic", ordered=True, window=10, finish=breach)
-    lane.open(0)
-    lane.deliver(0, records(0, (1, b"a"), (2, b"a"), (3, b"a")))
-    lane.hand_over(on_done)
-    (closed,) = await lane.close([0], 5)
-    assert [str(error) for error in failed] == ["unsafe"]
+async def test_a_batch_that_failed_for_good_is_not_finished() -> None:
+    batches = Batches()
+    batches.error = RuntimeError("unsafe")
+    batches.lane.open(0)
+    batches.lane.deliver(0, unkeyed(0, 3))
+    batches.hand_over()
+    batches.release.set()
+    await settle(lambda: [str(error) for error in batches.errors] == ["unsafe"])
+    (closed,) = await batches.lane.close([0], 5)
     assert closed.offsets.committable is None

@@ -232,6 +232,30 @@ async def test_a_closed_batcher_takes_nothing() -> None:
     await batcher.close()
 
 
+async def test_a_batcher_that_dies_says_so_to_whoever_watches_it() -> None:
+    def breaks(_report: BatchReport) -> None:
+        raise ValueError("a defect")
+
+    batcher = await batcher_of(doubled, on_batch=breaks).__aenter__()
+    with pytest.raises(BatcherClosedError):
+        await batcher.submit(1)
+    with pytest.raises(ValueError, match="a defect"):
+        await batcher.wait()
+    assert not batcher.is_open
+    with pytest.raises(ValueError, match="a defect"):
+        await batcher.close()
+
+
+async def test_watching_a_batcher_ends_when_it_is_closed() -> None:
+    batcher = batcher_of(doubled)
+    async with batcher:
+        watching = asyncio.create_task(batcher.wait())
+        await batcher.submit(1)
+        assert not watching.done()
+    await watching
+    assert not batcher.is_open
+
+
 async def test_a_batcher_that_was_never_opened_can_be_closed() -> None:
     await batcher_of(doubled).close()
 

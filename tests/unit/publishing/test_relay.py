@@ -16,7 +16,8 @@ from rtcc_bridge.publishing.relay import Relay
 from rtcc_bridge.settings import KafkaSettings, RelaySettings
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database, Transaction
-from rtcc_bridge.storage.outbox import OutboxRecord, RelayLock
+from rtcc_bridge.storage.locks import SoleRight, Work, sole_right
+from rtcc_bridge.storage.outbox import UnnumberedRecord
 from tests.doubles import ManualClock
 
 WAIT_SECONDS = 10.0
@@ -44,7 +45,7 @@ async def test_an_outage_while_numbering_is_logged_when_it_begins_and_when_it_en
 ) -> None:
     rounds, is_over, unnumbered = 0, asyncio.Event(), outbox.unnumbered
 
-    async def sometimes(tx: Transaction, limit: int) -> Sequence[OutboxRecord]:
+    async def sometimes(tx: Transaction, limit: int) -> Sequence[UnnumberedRecord]:
         nonlocal rounds
         rounds += 1
         if rounds <= OUTAGE_ROUNDS:
@@ -76,19 +77,19 @@ async def test_an_outbox_that_cannot_be_read_is_logged_when_it_begins_and_when_i
 async def test_a_lock_that_cannot_be_had_is_logged_when_it_begins_and_when_it_ends(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rounds, is_over, relay_lock = 0, asyncio.Event(), outbox.relay_lock
+    rounds, is_over = 0, asyncio.Event()
 
     @asynccontextmanager
-    async def sometimes(database: Any) -> AsyncIterator[RelayLock | None]:
+    async def sometimes(database: Any, work: Work, **limits: float) -> AsyncIterator[SoleRight | None]:
         nonlocal rounds
         rounds += 1
         if rounds <= OUTAGE_ROUNDS:
             raise UnavailableError("away")
-        async with relay_lock(database) as lock:
+        async with sole_right(database, work, **limits) as lock:
             is_over.set()
             yield lock
 
-    monkeypatch.setattr(relay_module, "relay_lock", sometimes)
+    monkeypatch.setattr(relay_module, "sole_right", sometimes)
     monkeypatch.setattr(relay_module, "_STANDBY_SECONDS", 0.001)
     assert await logs_of(relay, is_over) == [
         ("warning", "holding the relay's lock"),

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError as DuplicateError
 
 from rtcc_bridge.errors import IntegrityError, UnavailableError
 from rtcc_bridge.settings import DatabaseSettings
-from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.engine import Database, Transaction, on_commit, savepoint
 
 
 @pytest.fixture
@@ -52,6 +52,35 @@ async def test_a_block_that_raises_leaves_nothing(counter: Database) -> None:
     assert commits == []
 
 
+async def test_a_savepoint_that_raises_undoes_its_part_and_the_rest_commits(counter: Database) -> None:
+    happened: list[str] = []
+
+    async def fail_half_way(tx: Transaction) -> None:
+        async with savepoint(tx):
+            await tx.execute(text("UPDATE counter SET value = 8"))
+            on_commit(tx, lambda: happened.append("inside"))
+            raise RuntimeError("on the way")
+
+    async with counter.write() as tx:
+        await tx.execute(text("UPDATE counter SET value = 7"))
+        on_commit(tx, lambda: happened.append("outside"))
+        with pytest.raises(RuntimeError, match="on the way"):
+            await fail_half_way(tx)
+    assert await value_of(counter) == 7
+    assert happened == ["outside"]
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)])
+async def test_sqlite_is_opened_so_that_a_commit_survives_and_readers_go_on(
+    pragma: str, value: str | int, database: Database
+) -> None:
+    async with database.read() as reading, database.write() as writing:
+        for tx in (reading, writing):
+            assert (await tx.execute(text(f"PRAGMA {pragma}"))).scalar_one() == value
+
+
+@pytest.mark.sqlite
 async def test_concurrent_writers_do_not_lose_updates(counter: Database) -> None:
     async def add_one() -> None:
         async with counter.write() as tx:
@@ -76,6 +105,7 @@ async def test_a_read_transaction_keeps_nothing(counter: Database) -> None:
     assert await value_of(counter) == 0
 
 
+@pytest.mark.sqlite
 async def test_a_commit_survives_the_process_cold(counter: Database, tmp_path: Path) -> None:
     async with counter.write() as tx:
         await tx.execute(text("UPDATE counter SET value = 3"))
@@ -101,6 +131,7 @@ async def test_a_lock_held_elsewhere_is_unavailable_and_not_for_ever(tmp_path: P
     await database.close()
 
 
+@pytest.mark.sqlite
 async def test_a_database_that_became_read_only_is_unavailable(counter: Database) -> None:
     async def write_read_only() -> None:
         async with counter.write() as tx:

@@ -9,6 +9,7 @@ from rtcc_bridge.storage.tables import UtcDateTime
 
 revision: str = "0001"
 down_revision: str | None = None
+oldest_program: str = "0001"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -1,0 +1,38 @@
+"""Wires the role consumer: incidents and threats from the broker to the floor."""
+
+from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.audit.entries import SYSTEM
+from rtcc_bridge.consumers.forgetting import EventForgetter
+from rtcc_bridge.consumers.incidents import IncidentsHandler
+from rtcc_bridge.consumers.threats import ThreatsHandler
+from rtcc_bridge.incidents.desk import IncidentDesk
+from rtcc_bridge.incidents.threat_desk import ThreatDesk
+from rtcc_bridge.probes.approval import ApprovalDesk
+from rtcc_bridge.storage import probes
+from rtcc_bridge.storage.engine import Transaction
+
+
+def add_consumer(assembly: Assembly) -> None:
+    core = assembly.core
+    kafka = core.settings.kafka
+    approvals = ApprovalDesk(core.probe_parts())
+
+    async def authority_ended(tx: Transaction, incident_id: str, reason: str) -> None:
+        await approvals.withdraw_for_incident(tx, incident_id, reason)
+        await core.leads.withdraw_for_incident(tx, incident_id, reason, SYSTEM)
+
+    async def incident_merged(tx: Transaction, incident_id: str, into: str) -> None:
+        await probes.move_to_incident(tx, incident_id, into, at=core.clock.now())
+        await core.leads.follow_merge(tx, incident_id, into)
+
+    desk = IncidentDesk(core.outbox, core.clock, authority_ended, incident_merged)
+    threats = ThreatDesk(desk, core.clock, core.policy.deferral.senders)
+    forgetter = EventForgetter(core.database, core.clock, kafka.deduplicate_hours)
+    assembly.add_part("event forgetter", forgetter.run)
+    assembly.add_runner(
+        "consumer",
+        {
+            kafka.topics.incidents: IncidentsHandler(core.database, desk, core.clock, kafka),
+            kafka.topics.threats: ThreatsHandler(core.database, threats, core.clock, kafka),
+        },
+    )

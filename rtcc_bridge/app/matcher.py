@@ -1,0 +1,84 @@
+"""Wires the role matcher: search requests from the broker to leads."""
+
+import asyncio
+from functools import partial
+
+from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.consumers.probes import SearchHandler
+from rtcc_bridge.errors import BridgeError
+from rtcc_bridge.gallery.follower import GalleryFollower
+from rtcc_bridge.gallery.identity import PackIdentity
+from rtcc_bridge.matching.batcher import Batcher
+from rtcc_bridge.matching.calibration import Calibration
+from rtcc_bridge.matching.embed import open_embedder
+from rtcc_bridge.matching.modelpack import ModelPack
+from rtcc_bridge.matching.pipeline import FaceEmbedder
+from rtcc_bridge.matching.session import Device
+from rtcc_bridge.modelpacks.installed import require_calibration
+from rtcc_bridge.probes.search import FaceSearch, GallerySearch, observe_batch
+
+
+async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
+    """Raises ConfigurationError when the pack has no calibration."""
+    core = assembly.core
+    settings = core.settings.matching
+    calibration = await asyncio.to_thread(require_calibration, pack)
+    opened = await asyncio.to_thread(open_embedder, pack, Device(settings.device), settings.threads)
+    embedder = FaceEmbedder(opened, assembly.on_stage)
+    searches = {
+        name: await _add_gallery(assembly, name, embedder, pack, calibration)
+        for name in dict.fromkeys(filter(None, (settings.gallery, settings.training_gallery)))
+    }
+    training = searches[settings.training_gallery] if settings.training_gallery else None
+    handler = SearchHandler(
+        core.probe_parts(),
+        core.vault,
+        searches[settings.gallery],
+        training,
+        timeout_seconds=settings.request_timeout_seconds,
+    )
+    topics = core.settings.kafka.topics
+    for lane, topic in (("routine", topics.probes_routine), ("imminent", topics.probes_imminent)):
+        assembly.add_runner(f"matcher.{lane}", {topic: handler})
+
+
+async def _add_gallery(
+    assembly: Assembly, name: str, embedder: FaceEmbedder, pack: ModelPack, calibration: Calibration
+) -> FaceSearch:
+    core = assembly.core
+    settings = core.settings.matching
+    follower = GalleryFollower(
+        core.database, core.vault, name, PackIdentity.of(pack), settings, core.metrics, core.clock
+    )
+    assembly.add_part(f"gallery {name}", follower.run)
+    search = GallerySearch(
+        embedder,
+        follower,
+        pack,
+        calibration,
+        list_length=settings.list_length,
+        target_fpir=settings.target_fpir,
+        on_stage=assembly.on_stage,
+    )
+    batcher = await assembly.stack.enter_async_context(
+        Batcher(
+            search.search_batch,
+            max_batch_size=settings.batch_size,
+            max_wait_seconds=settings.batch_deadline_seconds,
+            queue_limit=settings.queue_size,
+            on_batch=partial(observe_batch, core.metrics),
+        )
+    )
+    assembly.add_part(f"batches of {name}", batcher.wait, batcher.close)
+
+    async def ready() -> str | None:
+        if not batcher.is_open:
+            return "searches are not worked on any more: see the log"
+        try:
+            _ = follower.current
+        except BridgeError as error:
+            return str(error)
+        return None
+
+    assembly.readiness[f"gallery {name}"] = ready
+    return FaceSearch(search, batcher)

@@ -1,0 +1,21 @@
+"""Wires the role relay: the feed's numbers, publishing, and the work that nobody asks for."""
+
+from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.probes.reconciler import Reconciler
+from rtcc_bridge.publishing.relay import Relay
+from rtcc_bridge.supervisor import Stage
+
+
+def add_relay(assembly: Assembly) -> None:
+    core = assembly.core
+    settings = core.settings
+    relay = Relay(
+        core.database, assembly.producer, settings.relay, core.metrics, core.clock, assembly.feed.on_feed_moved
+    )
+    assembly.readiness["broker"] = relay.readiness
+    assembly.add_part("relay", relay.run, relay.stop, Stage.RELAY)
+    reconciler = Reconciler(core.probe_parts(), settings.leads)
+    assembly.add_part("reconciler", reconciler.run)
+    scrubber = SegmentScrubber(core.database, core.vault, core.audit)
+    assembly.add_part("segment scrubber", scrubber.run)

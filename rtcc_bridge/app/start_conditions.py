@@ -1,0 +1,66 @@
+"""What `serve` needs of this machine before it starts, asked without making anything."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
+from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, open_pack
+from rtcc_bridge.policy.policy_file import load_policy
+from rtcc_bridge.settings import SQLITE_SCHEME, Settings
+from rtcc_bridge.storage.master_key import load_master_keys
+
+_FOLDER_SCHEME: Final = "file://"
+
+
+def start_problems(settings: Settings) -> tuple[ConfigurationProblem, ...]:
+    """All that `serve` would refuse to start for, broker and remote stores apart. Blocks; creates nothing."""
+    return tuple(_problems(settings))
+
+
+def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
+    yield from _told_by(lambda: load_policy(settings.policy.file))
+    yield from _of_the_master_key(settings)
+    for setting, url in (("objects.url", settings.objects.url), ("objects.ledger_url", settings.objects.ledger_url)):
+        if url is not None and url.startswith(_FOLDER_SCHEME):
+            yield from _of_a_folder(setting, Path(url.removeprefix(_FOLDER_SCHEME)))
+    if settings.matching.pack == DEFAULT_PACK:
+        yield from _of_a_folder("matching.packs_directory", settings.matching.packs_directory)
+    else:
+        yield from _told_by(lambda: open_pack(settings.matching, lambda _what, _done, _total: None))
+    database = settings.database.url.get_secret_value()
+    if database.startswith(f"{SQLITE_SCHEME}/") and not database.startswith(f"{SQLITE_SCHEME}/file:"):
+        yield from _of_a_folder("database.url", Path(database.removeprefix(f"{SQLITE_SCHEME}/")).parent)
+
+
+def _of_the_master_key(settings: Settings) -> Iterator[ConfigurationProblem]:
+    objects, file = settings.objects, settings.objects.master_key_file
+    if objects.transit_url is not None and objects.master_key is None and file is None:
+        return
+    may_be_made = settings.profile == "demo" and objects.transit_url is None and objects.master_key is None
+    if may_be_made and file is not None and not file.exists():
+        yield from _of_a_folder("objects.master_key_file", file.parent)
+    else:
+        yield from _told_by(lambda: load_master_keys(objects, may_create=False))
+
+
+def _of_a_folder(setting: str, folder: Path) -> Iterator[ConfigurationProblem]:
+    """Whether the folder can be written to, or be made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        cause = f"{there} is not a folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        cause = f"this user may not write to {there}"
+    else:
+        return
+    yield ConfigurationProblem(
+        setting, f"the folder {folder} cannot be used: {cause}", "Name a folder that this user may write to, or let it"
+    )
+
+
+def _told_by(ask: Callable[[], object]) -> Iterator[ConfigurationProblem]:
+    try:
+        ask()
+    except ConfigurationError as error:
+        yield from error.problems

@@ -1,0 +1,60 @@
+"""Wires what an operator does to an installation: backup, restoration, rotation of the master key."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from rtcc_bridge.app.foundation import Core, open_core
+from rtcc_bridge.app.galleries import expunger_for
+from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.leads.readback import LeadReadback
+from rtcc_bridge.settings import Settings
+from rtcc_bridge.storage.key_rotation import KeyRotation
+from rtcc_bridge.upkeep.backup import Backup
+from rtcc_bridge.upkeep.master_key import MasterKeyRotation
+from rtcc_bridge.upkeep.restore import Restore, RestoreParts
+from rtcc_bridge.upkeep.sweep import OrphanSweep
+
+
+@asynccontextmanager
+async def open_backup(settings: Settings) -> AsyncIterator[Backup]:
+    """Raises as `open_core` does."""
+    async with open_core(settings) as core:
+        yield Backup(core.database, core.vault, settings.kafka, core.clock)
+
+
+@asynccontextmanager
+async def open_restore(settings: Settings, folder: Path, actor: str) -> AsyncIterator[Restore]:
+    """A restoration of the backup in this folder into the database and the object store of the settings."""
+    async with open_core(settings, restoring=True) as core:
+        yield Restore(restore_parts(core), folder, actor)
+
+
+def restore_parts(core: Core) -> RestoreParts:
+    """What a restoration works with."""
+    exercise_topic = core.settings.kafka.topics.leads_exercise
+    return RestoreParts(
+        database=core.database,
+        vault=core.vault,
+        audit=core.audit,
+        expunger=expunger_for(core),
+        scrubber=SegmentScrubber(core.database, core.vault, core.audit),
+        readback=LeadReadback(core.database, core.outbox, core.audit, core.clock, exercise_topic),
+        kafka=core.settings.kafka,
+        clock=core.clock,
+    )
+
+
+@asynccontextmanager
+async def open_key_rotation(settings: Settings, actor: str) -> AsyncIterator[MasterKeyRotation]:
+    """The master keys of an installation and what they wrap."""
+    async with open_core(settings) as core:
+        rotation = KeyRotation(core.database, core.master_keys)
+        yield MasterKeyRotation(core.database, core.master_keys, rotation, core.audit, actor)
+
+
+@asynccontextmanager
+async def open_orphan_sweep(settings: Settings) -> AsyncIterator[OrphanSweep]:
+    """Looks for sealed objects without a key."""
+    async with open_core(settings) as core:
+        yield OrphanSweep(core.database, core.vault, core.clock)

@@ -1,0 +1,106 @@
+"""Wires the role web, and the address at which every process tells how it is."""
+
+import asyncio
+
+import structlog
+from aiohttp import web
+
+from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
+from rtcc_bridge.leads.schemas import lead_schemas
+from rtcc_bridge.matching.modelpack import ModelPack
+from rtcc_bridge.probes.desk import ProbeDesk
+from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.probes.worker_pool import WorkerPool
+from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
+from rtcc_bridge.supervisor import Stage
+from rtcc_bridge.web.application import create_app, create_operations_app
+from rtcc_bridge.web.services import WebServices
+
+_log = structlog.get_logger(__name__)
+
+
+async def add_web(assembly: Assembly, pack: ModelPack) -> None:
+    """The whole web. Raises ConfigurationError when its address cannot be bound."""
+    core = assembly.core
+    settings = core.settings
+    workers = await assembly.stack.enter_async_context(_worker_pool(assembly, pack))
+
+    async def workers_ready() -> str | None:
+        return None if workers.ready else workers.problem
+
+    assembly.readiness["intake"] = workers_ready
+    desk = ProbeDesk(
+        core.probe_parts(),
+        core.vault,
+        workers,
+        training_gallery=settings.matching.training_gallery,
+        upload_timeout_seconds=settings.web.upload_timeout_seconds,
+    )
+    services = WebServices(
+        settings=settings,
+        clock=core.clock,
+        metrics=core.metrics,
+        database=core.database,
+        policy=core.policy,
+        probes=desk,
+        leads=core.leads,
+        refusals=RefusalLog(core.database, core.audit, core.metrics),
+        feed=assembly.feed,
+        readiness=assembly.board,
+        schemas=lead_schemas(),
+        on_integrity_breach=assembly.on_breach,
+    )
+    assembly.add_part("feed", assembly.feed.run, assembly.feed.close)
+    await _listen(assembly, create_app(services), Stage.INTAKE)
+
+
+async def add_operations(assembly: Assembly) -> None:
+    """`/healthz`, `/readyz` and `/metrics` of a process that has no web role. Raises as `add_web` does."""
+    await _listen(assembly, create_operations_app(assembly.board, assembly.on_breach), Stage.BACKGROUND)
+
+
+async def _listen(assembly: Assembly, app: web.Application, stage: Stage) -> None:
+    settings = assembly.core.settings.web
+    runner = web.AppRunner(app, shutdown_timeout=settings.shutdown_seconds, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port)
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        problem = ConfigurationProblem(
+            "web.port",
+            f"{settings.host}:{settings.port} cannot be bound ({error.strerror})",
+            "Stop what listens there, or choose another port (0 takes a free one)",
+        )
+        raise ConfigurationError(problem) from error
+    stopped = asyncio.Event()
+
+    async def stop_serving() -> None:
+        await runner.cleanup()
+        stopped.set()
+
+    async def serve_requests() -> None:
+        await stopped.wait()
+
+    assembly.add_part("web", serve_requests, stop_serving, stage)
+    for address in runner.addresses:
+        _log.info("listening", address=f"http://{address[0]}:{address[1]}")
+
+
+def _worker_pool(assembly: Assembly, pack: ModelPack) -> WorkerPool:
+    settings = assembly.core.settings.intake
+    limits = WorkerLimits(
+        workers=settings.workers,
+        max_upload_bytes=settings.max_upload_bytes,
+        max_pixels=settings.max_pixels,
+        max_detection_pixels=settings.max_detection_pixels,
+        memory_bytes=settings.worker_memory_bytes,
+        timeout_seconds=settings.worker_timeout_seconds,
+        upload_timeout_seconds=assembly.core.settings.web.upload_timeout_seconds,
+        jobs_per_worker=settings.jobs_per_worker,
+        max_waiting=settings.max_waiting,
+    )
+    command = worker_command(pack.folder, settings.min_face_px, limits)
+    return WorkerPool(command, limits, assembly.core.metrics)

@@ -1,0 +1,117 @@
+"""What each role and each party around it may do on the broker: the one table that the ACLs are made from.
+
+The web role has no row: it uses no Kafka, so it gets no user. A consumer's user cannot write leads, and the dispatch
+system, which writes incidents, cannot read them. Beside the watch desk's user only the operator's, who puts records
+back, may write threats: who can write that topic can ask for the imminent lane, so the list of senders in the policy is
+checked behind this and does not replace it. The operator's user is the strongest: it belongs to people who run
+commands, and no process keeps it.
+
+Reading and writing a topic, and reading a group, include describing them. An idempotent producer needs no right on the
+cluster since Apache Kafka 3.0.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from rtcc_bridge.broker.topics import topic_names
+from rtcc_bridge.settings import KafkaSettings
+
+TOPIC: Final = "topic"
+GROUP: Final = "group"
+OPERATOR: Final = "operator"
+
+_READ: Final = ("Read", "DescribeConfigs")
+"""DescribeConfigs is for the check of the topics at start."""
+_WRITE: Final = ("Write", "DescribeConfigs")
+_MANAGE: Final = ("Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Operations that one party may do on one topic or consumer group. A pattern that ends in * is a prefix."""
+
+    party: str
+    kind: str
+    name: str
+    operations: tuple[str, ...]
+
+
+def grants(kafka: KafkaSettings) -> tuple[Grant, ...]:
+    """The whole table: first the roles of `serve`, then the command line, then the parties outside."""
+    return tuple(
+        Grant(party, kind, name, operations)
+        for party, rows in _table(kafka).items()
+        for kind, name, operations in _merged(rows)
+    )
+
+
+def topics_of(kafka: KafkaSettings, roles: Iterable[str]) -> frozenset[str]:
+    """The topics that processes with these roles read or write."""
+    wanted = set(roles)
+    return frozenset(grant.name for grant in grants(kafka) if grant.party in wanted and grant.kind == TOPIC)
+
+
+PARTIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "consumer": "serve --roles consumer",
+        "matcher": "serve --roles matcher",
+        "relay": "serve --roles relay",
+        OPERATOR: "the command line: topics, dead-letters, backup, restore",
+        "dispatch": "the dispatch system, which writes incidents",
+        "watch-desk": "the watch desk, which writes threats",
+        "feed": "the crime center's feed, which reads leads",
+        "exercise-feed": "a training system, which reads the leads of exercises",
+    }
+)
+
+_Row = tuple[str, str, tuple[str, ...]]
+
+
+def _table(kafka: KafkaSettings) -> dict[str, tuple[_Row, ...]]:
+    names, prefix = kafka.topics, kafka.group_prefix
+    probes = (names.probes_imminent, names.probes_routine)
+    letters: _Row = (TOPIC, names.dead_letters, _WRITE)
+    consumer_group = f"{prefix}.consumer"
+    matcher_groups = tuple(f"{prefix}.matcher.{lane}" for lane in ("imminent", "routine"))
+    groups = (consumer_group, *matcher_groups)
+    return {
+        "consumer": (
+            (TOPIC, names.incidents, _READ),
+            (TOPIC, names.threats, _READ),
+            letters,
+            (GROUP, consumer_group, ("Read",)),
+        ),
+        "matcher": (
+            *((TOPIC, name, _READ) for name in probes),
+            letters,
+            *((GROUP, name, ("Read",)) for name in matcher_groups),
+        ),
+        "relay": tuple((TOPIC, name, _WRITE) for name in (names.leads, names.leads_exercise, names.gallery, *probes)),
+        OPERATOR: (
+            *((TOPIC, name, _MANAGE) for name in topic_names(kafka)),
+            # `dead-letters replay` writes each record back to its topic, and a mark beside the letter.
+            (TOPIC, names.dead_letters, ("Read", "Write")),
+            *((TOPIC, name, ("Write",)) for name in (names.incidents, names.threats, *probes)),
+            # `restore` reads what was published after the backup, and sets the groups back to its offsets.
+            *(
+                (TOPIC, name, ("Read",))
+                for name in (names.leads, names.leads_exercise, names.incidents, names.threats, *probes)
+            ),
+            *((GROUP, name, ("Read",)) for name in groups),
+        ),
+        "dispatch": ((TOPIC, names.incidents, ("Write",)),),
+        "watch-desk": ((TOPIC, names.threats, ("Write",)),),
+        "feed": ((TOPIC, names.leads, ("Read",)), (GROUP, "rtcc-feed*", ("Read",))),
+        "exercise-feed": ((TOPIC, names.leads_exercise, ("Read",)), (GROUP, "rtcc-exercise-feed*", ("Read",))),
+    }
+
+
+def _merged(rows: Iterable[_Row]) -> Iterator[_Row]:
+    """Rows for the same thing become one."""
+    operations: dict[tuple[str, str], dict[str, None]] = {}
+    for kind, name, allowed in rows:
+        operations.setdefault((kind, name), {}).update(dict.fromkeys(allowed))
+    for (kind, name), merged in operations.items():
+        yield kind, name, tuple(merged)

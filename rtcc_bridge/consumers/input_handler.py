@@ -1,0 +1,100 @@
+"""What the handlers of the two input topics share: batches of events, each with its effect once."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.cloud_event import CloudEvent
+from rtcc_bridge.consumers.cloud_events import parse, sha256_of
+from rtcc_bridge.consumers.records import ConsumedRecord
+from rtcc_bridge.errors import InvalidInputError, RejectedError
+from rtcc_bridge.incidents.arrival import Arrival
+from rtcc_bridge.settings import KafkaSettings
+from rtcc_bridge.storage import input_events
+from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.storage.input_events import Identity, InputEvent
+
+EventT = TypeVar("EventT")
+
+
+@dataclass(frozen=True, slots=True)
+class _Item(Generic[EventT]):
+    """A record that could be read: its place in the batch, the note of its event, and the event."""
+
+    place: int
+    note: InputEvent
+    arrival: Arrival[EventT]
+
+
+class InputHandler(ABC, Generic[EventT]):
+    """One batch: one transaction with the notes of its events, what they change and what goes to the floor."""
+
+    def __init__(self, database: Database, clock: Clock, kafka: KafkaSettings) -> None:
+        self._database = database
+        self._clock = clock
+        self._kafka = kafka
+
+    async def handle_batch(self, records: Sequence[ConsumedRecord]) -> list[RejectedError | None]:
+        """As `BatchHandler` says. Raises TransientError when the batch has to be handled again.
+
+        What cannot be read is refused before the transaction begins, so a flood of it holds no lock.
+        """
+        outcomes: list[RejectedError | None] = [None] * len(records)
+        items: list[_Item[EventT]] = []
+        for place, record in enumerate(records):
+            try:
+                items.append(self._read(place, record))
+            except RejectedError as refusal:
+                outcomes[place] = refusal
+        if items:
+            async with self._database.write() as tx:
+                for part in _without_repetitions(items):
+                    await self._handle(tx, part, outcomes)
+        return outcomes
+
+    @abstractmethod
+    def _translate(self, event: CloudEvent) -> EventT:
+        """The checked event. Raises InvalidInputError."""
+
+    @abstractmethod
+    async def _apply(self, tx: Transaction, arrivals: Sequence[Arrival[EventT]]) -> Sequence[RejectedError | None]:
+        """Applies events in their order; for each, why it can never apply, or None."""
+
+    def _read(self, place: int, record: ConsumedRecord) -> _Item[EventT]:
+        event = parse(record, max_bytes=self._kafka.max_record_bytes)
+        note = InputEvent(event.source, event.id, record.topic, sha256_of(event), self._clock.now())
+        return _Item(place, note, Arrival(self._translate(event), record.topic, record.timestamp))
+
+    async def _handle(
+        self, tx: Transaction, items: Sequence[_Item[EventT]], outcomes: list[RejectedError | None]
+    ) -> None:
+        """Applies the events that had no effect yet. One that is refused is not noted: it may be sent again."""
+        noted = await input_events.noted(tx, [item.note.identity for item in items])
+        fresh = [item for item in items if item.note.identity not in noted]
+        refusals = await self._apply(tx, [item.arrival for item in fresh])
+        for item, refusal in zip(fresh, refusals, strict=True):
+            outcomes[item.place] = refusal
+        await input_events.note(tx, [item.note for item in fresh if outcomes[item.place] is None])
+        for item in items:
+            said_before = noted.get(item.note.identity)
+            if said_before not in {None, item.note.value_sha256}:
+                message = "an earlier event of this source and id said something else: give each event its own id"
+                outcomes[item.place] = InvalidInputError(message, "identity_reused")
+
+
+def _without_repetitions(items: Sequence[_Item[EventT]]) -> Iterator[list[_Item[EventT]]]:
+    """The items in their order, in parts that hold no event twice: whether a repetition counts, the first one decides.
+
+    That is one part, but for a sender that repeats itself at once.
+    """
+    part: list[_Item[EventT]] = []
+    identities: set[Identity] = set()
+    for item in items:
+        if item.note.identity in identities:
+            yield part
+            part, identities = [], set()
+        part.append(item)
+        identities.add(item.note.identity)
+    yield part

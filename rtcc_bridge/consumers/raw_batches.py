@@ -1,0 +1,129 @@
+"""Reads batches of records that aiokafka cannot: it gives up a whole batch for one header name that is not UTF-8.
+
+Kafka's protocol says that header names are UTF-8, and brokers do not check it. Such a name is kept with its bytes as
+escapes (`\\xff`), and the record goes the way of every other one. Format: "Record Batch" in the documentation of the
+Kafka protocol.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import decode_varint
+from aiokafka.structs import ConsumerRecord, TopicPartition
+
+UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError, UnicodeDecodeError)
+"""What aiokafka raises for records that it cannot read."""
+
+_PREFIX: Final = struct.Struct(">qi")
+_COUNT: Final = struct.Struct(">i")
+_COUNT_AT: Final = 57
+_RECORDS_AT: Final = 61
+_DECOMPRESSORS: Final[Mapping[int, Callable[[bytes], bytes]]] = MappingProxyType(
+    {0: bytes, 1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
+)
+
+
+class DamagedBatchError(Exception):
+    """A batch whose checksum or structure is wrong: not even its records' bounds can be trusted."""
+
+
+def read_batches(tp: TopicPartition, fetched: bytes, position: int) -> tuple[list[ConsumerRecord], int]:
+    """The records from `position` on, of all whole batches, and the position after them.
+
+    Raises DamagedBatchError when the first batch is damaged; the ones before a damaged batch are returned.
+    """
+    records: list[ConsumerRecord] = []
+    for batch in _slices(fetched):
+        try:
+            fresh, after = _batch(tp, batch)
+        except (struct.error, IndexError, ValueError, *UNREADABLE) as error:
+            if records:
+                break
+            raise DamagedBatchError(f"{type(error).__name__}: {error}") from error
+        records += [record for record in fresh if record.offset >= position]
+        position = max(position, after)
+    return records, position
+
+
+def _slices(fetched: bytes) -> Iterator[bytes]:
+    """A fetch may end in the middle of a batch, which is left for the next one."""
+    start = 0
+    while start + _PREFIX.size <= len(fetched):
+        _, length = _PREFIX.unpack_from(fetched, start)
+        end = start + _PREFIX.size + length
+        if length <= 0 or end > len(fetched):
+            return
+        yield fetched[start:end]
+        start = end
+
+
+def _batch(tp: TopicPartition, batch: bytes) -> tuple[list[ConsumerRecord], int]:
+    parsed = MemoryRecords(batch).next_batch()
+    if parsed is None or not parsed.validate_crc():
+        raise CorruptRecordException("wrong checksum")
+    if parsed.is_control_batch:
+        return [], parsed.next_offset
+    try:
+        return [_record(tp, each) for each in parsed], parsed.next_offset
+    except UnicodeDecodeError:
+        pass
+    except CorruptRecordException as error:  # how aiokafka's slow half, without its extension, says the same
+        if not isinstance(error.__cause__, UnicodeDecodeError):
+            raise
+    return list(_tolerantly(tp, batch, parsed)), parsed.next_offset
+
+
+def _record(tp: TopicPartition, each: Any) -> ConsumerRecord:
+    return _consumer_record(tp, each.offset, each.timestamp, each.timestamp_type, each.key, each.value, each.headers)
+
+
+def _tolerantly(tp: TopicPartition, batch: bytes, parsed: Any) -> Iterator[ConsumerRecord]:
+    (count,) = _COUNT.unpack_from(batch, _COUNT_AT)
+    content = bytearray(_DECOMPRESSORS[parsed.compression_type](batch[_RECORDS_AT:]))
+    at = 0
+    for _ in range(count):
+        length, at = decode_varint(content, at)
+        fields = _Fields(content, at + 1)  # after one byte of attributes, which no record uses
+        age, step = fields.number(), fields.number()
+        key, value = fields.content(), fields.content()
+        headers = [(_name(fields.content()), fields.content()) for _ in range(fields.number())]
+        is_append_time = parsed.timestamp_type == 1
+        timestamp = parsed.max_timestamp if is_append_time else parsed.first_timestamp + age
+        yield _consumer_record(tp, parsed.base_offset + step, timestamp, parsed.timestamp_type, key, value, headers)
+        at += length
+
+
+class _Fields:
+    """The fields of one record, one after the other."""
+
+    def __init__(self, content: bytearray, at: int) -> None:
+        self._content = content
+        self._at = at
+
+    def number(self) -> int:
+        number: int
+        number, self._at = decode_varint(self._content, self._at)
+        return number
+
+    def content(self) -> bytes | None:
+        length = self.number()
+        if length < 0:
+            return None
+        start, self._at = self._at, self._at + length
+        return bytes(self._content[start : self._at])
+
+
+def _name(name: bytes | None) -> str:
+    return (name or b"").decode("utf-8", errors="backslashreplace")
+
+
+def _consumer_record(
+    tp: TopicPartition, offset: int, timestamp: int, kind: int, key: bytes | None, value: bytes | None, headers: Any
+) -> ConsumerRecord:
+    sizes = (-1 if key is None else len(key), -1 if value is None else len(value))
+    return ConsumerRecord(tp.topic, tp.partition, offset, timestamp, kind, key, value, None, *sizes, tuple(headers))

@@ -1,0 +1,16 @@
+"""An event with where and when it came."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+EventT = TypeVar("EventT")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival(Generic[EventT]):
+    """An event, the topic that it came on, and the time of its record (for the metric `event_to_floor_seconds`)."""
+
+    event: EventT
+    topic: str
+    since: datetime

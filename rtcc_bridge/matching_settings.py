@@ -1,0 +1,59 @@
+"""The settings of the way from an upload to a candidate list: its intake, and the search in the gallery."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from rtcc_bridge.settings_section import Bytes, Seconds, Section
+
+
+class IntakeSettings(Section):
+    """Probe intake: what an upload may be and what its sandboxed workers may use."""
+
+    workers: int = Field(1, ge=1, le=64, description="Sandboxed decoding processes.")
+    max_upload_bytes: Bytes = Field(25_000_000, description="Largest upload.")
+    max_pixels: Bytes = Field(
+        50_000_000, description="Largest picture; read from its header before anything is decoded."
+    )
+    max_detection_pixels: Bytes = Field(12_000_000, description="Faces are looked for on a copy of at most this size.")
+    worker_memory_bytes: Bytes = Field(4_000_000_000, description="Address-space limit of a worker.")
+    worker_timeout_seconds: Seconds = Field(
+        30.0, description="Limit of one job; the worker is replaced when it is passed."
+    )
+    jobs_per_worker: int = Field(50, ge=1, description="A worker is replaced after this many jobs.")
+    max_waiting: int = Field(8, ge=1, le=1000, description="Jobs that may wait for a worker; more are answered 503.")
+    min_face_px: int = Field(20, ge=12, le=1000, description="Smallest face that is looked for, in pixels of width.")
+
+
+class MatchingSettings(Section):
+    """The model pack, the device and the batches."""
+
+    pack: str = Field(
+        "default", min_length=1, description="Name of the model pack, or `default` for the one built from pip packages."
+    )
+    packs_directory: Path = Field(Path("var/packs"), description="Where model packs are kept.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where templates are made and compared.")
+    threads: int = Field(2, ge=1, le=256, description="CPU threads of the model and of the search.")
+    batch_size: int = Field(32, ge=1, le=1024, description="Largest batch.")
+    batch_deadline_seconds: Seconds = Field(
+        0.005, description="A batch starts at the latest this long after its first probe."
+    )
+    queue_size: int = Field(512, ge=1, description="Probes that may wait in a matcher; more are refused as busy.")
+    gallery: str = Field(
+        "demo", min_length=1, description="The gallery that probes of actual events are compared with."
+    )
+    training_gallery: str | None = Field(
+        None, description="The gallery for exercises; without it they are refused (P07)."
+    )
+    list_length: int = Field(20, ge=1, le=50, description="Most persons on a candidate list.")
+    target_fpir: float = Field(
+        0.05, gt=0, lt=1, description="Accepted chance that a person who is not enrolled gets any candidate."
+    )
+    gallery_poll_seconds: Seconds = Field(
+        0.5, description="How often the gallery's head is confirmed with the database."
+    )
+    gallery_stale_seconds: Seconds = Field(
+        10.0, description="A matcher that cannot confirm the head for this long stops searching (P25)."
+    )
+    request_timeout_seconds: Seconds = Field(30.0, description="Limit of one search, from request to lead.")

@@ -1,0 +1,17 @@
+"""What makes a file survive a loss of power."""
+
+import os
+from pathlib import Path
+
+
+def sync_to_disk(path: Path) -> None:
+    """Returns when the file's content and its name in its folder are on the disk. Blocks. Raises OSError.
+
+    The database's commit survives a loss of power, so what it refers to has to as well.
+    """
+    for target in (path, path.parent):
+        descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

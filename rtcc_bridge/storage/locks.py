@@ -1,0 +1,85 @@
+"""Work that one process does at a time, however many run.
+
+On PostgreSQL the right to it is an advisory lock, which lives as long as its connection: when the process or its
+connection dies, the server gives it to the next. SQLite serves one process, so there is nothing to lock.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from enum import IntEnum
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.storage.engine import Database, Transaction
+
+_PROGRAM: Final = 0x72746363
+"""The first half of every key ("rtcc"), so that no other program on the same database takes the same lock."""
+
+
+class Work(IntEnum):
+    """What has one owner. The numbers are the second half of the keys: never give one another meaning."""
+
+    RELAY = 1
+    RECONCILER = 2
+    SEGMENT_SCRUBBER = 3
+    EVENT_FORGETTER = 4
+    UPGRADE = 5
+
+
+class SoleRight:
+    """The right to do the work."""
+
+    def __init__(self, connection: Transaction | None) -> None:
+        self._connection = connection
+
+    async def confirm(self) -> None:
+        """Raises UnavailableError when the connection, and with it the right, is gone."""
+        if self._connection is not None:
+            await _ask(self._connection, "SELECT 1")
+
+
+@asynccontextmanager
+async def sole_right(
+    database: Database, work: Work, *, confirmed_within_seconds: float | None = None
+) -> AsyncIterator[SoleRight | None]:
+    """Yields the right to the work, or None when another process has it. Does not wait. Raises UnavailableError.
+
+    confirmed_within_seconds: whoever does not `confirm` as often as that loses the right, so that a process that was
+    stopped without dying does not keep it. Without it the right lasts until the end of the block.
+    """
+    if database.is_sqlite:
+        yield SoleRight(None)
+        return
+    async with AsyncExitStack() as stack:
+        connection = await database.connect(stack)
+        await connection.execution_options(isolation_level="AUTOCOMMIT")  # may be held for hours: in no transaction
+        if not await _ask(connection, "SELECT pg_try_advisory_lock(:program, :work)", program=_PROGRAM, work=work):
+            yield None
+            return
+        # A closed connection is the release that cannot be forgotten.
+        stack.push_async_callback(connection.invalidate)
+        if confirmed_within_seconds is not None:
+            milliseconds = str(round(confirmed_within_seconds * 1000))
+            await _ask(connection, "SELECT set_config('idle_session_timeout', :limit, false)", limit=milliseconds)
+        yield SoleRight(connection)
+
+
+async def wait_for_turn(tx: Transaction, work: Work) -> None:
+    """Lets one transaction at a time go on, however long the ones before take. SQLite has one writer anyway."""
+    if tx.dialect.name != "postgresql":
+        return
+    limit = (await tx.execute(text("SHOW lock_timeout"))).scalar_one()
+    await tx.execute(text("SET LOCAL lock_timeout = 0"))
+    await tx.execute(text("SELECT pg_advisory_xact_lock(:program, :work)"), {"program": _PROGRAM, "work": int(work)})
+    await tx.execute(text("SELECT set_config('lock_timeout', :limit, true)"), {"limit": limit})
+
+
+async def _ask(connection: Transaction, statement: str, **values: Any) -> Any:
+    try:
+        return (await connection.execute(text(statement), values)).scalar_one()
+    except (DBAPIError, TimeoutError) as error:
+        await connection.invalidate()
+        raise UnavailableError("the connection that holds a lock of the database was lost") from error

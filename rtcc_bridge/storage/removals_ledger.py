@@ -1,0 +1,161 @@
+"""The ledger of removals: what was removed for ever, kept outside the database so that no backup brings it back.
+
+One small object for each act, never changed, in the object store or in a store of its own (`objects.ledger_url`). It is
+written inside the transaction of the act, before that commits: a removal that stands is in the ledger. An act that is
+in the ledger and whose transaction failed after all was ordered, and is carried out by a restoration as well.
+
+It holds digests and object names, no reason and no reference in words. Whoever can write there can make a restoration
+remove more, and whoever can delete there can make it remove less: give the store to this program alone.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import obstore
+from obstore.exceptions import AlreadyExistsError
+
+from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.errors import IntegrityError, NotFoundError
+from rtcc_bridge.storage.durability import sync_to_disk
+from rtcc_bridge.storage.store_errors import translated
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+PREFIX: Final = "removals"
+_HEAD: Final = f"{PREFIX}/ledger.json"
+_ENTRIES: Final = f"{PREFIX}/entries"
+_READ_AT_ONCE: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One act. entry_id: begins with the moment (UTC), so that names are in the order of the acts.
+
+    gallery, kind and digest: of an expungement, as in `gallery_removals`; images: the sha256 of each picture removed
+    with it. objects: the names of objects whose keys were destroyed.
+    """
+
+    entry_id: str
+    at: str
+    gallery: str | None = None
+    kind: str | None = None
+    digest: str | None = None
+    images: Sequence[str] = ()
+    objects: Sequence[str] = field(default=())
+
+
+class RemovalsLedger:
+    """Appends and reads entries."""
+
+    def __init__(self, store: "ObjectStore", folder: Path | None, timeout_seconds: float) -> None:
+        """folder: where a local store lies, so that what is written can be made to survive a loss of power."""
+        self._store = store
+        self._folder = folder
+        self._timeout_seconds = timeout_seconds
+
+    async def ledger_id(self) -> str:
+        """Which ledger this is: a random name that it got when it was begun, which is now if there was none.
+
+        Raises UnavailableError, IntegrityError when the head is not one.
+        """
+        name = secrets.token_urlsafe(16)
+        head = json.dumps({"ledger": name}).encode()
+        with translated("the removals ledger cannot be begun"):
+            async with asyncio.timeout(self._timeout_seconds):
+                try:
+                    await obstore.put_async(self._store, _HEAD, head, mode="create")
+                except AlreadyExistsError:
+                    found = await self._known_id()
+                    if found is None:
+                        raise IntegrityError("the head of the removals ledger was removed while it was read") from None
+                    return found
+            await self._sync(_HEAD)
+        return name
+
+    async def find_id(self) -> str | None:
+        """As `ledger_id`, None when there is none here."""
+        return await self._known_id()
+
+    async def note_expunged(self, at: datetime, *, gallery: str, kind: str, digest: str, images: Sequence[str]) -> None:
+        """Returns when the entry is durable. Raises UnavailableError: the act must not be committed then."""
+        await self._append(at, gallery=gallery, kind=kind, digest=digest, images=images)
+
+    async def note_destroyed(self, at: datetime, objects: Collection[str]) -> None:
+        """Returns when the entry is durable. Raises UnavailableError: the keys must not be destroyed then."""
+        if objects:
+            await self._append(at, objects=sorted(objects))
+
+    async def add_copy(self, entry: LedgerEntry) -> None:
+        """Puts an entry from a copy here; one that is here already stays as it is."""
+        await self._put(entry)
+
+    async def names(self) -> list[str]:
+        """The ids of all entries, oldest first. Raises UnavailableError."""
+        found: list[str] = []
+        with translated("the removals ledger cannot be read"):
+            async for some in obstore.list(self._store, _ENTRIES):
+                found += [one["path"].rsplit("/", 1)[1].removesuffix(".json") for one in some]
+        return sorted(found)
+
+    async def entries(self) -> AsyncIterator[LedgerEntry]:
+        """All entries, oldest first. Raises UnavailableError, IntegrityError for one that cannot be read."""
+        names = await self.names()
+        for start in range(0, len(names), _READ_AT_ONCE):
+            some = names[start : start + _READ_AT_ONCE]
+            for content in await asyncio.gather(*(self._get(f"{_ENTRIES}/{name}.json") for name in some)):
+                yield read_entry(content)
+
+    async def _append(self, at: datetime, **values: Any) -> None:
+        await self.ledger_id()
+        moment = rfc3339(at)
+        await self._put(LedgerEntry(entry_id=f"{moment.replace(':', '')}-{secrets.token_hex(8)}", at=moment, **values))
+
+    async def _put(self, entry: LedgerEntry) -> None:
+        with translated("the removals ledger cannot be written"):
+            async with asyncio.timeout(self._timeout_seconds):
+                path = f"{_ENTRIES}/{entry.entry_id}.json"
+                with suppress(AlreadyExistsError):
+                    await obstore.put_async(self._store, path, write_entry(entry), mode="create")
+                await self._sync(path)
+
+    async def _sync(self, path: str) -> None:
+        if self._folder is not None:
+            await asyncio.to_thread(sync_to_disk, self._folder / path)
+
+    async def _known_id(self) -> str | None:
+        try:
+            head = json.loads(await self._get(_HEAD))
+        except NotFoundError:
+            return None
+        except ValueError as error:
+            raise IntegrityError("the head of the removals ledger is not JSON") from error
+        name = head.get("ledger") if isinstance(head, dict) else None
+        if not isinstance(name, str):
+            raise IntegrityError("the head of the removals ledger names none")
+        return name
+
+    async def _get(self, path: str) -> bytes:
+        with translated("the removals ledger cannot be read"):
+            async with asyncio.timeout(self._timeout_seconds):
+                return bytes(await (await obstore.get_async(self._store, path)).bytes_async())
+
+
+def write_entry(entry: LedgerEntry) -> bytes:
+    """The entry as one line of JSON, without a line break."""
+    return json.dumps(asdict(entry), separators=(",", ":")).encode()
+
+
+def read_entry(content: bytes) -> LedgerEntry:
+    """Raises IntegrityError for what `write_entry` did not write."""
+    try:
+        return LedgerEntry(**json.loads(content))
+    except (ValueError, TypeError) as error:
+        raise IntegrityError("an entry of the removals ledger cannot be read: it was altered") from error

@@ -1,0 +1,237 @@
+"""Copies the database, the sealed objects and the offsets of the consumer groups, while the daemon works.
+
+The copy is what somebody sees who has the disk: rows as they are, objects sealed, their keys wrapped, and no master
+key. Offsets are read first and the database after them, in one snapshot, so everything up to the offsets is in the
+snapshot. Objects follow: they never change, so it does not matter when they are copied.
+"""
+
+import asyncio
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self, TypeAlias
+
+import structlog
+
+from rtcc_bridge import __version__
+from rtcc_bridge.broker.group_offsets import committed_offsets, end_offsets
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError, UnavailableError
+from rtcc_bridge.settings import KafkaSettings
+from rtcc_bridge.storage import object_keys, table_dump
+from rtcc_bridge.storage.durability import sync_to_disk
+from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.storage.objects import ObjectVault
+from rtcc_bridge.storage.removals_ledger import write_entry
+from rtcc_bridge.upkeep.groups import consumed_topics
+from rtcc_bridge.upkeep.manifest import (
+    FORMAT,
+    LEDGER,
+    OBJECT_LIST,
+    OBJECTS,
+    TABLES,
+    FileEntry,
+    Manifest,
+    ObjectEntry,
+    offsets_as_json,
+    write_manifest,
+)
+from rtcc_bridge.upkeep.object_list import write_object
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""(what is being done, how much is done, of how much); may be called often."""
+
+_OBJECTS_AT_ONCE: Final = 500
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What was copied. manifest_sha256: keep it elsewhere to notice a backup that was altered as a whole."""
+
+    backup_id: str
+    folder: Path
+    rows: int
+    objects: int
+    objects_bytes: int
+    manifest_sha256: str
+
+
+class Backup:
+    """Makes backups."""
+
+    def __init__(self, database: Database, vault: ObjectVault, kafka: KafkaSettings, clock: Clock) -> None:
+        self._database = database
+        self._vault = vault
+        self._kafka = kafka
+        self._clock = clock
+
+    async def run(self, folder: Path, progress: Progress) -> BackupReport:
+        """Writes the backup into a new folder, which appears when it is whole; a failure leaves nothing.
+
+        Raises ConflictError when something lies there already, UnavailableError when the broker, the database, the
+        object store or the disk fails, IntegrityError when an object of the database is missing.
+        """
+        if await asyncio.to_thread(folder.exists):
+            raise ConflictError(f"{folder} exists already: name a new folder for each backup")
+        draft = folder.with_name(f"{folder.name}.unfinished-{secrets.token_hex(4)}")
+        try:
+            report = await self._write(draft, folder, progress)
+            await asyncio.to_thread(draft.replace, folder)
+            await asyncio.to_thread(_sync_folder, folder.parent)
+        except OSError as error:
+            raise UnavailableError(f"the backup cannot be written to {folder.parent}: {error.strerror}") from error
+        finally:
+            await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
+        return report
+
+    async def _write(self, draft: Path, folder: Path, progress: Progress) -> BackupReport:
+        await asyncio.to_thread(_make_folders, draft)
+        offsets = {
+            group: offsets_as_json(await committed_offsets(self._kafka, group, topics))
+            for group, topics in consumed_topics(self._kafka).items()
+        }
+        topics = self._kafka.topics
+        lead_ends = await end_offsets(self._kafka, (topics.leads, topics.leads_exercise))
+        async with table_dump.snapshot(self._database) as tx:
+            revision = await table_dump.revision(tx)
+            tables = [await self._dump(tx, name, draft, progress) for name in table_dump.TABLES]
+            keys_by_master = await object_keys.count_by_master_key(tx)
+            named = [record async for record in _object_names(tx)]
+        object_file, size = await self._copy_objects(named, draft, progress)
+        ledger = await self._copy_ledger(draft)
+        manifest = Manifest(
+            format=FORMAT,
+            backup_id=secrets.token_urlsafe(12),
+            created_at=rfc3339(self._clock.now()),
+            program=__version__,
+            revision=revision,
+            master_key_ids=tuple(keys_by_master),
+            ledger_id=await self._vault.ledger.ledger_id(),
+            group_offsets=offsets,
+            lead_ends=offsets_as_json(lead_ends),
+            files=(*tables, object_file, ledger),
+        )
+        digest = await asyncio.to_thread(write_manifest, draft, manifest)
+        await asyncio.to_thread(sync_to_disk, draft / "manifest.json")
+        rows = sum(table.lines for table in tables)
+        return BackupReport(manifest.backup_id, folder, rows, object_file.lines, size, digest)
+
+    async def _dump(self, tx: Transaction, table: str, draft: Path, progress: Progress) -> FileEntry:
+        progress(f"table {table}", 0, 1)
+        async with _File(draft, f"{TABLES}/{table}.jsonl") as file:
+            async for lines in table_dump.dump(tx, table):
+                await file.write_lines(lines)
+        progress(f"table {table}", 1, 1)
+        return file.entry
+
+    async def _copy_objects(self, named: Sequence[str], draft: Path, progress: Progress) -> tuple[FileEntry, int]:
+        total = 0
+        async with _File(draft, OBJECT_LIST) as listed:
+            for done, object_key in enumerate(named):
+                if done % 20 == 0:
+                    progress("objects", done, len(named))
+                try:
+                    entry = await self._copy_object(object_key, draft)
+                except NotFoundError as error:
+                    await self._require_purged(object_key, error)
+                    continue
+                total += entry.size_bytes
+                await listed.write_lines([write_object(entry)])
+        progress("objects", len(named), len(named))
+        return listed.entry, total
+
+    async def _copy_object(self, object_key: str, draft: Path) -> ObjectEntry:
+        async with _File(draft, f"{OBJECTS}/{object_key}") as file:
+            async for piece in self._vault.read_sealed(object_key):
+                await file.write(piece)
+        return ObjectEntry(object_key, file.entry.size_bytes, file.entry.sha256)
+
+    async def _require_purged(self, object_key: str, error: NotFoundError) -> None:
+        """An object may be purged between the snapshot and its copy. One that still has a key is lost."""
+        async with self._database.read() as tx:
+            if await object_keys.find(tx, object_key) is not None:
+                raise IntegrityError(f"{object_key} has a key and no bytes: {error}") from error
+        _log.info("an object was purged during the backup", object_key=object_key)
+
+    async def _copy_ledger(self, draft: Path) -> FileEntry:
+        async with _File(draft, LEDGER) as file:
+            async for entry in self._vault.ledger.entries():
+                await file.write_lines([write_entry(entry)])
+        return file.entry
+
+
+async def _object_names(tx: Transaction) -> AsyncIterator[str]:
+    after = ""
+    while names := await object_keys.names_after(tx, after, _OBJECTS_AT_ONCE):
+        for name in names:
+            yield name
+        after = names[-1]
+
+
+@dataclass
+class _File:
+    """A file of the backup that is being written, for the owner alone, with its size and sha256. Writes in a thread."""
+
+    folder: Path
+    name: str
+    lines: int = 0
+    size_bytes: int = 0
+    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _opened: IO[bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._opened = await asyncio.to_thread(_open_new, self.folder / self.name)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._opened is not None
+        await asyncio.to_thread(_close, self._opened)
+
+    @property
+    def entry(self) -> FileEntry:
+        return FileEntry(self.name, self.lines, self.size_bytes, self._digest.hexdigest())
+
+    async def write_lines(self, lines: Sequence[bytes]) -> None:
+        await self.write(b"".join(line + b"\n" for line in lines))
+        self.lines += len(lines)
+
+    async def write(self, data: bytes) -> None:
+        assert self._opened is not None
+        await asyncio.to_thread(self._opened.write, data)
+        self._digest.update(data)
+        self.size_bytes += len(data)
+
+
+def _make_folders(draft: Path) -> None:
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (draft, draft / TABLES, draft / OBJECTS):
+        folder.mkdir(mode=0o700)
+
+
+def _open_new(path: Path) -> IO[bytes]:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+
+
+def _close(opened: IO[bytes]) -> None:
+    with opened:
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,41 @@
+"""The settings of the HTTP server."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from rtcc_bridge.settings_section import Seconds, Section
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class WebSettings(Section):
+    """The HTTP server."""
+
+    host: str = Field(
+        "127.0.0.1", description="Address to bind. Until people are known only a loopback address is accepted."
+    )
+    port: Port = Field(8080, description="Port to bind; 0 takes a free one.")
+    shutdown_seconds: Seconds = Field(10.0, description="How long open requests may finish at shutdown.")
+    feed_clients: int = Field(200, ge=1, le=10_000, description="Open feed connections; more are answered 503.")
+    feed_replay_limit: int = Field(
+        1000, ge=1, le=100_000, description="Events read from the database at once when a feed resumes."
+    )
+    feed_heartbeat_seconds: Seconds = Field(
+        15.0, description="A comment line is sent this often, so that proxies keep the feed open."
+    )
+    uploads: int = Field(
+        4, ge=1, le=64, description="Uploads at the same time; more are answered 503 with Retry-After."
+    )
+    upload_timeout_seconds: Seconds = Field(120.0, description="Limit of one upload.")
+
+    @field_validator("host")
+    @classmethod
+    def _loopback_only(cls, host: str) -> str:
+        if host not in {"127.0.0.1", "::1", "localhost"}:
+            message = (
+                f"{host} is not a loopback address. Until the daemon knows its users it would let anybody search: "
+                "bind to 127.0.0.1 and reach it through a tunnel"
+            )
+            raise ValueError(message)
+        return host

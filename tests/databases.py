@@ -1,0 +1,132 @@
+"""The database that the tests run on: pytest's option --database, and a fresh database for each test."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from rtcc_bridge.settings import DatabaseSettings
+from rtcc_bridge.storage import schema
+from rtcc_bridge.storage.engine import Database
+from tests.postgres_server import PostgresMissingError, PostgresServer
+
+SQLITE: Final = "sqlite"
+POSTGRESQL: Final = "postgresql"
+URL_VARIABLE: Final = "RTCC_TEST_POSTGRES"
+_EMPTY: Final = "template0"
+
+
+@dataclass(frozen=True, slots=True)
+class TestServer:
+    """A PostgreSQL server on which tests may create databases. template: one with the present schema."""
+
+    __test__ = False
+
+    administration_url: str
+    template: str
+
+    @asynccontextmanager
+    async def fresh(self, *, with_schema: bool) -> AsyncIterator[str]:
+        """The URL of a database of its own, which is dropped at the end."""
+        name = f"test_{secrets.token_hex(6)}"
+        await self._administer(f"CREATE DATABASE {name} TEMPLATE {self.template if with_schema else _EMPTY}")
+        try:
+            yield self.url_of(name)
+        finally:
+            await self._administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def url_of(self, database: str) -> str:
+        return f"{self.administration_url.rpartition('/')[0]}/{database}"
+
+    async def let_in(self, url: str, *, allowed: bool) -> None:
+        """Says whether anybody may connect to that database, and ends every session that is there."""
+        name = url.rpartition("/")[2]
+        await self._administer(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS {str(allowed).lower()}")
+        await self.end_sessions(url)
+
+    async def take_writes(self, url: str, *, allowed: bool) -> None:
+        """Says whether sessions of that database may write, and ends those that are there."""
+        only_reads = "off" if allowed else "on"
+        await self._administer(
+            f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_read_only = {only_reads}"
+        )
+        await self.end_sessions(url)
+
+    async def end_sessions(self, url: str, application: str | None = None) -> None:
+        """Ends every session of that database, or those of one `application_name`."""
+        which = f"datname = '{url.rpartition('/')[2]}'"
+        if application is not None:
+            which += f" AND application_name = '{application}'"
+        await self._administer(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {which}")
+
+    async def make_template(self) -> None:
+        await self._administer(f"CREATE DATABASE {self.template} TEMPLATE {_EMPTY}")
+        database = Database(DatabaseSettings(url=SecretStr(self.url_of(self.template))))
+        await schema.upgrade(database)
+        await database.close()
+
+    async def drop_template(self) -> None:
+        await self._administer(f"DROP DATABASE {self.template} WITH (FORCE)")
+
+    async def _administer(self, statement: str) -> None:
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(self.administration_url.replace("+asyncpg", ""))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+_server = pytest.StashKey[TestServer | None]()
+_own_server = pytest.StashKey[PostgresServer]()
+
+
+def start(config: pytest.Config) -> None:
+    """Gives the run its server: one for all workers, started by the process that hands out the tests."""
+    if config.getoption("--database") != POSTGRESQL:
+        config.stash[_server] = None
+        return
+    handed: dict[str, str] | None = getattr(config, "workerinput", {}).get(POSTGRESQL)
+    if handed is not None:
+        config.stash[_server] = TestServer(**handed)
+        return
+    url = os.environ.get(URL_VARIABLE)
+    if url is None:
+        try:
+            own = PostgresServer()
+        except PostgresMissingError as missing:
+            raise pytest.UsageError(f"--database {POSTGRESQL}: {missing}") from missing
+        config.stash[_own_server] = own
+        own.start()
+        url = own.url()
+    server = TestServer(url, f"rtcc_template_{secrets.token_hex(6)}")
+    asyncio.run(server.make_template())
+    config.stash[_server] = server
+
+
+def hand_to_worker(config: pytest.Config, workerinput: dict[str, Any]) -> None:
+    """Tells a worker of pytest-xdist where the server is."""
+    server = config.stash[_server]
+    if server is not None:
+        workerinput[POSTGRESQL] = asdict(server)
+
+
+def stop(config: pytest.Config) -> None:
+    """Ends what `start` started in this process."""
+    if hasattr(config, "workerinput"):
+        return
+    if own := config.stash.get(_own_server, None):
+        own.remove()
+    elif server := config.stash.get(_server, None):
+        asyncio.run(server.drop_template())
+
+
+def server_of(config: pytest.Config) -> TestServer | None:
+    """The server of the run, or None when it runs on SQLite."""
+    return config.stash[_server]

@@ -1,0 +1,109 @@
+"""Does faults to a deployment of several processes on Apache Kafka and PostgreSQL, and says what came of each.
+
+    python -m tests.e2e.faults [--short] [--only NAME …] [--seed N] [--out FOLDER]
+
+The last line is `faults: passed` or `faults: FAILED`, and the exit code is 0 or 1; 2 when it cannot be run here.
+"""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+from rich.console import Console
+
+from tests.e2e.faults import cases
+from tests.e2e.faults.disks import why_no_small_disks
+from tests.e2e.faults.network import why_no_namespaces
+from tests.e2e.faults.plant import running_plant
+from tests.e2e.faults.stage import Stage
+from tests.e2e.faults.table import Row, markdown, write
+from tests.kafka_cluster.distribution import KafkaNotAvailableError, fetch
+from tests.postgres_server import PostgresMissingError, find_programs
+
+_DISK_MEGABYTES = 768
+
+
+async def run(names: Sequence[str], extent: cases.Extent, options: argparse.Namespace, console: Console) -> list[Row]:
+    """Does the named faults and returns the table. The logs stay when something was not as promised."""
+    folder = Path(tempfile.mkdtemp(prefix="rtcc-faults-"))
+    began = time.monotonic()
+    async with (
+        running_plant(
+            folder,
+            options.packs.resolve(),
+            nodes=3,
+            each=2,
+            with_standby="failover" in names,
+            disk_megabytes=_DISK_MEGABYTES if cases.NEEDS_DISKS & set(names) else None,
+        ) as plant,
+        aiohttp.ClientSession() as http,
+    ):
+
+        def report(row: Row) -> None:
+            console.print(
+                f"{time.monotonic() - began:6.0f} s  {row.fault}: {row.count} done, {row.lost} lost, "
+                f"{row.doubled} doubled, {row.wrong} wrong, recovered in {row.recovery_seconds:.1f} s; {row.remark}"
+            )
+            for problem in row.problems:
+                console.print(f"          {problem}", style="red", markup=False)
+
+        stage = Stage(plant, http, options.seed, options.rate, options.probes, report)
+        await stage.warm_up()
+        console.print(f"ready after {time.monotonic() - began:.0f} s; seed {options.seed}; logs in {folder}")
+        for name in names:
+            await cases.CASES[name](stage, extent)
+        console.print(f"{len(stage.ledger.events)} events, {len(stage.ledger.probes)} probes")
+        rows = stage.rows
+    if not any(row.problems for row in rows):
+        shutil.rmtree(folder, ignore_errors=True)
+    return rows
+
+
+def missing_for(name: str, folder: Path) -> str | None:
+    """Why a fault cannot be done on this machine; None when it can."""
+    if name in cases.NEEDS_NAMESPACES:
+        return why_no_namespaces()
+    if name in cases.NEEDS_DISKS:
+        return why_no_small_disks(folder)
+    return None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="a selection that takes a few minutes")
+    parser.add_argument("--only", action="append", choices=list(cases.CASES), help="only this fault; may be repeated")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=20.0, help="events a second")
+    parser.add_argument("--probes", type=float, default=1.5, help="probes a second, as far as the machine can")
+    parser.add_argument("--packs", type=Path, default=Path("var/packs"), help="where the model pack is, or is built")
+    parser.add_argument("--out", type=Path, default=Path("var/faults"), help="where the table is written to")
+    options = parser.parse_args()
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        fetch()
+        find_programs()
+    except (KafkaNotAvailableError, PostgresMissingError) as error:
+        console.print(f"faults: cannot be run here: {error}", markup=False)
+        return 2
+    names = options.only or (cases.IN_SHORT if options.short else list(cases.CASES))
+    options.out.mkdir(parents=True, exist_ok=True)
+    left_out = {name: why for name in names if (why := missing_for(name, options.out)) is not None}
+    for name, why in left_out.items():
+        console.print(f"left out: {name}, since {why}", markup=False)
+    names = [name for name in names if name not in left_out]
+    rows = asyncio.run(run(names, cases.SHORT if options.short else cases.LONG, options, console))
+    write(rows, options.out)
+    console.print(markdown(rows), markup=False)
+    passed = not any(row.problems for row in rows)
+    console.print(f"faults: {'passed' if passed else 'FAILED'}")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

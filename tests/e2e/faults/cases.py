@@ -1,0 +1,198 @@
+"""The faults, in the order in which they are done."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+from tests.e2e.faults import hardships
+from tests.e2e.faults.crash_points import POINTS_OF_ROLE
+from tests.e2e.faults.disks import fill_disk
+from tests.e2e.faults.kills import KillCampaign
+from tests.e2e.faults.outages import BrokerFaults, DatabaseFaults
+from tests.e2e.faults.plant import ROLES
+from tests.e2e.faults.replica import Replica
+from tests.e2e.faults.separation import separated
+from tests.e2e.faults.stage import Stage
+
+EVENTS: Final = 5000
+PROBES: Final = 300
+_JUMP_SECONDS: Final = 600.0
+
+PAIRS: Final = (
+    ("consumer", "broker"),
+    ("consumer", "database"),
+    ("matcher", "broker"),
+    ("matcher", "database"),
+    ("relay", "broker"),
+    ("relay", "database"),
+    ("web", "database"),
+    ("web", "people"),
+)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is done."""
+
+    kill_rounds: int
+    events: int
+    probes: int
+    away_seconds: float
+    quorum_seconds: float
+    cut_seconds: float
+    frozen_seconds: float
+
+
+SHORT: Final = Extent(1, 0, 0, 5, 5, 6, 8)
+LONG: Final = Extent(3, EVENTS, PROBES, 20, 30, 15, 40)
+
+Case = Callable[[Stage, Extent], Awaitable[None]]
+
+
+async def kills(stage: Stage, extent: Extent) -> None:
+    campaign = KillCampaign(stage.plant, stage.random)
+
+    async def deed() -> int:
+        forced = await campaign.run(extent.kill_rounds)
+        return forced + await campaign.go_on(
+            lambda: len(stage.ledger.events) >= extent.events and len(stage.ledger.probes) >= extent.probes
+        )
+
+    points = sum(map(len, POINTS_OF_ROLE.values()))
+    await stage.under(
+        "kill -9 of every role",
+        deed,
+        lambda: f"{campaign.forced.total()} forced, at {len(campaign.forced)} of {points} points between two steps",
+        lambda: [f"no kill could be forced at {point}" for point in campaign.missed],
+    )
+
+
+async def leader_killed(stage: Stage, _extent: Extent) -> None:
+    await stage.under("broker: leader of three killed", BrokerFaults(stage.plant).leader_killed)
+
+
+async def brokers_killed(stage: Stage, _extent: Extent) -> None:
+    await stage.under("broker: all three killed and started", BrokerFaults(stage.plant).all_killed)
+
+
+async def quorum_lost(stage: Stage, extent: Extent) -> None:
+    deed = partial(BrokerFaults(stage.plant).quorum_lost, extent.quorum_seconds)
+    await stage.under(f"broker: quorum lost for {extent.quorum_seconds:g} s", deed)
+
+
+async def database_restarted(stage: Stage, _extent: Extent) -> None:
+    await stage.under("database: restarted", DatabaseFaults(stage.plant, stage.database).restarted)
+
+
+async def database_power(stage: Stage, _extent: Extent) -> None:
+    await stage.under("database: killed and started", DatabaseFaults(stage.plant, stage.database).power_lost)
+
+
+async def database_gone(stage: Stage, extent: Extent) -> None:
+    deed = partial(DatabaseFaults(stage.plant, stage.database).gone, extent.away_seconds)
+    await stage.under(f"database: gone for {extent.away_seconds:g} s", deed)
+
+
+async def sessions_ended(stage: Stage, _extent: Extent) -> None:
+    deed = partial(DatabaseFaults(stage.plant, stage.database).connections_ended, 3)
+    await stage.under("database: all sessions ended, three times", deed)
+
+
+async def failed_over(stage: Stage, _extent: Extent) -> None:
+    await stage.under(
+        "database: failover to the standby",
+        DatabaseFaults(stage.plant, stage.database).failed_over,
+        "the standby confirmed each commit",
+    )
+
+
+async def partitions(stage: Stage, extent: Extent) -> None:
+    async with separated(stage.plant) as separation:
+        for pair in PAIRS:
+            name = f"network: {pair[0]} cut off from {pair[1]} for {extent.cut_seconds:g} s"
+            await stage.under(name, partial(separation.cut, pair, extent.cut_seconds), "one of two processes")
+
+
+async def slow_network(stage: Stage, extent: Extent) -> None:
+    async with separated(stage.plant) as separation:
+        deed = partial(separation.degrade, extent.away_seconds, delay_seconds=0.2, loss=0.05)
+        name = f"network: 200 ms delay, 5 % loss for {extent.away_seconds:g} s"
+        await stage.under(name, deed, "all links of one process of each role")
+
+
+async def objects_full(stage: Stage, extent: Extent) -> None:
+    await stage.under("disk full: objects", partial(fill_disk, stage.plant.objects, extent.cut_seconds))
+
+
+async def database_full(stage: Stage, extent: Extent) -> None:
+    deed = partial(hardships.fill_database_disk, stage.plant, stage.database, extent.cut_seconds)
+    await stage.under("disk full: database", deed)
+
+
+async def clock_ahead(stage: Stage, extent: Extent) -> None:
+    deed = partial(hardships.jump_clocks, _firsts(stage), _JUMP_SECONDS, extent.cut_seconds)
+    await stage.under("clock: 10 min ahead and back", deed, "one process of each role")
+
+
+async def clock_behind(stage: Stage, extent: Extent) -> None:
+    """Events seem to come from the future: they are refused, and replayed when the clock is right."""
+    known = {place for place, _ in await asyncio.to_thread(stage.broker.dead_letters)}
+    replayed = 0
+
+    async def deed() -> int:
+        nonlocal replayed
+        done = await hardships.jump_clocks(_firsts(stage), -_JUMP_SECONDS, extent.cut_seconds)
+        letters = {place for place, _ in await asyncio.to_thread(stage.broker.dead_letters)} - known
+        if letters:
+            await stage.plant.command("dead-letters", "replay", *sorted(letters))
+        replayed = len(letters)
+        return done
+
+    await stage.under(
+        "clock: 10 min behind and back",
+        deed,
+        lambda: f"one process of each role; {replayed} events refused as from the future, then replayed",
+    )
+
+
+async def frozen(stage: Stage, extent: Extent) -> None:
+    """The one of the two relays that works is chosen, since the other one holds nothing."""
+    for role in ROLES:
+        replica = stage.plant.of_role(role)[0]
+        if role == "relay":
+            at_work = await DatabaseFaults(stage.plant, stage.database).relay_at_work()
+            replica = stage.plant.replicas[at_work] if at_work else replica
+        name = f"SIGSTOP: {role} for {extent.frozen_seconds:g} s"
+        await stage.under(name, partial(hardships.freeze, [replica], extent.frozen_seconds), "one of two processes")
+
+
+def _firsts(stage: Stage) -> list[Replica]:
+    return [stage.plant.of_role(role)[0] for role in ROLES]
+
+
+CASES: Final[Mapping[str, Case]] = MappingProxyType(
+    {
+        "kills": kills,
+        "leader": leader_killed,
+        "brokers": brokers_killed,
+        "quorum": quorum_lost,
+        "database-restart": database_restarted,
+        "database-power": database_power,
+        "database-gone": database_gone,
+        "sessions": sessions_ended,
+        "partitions": partitions,
+        "slow-network": slow_network,
+        "objects-full": objects_full,
+        "database-full": database_full,
+        "clock-ahead": clock_ahead,
+        "clock-behind": clock_behind,
+        "frozen": frozen,
+        "failover": failed_over,
+    }
+)
+IN_SHORT: Final = ("kills", "leader", "database-restart", "sessions", "frozen")
+NEEDS_NAMESPACES: Final = frozenset({"partitions", "slow-network"})
+NEEDS_DISKS: Final = frozenset({"objects-full", "database-full"})

@@ -1,0 +1,176 @@
+"""The deployment that faults are done to: Apache Kafka, PostgreSQL, and several processes of each role."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from rtcc_bridge.demo.pictures import encode_png, portrait
+from tests.e2e.faults.disks import small_disk
+from tests.e2e.faults.nursery import Nursery
+from tests.e2e.faults.replica import Replica
+from tests.kafka_cluster.cluster import KafkaCluster
+from tests.postgres_server import PostgresServer
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+ROLES: Final = ("consumer", "matcher", "relay", "web")
+GROUPS: Final = ("rtcc-bridge.consumer", "rtcc-bridge.matcher.routine", "rtcc-bridge.matcher.imminent")
+SESSION_SECONDS: Final = 4.0
+
+_COMMAND_SECONDS: Final = 180.0
+_CREATE_TRIES: Final = 3
+
+
+@dataclass
+class Plant:
+    """Everything that runs. standby: a second database server that follows the first one."""
+
+    folder: Path
+    nursery: Nursery
+    kafka: KafkaCluster
+    postgres: PostgresServer
+    packs: Path
+    standby: PostgresServer | None = None
+    replicas: dict[str, Replica] = field(default_factory=dict)
+    _ports: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def objects(self) -> Path:
+        return self.folder / "objects"
+
+    @property
+    def addresses(self) -> list[str]:
+        """Of the web processes."""
+        return [f"http://127.0.0.1:{self.port_of(replica)}" for replica in self.of_role("web")]
+
+    def port_of(self, replica: Replica) -> int:
+        return self._ports[replica.name]
+
+    def of_role(self, role: str) -> list[Replica]:
+        return [replica for replica in self.replicas.values() if replica.role == role]
+
+    def add(self, role: str, number: int) -> Replica:
+        """One more process of a role; not started yet."""
+        name = f"{role}-{number}"
+        self._ports[name] = free_port()
+        file = self.folder / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(self._settings(name)), encoding="utf-8")
+        self.replicas[name] = Replica(name, role, file, self.nursery)
+        return self.replicas[name]
+
+    async def command(self, *arguments: str) -> str:
+        """Runs a command of the command line. Raises RuntimeError with what it said when it fails."""
+        settings = next(iter(self.replicas.values())).settings_file
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "rtcc_bridge", *arguments, "--config", str(settings),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "COLUMNS": "200"},
+        )  # fmt: skip
+        async with asyncio.timeout(_COMMAND_SECONDS):
+            output, _ = await process.communicate()
+        if process.returncode != 0:
+            raise RuntimeError(f"rtcc-bridge {' '.join(arguments)}: {output.decode()}")
+        return output.decode()
+
+    def _settings(self, name: str) -> Mapping[str, Any]:
+        nodes = len(self.kafka.numbers)
+        servers = [server for server in (self.postgres, self.standby) if server is not None]
+        hosts = "&".join(f"host={server.address}" for server in servers)
+        return {
+            "kafka": {
+                "bootstrap_servers": list(self.kafka.addresses),
+                "client_id": name,
+                "session_timeout_seconds": SESSION_SECONDS,
+                "request_timeout_seconds": 5,
+                "handle_backoff_seconds": 0.1,
+                "dead_letter_rate_limit": 100_000,
+                "topics": {
+                    "partitions": 6,
+                    "replication_factor": min(3, nodes),
+                    "min_insync_replicas": 2 if nodes >= 3 else 1,
+                },
+            },
+            "database": {
+                "url": f"postgresql+asyncpg://rtcc@/postgres?{hosts}",
+                "application_name": name,
+                "connect_timeout_seconds": 3,
+                "statement_timeout_seconds": 5,
+                "busy_timeout_seconds": 3,
+            },
+            "objects": {"url": self.objects.as_uri(), "master_key_file": str(self.folder / "master.key")},
+            "web": {"port": self._ports[name], "shutdown_seconds": 3},
+            "intake": {"worker_timeout_seconds": 60},
+            "matching": {"packs_directory": str(self.packs), "threads": 1, "gallery_stale_seconds": 5},
+            "leads": {"reconcile_after_seconds": 10, "reconcile_every_seconds": 2},
+            "relay": {"publish_timeout_seconds": 5},
+            "policy": {"file": str(ROOT / "config/policy.yaml")},
+            "log": {"level": "INFO", "format": "json"},
+        }
+
+
+@asynccontextmanager
+async def running_plant(
+    folder: Path, packs: Path, *, nodes: int, each: int, with_standby: bool = False, disk_megabytes: int | None = None
+) -> AsyncIterator[Plant]:
+    """Brokers, database, topics, one enrolled portrait and the processes; all ended and removed at the end.
+
+    each: processes of each role. disk_megabytes: the objects and the database get file systems of that size.
+    """
+    async with AsyncExitStack() as stack:
+        nursery = await stack.enter_async_context(Nursery())
+        server = PostgresServer(durable=True)
+        if disk_megabytes is not None:
+            for disk in (folder / "objects", server.folder):
+                stack.enter_context(small_disk(disk, disk_megabytes))
+        postgres = await asyncio.to_thread(stack.enter_context, server)
+        standby = None
+        if with_standby:
+            standby = await asyncio.to_thread(postgres.make_standby)
+            stack.callback(standby.remove)
+            await asyncio.to_thread(standby.start)
+        kafka = await stack.enter_async_context(KafkaCluster(nodes, folder=folder / "kafka"))
+        plant = Plant(folder, nursery, kafka, postgres, packs, standby)
+        for role in ROLES:
+            for number in range(1, each + 1):
+                plant.add(role, number)
+        await _create_topics(plant)
+        await _enroll(plant)
+        for replica in plant.replicas.values():
+            await replica.start()
+        yield plant
+
+
+async def _create_topics(plant: Plant) -> None:
+    """A cluster that has just started may tell of a new topic late: asking once more is what the command says to do."""
+    for tries_left in reversed(range(_CREATE_TRIES)):
+        try:
+            await plant.command("topics", "create")
+        except RuntimeError:
+            if not tries_left:
+                raise
+        else:
+            return
+
+
+async def _enroll(plant: Plant) -> None:
+    people = plant.folder / "people" / "portrait-01"
+    people.mkdir(parents=True)
+    (people / "portrait.png").write_bytes(encode_png(portrait()))
+    await plant.command(
+        "gallery", "enroll", str(people.parent),
+        "--provenance", "public-domain portrait", "--lawful-basis", "test", "--retain-until", "2099-01-01",
+    )  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

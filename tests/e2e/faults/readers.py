@@ -1,0 +1,206 @@
+"""Independent readers: another Kafka client and plain SQL. Nothing of the daemon's code or metrics is used."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from tests.e2e.faults.ledger import Evidence, LeadRow, OutboxRow, TopicRecord
+
+INPUT_TOPICS: Final = ("rtcc.incidents", "rtcc.threats")
+OUTPUT_TOPICS: Final = (
+    "rtcc.leads",
+    "rtcc.leads.exercise",
+    "rtcc-bridge.probes.imminent",
+    "rtcc-bridge.probes.routine",
+    "rtcc-bridge.gallery",
+)
+DEAD_LETTERS: Final = "rtcc-bridge.dead-letters"
+
+_BROKER_SECONDS: Final = 20.0
+_TAKEN_AWAY: Final = ("refused", "withdrawn")
+
+
+class BrokerReader:
+    """Reads topics from their beginning, and how far the consumer groups are. Blocks."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+
+    def records(self, topic: str) -> Iterator[Message]:
+        """Every record that is on the topic now, each partition in its order. Raises KafkaException."""
+        consumer = self._consumer()
+        try:
+            ends = self._ends(consumer, topic)
+            consumer.assign([TopicPartition(topic, number, 0) for number in ends])
+            left = {number for number, end in ends.items() if end > 0}
+            while left:
+                message = consumer.poll(_BROKER_SECONDS)
+                if message is None:
+                    raise TimeoutError(f"{topic} cannot be read to its end")
+                if (error := message.error()) is not None:
+                    if error.retriable():
+                        continue
+                    raise KafkaException(error)
+                if message.partition() in left:
+                    yield message
+                place = consumer.position([TopicPartition(topic, number) for number in left])
+                left -= {one.partition for one in place if one.offset >= ends[one.partition]}
+        finally:
+            consumer.close()
+
+    def dead_letters(self) -> list[tuple[str, tuple[str, str]]]:
+        """Of each: where it lies (partition:offset), and the identity of the event that was given up.
+
+        The notes that the program leaves there of what it has replayed have no value, and are passed over.
+        """
+        return [
+            (f"{message.partition()}:{message.offset()}", (event["source"], event["id"]))
+            for message in self.records(DEAD_LETTERS)
+            if (event := _event(message))
+        ]
+
+    def lag(self, groups: Sequence[str]) -> int:
+        """How many records the groups have not committed yet. A group that committed nothing lags from the start."""
+        topics = {
+            "rtcc-bridge.consumer": INPUT_TOPICS,
+            "rtcc-bridge.matcher.routine": ("rtcc-bridge.probes.routine",),
+            "rtcc-bridge.matcher.imminent": ("rtcc-bridge.probes.imminent",),
+        }
+        # A new one each time: one that knew the brokers before they died may wait for its old connections.
+        admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0, "socket.timeout.ms": 5000})
+        consumer = self._consumer()
+        try:
+            total = 0
+            for group in groups:
+                asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
+                answer = asked[group].result(timeout=_BROKER_SECONDS)
+                places = answer.topic_partitions or []
+                committed = {(place.topic, place.partition): max(0, place.offset) for place in places}
+                for topic in topics[group]:
+                    ends = self._ends(consumer, topic)
+                    total += sum(end - min(end, committed.get((topic, number), 0)) for number, end in ends.items())
+            return total
+        finally:
+            consumer.close()
+
+    def _consumer(self) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": "independent-reader",
+                "enable.auto.commit": False,
+                "isolation.level": "read_uncommitted",
+                "log_level": 0,
+                "fetch.wait.max.ms": 50,
+            }
+        )
+
+    def _ends(self, consumer: Consumer, topic: str) -> dict[int, int]:
+        found = consumer.list_topics(topic, timeout=_BROKER_SECONDS).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_BROKER_SECONDS)[1]
+            for number in found.partitions
+        }
+
+
+class DatabaseReader:
+    """Plain SQL on a connection of its own for each question."""
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        """hosts: host:port of the servers, of which the one that takes writes is asked."""
+        self._hosts = [(host, int(port)) for host, _, port in (address.partition(":") for address in hosts)]
+
+    async def fetch(self, query: str) -> list[asyncpg.Record]:
+        connection = await self._connect()
+        try:
+            found: list[asyncpg.Record] = await connection.fetch(query)
+            return found
+        finally:
+            await connection.close()
+
+    async def number(self, query: str) -> int:
+        return int((await self.fetch(query))[0][0])
+
+    async def _connect(self) -> Any:
+        last: Exception | None = None
+        for host, port in self._hosts:
+            try:
+                return await asyncpg.connect(
+                    host=host, port=port, user="rtcc", database="postgres", timeout=5, command_timeout=20,
+                    target_session_attrs=SessionAttribute.read_write,
+                )  # fmt: skip
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                last = error
+        assert last is not None
+        raise last
+
+
+async def gather_evidence(broker: BrokerReader, database: DatabaseReader, objects: Path) -> Evidence:
+    """Reads everything. Call it when nothing moves any more."""
+    fetch = database.fetch
+    records, identities = await asyncio.to_thread(_read_topics, broker)
+    keys = [row["object_key"] for row in await fetch("SELECT object_key FROM object_keys")]
+    return Evidence(
+        noted=tuple(
+            (row["source"], row["event_id"]) for row in await fetch("SELECT source, event_id FROM input_events")
+        ),
+        incidents={
+            row["incident_id"]: json.loads(row["data"])
+            for row in await fetch("SELECT incident_id, data FROM incidents")
+        },
+        outbox=tuple(map(_outbox_row, await fetch("SELECT * FROM outbox ORDER BY id"))),
+        authorized=frozenset(
+            row["probe_id"]
+            for row in await fetch("SELECT probe_id, state FROM probes WHERE authority_at IS NOT NULL")
+            if row["state"] not in _TAKEN_AWAY
+        ),
+        leads=tuple(
+            LeadRow(row["lead_id"], row["probe_id"], row["sequence"])
+            for row in await fetch("SELECT lead_id, probe_id, sequence FROM leads")
+        ),
+        audit_leaves=frozenset(row["leaf_hash"] for row in await fetch("SELECT leaf_hash FROM audit_entries")),
+        without_object=tuple(key for key in keys if not (objects / key).is_file()),
+        records=tuple(records),
+        input_identities=frozenset(identities),
+        given_up=frozenset(identity for _, identity in await asyncio.to_thread(broker.dead_letters)),
+    )
+
+
+def _read_topics(broker: BrokerReader) -> tuple[list[TopicRecord], set[tuple[str, str]]]:
+    records = [
+        TopicRecord(topic, message.partition() or 0, message.offset() or 0, _event(message))
+        for topic in OUTPUT_TOPICS
+        for message in broker.records(topic)
+    ]
+    identities: set[tuple[str, str]] = set()
+    for topic in INPUT_TOPICS:
+        for message in broker.records(topic):
+            event = _event(message)
+            identities.add((event["source"], event["id"]))
+    return records, identities
+
+
+def _event(message: Message) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(message.value() or b"null")
+    return event
+
+
+def _outbox_row(row: asyncpg.Record) -> OutboxRow:
+    return OutboxRow(
+        event_id=row["event_id"],
+        event_type=row["event_type"],
+        topic=row["topic"],
+        on_feed=row["on_feed"],
+        feed_position=row["feed_position"],
+        is_done=row["published_at"] is not None,
+        event=json.loads(row["event"]),
+    )

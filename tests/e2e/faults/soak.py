@@ -1,0 +1,181 @@
+"""Steady load for a long while on one process of each role: does memory grow, are files left open?
+
+    python -m tests.e2e.faults.soak [--minutes 20] [--rate 200] [--probes 2] [--out FOLDER]
+
+What counts is each process's resident memory after the warm-up (the first quarter) beside its end, and its open files.
+The last line is `soak: passed` or `soak: FAILED`. soak.json, soak.md and soak.svg are written to the folder.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from tests.e2e.faults.plant import Plant, running_plant
+from tests.e2e.faults.stage import Stage
+
+MOST_GROWTH: Final = 0.02
+_SAMPLE_SECONDS: Final = 5.0
+_WARM_UP: Final = 0.25
+_AT_AN_END: Final = 0.1
+"""The share of the samples at either end of what counts whose median is compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at a process. seconds: since the load began."""
+
+    process: str
+    seconds: float
+    resident_bytes: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """One process, from the end of the warm-up to the end."""
+
+    process: str
+    resident_before: float
+    resident_after: float
+    files_before: int
+    files_after: int
+
+    @property
+    def share(self) -> float:
+        return self.resident_after / self.resident_before - 1
+
+    @property
+    def is_flat(self) -> bool:
+        return self.share < MOST_GROWTH and self.files_after <= self.files_before
+
+
+def look(plant: Plant, seconds: float) -> list[Sample]:
+    """How much memory and how many files each daemon has."""
+    samples = []
+    for replica in plant.replicas.values():
+        place = Path("/proc") / str(replica.process_id)
+        with suppress(FileNotFoundError):  # it has ended, which the caller finds out by itself
+            lines = (place / "status").read_text(encoding="ascii").splitlines()
+            kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+            samples.append(Sample(replica.name, seconds, 1024 * kilobytes, len(list((place / "fd").iterdir()))))
+    return samples
+
+
+def growth_of(samples: Sequence[Sample]) -> list[Growth]:
+    """Medians at the beginning and at the end of what counts, so that one moment's peak decides nothing."""
+    warm = _WARM_UP * max(sample.seconds for sample in samples)
+    found = []
+    for process in dict.fromkeys(sample.process for sample in samples):
+        counted = [sample for sample in samples if sample.process == process and sample.seconds >= warm]
+        share = max(1, round(_AT_AN_END * len(counted)))
+        first, last = counted[:share], counted[-share:]
+        found.append(
+            Growth(
+                process,
+                statistics.median(sample.resident_bytes for sample in first),
+                statistics.median(sample.resident_bytes for sample in last),
+                round(statistics.median(sample.files for sample in first)),
+                round(statistics.median(sample.files for sample in last)),
+            )
+        )
+    return found
+
+
+def markdown(found: Sequence[Growth]) -> str:
+    lines = [
+        "| process | resident after warm-up, MB | at the end, MB | growth | open files after warm-up | at the end |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {one.process} | {one.resident_before / 1e6:.1f} | {one.resident_after / 1e6:.1f} | {one.share:+.2%} "
+            f"| {one.files_before} | {one.files_after} |"
+            for one in found
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def plot(samples: Sequence[Sample], file: Path) -> None:
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    memory, files = figure.subplots(2, sharex=True)
+    for process in dict.fromkeys(sample.process for sample in samples):
+        own = [sample for sample in samples if sample.process == process]
+        minutes = [sample.seconds / 60 for sample in own]
+        memory.plot(minutes, [sample.resident_bytes / 1e6 for sample in own], label=process)
+        files.plot(minutes, [sample.files for sample in own], label=process)
+    memory.axvline(_WARM_UP * max(sample.seconds for sample in samples) / 60, color="grey", linewidth=1)
+    memory.set(ylabel="resident memory, MB", ylim=(0, None), title="left of the line: warm-up")
+    files.set(xlabel="minutes", ylabel="open files", ylim=(0, None))
+    memory.legend(fontsize="small")
+    figure.savefig(file, metadata={"Date": None})
+
+
+async def soak(options: argparse.Namespace, console: Console) -> bool:
+    """Loads, looks, and says whether everything is flat and nothing is lost."""
+    folder = Path(tempfile.mkdtemp(prefix="rtcc-soak-"))
+    async with (
+        running_plant(folder, options.packs.resolve(), nodes=1, each=1) as plant,
+        aiohttp.ClientSession() as http,
+    ):
+        stage = Stage(plant, http, 1, options.rate, options.probes, lambda _: None)
+        await stage.warm_up()
+        samples: list[Sample] = []
+        began = time.monotonic()
+
+        async def watch() -> int:
+            while (seconds := time.monotonic() - began) < 60 * options.minutes:
+                samples.extend(look(plant, seconds))
+                await asyncio.sleep(_SAMPLE_SECONDS)
+            return 1
+
+        row = await stage.under("steady load", watch)
+        seconds = time.monotonic() - began - row.recovery_seconds
+        reached = len(stage.ledger.events) / seconds, len(stage.ledger.probes) / seconds
+    found = growth_of(samples)
+    options.out.mkdir(parents=True, exist_ok=True)
+    result = {"row": asdict(row), "events_per_second": reached[0], "probes_per_second": reached[1]}
+    (options.out / "soak.json").write_text(
+        json.dumps({**result, "samples": [asdict(sample) for sample in samples]}) + "\n", encoding="utf-8"
+    )
+    (options.out / "soak.md").write_text(markdown(found), encoding="utf-8")
+    plot(samples, options.out / "soak.svg")
+    console.print(markdown(found), markup=False)
+    console.print(
+        f"{options.minutes:g} min at {reached[0]:.0f} events/s and {reached[1]:.2f} probes/s; {row.lost} lost, "
+        f"{row.doubled} doubled, {row.wrong} wrong; nothing lagged {row.recovery_seconds:.1f} s after the end"
+    )
+    for problem in row.problems:
+        console.print(problem, style="red", markup=False)
+    if passed := all(one.is_flat for one in found) and not row.problems:
+        shutil.rmtree(folder, ignore_errors=True)
+    return passed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--rate", type=float, default=200.0, help="events a second")
+    parser.add_argument("--probes", type=float, default=2.0, help="probes a second, as far as the machine can")
+    parser.add_argument("--packs", type=Path, default=Path("var/packs"), help="where the model pack is, or is built")
+    parser.add_argument("--out", type=Path, default=Path("var/soak"), help="where table and plot are written to")
+    console = Console(highlight=False, soft_wrap=True)
+    passed = asyncio.run(soak(parser.parse_args(), console))
+    console.print(f"soak: {'passed' if passed else 'FAILED'}")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Rotation of the master key, backup and restoration by command, beside a daemon and without one."""
+
+import json
+from typing import Any
+
+import pytest
+
+from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_REJECTED
+from rtcc_bridge.demo.daemon import running_daemon
+from tests.e2e.conftest import Place
+from tests.integration.installation import destroy_database
+
+
+async def done(place: Place, *arguments: str) -> str:
+    code, output = await place.command(*arguments)
+    assert code == 0, output
+    return output
+
+
+async def key_status(place: Place) -> dict[str, Any]:
+    output = await done(place, "keys", "status", "--json")
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return found
+
+
+async def test_keys_are_rotated_while_the_daemon_serves(daemon: Place) -> None:
+    before = await key_status(daemon)
+    assert before["left"] == 0
+    assert "wrapped anew" in await done(daemon, "keys", "rotate")
+    after = await key_status(daemon)
+    assert (after["left"], after["objectKeys"]) == (0, {after["current"]: sum(before["objectKeys"].values())})
+    assert after["current"] != before["current"]
+    assert len((daemon.folder / "master.key").read_text().split()) == 2
+
+
+@pytest.mark.timeout(400)  # eight starts of the program, and members of groups that the broker has to drop first
+async def test_an_installation_is_backed_up_lost_and_restored(enrolled_place: Place) -> None:
+    place = enrolled_place
+    folder = place.folder / "backups" / "one"
+    async with running_daemon(place.settings_file, place.address, place.log):
+        assert "sha256 of its manifest" in await done(place, "backup", str(folder))
+    code, output = await place.command("backup", str(folder))
+    assert (code, "exists already" in output) == (EXIT_REJECTED, True), output
+    assert "1 images" in await done(place, "gallery", "expunge", "portrait-01", "--reason", "court order 7")
+    code, output = await place.command("restore", str(folder))
+    assert (code, "holds data" in output) == (EXIT_REJECTED, True), output
+    await destroy_database(place.database_url, place.folder)
+    restored = await done(place, "restore", str(folder))
+    assert "carried out again: 1 expungements" in restored
+    stats = await done(place, "gallery", "stats")
+    assert "images: 0" in stats
+    async with running_daemon(place.settings_file, place.address, place.log):
+        assert "objects in the store" in await done(place, "keys", "sweep", "--dry-run")
+
+
+async def test_letters_are_counted_looked_at_and_replayed_by_filter(place: Place) -> None:
+    topics = place.settings.kafka.topics
+    headers = [
+        ("dlq-topic", topics.incidents.encode()), ("dlq-partition", b"0"), ("dlq-offset", b"7"),
+        ("dlq-reason", b"not_json"),
+        ("dlq-last-failure", b"2026-11-24T12:00:00Z"), ("x-own", b"\x1b[2Jclear"),
+    ]  # fmt: skip
+    async with EventProducer(place.settings.kafka) as producer:
+        await producer.send(topics.dead_letters, key=b"k", value=b"secret \x1b[2J", headers=headers, partition=0)
+    assert "not_json" in await done(place, "dead-letters", "count")
+    looked_at = await done(place, "dead-letters", "inspect", "0:0")
+    assert "secret" not in looked_at
+    assert "personal data" in looked_at
+    assert "\x1b" not in looked_at
+    with_payload = await done(place, "dead-letters", "inspect", "0:0", "--payload")
+    assert "secret" in with_payload
+    assert "\x1b" not in with_payload
+    assert "would be put back" in await done(place, "dead-letters", "replay", "--reason", "not_json", "--dry-run")
+    assert f"0:0 put back on {topics.incidents}" in await done(place, "dead-letters", "replay", "--reason", "not_json")
+    assert "  replayed 2" in await done(place, "dead-letters", "list")
+    code, output = await place.command("dead-letters", "replay", "0:0")
+    assert (code, "--again" in output) == (EXIT_REJECTED, True), output
+
+
+async def test_a_topic_that_is_not_paused_says_so(place: Place) -> None:
+    assert await done(place, "topics", "pauses") == ""
+    code, output = await place.command("topics", "resume", "rtcc.incidents")
+    assert (code, "is not paused" in output) == (EXIT_REJECTED, True), output
+
+
+async def test_a_master_key_that_the_backup_needs_is_asked_for_first(enrolled_place: Place) -> None:
+    place = enrolled_place
+    folder = place.folder / "backup"
+    await done(place, "backup", str(folder))
+    await destroy_database(place.database_url, place.folder)
+    (place.folder / "master.key").unlink()
+    code, output = await place.command("restore", str(folder))
+    assert (code, "is not configured" in output) == (EXIT_CONFIGURATION, True), output

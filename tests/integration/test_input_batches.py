@@ -1,0 +1,266 @@
+"""Many input events in one transaction: each has the effect that it would have had alone."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import event as engine_event
+from sqlalchemy import func, select
+
+from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
+from rtcc_bridge.consumers.records import BatchHandler, ConsumedRecord
+from rtcc_bridge.errors import ConflictError, InvalidInputError, RejectedError, TransientError
+from rtcc_bridge.settings import DatabaseSettings, KafkaSettings
+from rtcc_bridge.simulate import incident_data, threat_data
+from rtcc_bridge.storage import incidents, input_events, threats
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.incidents import IncidentRecord
+from rtcc_bridge.storage.tables import input_events as input_events_table
+from rtcc_bridge.storage.tables import outbox
+from rtcc_bridge.storage.threats import LARGEST_THREAD
+from tests.integration.pipeline import Desks
+
+NOW = SystemClock().now()
+KAFKA = KafkaSettings()
+
+
+class Dispatch:
+    """Makes records of incident and threat events, and hands them over in batches."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.desks = Desks(database, KAFKA)
+        self._records = 0
+
+    def incident(
+        self, incident_id: str, minutes: float = 0, event_id: str | None = None, **fields: Any
+    ) -> ConsumedRecord:
+        data = {**incident_data(incident_id, "SHOOT", 1, self._at(minutes), location="Elm St"), **fields}
+        return self._record(KAFKA.topics.incidents, "rtcc.incident.updated", event_id, data)
+
+    def alert(self, identifier: str, *incident_ids: str, minutes: float = 0, **fields: Any) -> ConsumedRecord:
+        data = {**threat_data(identifier, "Armed person", self._at(minutes), incident_ids=incident_ids), **fields}
+        return self._record(KAFKA.topics.threats, "rtcc.threat.alert", None, data)
+
+    async def handle(self, *records: ConsumedRecord) -> list[RejectedError | None]:
+        handler = self.desks.handlers[records[0].topic]
+        assert isinstance(handler, BatchHandler)
+        return list(await handler.handle_batch(records))
+
+    async def stored(self, incident_id: str) -> IncidentRecord | None:
+        async with self.database.read() as tx:
+            return await incidents.get(tx, incident_id)
+
+    async def told(self, incident_id: str) -> list[dict[str, Any]]:
+        """What the floor was told of an incident, in order."""
+        async with self.database.read() as tx:
+            rows = (await tx.execute(select(outbox.c.event).order_by(outbox.c.id))).scalars()
+            return [event["data"] for event in rows if event["subject"] == incident_id]
+
+    @staticmethod
+    def _at(minutes: float) -> datetime:
+        return NOW + timedelta(minutes=minutes)
+
+    def _record(self, topic: str, kind: str, event_id: str | None, data: dict[str, Any]) -> ConsumedRecord:
+        self._records += 1
+        event = CloudEvent(id=event_id or f"e-{self._records}", source="urn:cad", type=kind, data=data)
+        return ConsumedRecord(topic, 0, self._records, b"k", serialize(event), STRUCTURED_HEADERS, NOW)
+
+
+@pytest.fixture
+def dispatch(database: Database) -> Dispatch:
+    return Dispatch(database)
+
+
+@contextmanager
+def counted_statements(database: Database) -> Iterator[list[str]]:
+    """Every statement of the block."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    engine_event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    yield seen
+    engine_event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+
+
+def reasons(outcomes: Sequence[RejectedError | None]) -> list[str | None]:
+    return [None if outcome is None else outcome.reason for outcome in outcomes]
+
+
+async def test_every_event_of_a_batch_is_told_with_the_state_that_it_made(dispatch: Dispatch) -> None:
+    outcomes = await dispatch.handle(
+        dispatch.incident("I-1", -3, incidentCommonPriorityNumber=3),
+        dispatch.incident("I-2", -3),
+        dispatch.incident("I-1", -2, incidentCommonPriorityNumber=2),
+        dispatch.incident("I-1", -4, incidentCommonPriorityNumber=9),
+        dispatch.incident("I-1", -1, incidentCommonPriorityNumber=1),
+    )
+    assert outcomes == [None] * 5
+    assert [view["priority"] for view in await dispatch.told("I-1")] == [3, 2, 1], "what is old tells nothing"
+    stored = await dispatch.stored("I-1")
+    assert stored is not None
+    assert stored.priority == 1
+    await dispatch.handle(dispatch.incident("I-1", 0, incidentCommonPriorityNumber=0))
+    assert [view["priority"] for view in await dispatch.told("I-1")] == [3, 2, 1, 0]
+
+
+async def test_a_larger_batch_takes_no_more_statements(dispatch: Dispatch) -> None:
+    taken = []
+    for count in (3, 60):
+        records = [dispatch.incident(f"I-{count}-{number % (count // 3)}", number / 60 - 1) for number in range(count)]
+        with counted_statements(dispatch.database) as statements:
+            assert await dispatch.handle(*records) == [None] * count
+        taken.append(len(statements))
+    assert taken[0] == taken[1]
+
+
+async def test_a_refused_event_leaves_the_others_alone_and_may_come_again(dispatch: Dispatch) -> None:
+    bad = dispatch.incident("I-1", 60, "early")
+    garbage = ConsumedRecord(KAFKA.topics.incidents, 0, 99, None, b"garbage", STRUCTURED_HEADERS, NOW)
+    outcomes = await dispatch.handle(
+        dispatch.incident("I-1", -2), bad, garbage, dispatch.incident("I-1", -1, incidentCommonPriorityNumber=4)
+    )
+    assert reasons(outcomes) == [None, "from_the_future", "not_json", None]
+    assert len(await dispatch.told("I-1")) == 2
+    async with dispatch.database.read() as tx:
+        assert await input_events.noted(tx, [("urn:cad", "early")]) == {}
+
+
+async def test_an_event_that_is_repeated_in_its_batch_has_its_effect_once(dispatch: Dispatch) -> None:
+    outcomes = await dispatch.handle(
+        dispatch.incident("I-1", -1, "same"),
+        dispatch.incident("I-1", -1, "same"),
+        dispatch.incident("I-1", -1, "same", incidentCommonPriorityNumber=7),
+    )
+    assert reasons(outcomes) == [None, None, "identity_reused"]
+    assert len(await dispatch.told("I-1")) == 1
+
+
+async def test_P08_an_end_of_authority_counts_though_the_same_batch_takes_it_back(dispatch: Dispatch) -> None:  # noqa: N802
+    await dispatch.handle(
+        dispatch.incident("I-1", -3),
+        dispatch.incident("I-1", -2, incidentStatusCommonRegistryText="cancelled"),
+        dispatch.incident("I-1", -1, incidentStatusCommonRegistryText="open"),
+    )
+    assert dispatch.desks.ended == [("I-1", "the incident is cancelled")]
+    assert [view["status"] for view in await dispatch.told("I-1")] == ["open", "cancelled", "open"]
+    stored = await dispatch.stored("I-1")
+    assert stored is not None
+    assert stored.status == "open"
+
+
+async def test_merges_within_a_batch_see_what_was_told_before_them(dispatch: Dispatch) -> None:
+    outcomes = await dispatch.handle(
+        dispatch.incident("I-1", -5, incidentStatusCommonRegistryText="merged", mergedInto="I-2"),
+        dispatch.incident("I-2", -4),
+        dispatch.incident("I-3", -3, incidentStatusCommonRegistryText="merged", mergedInto="I-1"),
+        dispatch.incident("I-2", -2, incidentStatusCommonRegistryText="merged", mergedInto="I-3"),
+        dispatch.incident("I-2", -1, incidentStatusCommonRegistryText="unfounded"),
+    )
+    assert reasons(outcomes) == [None, None, None, "conflict", None]
+    assert isinstance(outcomes[3], ConflictError)
+    assert dispatch.desks.merged == [("I-1", "I-2"), ("I-3", "I-2")]
+    assert sorted(ended for ended, _ in dispatch.desks.ended) == ["I-1", "I-2", "I-3"]
+
+
+async def test_a_refused_threat_is_undone_alone(dispatch: Dispatch) -> None:
+    outcomes = await dispatch.handle(
+        dispatch.alert("T-1", "I-1", minutes=-2),
+        dispatch.alert("T-1", "I-9", minutes=-1, sender="somebody@else.example"),
+        dispatch.alert("T-2", "I-2", minutes=-1),
+    )
+    assert reasons(outcomes) == [None, "conflict", None]
+    assert await dispatch.stored("I-9") is None
+    assert [view["imminent"] for view in [*await dispatch.told("I-1"), *await dispatch.told("I-2")]] == [True, True]
+
+
+async def test_a_threat_that_is_refused_after_it_was_written_is_undone(dispatch: Dispatch) -> None:
+    """A thread of too many messages is noticed when it is read, with the message that made it so."""
+
+    def speaks_about(number: int) -> list[str]:
+        before = [f"T-{number - 1}"] if number else []
+        return [*before, *(f"E-{number}-{place}" for place in range(LARGEST_THREAD // 3))]
+
+    outcomes = await dispatch.handle(
+        *(
+            dispatch.alert(f"T-{number}", "I-1", minutes=-9 + number, references=speaks_about(number))
+            for number in range(3)
+        ),
+        dispatch.alert("T-9", "I-2", minutes=-1),
+    )
+    assert reasons(outcomes) == [None, None, "thread_too_large", None]
+    async with dispatch.database.read() as tx:
+        assert await threats.get(tx, "T-1") is not None
+        assert await threats.get(tx, "T-2") is None
+    assert len(await dispatch.told("I-1")) == 2
+    assert len(await dispatch.told("I-2")) == 1
+
+
+async def test_a_batch_that_another_process_overtook_is_refused_whole_and_applies_when_it_comes_again(
+    dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process notes one of the events between the look and the note, as a member that was thought dead does."""
+    records = [dispatch.incident("I-1", -1, "mine"), dispatch.incident("I-2", -1, "theirs")]
+    await dispatch.handle(records[1])
+    noted = input_events.noted
+
+    async def blind(*_arguments: Any) -> dict[Any, Any]:
+        return {}
+
+    monkeypatch.setattr(input_events, "noted", blind)
+    with pytest.raises(TransientError):
+        await dispatch.handle(*records)
+    assert await dispatch.stored("I-1") is None
+    monkeypatch.setattr(input_events, "noted", noted)
+    assert await dispatch.handle(*records) == [None, None]
+    assert len(await dispatch.told("I-1")) == len(await dispatch.told("I-2")) == 1
+
+
+async def test_what_cannot_be_read_needs_no_transaction(dispatch: Dispatch) -> None:
+    garbage = ConsumedRecord(KAFKA.topics.incidents, 0, 1, None, b"garbage", STRUCTURED_HEADERS, NOW)
+    with counted_statements(dispatch.database) as statements:
+        (outcome,) = await dispatch.handle(garbage)
+    assert isinstance(outcome, InvalidInputError)
+    assert statements == []
+
+
+async def test_processes_that_work_on_the_same_incidents_at_once_have_each_effect_once(
+    database: Database, database_url: str
+) -> None:
+    """Two members of the group with the same records, as after a pause of one, and threats on the same incidents."""
+    other = Database(DatabaseSettings(url=SecretStr(database_url)))
+    first, second = Dispatch(database), Dispatch(other)
+    names = [f"I-{number}" for number in range(12)]
+    reports = [first.incident(name, -3 + turn) for turn in range(3) for name in names]
+    repeated = [*reversed(reports[:12]), *reports[12:24], *reversed(reports[24:])]
+    alerts = [first.alert(f"T-{name}", name, minutes=-1) for name in reversed(names)]
+
+    async def until_handled(dispatch: Dispatch, records: Sequence[ConsumedRecord]) -> None:
+        for start in range(0, len(records), 9):
+            while True:
+                try:
+                    assert not any(await dispatch.handle(*records[start : start + 9]))
+                    break
+                except TransientError:
+                    continue
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        for dispatch, records in ((first, reports), (second, repeated), (first, alerts), (second, alerts)):
+            tasks.create_task(until_handled(dispatch, records))
+    await other.close()
+    for name in names:
+        told = await first.told(name)
+        stored = await first.stored(name)
+        assert stored is not None
+        assert (stored.last_update_at, stored.incident_type) == (NOW - timedelta(minutes=1), "SHOOT")
+        assert told[-1]["imminent"]
+    async with database.read() as tx:
+        noted = (await tx.execute(select(func.count()).select_from(input_events_table))).scalar_one()
+    assert noted == len(reports) + len(alerts)

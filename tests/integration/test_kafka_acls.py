@@ -1,0 +1,259 @@
+"""Each role and each party works with exactly the rights that `topics acls` prints, on Apache Kafka."""
+
+import argparse
+import json
+import shlex
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+from structlog.testing import capture_logs
+
+from rtcc_bridge.app.foundation import upgrade_database
+from rtcc_bridge.app.upkeep import open_backup, open_restore
+from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.broker.grants import PARTIES, grants, topics_of
+from rtcc_bridge.broker.group_offsets import committed_offsets
+from rtcc_bridge.broker.reading import read_to_end
+from rtcc_bridge.broker.start_check import require_topics
+from rtcc_bridge.broker.topics import compare_topics, create_topics
+from rtcc_bridge.cli import main
+from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.commands.acl_text import as_commands, as_json
+from rtcc_bridge.consumers.letter_box import LetterFilter, list_dead_letters
+from rtcc_bridge.consumers.records import ConsumedRecord
+from rtcc_bridge.consumers.replay import replay
+from rtcc_bridge.errors import InvalidInputError, UnavailableError
+from rtcc_bridge.settings import KafkaSettings
+from tests.integration.installation import Installation, destroy_database, silent
+from tests.integration.pipeline import Recorder, running, until
+from tests.integration.secured_kafka import open_settings, secured, user
+from tests.kafka_cluster.cluster import KafkaCluster
+from tests.kafka_cluster.security import ADMIN, ClientSecurity
+
+pytestmark = pytest.mark.kafka
+PREFIX = "User:rtcc-"
+
+
+class Place:
+    """A cluster with one user for each party, and the rights of the table."""
+
+    def __init__(self, cluster: KafkaCluster) -> None:
+        self.cluster = cluster
+        self.open = open_settings(cluster)
+
+    def of(self, party: str) -> KafkaSettings:
+        return secured(self.cluster, self.open, sasl=user(f"rtcc-{party}", f"secret-{party}"))
+
+    def grant(self) -> None:
+        """Gives the rights that the command prints, with a client that is not this program's."""
+        names = {
+            "READ": AclOperation.READ, "WRITE": AclOperation.WRITE, "CREATE": AclOperation.CREATE,
+            "DESCRIBE": AclOperation.DESCRIBE, "DESCRIBECONFIGS": AclOperation.DESCRIBE_CONFIGS,
+            "ALTER": AclOperation.ALTER, "ALTERCONFIGS": AclOperation.ALTER_CONFIGS,
+        }  # fmt: skip
+        bindings = [
+            AclBinding(
+                ResourceType[right["resourceType"]], right["resourceName"], ResourcePatternType[right["patternType"]],
+                right["principal"], right["host"], names[right["operation"].upper()], AclPermissionType.ALLOW,
+            )
+            for right in _rights_of(as_commands(grants(self.open), PREFIX, self.cluster.internal_addresses[0]))
+        ]  # fmt: skip
+        admin = AdminClient({"bootstrap.servers": ",".join(self.cluster.internal_addresses)})
+        for done in admin.create_acls(bindings).values():
+            done.result(20)
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    users = {ADMIN: "secret-admin"} | {f"rtcc-{party}": f"secret-{party}" for party in PARTIES}
+    async with KafkaCluster(1, security=ClientSecurity("SASL_SSL", users, acls=True)) as cluster:
+        made = Place(cluster)
+        made.grant()
+        yield made
+
+
+async def test_everybody_can_do_their_work_and_nothing_else(place: Place) -> None:
+    topics = place.open.topics
+    assert len((await create_topics(place.of("operator"))).created) == 8
+    assert not (await compare_topics(place.of("operator"))).breaks
+
+    allowed = {
+        "consumer": {topics.dead_letters},
+        "matcher": {topics.dead_letters},
+        "relay": {
+            topics.leads, topics.leads_exercise, topics.gallery, topics.probes_imminent, topics.probes_routine,
+        },
+        "operator": {
+            topics.incidents, topics.threats, topics.probes_imminent, topics.probes_routine, topics.dead_letters,
+        },
+        "dispatch": {topics.incidents},
+        "watch-desk": {topics.threats},
+        "feed": set(),
+        "exercise-feed": set(),
+    }  # fmt: skip
+    tried = (
+        topics.incidents, topics.threats, topics.leads, topics.leads_exercise, topics.probes_imminent,
+        topics.probes_routine, topics.gallery, topics.dead_letters,
+    )  # fmt: skip
+    assert set(allowed) == set(PARTIES)
+    for party, writable in allowed.items():
+        async with EventProducer(place.of(party)) as producer:
+            for topic in tried:
+                assert await _writes(producer, topic) is (topic in writable), (party, topic)
+
+    readable = {
+        "operator": {topics.dead_letters, topics.leads, topics.leads_exercise, topics.incidents},
+        "dispatch": set(), "watch-desk": set(), "relay": set(),
+        "feed": {topics.leads}, "exercise-feed": {topics.leads_exercise},
+    }  # fmt: skip
+    for party, topics_read in readable.items():
+        for topic in (topics.leads, topics.leads_exercise, topics.incidents, topics.dead_letters):
+            assert await _reads(place.of(party), topic) is (topic in topics_read), (party, topic)
+
+    for role, topic, group in (
+        ("consumer", topics.incidents, "consumer"),
+        ("consumer", topics.threats, "consumer"),
+        ("matcher", topics.probes_routine, "matcher.routine"),
+        ("matcher", topics.probes_imminent, "matcher.imminent"),
+    ):
+        recorder = Recorder()
+        async with running(place.of(role), {topic: recorder}, group=group) as runner:
+            await until(lambda: recorder.handled and runner.ready)  # noqa: B023 - awaited before the next round
+
+    async with running(place.of("consumer"), {topics.leads: Recorder()}) as runner:
+        await until(lambda: f"this client may not see them: {topics.leads}." in (runner.not_ready_reason or ""))
+    async with running(place.of("consumer"), {topics.incidents: Recorder()}, group="matcher.routine") as runner:
+        await until(lambda: "let this client use the consumer group" in (runner.not_ready_reason or ""))
+
+
+async def test_every_role_passes_the_check_of_the_topics_at_start(place: Place) -> None:
+    await create_topics(place.open)
+    for role in ("consumer", "matcher", "relay"):
+        with capture_logs() as logged:
+            await require_topics(place.of(role), topics_of(place.open, {role}))
+        assert not [entry for entry in logged if "the topics were not looked at" in entry["event"]], (role, logged)
+        state = await compare_topics(place.of(role), topics_of(place.open, {role}))
+        assert not state.untold, role
+
+
+async def test_letters_are_written_by_the_roles_and_put_back_by_the_operator(place: Place) -> None:
+    await create_topics(place.open)
+    topics, operator = place.open.topics, place.of("operator")
+    for role, topic, group, sender in (
+        ("consumer", topics.incidents, "consumer", "dispatch"),
+        ("consumer", topics.threats, "consumer", "watch-desk"),
+        ("matcher", topics.probes_routine, "matcher.routine", "relay"),
+        ("matcher", topics.probes_imminent, "matcher.imminent", "relay"),
+    ):
+        recorder = Recorder()
+        recorder.before = _refuse
+        async with EventProducer(place.of(sender)) as producer:
+            await producer.send(topic, key=b"k", value=b"bad")
+        wanted = LetterFilter(topic)
+        async with running(place.of(role), {topic: recorder}, group=group):
+            await until(lambda: list_dead_letters(operator, wanted))  # noqa: B023 - awaited before the next round
+            recorder.before = None
+            assert len(await replay(operator, wanted, SystemClock())) == 1
+            await until(lambda: recorder.values == [b"bad"])  # noqa: B023 - as above
+        (letter,) = await list_dead_letters(operator, wanted)
+        assert letter.replayed_at is not None
+
+
+async def test_backup_and_restoration_work_with_the_rights_of_the_operator(place: Place, tmp_path: Path) -> None:
+    operator = place.of("operator")
+    await create_topics(operator)
+    settings = Installation(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/backed-up.sqlite3", operator).settings
+    topics, group = place.open.topics, f"{place.open.group_prefix}.consumer"
+    async with EventProducer(place.of("dispatch")) as producer, EventProducer(place.of("relay")) as relay:
+        await producer.send(topics.incidents, key=b"k", value=b"v")
+        await relay.send(topics.leads, key=b"k", value=b"{}")
+    recorder = Recorder()
+    async with running(place.of("consumer"), {topics.incidents: recorder, topics.threats: Recorder()}):
+        await until(lambda: recorder.handled)
+    noted = await committed_offsets(place.open, group, [topics.incidents])
+    assert sum(noted[topics.incidents].values()) == 1
+
+    await upgrade_database(settings.database)
+    async with open_backup(settings) as backup:
+        await backup.run(tmp_path / "backup", silent)
+    async with EventProducer(place.of("dispatch")) as producer, EventProducer(place.of("relay")) as relay:
+        await producer.send(topics.incidents, key=b"k", value=b"v")
+        await relay.send(topics.leads_exercise, key=b"k", value=b"{}")
+    async with running(place.of("consumer"), {topics.incidents: recorder, topics.threats: Recorder()}):
+        await until(lambda: len(recorder.handled) == 2)
+    await destroy_database(settings.database.url.get_secret_value(), tmp_path)
+    async with open_restore(settings, tmp_path / "backup", "operator") as restoring:
+        await restoring.run(silent)
+    assert (await committed_offsets(place.open, group, [topics.incidents]))[topics.incidents] == {
+        **dict.fromkeys(range(place.open.topics.partitions), 0), **noted[topics.incidents],
+    }  # fmt: skip
+
+
+def test_the_commands_name_every_right_once() -> None:
+    kafka = KafkaSettings()
+    lines = list(as_commands(grants(kafka), PREFIX, "broker:9093"))
+    in_json = json.loads(as_json(grants(kafka), PREFIX))
+    assert _rights_of(lines) == in_json
+    assert len({json.dumps(right, sort_keys=True) for right in in_json}) == len(in_json)
+    assert "--group rtcc-feed --resource-pattern-type prefixed" in "\n".join(lines)
+    said = CliRunner().invoke(main, ["topics", "acls", "--party", "dispatch"])
+    assert said.exit_code == 0
+    assert "--allow-principal User:rtcc-dispatch --operation=Write --topic rtcc.incidents" in said.output
+    assert "rtcc.leads" not in said.output
+
+
+def _rights_of(lines: Iterable[str]) -> list[dict[str, str]]:
+    """The single rights that lines with kafka-acls.sh give."""
+    parser = argparse.ArgumentParser()
+    for option in ("--bootstrap-server", "--command-config", "--allow-principal", "--topic", "--group"):
+        parser.add_argument(option)
+    parser.add_argument("--resource-pattern-type", default="literal")
+    parser.add_argument("--add", action="store_true", required=True)
+    parser.add_argument("--operation", action="append", required=True)
+    rights = []
+    for line in lines:
+        program, *words = shlex.split(line, comments=True) or [""]
+        if not program:
+            continue
+        assert program == "kafka-acls.sh"
+        said = parser.parse_args(words)
+        rights += [
+            {
+                "principal": said.allow_principal,
+                "host": "*",
+                "resourceType": "TOPIC" if said.topic else "GROUP",
+                "resourceName": said.topic or said.group,
+                "patternType": said.resource_pattern_type.upper(),
+                "operation": operation,
+                "permissionType": "ALLOW",
+            }
+            for operation in said.operation
+        ]
+    return rights
+
+
+async def _refuse(_record: ConsumedRecord) -> None:
+    raise InvalidInputError("not today", "invalid_fields")
+
+
+async def _writes(producer: EventProducer, topic: str) -> bool:
+    try:
+        await producer.send(topic, key=b"k", value=b"v")
+    except UnavailableError as error:
+        if "does not let this client write" not in str(error):
+            raise
+        return False
+    return True
+
+
+async def _reads(kafka: KafkaSettings, topic: str) -> bool:
+    try:
+        _ = [record async for record in read_to_end(kafka, topic)]
+    except UnavailableError:
+        return False
+    return True

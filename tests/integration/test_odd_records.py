@@ -1,0 +1,154 @@
+"""Records and positions that no well-behaved sender or cluster makes: none of them stops the others."""
+
+import os
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.produce import ProduceRequest_v2
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
+from aiokafka.structs import TopicPartition
+from structlog.testing import capture_logs
+
+from rtcc_bridge.broker.arguments import client_arguments
+from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.broker.topics import create_topics
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.settings import KafkaSettings
+from tests.brokers import KAFKA
+from tests.integration.conftest import kafka_settings
+from tests.integration.pipeline import Recorder, committed, read_all, running, send_values, until
+from tests.integration.raw_producer import Record, batch_of, send_batch
+from tests.kafka_cluster.cluster import KafkaCluster
+
+ODD: list[Record] = [(b"k", b"before", False), (b"k", b"odd", True), (b"k", b"after", False)]
+
+
+@pytest.mark.parametrize("codec", [0, 1], ids=["plain", "gzip"])
+async def test_a_header_name_that_is_not_utf8_stops_nothing(
+    codec: int, kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    topic, recorder = kafka.topics.incidents, Recorder()
+    async with running(kafka, {topic: recorder}) as runner:
+        await producer.send(topic, key=b"k", value=b"first", partition=0)
+        await until(lambda: recorder.values == [b"first"])
+        await send_batch(kafka, topic, batch_of(ODD, codec))
+        await producer.send(topic, key=b"k", value=b"last", partition=0)
+        await until(lambda: len(recorder.handled) == 5)
+        await until(lambda: runner.ready)
+        await until(lambda: _is_committed(kafka, topic, 5))
+    assert sorted(recorder.values) == sorted([b"first", b"before", b"odd", b"after", b"last"])
+    headers = {record.value: record.headers for record in recorder.handled}
+    assert headers[b"odd"] == ((r"\xff\xfe\xff\xfe", b"x"),)
+    assert headers[b"after"] == (("plain", b"y"),)
+
+
+async def test_a_tombstone_is_passed_over_and_counted(kafka: KafkaSettings, producer: EventProducer) -> None:
+    topic, recorder, metrics = kafka.topics.incidents, Recorder(), Metrics()
+    for value in (b"1", None, b"2", None):
+        await producer.send(topic, key=b"k", value=value)
+    async with running(kafka, {topic: recorder}, metrics):
+        await until(lambda: _is_committed(kafka, topic, 4))
+    assert sorted(recorder.values) == [b"1", b"2"]
+    assert _count(metrics, "events_total", topic=topic, outcome="tombstone") == 2
+    assert await read_all(kafka, kafka.topics.dead_letters) == []
+
+
+@pytest.mark.kafka
+async def test_what_retention_took_away_is_told_and_counted(kafka: KafkaSettings, producer: EventProducer) -> None:
+    topic, recorder, metrics = kafka.topics.incidents, Recorder(), Metrics()
+    for number in range(10):
+        await producer.send(topic, key=b"k", value=b"%d" % number, partition=0)
+    async with running(kafka, {topic: recorder}):
+        await until(lambda: _is_committed(kafka, topic, 10))
+    for number in range(10, 20):
+        await producer.send(topic, key=b"k", value=b"%d" % number, partition=0)
+    await _delete_before(kafka, topic, 17)
+    with capture_logs() as logs:
+        async with running(kafka, {topic: recorder}, metrics) as runner:
+            await until(lambda: _is_committed(kafka, topic, 20))
+            await until(lambda: runner.ready)
+    assert recorder.values[10:] == [b"17", b"18", b"19"]
+    assert _count(metrics, "records_lost_total", topic=topic) == 7
+    (told,) = [line for line in logs if "removed by the topic's retention" in line["event"]]
+    assert (told["log_level"], told["lost_at_most"], told["position"], told["oldest"]) == ("error", 7, 10, 17)
+
+
+async def test_a_new_group_begins_with_the_oldest_record(kafka: KafkaSettings, producer: EventProducer) -> None:
+    topic, recorder, metrics = kafka.topics.incidents, Recorder(), Metrics()
+    await send_values(producer, topic, [b"1", b"2", b"3"])
+    async with running(kafka, {topic: recorder}, metrics):
+        await until(lambda: len(recorder.handled) == 3)
+    assert _count(metrics, "records_lost_total", topic=topic) == 0
+
+
+@pytest.mark.kafka
+async def test_a_damaged_batch_holds_its_partition_only_and_is_named(tmp_path: Path) -> None:
+    async with KafkaCluster(1, folder=tmp_path / "kafka") as cluster:
+        kafka = kafka_settings(cluster.bootstrap, KAFKA)
+        await create_topics(kafka)
+        topic, recorder = kafka.topics.incidents, Recorder()
+        async with EventProducer(kafka) as producer:
+            await producer.send(topic, key=b"k", value=b"sound", partition=0)
+            await producer.send(topic, key=b"k", value=b"spoiled-record", partition=0)
+            (segment,) = cluster.folder.glob(f"node-1/**/{topic}-0/*.log")
+            content = segment.read_bytes()
+            at = content.index(b"spoiled-record")
+            with segment.open("r+b") as log:
+                os.pwrite(log.fileno(), b"S", at)
+            await producer.send(topic, key=b"k", value=b"elsewhere", partition=1)
+            async with running(kafka, {topic: recorder}) as runner:
+                await until(lambda: set(recorder.values) == {b"sound", b"elsewhere"})
+                await until(lambda: f"{topic} partition 0 is damaged at offset 1" in (runner.not_ready_reason or ""))
+                await producer.send(topic, key=b"k", value=b"later", partition=1)
+                await until(lambda: b"later" in recorder.values)
+                await until(lambda: _is_committed(kafka, topic, 3))
+        assert b"spoiled-record" not in recorder.values
+
+
+@pytest.mark.kafka
+async def test_an_old_client_that_sends_the_first_message_format_is_refused(kafka: KafkaSettings) -> None:
+    builder = LegacyRecordBatchBuilder(0, 0, 1_000_000)
+    builder.append(0, None, b"k", b"old")
+    client = AIOKafkaClient(bootstrap_servers=list(kafka.bootstrap_servers), request_timeout_ms=2000)
+    await client.bootstrap()
+    try:
+        connection = await client._get_conn(client.get_random_node())
+        connection._versions = {0: (2, 2)}  # an old client does not ask for more
+        request = ProduceRequest_v2(-1, 2000, [(kafka.topics.incidents, [(0, bytes(builder.build()))])])
+        with pytest.raises((KafkaError, TimeoutError)):
+            await connection.send(_Prepared(request))
+    finally:
+        await client.close()
+    assert await read_all(kafka, kafka.topics.incidents) == []
+
+
+class _Prepared:
+    """A request whose version is chosen already."""
+
+    def __init__(self, request: ProduceRequest_v2) -> None:
+        self._request = request
+
+    def prepare(self, versions: object) -> ProduceRequest_v2:
+        return self._request
+
+
+async def _is_committed(kafka: KafkaSettings, topic: str, offset: int) -> bool:
+    return await committed(kafka, topic) == offset
+
+
+async def _delete_before(kafka: KafkaSettings, topic: str, offset: int) -> None:
+    """What retention does, at once."""
+    admin = AIOKafkaAdminClient(**client_arguments(kafka))
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=offset)})
+    finally:
+        await admin.close()
+
+
+def _count(metrics: Metrics, name: str, **labels: str) -> float:
+    return metrics.registry.get_sample_value(f"rtcc_bridge_{name}", labels) or 0

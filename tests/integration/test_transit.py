@@ -1,0 +1,120 @@
+"""Master keys at a key management service, against a stand-in that speaks the engine's HTTP interface."""
+
+import asyncio
+import base64
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from rtcc_bridge.errors import ConfigurationError, IntegrityError, UnavailableError
+from rtcc_bridge.settings import ObjectSettings
+from rtcc_bridge.storage.master_keys import WrappedKey
+from rtcc_bridge.storage.open_master_keys import open_master_keys
+from rtcc_bridge.storage.transit import TransitMasterKeys
+from tests.transit_server import TOKEN, TransitServer, transit_server
+from tests.vault_kit import master_keys
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[TransitServer]:
+    async with transit_server() as started:
+        yield started
+
+
+@pytest.fixture
+async def keys(server: TransitServer) -> AsyncIterator[TransitMasterKeys]:
+    async with TransitMasterKeys(settings_for(server.address)) as opened:
+        yield opened
+
+
+def settings_for(address: str, **changes: object) -> ObjectSettings:
+    values = {"transit_url": address, "transit_token": SecretStr(TOKEN), "timeout_seconds": 5, **changes}
+    return ObjectSettings.model_validate(values)
+
+
+async def test_a_key_comes_back_and_says_which_version_wrapped_it(keys: TransitMasterKeys) -> None:
+    wrapped = await keys.wrap(KEY)
+    assert wrapped.master_key_id == "transit/rtcc-bridge:v1" == await keys.current_id()
+    assert KEY not in wrapped.wrapped
+    assert await keys.unwrap(wrapped) == KEY
+
+
+async def test_after_a_rotation_the_new_version_wraps_and_the_old_one_opens(keys: TransitMasterKeys) -> None:
+    before = await keys.wrap(KEY)
+    assert await keys.renew() == "transit/rtcc-bridge:v2"
+    after = await keys.wrap(KEY)
+    assert after.master_key_id == "transit/rtcc-bridge:v2"
+    assert await keys.unwrap(before) == await keys.unwrap(after) == KEY
+
+
+async def test_an_altered_or_swapped_wrapping_is_a_breach(keys: TransitMasterKeys) -> None:
+    wrapped = await keys.wrap(KEY)
+    altered = wrapped.wrapped[:-3] + (b"AAA" if wrapped.wrapped[-3:] != b"AAA" else b"BBB")
+    for wrong in (altered, b"\xff", b"vault:v9:AAAA", b"{}"):
+        with pytest.raises(IntegrityError):
+            await keys.unwrap(WrappedKey(wrong, wrapped.master_key_id))
+    with pytest.raises(IntegrityError, match="v2"):
+        await keys.unwrap(WrappedKey(wrapped.wrapped, "transit/rtcc-bridge:v2"))
+
+
+@pytest.mark.parametrize("status", [301, 403, 404, 429, 500, 503])
+async def test_what_the_service_refuses_may_pass_later(
+    keys: TransitMasterKeys, server: TransitServer, status: int
+) -> None:
+    wrapped = await keys.wrap(KEY)
+    server.fail_with = status
+    with pytest.raises(UnavailableError):
+        await keys.unwrap(wrapped)
+    server.fail_with = None
+    assert await keys.unwrap(wrapped) == KEY
+
+
+async def test_a_service_that_is_down_or_silent_is_waited_for_no_longer_than_the_limit() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        settings = settings_for(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.2)
+        async with asyncio.timeout(30), TransitMasterKeys(settings) as keys:
+            with pytest.raises(UnavailableError):
+                await keys.wrap(KEY)
+    async with TransitMasterKeys(settings) as keys:
+        with pytest.raises(UnavailableError):
+            await keys.current_id()
+
+
+async def test_a_renewed_token_is_read_from_its_file(server: TransitServer, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    async with TransitMasterKeys(settings_for(server.address, transit_token=None, transit_token_file=file)) as keys:
+        wrapped = await keys.wrap(KEY)
+        server.token = "the-next-token"
+        with pytest.raises(UnavailableError, match="token"):
+            await keys.unwrap(wrapped)
+        file.write_text("the-next-token\n")
+        assert await keys.unwrap(wrapped) == KEY
+
+
+async def test_keys_of_the_file_still_open_when_the_service_takes_over(server: TransitServer) -> None:
+    earlier = await master_keys(b"a").wrap(KEY)
+    secret = SecretStr(base64.b64encode(b"a" * 32).decode())
+    async with open_master_keys(settings_for(server.address, master_key=secret), may_create=False) as keys:
+        now = await keys.wrap(KEY)
+        assert now.master_key_id.startswith("transit/")
+        assert await keys.unwrap(earlier) == await keys.unwrap(now) == KEY
+
+
+def test_an_address_that_would_send_keys_in_the_clear_is_refused() -> None:
+    for address in ("http://kms.example", "ftp://127.0.0.1", "kms"):
+        with pytest.raises(ValidationError, match="transit_url"):
+            settings_for(address)
+    assert settings_for("https://kms.example:8200").transit_url
+
+
+def test_there_has_to_be_exactly_one_token() -> None:
+    with pytest.raises(ConfigurationError, match="transit_token"):
+        TransitMasterKeys(ObjectSettings(transit_url="https://kms.example"))

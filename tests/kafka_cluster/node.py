@@ -1,0 +1,127 @@
+"""One node of the cluster: its settings, its data and its process."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.kafka_cluster.distribution import fetch, java
+
+LOOPBACK: Final = "127.0.0.1"
+_JVM: Final = (
+    "-Xms64m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
+    "-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+)  # fmt: skip
+_STOP_SECONDS: Final = 20.0
+_LAST_LINES: Final = 15
+
+
+@dataclass
+class Node:
+    """A combined broker and controller with a folder of its own; its methods are for KafkaCluster."""
+
+    number: int
+    folder: Path
+    internal_port: int
+    clients_port: int
+    controller_port: int
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def internal(self) -> str:
+        """host:port of the listener of brokers and tests, which asks for no password."""
+        return f"{LOOPBACK}:{self.internal_port}"
+
+    @property
+    def clients(self) -> str:
+        """host:port of the listener with the security that was asked for."""
+        return f"{LOOPBACK}:{self.clients_port}"
+
+    @property
+    def controller(self) -> str:
+        """host:port of the listener of the controllers among themselves."""
+        return f"{LOOPBACK}:{self.controller_port}"
+
+    @property
+    def log(self) -> Path:
+        """What the process has said, over all its starts."""
+        return self.folder / "node.log"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process, be it stopped by SIGSTOP."""
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def _properties(self) -> Path:
+        return self.folder / "server.properties"
+
+    async def format(self, cluster_id: str, properties: Mapping[str, str], arguments: list[str]) -> None:
+        """Writes the settings and formats the storage; `arguments` go to the storage tool."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lines = {**properties, "node.id": str(self.number), "log.dirs": str(self.folder / "data")}
+        self._properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        tool = await asyncio.create_subprocess_exec(
+            *self._java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}",
+            "--config", str(self._properties), *arguments,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        output, _ = await tool.communicate()
+        if tool.returncode != 0:
+            said = "\n".join(output.decode().splitlines()[-_LAST_LINES:])
+            raise RuntimeError(f"the storage of node {self.number} could not be formatted:\n{said}")
+
+    def launch(self) -> None:
+        """Starts the process with the data that is there, and does not wait. It dies with its starter (Linux)."""
+        assert not self.is_running, f"node {self.number} is running already"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "rtcc_bridge.broker.launcher", str(os.getpid()),
+                    *self._java(), "kafka.Kafka", str(self._properties),
+                ],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None, f"node {self.number} is not running"
+        self.process.send_signal(number)
+
+    async def end(self, number: signal.Signals) -> None:
+        """Sends the signal and waits for the end; after twenty seconds by force."""
+        if not self.is_running or self.process is None:
+            return
+        self.send(number)
+        try:
+            await asyncio.to_thread(self.process.wait, _STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            await asyncio.to_thread(self.process.wait)
+
+    def last_lines(self) -> str:
+        """The end of the log, for an error message."""
+        text = self.log.read_text(errors="replace") if self.log.is_file() else ""
+        return "\n".join(text.splitlines()[-_LAST_LINES:]) or "it said nothing"
+
+    def _java(self) -> list[str]:
+        return [java(), *_JVM, "-cp", str(fetch() / "*")]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports below those that the kernel gives to outgoing connections: free again when a node is started anew."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            if port in ports or probe.connect_ex((LOOPBACK, port)) == 0:
+                continue
+        ports.append(port)
+    return ports
