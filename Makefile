@@ -27,10 +27,10 @@ demo: $(STAMP) ## An imminent-threat alert becomes a lead, on this machine. FACE
 kafka: $(STAMP) ## Apache Kafka on loopback until Ctrl-C (needs a JDK 17 and Maven). ARGS="--nodes 3" and others: scripts/kafka start --help.
 	scripts/kafka start $(ARGS)
 
-test: $(STAMP) ## All tests on the embedded parts, two at a time. ARGS="-k name" narrows, JOBS=0 runs one at a time.
+test: $(STAMP) ## All tests on the embedded parts, two at a time, with the short fault test. ARGS="-k name" narrows, JOBS=0 runs one at a time.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-test-production: $(STAMP) ## What uses a broker or a database, on Apache Kafka and PostgreSQL; with the short fault test.
+test-production: $(STAMP) ## The tests that use a broker or a database once more, on Apache Kafka and PostgreSQL.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --broker kafka --database postgresql $(ARGS)
 
 faults: $(STAMP) ## Kills, outages, partitions on Apache Kafka and PostgreSQL; half an hour. SHORT=1: a few minutes; ARGS="--only NAME" narrows.
