@@ -7,7 +7,7 @@ from here.
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import yaml
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -47,8 +47,9 @@ class KafkaSettings(Section):
         description="Idempotent producer: no record twice or out of order by a retry. false for the embedded broker, "
         "which does not know it.",
     )
-    group_instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")] | None = Field(
+    group_instance_id: str | None = Field(
         None,
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
         description="Static membership: a name that this process has over its restarts and no other process has. One "
         "that is back within `session_timeout_seconds` goes on with its partitions and causes no rebalance; of one "
         "that does not come back, the others take over after that time. Apache Kafka only.",
@@ -58,7 +59,13 @@ class KafkaSettings(Section):
     )
     request_timeout_seconds: Seconds = Field(10.0, description="Limit of one request to the broker.")
     poll_max_records: int = Field(200, ge=1, le=5000, description="Records taken in one poll.")
-    window: int = Field(256, ge=1, le=10_000, description="Records in work per topic; when full, its partitions pause.")
+    window: int = Field(
+        256,
+        ge=1,
+        le=10_000,
+        description="Incidents and threats: records in one batch. Searches: records in work. When that many wait, the "
+        "topic's partitions pause.",
+    )
     max_record_bytes: Bytes = Field(1_000_000, description="A larger event is a dead letter.")
     handle_attempts: int = Field(5, ge=1, le=100, description="How often a record is tried while its failure may pass.")
     handle_backoff_seconds: Seconds = Field(
@@ -72,7 +79,10 @@ class KafkaSettings(Section):
         300.0, description="How long such a topic is paused before it is tried again, with a fresh count."
     )
     deduplicate_hours: float = Field(
-        192.0, gt=0, description="How long events are remembered; at least the retention of the topics that are read."
+        192.0,
+        gt=0,
+        description="How long events are remembered: at least as long as a record of a topic that is read can stay, "
+        "which is its retention and half a day, or half the retention where that is less.",
     )
     type_mapping: dict[str, str] = Field(
         default_factory=dict, description="A site's own CloudEvents types, translated to the contract's."
@@ -80,7 +90,9 @@ class KafkaSettings(Section):
     incident_status_mapping: dict[str, str] = Field(
         default_factory=dict, description="A site's own incident status codes, translated to the contract's."
     )
-    topics: TopicSettings = Field(default_factory=TopicSettings, description="Topic names.")
+    topics: TopicSettings = Field(
+        default_factory=TopicSettings, description="Names, partitions, copies and retention of the topics."
+    )
 
     @model_validator(mode="after")
     def _joining_fits_a_request(self) -> Self:

@@ -1,6 +1,7 @@
 """Writes the documents that are generated from the code; with --check it only says which of them are out of date."""
 
 import argparse
+import inspect
 import json
 import sys
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def _section(path: str, model: type[BaseModel]) -> Iterator[str]:
             continue
         rows.append(f"| `{path}{name}` | {_kind(field)} | {_default(field)} | {_cell(field.description or '')} |\n")
     if path:
-        yield f"## {path.removesuffix('.')}\n\n{model.__doc__}\n\n"
+        yield f"## {path.removesuffix('.')}\n\n{inspect.cleandoc(model.__doc__ or '')}\n\n"
     if rows:
         yield "| setting | type and bounds | default | meaning |\n|---|---|---|---|\n"
         yield from rows

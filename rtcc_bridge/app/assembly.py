@@ -7,6 +7,7 @@ from typing import Any
 
 from rtcc_bridge.app.foundation import Core
 from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.broker.groups import consumed_topics
 from rtcc_bridge.consumers.dead_letters import DeadLetterWriter
 from rtcc_bridge.consumers.pauses import PauseBoard
 from rtcc_bridge.consumers.records import BatchHandler, Handler
@@ -57,11 +58,14 @@ class Assembly:
         self.parts.append(Part(name, run, stop, stage))
 
     def add_runner(self, name: str, handlers: Mapping[str, Handler | BatchHandler]) -> None:
-        """A consumer of these topics in a group of that name."""
+        """A consumer of these topics in the group of that name, which `broker.groups` has to know as reading them."""
         core = self.core
         kafka = core.settings.kafka
+        group = f"{kafka.group_prefix}.{name}"
+        if set(handlers) != set(consumed_topics(kafka)[group]):
+            raise ValueError(f"the group {group} reads other topics than these")
         letters = DeadLetterWriter(self.producer, kafka.topics.dead_letters)
-        runner = Runner(kafka, f"{kafka.group_prefix}.{name}", handlers, letters, core.metrics, core.clock)
+        runner = Runner(kafka, group, handlers, letters, core.metrics, core.clock)
 
         async def runner_ready() -> str | None:
             return runner.not_ready_reason

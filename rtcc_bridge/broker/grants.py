@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from rtcc_bridge.broker.groups import TopicsOfGroup, consumed_topics, groups_of_roles
 from rtcc_bridge.broker.topics import topic_names
 from rtcc_bridge.settings import KafkaSettings
 
@@ -70,24 +71,11 @@ _Row = tuple[str, str, tuple[str, ...]]
 
 
 def _table(kafka: KafkaSettings) -> dict[str, tuple[_Row, ...]]:
-    names, prefix = kafka.topics, kafka.group_prefix
+    names = kafka.topics
     probes = (names.probes_imminent, names.probes_routine)
     letters: _Row = (TOPIC, names.dead_letters, _WRITE)
-    consumer_group = f"{prefix}.consumer"
-    matcher_groups = tuple(f"{prefix}.matcher.{lane}" for lane in ("imminent", "routine"))
-    groups = (consumer_group, *matcher_groups)
     return {
-        "consumer": (
-            (TOPIC, names.incidents, _READ),
-            (TOPIC, names.threats, _READ),
-            letters,
-            (GROUP, consumer_group, ("Read",)),
-        ),
-        "matcher": (
-            *((TOPIC, name, _READ) for name in probes),
-            letters,
-            *((GROUP, name, ("Read",)) for name in matcher_groups),
-        ),
+        **{role: (*_reads(groups), letters) for role, groups in groups_of_roles(kafka).items()},
         "relay": tuple((TOPIC, name, _WRITE) for name in (names.leads, names.leads_exercise, names.gallery, *probes)),
         OPERATOR: (
             *((TOPIC, name, _MANAGE) for name in topic_names(kafka)),
@@ -99,13 +87,19 @@ def _table(kafka: KafkaSettings) -> dict[str, tuple[_Row, ...]]:
                 (TOPIC, name, ("Read",))
                 for name in (names.leads, names.leads_exercise, names.incidents, names.threats, *probes)
             ),
-            *((GROUP, name, ("Read",)) for name in groups),
+            *((GROUP, name, ("Read",)) for name in consumed_topics(kafka)),
         ),
         "dispatch": ((TOPIC, names.incidents, ("Write",)),),
         "watch-desk": ((TOPIC, names.threats, ("Write",)),),
         "feed": ((TOPIC, names.leads, ("Read",)), (GROUP, "rtcc-feed*", ("Read",))),
         "exercise-feed": ((TOPIC, names.leads_exercise, ("Read",)), (GROUP, "rtcc-exercise-feed*", ("Read",))),
     }
+
+
+def _reads(groups: TopicsOfGroup) -> Iterator[_Row]:
+    for group, topics in groups.items():
+        yield from ((TOPIC, topic, _READ) for topic in topics)
+        yield (GROUP, group, ("Read",))
 
 
 def _merged(rows: Iterable[_Row]) -> Iterator[_Row]:

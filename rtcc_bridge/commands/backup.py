@@ -8,8 +8,7 @@ from rich.console import Console
 
 from rtcc_bridge.app.upkeep import open_backup, open_restore
 from rtcc_bridge.commands.console import ProgressBar, tells_errors
-from rtcc_bridge.commands.gallery import ACTOR
-from rtcc_bridge.commands.options import config_option
+from rtcc_bridge.commands.options import ACTOR, config_option
 from rtcc_bridge.settings import load_settings
 from rtcc_bridge.telemetry.logging import configure_logging
 

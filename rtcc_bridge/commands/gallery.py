@@ -11,7 +11,7 @@ from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.app.galleries import enroller_for, expunger_for
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_FAILED, ProgressBar, tells_errors
-from rtcc_bridge.commands.options import config_option
+from rtcc_bridge.commands.options import ACTOR, config_option
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.checked_rows import retention_from
 from rtcc_bridge.gallery.identity import GalleryKind
@@ -22,9 +22,6 @@ from rtcc_bridge.gallery.stats import every_gallery, gallery_stats
 from rtcc_bridge.modelpacks.installed import open_pack
 from rtcc_bridge.settings import load_settings
 from rtcc_bridge.telemetry.logging import configure_logging
-
-ACTOR = "administrator"
-"""The demo account that the command line acts for until people are known."""
 
 
 def _to_come(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:

@@ -12,8 +12,7 @@ from rtcc_bridge.broker.topic_check import PARTITIONS, Difference
 from rtcc_bridge.broker.topics import TopicsState, apply_differences, compare_topics, create_topics
 from rtcc_bridge.commands.acl_text import as_commands, as_json
 from rtcc_bridge.commands.console import EXIT_FAILED, tells_errors
-from rtcc_bridge.commands.gallery import ACTOR
-from rtcc_bridge.commands.options import config_option
+from rtcc_bridge.commands.options import ACTOR, config_option
 from rtcc_bridge.settings import KafkaSettings, load_settings
 
 _apply_option = click.option(

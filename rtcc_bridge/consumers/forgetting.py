@@ -22,7 +22,7 @@ class EventForgetter:
     """Prunes the notes of input events, a batch at a time, so that no transaction is long."""
 
     def __init__(self, database: Database, clock: Clock, keep_hours: float) -> None:
-        """keep_hours has to be at least the retention of the topics: a younger event may be delivered again."""
+        """keep_hours has to be as long as a record can stay on its topic: a younger event may be delivered again."""
         self._database = database
         self._clock = clock
         self._keep = timedelta(hours=keep_hours)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, IntegrityError
 from rtcc_bridge.settings import ObjectSettings
+from rtcc_bridge.storage.durability import sync_folder
 
 MOST_KEYS: Final = 16
 """Of one source: more would be keys that nobody needs any more."""
@@ -87,7 +88,7 @@ def put_new_key_first(file: Path) -> MasterKey:
             secret = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
             draft = _draft(file, "\n".join([secret, *text.split()]) + "\n")
             draft.replace(file)
-            _sync_folder(file.parent)
+            sync_folder(file.parent)
     except OSError as error:
         cause = f"{file} cannot be replaced ({error.strerror})"
         remedy = "Put the new key on its first line by your own means, then run `rtcc-bridge keys rotate --no-new-key`"
@@ -151,7 +152,7 @@ def _create(file: Path) -> None:
                 os.link(draft, file)
         finally:
             draft.unlink()
-        _sync_folder(file.parent)
+        sync_folder(file.parent)
     except OSError as error:
         cause = f"{file} cannot be created ({error.strerror})"
         raise _problem(_FILE_SETTING, cause, "Name a file in a writable folder") from error
@@ -166,15 +167,6 @@ def _draft(file: Path, text: str) -> Path:
         opened.flush()
         os.fsync(descriptor)
     return draft
-
-
-def _sync_folder(folder: Path) -> None:
-    """A key that wrapped something must not vanish with a loss of power: neither may the name of its file."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _problem(path: str, cause: str, remedy: str) -> ConfigurationError:

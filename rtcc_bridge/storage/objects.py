@@ -346,8 +346,9 @@ def _sealed(sealer: sealing.Sealer, digest: Callable[[memoryview], None], piece:
 
 
 def _open_store(settings: ObjectSettings, url: str) -> "ObjectStore":
+    setting = "objects.url" if url == settings.url else "objects.ledger_url"
     if url.startswith("file://"):
-        return _open_folder(_local_root(url), "objects.url" if url == settings.url else "objects.ledger_url")
+        return _open_folder(_local_root(url), setting)
     # Client options given here replace those of the environment, where a site with its own store allows plain HTTP.
     allow_http = os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"}
     options: dict[str, Any] = {
@@ -358,7 +359,7 @@ def _open_store(settings: ObjectSettings, url: str) -> "ObjectStore":
         return from_url(url, **options)
     except (BaseError, ValueError) as error:
         cause = f"no object store can be opened there ({str(error).splitlines()[0]})"
-        problem = ConfigurationProblem("objects.url", cause, "Use file:///folder or s3://bucket/prefix")
+        problem = ConfigurationProblem(setting, cause, "Use file:///folder or s3://bucket/prefix")
         raise ConfigurationError(problem) from error
 
 

@@ -20,16 +20,16 @@ import structlog
 
 from rtcc_bridge import __version__
 from rtcc_bridge.broker.group_offsets import committed_offsets, end_offsets
+from rtcc_bridge.broker.groups import consumed_topics
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import object_keys, table_dump
-from rtcc_bridge.storage.durability import sync_to_disk
+from rtcc_bridge.storage.durability import sync_folder, sync_to_disk
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.removals_ledger import write_entry
-from rtcc_bridge.upkeep.groups import consumed_topics
 from rtcc_bridge.upkeep.manifest import (
     FORMAT,
     LEDGER,
@@ -85,7 +85,7 @@ class Backup:
         try:
             report = await self._write(draft, folder, progress)
             await asyncio.to_thread(draft.replace, folder)
-            await asyncio.to_thread(_sync_folder, folder.parent)
+            await asyncio.to_thread(sync_folder, folder.parent)
         except OSError as error:
             raise UnavailableError(f"the backup cannot be written to {folder.parent}: {error.strerror}") from error
         finally:
@@ -227,11 +227,3 @@ def _close(opened: IO[bytes]) -> None:
     with opened:
         opened.flush()
         os.fsync(opened.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
