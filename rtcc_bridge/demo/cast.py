@@ -8,7 +8,6 @@ from pathlib import Path
 from rtcc_bridge.app.foundation import Core
 from rtcc_bridge.app.galleries import enroller_for
 from rtcc_bridge.commands.console import ProgressBar
-from rtcc_bridge.commands.options import ACTOR
 from rtcc_bridge.demo.checklist import CheckFailedError
 from rtcc_bridge.demo.pictures import PORTRAIT_REF, FacesSplit, encode_png, portrait
 from rtcc_bridge.gallery.identity import GalleryKind
@@ -18,6 +17,7 @@ from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.modelpacks.installed import require_calibration
 
 FILLERS = 100_000
+ACTOR = "administrator"
 LAWFUL_BASIS = "Demonstration with public-domain or the user's own pictures"
 FILLER_PROVENANCE = "Filler: drawn at random from the model pack's measured impostor distribution, nobody's face"
 
