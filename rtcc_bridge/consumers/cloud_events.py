@@ -15,6 +15,8 @@ DEFAULT_MAX_BYTES: Final = 1_000_000
 _PREFIX: Final = "ce_"
 _LONGEST: Final = {"id": 512, "source": 512, "type": 256, "subject": 1024, "partitionkey": 512}
 """Characters; an identity has to fit its column."""
+_LONGEST_IDENTITY_BYTES: Final = 2000
+"""Of id and source together, in UTF-8: PostgreSQL indexes no row of more than a third of a page (some 2,700 bytes)."""
 
 
 def parse(record: ConsumedRecord, *, max_bytes: int = DEFAULT_MAX_BYTES) -> CloudEvent:
@@ -106,6 +108,8 @@ def _event(attributes: dict[str, Any], data: Any) -> CloudEvent:
     if version != SPECVERSION:
         raise _refused("specversion has to be 1.0")
     required = {name: _text(attributes, name) for name in ("id", "source", "type")}
+    if len(f"{required['id']}{required['source']}".encode()) > _LONGEST_IDENTITY_BYTES:
+        raise _refused(f"id and source are together longer than {_LONGEST_IDENTITY_BYTES} bytes")
     optional = {name: _text(attributes, name) for name in ("subject", "partitionkey") if name in attributes}
     time = attributes.pop("time", None)
     attributes.pop("dataschema", None)

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import select, update
 
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.inserts import replace_all
 from rtcc_bridge.storage.tables import topic_pauses
 
 
@@ -25,9 +26,8 @@ class TopicPause:
 
 
 async def put(tx: Transaction, pause: TopicPause) -> None:
-    """Writes the topic's pause instead of an earlier one."""
-    await tx.execute(delete(topic_pauses).where(topic_pauses.c.topic == pause.topic))
-    await tx.execute(insert(topic_pauses).values(asdict(pause)))
+    """Writes the topic's pause instead of an earlier one, also when two processes pause it at the same moment."""
+    await replace_all(tx, topic_pauses, [asdict(pause)])
 
 
 async def of_topics(tx: Transaction, topics: Collection[str]) -> dict[str, TopicPause]:

@@ -264,3 +264,11 @@ async def test_processes_that_work_on_the_same_incidents_at_once_have_each_effec
     async with database.read() as tx:
         noted = (await tx.execute(select(func.count()).select_from(input_events_table))).scalar_one()
     assert noted == len(reports) + len(alerts)
+
+
+async def test_the_longest_identity_that_is_accepted_can_be_noted(database: Database) -> None:
+    dispatch = Dispatch(database)
+    assert await dispatch.handle(dispatch.incident("A", event_id="".join(map(chr, range(0x4E00, 0x4E00 + 512))))) == [
+        None
+    ]
+    assert await dispatch.stored("A") is not None

@@ -1,6 +1,10 @@
 """A topic that was paused in one process is resumed by the command of another, and stays paused over a restart."""
 
+import asyncio
+from datetime import timedelta
+
 import pytest
+from pydantic import SecretStr
 
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.broker.client import EventProducer
@@ -8,9 +12,10 @@ from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.consumers.pauses import PauseBoard, PauseDesk
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.errors import InvalidInputError, NotFoundError
-from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.storage import audit_entries
+from rtcc_bridge.settings import DatabaseSettings, KafkaSettings
+from rtcc_bridge.storage import audit_entries, topic_pauses
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.topic_pauses import TopicPause
 from tests.doubles import ManualClock
 from tests.integration.pipeline import Recorder, running, send_values, until
 
@@ -84,6 +89,28 @@ async def test_a_process_that_starts_meanwhile_begins_paused_until_the_pause_is_
         clock.advance(3601)
         await board.look()
         assert not list(restarted.paused_topics)
+
+
+async def test_two_processes_may_pause_a_topic_at_the_same_moment(database: Database, database_url: str) -> None:
+    now = SystemClock().now()
+    first, second = (
+        TopicPause(topic="rtcc.incidents", paused_at=now, ends_at=now + timedelta(hours=hours), reason="too many")
+        for hours in (1, 2)
+    )
+    other_process = Database(DatabaseSettings(url=SecretStr(database_url)))
+
+    async def pause_too() -> None:
+        async with other_process.write() as tx:
+            await topic_pauses.put(tx, second)
+
+    async with database.write() as tx:
+        await topic_pauses.put(tx, first)
+        pausing = asyncio.create_task(pause_too())
+        await asyncio.wait([pausing], timeout=0.2)  # it may wait for this transaction, which is what it should do
+    await pausing
+    await other_process.close()
+    async with database.read() as tx:
+        assert await topic_pauses.every(tx) == [second]
 
 
 async def test_a_topic_that_is_not_paused_cannot_be_resumed(database: Database, clock: ManualClock) -> None:

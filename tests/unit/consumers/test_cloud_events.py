@@ -58,6 +58,7 @@ def test_a_null_attribute_is_not_set() -> None:
         ({"id": ""}, "id has to be text"),
         ({"id": 5}, "id has to be text"),
         ({"id": "x" * 513}, "longer than 512"),
+        ({"id": "\u4e2d" * 512, "source": "\u4e2d" * 155}, "together longer than 2000 bytes"),
         ({"id": "a\nb"}, "printed"),
         ({"source": None}, "source has to be text"),
         ({"type": " "}, "type has to be text"),
