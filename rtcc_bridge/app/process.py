@@ -17,6 +17,8 @@ from rtcc_bridge.app.matcher import add_matcher
 from rtcc_bridge.app.relay import add_relay
 from rtcc_bridge.app.roles import Role, require_possible
 from rtcc_bridge.app.web import add_operations, add_web
+from rtcc_bridge.broker.grants import topics_of
+from rtcc_bridge.broker.start_check import require_topics
 from rtcc_bridge.modelpacks.installed import Progress, open_pack
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.supervisor import supervise
@@ -44,6 +46,7 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_stop)
+    await require_topics(settings.kafka, topics_of(settings.kafka, roles))
     async with _closed_within(seconds * (1 - _SHARE_OF_PARTS)) as stack:
         assembly = Assembly(await stack.enter_async_context(open_core(settings)), stack)
         await _assemble(assembly, roles, progress)

@@ -1,55 +1,83 @@
 """What `serve` asks of the topics before it starts."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import Final
 
 import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_fixed
 
 from rtcc_bridge.broker.credentials import credential_problems
-from rtcc_bridge.broker.topics import compare_topics
+from rtcc_bridge.broker.topic_check import CLEANUP, Difference
+from rtcc_bridge.broker.topics import TopicsState, compare_topics
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
+
+_LOOKS: Final = 3
+_LOOK_AGAIN_SECONDS: Final = 1.0
+"""A cluster that has just started, or on which a topic was just created, may tell of it late."""
 
 _log = structlog.get_logger(__name__)
 
 
 async def require_topics(kafka: KafkaSettings, names: Collection[str]) -> None:
-    """Looks at the topics that this process's roles use, once.
+    """Looks at the topics that this process's roles use.
 
     Raises ConfigurationError for one that is missing or that compaction would tear, and for certificates and secrets
-    that cannot be used. Everything else that breaks the promise of delivery is logged. A broker that does not answer
-    stops no start: a topic that is missing when it comes back is waited for, and readiness names it.
+    that cannot be used. Whatever else is not as it should be is logged. A broker that does not answer stops no start:
+    a topic that is missing when it comes back is waited for, and readiness names it.
     """
     if not names:
         return
     if found := await asyncio.to_thread(credential_problems, kafka):
         raise ConfigurationError(*found)
     try:
-        state = await compare_topics(kafka, names)
+        state = await _state(kafka, names)
     except UnavailableError as error:
         _log.warning("the topics were not looked at: the process starts and waits for the broker", error=str(error))
         return
-    problems = [
-        ConfigurationProblem(
-            f"topic {name}",
-            "is missing, or this client may not see it",
-            "Run `rtcc-bridge topics create`, or grant what `rtcc-bridge topics acls` prints",
-        )
-        for name in state.missing
-    ]
     for difference in state.differences:
-        if difference.breaks and difference.setting == "cleanup.policy":
-            cause = f"has cleanup.policy {difference.found}: {difference.why}"
-            remedy = "Run `rtcc-bridge topics check --apply`"
-            problems.append(ConfigurationProblem(f"topic {difference.topic}", cause, remedy))
-        elif difference.breaks:
-            _log.warning(
-                "a topic does not keep the promise of delivery: see `rtcc-bridge topics check`",
-                topic=difference.topic,
-                setting=difference.setting,
-                found=difference.found,
-                wanted=difference.wanted,
-                why=difference.why,
-            )
-    if problems:
+        _log.warning(
+            "a topic is not as it should be: see `rtcc-bridge topics check`",
+            topic=difference.topic,
+            setting=difference.setting,
+            found=difference.found,
+            wanted=difference.wanted,
+            breaks_delivery=difference.breaks,
+            why=difference.why,
+        )
+    if problems := tuple(_problems(state)):
         raise ConfigurationError(*problems)
+
+
+async def _state(kafka: KafkaSettings, names: Collection[str]) -> TopicsState:
+    """How the topics are, looked at again while one is missing."""
+
+    def is_incomplete(state: TopicsState) -> bool:
+        return bool(state.missing)
+
+    def last(state: RetryCallState) -> TopicsState:
+        assert state.outcome is not None
+        found: TopicsState = state.outcome.result()
+        return found
+
+    looking = AsyncRetrying(
+        retry=retry_if_result(is_incomplete),
+        stop=stop_after_attempt(_LOOKS),
+        wait=wait_fixed(_LOOK_AGAIN_SECONDS),
+        retry_error_callback=last,
+    )
+    return await looking(compare_topics, kafka, names)
+
+
+def _problems(state: TopicsState) -> Iterator[ConfigurationProblem]:
+    for name in state.missing:
+        remedy = "Run `rtcc-bridge topics create`, or grant what `rtcc-bridge topics acls` prints"
+        yield ConfigurationProblem(f"topic {name}", "is missing, or this client may not see it", remedy)
+    for difference in filter(_tears, state.differences):
+        cause = f"has {CLEANUP} {difference.found}: {difference.why}"
+        yield ConfigurationProblem(f"topic {difference.topic}", cause, "Run `rtcc-bridge topics check --apply`")
+
+
+def _tears(difference: Difference) -> bool:
+    return difference.breaks and difference.setting == CLEANUP

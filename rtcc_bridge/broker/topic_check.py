@@ -8,6 +8,7 @@ from rtcc_bridge.broker.topic_plan import COMPACT, DELETE, TopicPlan
 
 PARTITIONS: Final = "partitions"
 REPLICATION: Final = "replication factor"
+CLEANUP: Final = "cleanup.policy"
 _FOREVER: Final = -1
 
 
@@ -49,10 +50,10 @@ def _found(plan: TopicPlan, found: FoundTopic) -> Iterator[Difference]:
         why = "a record that was acknowledged can be lost with a broker"
         yield differs(REPLICATION, found.replication_factor, plan.replication_factor, why, breaks=True)
     configs = found.configs or {}
-    if (policy := configs.get("cleanup.policy")) is not None and policy != plan.cleanup:
+    if (policy := configs.get(CLEANUP)) is not None and policy != plan.cleanup:
         tears = plan.cleanup == DELETE and COMPACT in policy
         why = "compaction takes events away that are still needed" if tears else "old notices pile up"
-        yield differs("cleanup.policy", policy, plan.cleanup, why, breaks=tears)
+        yield differs(CLEANUP, policy, plan.cleanup, why, breaks=tears)
     if (in_sync := _number(configs, "min.insync.replicas")) is not None:
         yield from _in_sync(plan, found, in_sync)
     if configs.get("unclean.leader.election.enable", "false") != "false":

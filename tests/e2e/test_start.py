@@ -10,9 +10,17 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the module does not list what it exports
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+)
 
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_UNAVAILABLE
+from tests.brokers import unique_names
 from tests.e2e.conftest import ROOT, Place
 
 SECRET = base64.b64encode(bytes(range(32))).decode()
@@ -26,6 +34,46 @@ async def test_a_taken_port_is_named(place: Place) -> None:
     assert code == EXIT_CONFIGURATION
     assert f"127.0.0.1:{place.port} cannot be bound" in output
     assert "choose another port" in output
+
+
+async def test_a_missing_topic_is_named(place: Place) -> None:
+    place.changes["kafka"] = {"topics": {**unique_names(place.mark), "threats": f"rtcc.threats.{place.mark}.elsewhere"}}
+    code, output = await place.command("serve")
+    assert code == EXIT_CONFIGURATION
+    assert f"topic rtcc.threats.{place.mark}.elsewhere: is missing" in output
+    assert "rtcc-bridge topics create" in output
+
+
+@pytest.mark.kafka
+async def test_a_topic_that_compaction_would_tear_is_named(place: Place) -> None:
+    """Its partitions are fewer than the settings ask for, too: that is told, and stops nothing."""
+    incidents = place.settings.kafka.topics.incidents
+    admin = AdminClient({"bootstrap.servers": place.bootstrap})
+    resource = ConfigResource(
+        ConfigResource.Type.TOPIC,
+        incidents,
+        incremental_configs=[ConfigEntry("cleanup.policy", "compact", incremental_operation=AlterConfigOpType.SET)],
+    )
+    await asyncio.to_thread(admin.incremental_alter_configs([resource])[resource].result)
+    place.changes["kafka"] = {"topics": {**unique_names(place.mark), "partitions": 50}}
+    code, output = await place.command("serve")
+    assert code == EXIT_CONFIGURATION
+    assert f"topic {incidents}: has cleanup.policy compact" in output
+    assert '"setting": "partitions"' in output
+    assert "fewer processes can share the work" in output
+
+
+@pytest.mark.postgresql
+async def test_a_database_of_a_newer_program_is_refused(place: Place) -> None:
+    assert (await place.command("db", "upgrade"))[0] == 0
+    connection = await asyncpg.connect(place.database_url.replace("+asyncpg", ""))
+    await connection.execute("UPDATE alembic_version SET version_num = 'later'")
+    await connection.execute("UPDATE oldest_program SET revision = 'later'")
+    await connection.close()
+    code, output = await place.command("serve")
+    assert code == EXIT_CONFIGURATION
+    assert "the database has revision later, which this program does not know" in output
+    assert "Start the newer program" in output
 
 
 async def test_an_unknown_setting_is_named(place: Place) -> None:
