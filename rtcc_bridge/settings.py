@@ -174,6 +174,11 @@ class DatabaseSettings(Section):
         description="Limit of one statement on PostgreSQL, and of a pause within a transaction; longer is an outage.",
     )
 
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is the database of one process."""
+        return self.url.get_secret_value().startswith(SQLITE_SCHEME)
+
     @field_validator("url")
     @classmethod
     def _known_database(cls, url: SecretStr) -> SecretStr:
@@ -232,8 +237,10 @@ class ObjectSettings(Section):
     @classmethod
     def _from_the_working_directory(cls, url: str | None) -> str | None:
         """Every other path is relative to the working directory too."""
-        if url is None or not url.startswith("file:") or url.startswith("file:/"):
+        if url is None or url.startswith(("file:///", "s3://")):
             return url
+        if not url.startswith("file:") or url.startswith("file:/"):
+            raise ValueError("only file:///path, file:path and s3://bucket/prefix are supported")
         return f"file://{Path(url.removeprefix('file:')).absolute()}"
 
 

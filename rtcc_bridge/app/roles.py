@@ -4,7 +4,7 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
-from rtcc_bridge.settings import SQLITE_SCHEME, DatabaseSettings
+from rtcc_bridge.settings import DatabaseSettings
 
 
 class Role(StrEnum):
@@ -18,7 +18,7 @@ class Role(StrEnum):
 
 def require_possible(roles: Collection[Role], database: DatabaseSettings) -> None:
     """Raises ConfigurationError when several processes would have to share a database that serves one (decision 4)."""
-    if database.url.get_secret_value().startswith(SQLITE_SCHEME) and set(roles) != set(Role):
+    if database.is_sqlite and set(roles) != set(Role):
         raise ConfigurationError(
             ConfigurationProblem(
                 "--roles",

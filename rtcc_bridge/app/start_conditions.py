@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, open_pack
 from rtcc_bridge.policy.policy_file import load_policy
-from rtcc_bridge.settings import SQLITE_SCHEME, Settings
+from rtcc_bridge.settings import SQLITE_SCHEME, DatabaseSettings, Settings
 from rtcc_bridge.storage.master_key import load_master_keys
+from rtcc_bridge.storage.postgres import create_engine
+from rtcc_bridge.storage.transit import TransitMasterKeys
 
 _FOLDER_SCHEME: Final = "file://"
 
@@ -21,6 +24,7 @@ def start_problems(settings: Settings) -> tuple[ConfigurationProblem, ...]:
 
 def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     yield from _told_by(lambda: load_policy(settings.policy.file))
+    yield from credential_problems(settings.kafka)
     yield from _of_the_master_key(settings)
     for setting, url in (("objects.url", settings.objects.url), ("objects.ledger_url", settings.objects.ledger_url)):
         if url is not None and url.startswith(_FOLDER_SCHEME):
@@ -29,15 +33,24 @@ def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
         yield from _of_a_folder("matching.packs_directory", settings.matching.packs_directory)
     else:
         yield from _told_by(lambda: open_pack(settings.matching, lambda _what, _done, _total: None))
-    database = settings.database.url.get_secret_value()
+    yield from _of_the_database(settings.database)
+
+
+def _of_the_database(settings: DatabaseSettings) -> Iterator[ConfigurationProblem]:
+    if not settings.is_sqlite:
+        yield from _told_by(lambda: create_engine(settings))  # which connects to nothing yet
+        return
+    database = settings.url.get_secret_value()
     if database.startswith(f"{SQLITE_SCHEME}/") and not database.startswith(f"{SQLITE_SCHEME}/file:"):
         yield from _of_a_folder("database.url", Path(database.removeprefix(f"{SQLITE_SCHEME}/")).parent)
 
 
 def _of_the_master_key(settings: Settings) -> Iterator[ConfigurationProblem]:
     objects, file = settings.objects, settings.objects.master_key_file
-    if objects.transit_url is not None and objects.master_key is None and file is None:
-        return
+    if objects.transit_url is not None:
+        yield from _told_by(lambda: TransitMasterKeys(objects))  # which connects to nothing yet
+        if objects.master_key is None and file is None:
+            return
     may_be_made = settings.profile == "demo" and objects.transit_url is None and objects.master_key is None
     if may_be_made and file is not None and not file.exists():
         yield from _of_a_folder("objects.master_key_file", file.parent)

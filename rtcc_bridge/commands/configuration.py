@@ -8,7 +8,6 @@ import click
 
 from rtcc_bridge.app.foundation import upgrade_database
 from rtcc_bridge.app.start_conditions import start_problems
-from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.commands.console import tells_errors
 from rtcc_bridge.commands.options import config_option
 from rtcc_bridge.errors import ConfigurationError
@@ -26,7 +25,7 @@ def check_config(config: Path | None, show: bool) -> None:
     Says what is wrong, where, and what to do. Broker, database server and remote stores are not asked.
     """
     settings = load_settings(config)
-    if problems := (*start_problems(settings), *credential_problems(settings.kafka)):
+    if problems := start_problems(settings):
         raise ConfigurationError(*problems)
     policy = load_policy(settings.policy.file)
     if show:

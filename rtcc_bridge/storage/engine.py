@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from rtcc_bridge.errors import IntegrityError, UnavailableError
-from rtcc_bridge.settings import SQLITE_SCHEME, DatabaseSettings
+from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import postgres
 
 Transaction: TypeAlias = AsyncConnection
@@ -57,7 +57,7 @@ class Database:
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self._settings = settings
-        self._sqlite = settings.url.get_secret_value().startswith(SQLITE_SCHEME)
+        self._sqlite = settings.is_sqlite
         self._engine = _create_sqlite_engine(settings) if self._sqlite else postgres.create_engine(settings)
         self._writer = asyncio.Lock()
         self._turn_seconds = 2 * settings.busy_timeout_seconds

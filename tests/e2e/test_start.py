@@ -133,6 +133,12 @@ async def test_check_config_prints_no_secret(place: Place) -> None:
         ({"matching": {"packs_directory": "{file}/packs"}}, "matching.packs_directory: the folder"),
         ({"matching": {"pack": "absent"}}, "matching.pack"),
         ({"policy": {"file": "{file}/policy.yaml"}}, "policy.yaml"),
+        ({"objects": {"transit_url": "https://vault.example", "master_key_file": None}}, "objects.transit_token"),
+        ({"objects": {"ledger_url": "gopher://ledger"}}, "objects.ledger_url: only file:"),
+        (
+            {"database": {"url": "postgresql+asyncpg://db.example/rtcc", "tls_ca_file": "{file}/ca.pem"}},
+            "database.tls_ca_file",
+        ),
     ],
 )
 async def test_check_config_refuses_what_serve_would_and_makes_nothing(

@@ -1,6 +1,7 @@
 """What tests of the relay share: events to send, a relay that runs, and a reader of its topics."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -92,12 +93,28 @@ async def running_relay(
 
 async def read(kafka: KafkaSettings, topic: str, count: int) -> Sequence["ConsumerRecord[bytes, bytes]"]:
     """The first `count` records of a topic, those of one partition in their order."""
+    async with _records(kafka, topic) as records:
+        return [await anext(records) for _ in range(count)]
+
+
+async def read_ids(kafka: KafkaSettings, topic: str, count: int) -> list[str]:
+    """The ids of the first `count` events of a topic; one that was published again is left out."""
+    ids: dict[str, None] = {}
+    async with _records(kafka, topic) as records:
+        while len(ids) < count:
+            ids[json.loads((await anext(records)).value or b"")["id"]] = None
+    return list(ids)
+
+
+@asynccontextmanager
+async def _records(kafka: KafkaSettings, topic: str) -> AsyncIterator[AsyncIterator["ConsumerRecord[bytes, bytes]"]]:
+    """What is on the topic, from its beginning."""
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=list(kafka.bootstrap_servers), auto_offset_reset="earliest", enable_auto_commit=False
     )
     await consumer.start()
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            return [await consumer.getone() for _ in range(count)]
+            yield aiter(consumer)
     finally:
         await consumer.stop()

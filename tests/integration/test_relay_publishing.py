@@ -29,6 +29,7 @@ from tests.integration.relays import (
     backlog,
     put,
     read,
+    read_ids,
     rows,
     running_relay,
 )
@@ -161,13 +162,13 @@ async def test_the_relay_recovers_from_a_broker_that_comes_late_and_one_that_for
         early = await put(database, an_event(kafka.topics.leads, number=1))
         await own_broker.start()
         await create_topics(kafka)
-        assert ids_of(await read(kafka, kafka.topics.leads, 1)) == early
+        assert await read_ids(kafka, kafka.topics.leads, 1) == early
         await own_broker.stop()
         await own_broker.start()
         await create_topics(kafka)
         late = await put(database, an_event(kafka.topics.leads, number=2))
         kept = [] if broker_of_run.kind == TANSU else early
-        assert ids_of(await read(kafka, kafka.topics.leads, len(kept) + 1)) == kept + late
+        assert await read_ids(kafka, kafka.topics.leads, len(kept) + 1) == kept + late
     assert await backlog(database) == 0
 
 

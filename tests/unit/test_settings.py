@@ -147,3 +147,9 @@ def test_kafka_settings_that_contradict_each_other_are_told(kafka: str, said: st
 
 def test_the_production_example_loads() -> None:
     assert load_settings(ROOT / "config/production.yaml").kafka.topics.min_insync_replicas == 2
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://host/x", "file:/one-slash"])
+@pytest.mark.parametrize("setting", ["url", "ledger_url"])
+def test_an_address_of_no_object_store_is_told(setting: str, url: str, tmp_path: Path) -> None:
+    assert "only file:///path" in problems_of(f"objects: {{{setting}: '{url}'}}\n", tmp_path)[f"objects.{setting}"]

@@ -242,10 +242,13 @@ async def test_a_folder_that_cannot_be_made_is_told_with_its_setting(tmp_path: P
             pass
 
 
-@pytest.mark.parametrize("url", ["nonsense", "ftp://host/x", "s3://"])
-async def test_an_address_of_no_store_is_a_mistake_in_the_settings(url: str, clock: ManualClock) -> None:
-    with pytest.raises(ConfigurationError, match=r"objects\.url"):
-        async with ObjectVault(ObjectSettings(url=url), master_keys(), clock):
+@pytest.mark.parametrize("setting", ["url", "ledger_url"])
+async def test_an_address_of_no_store_is_a_mistake_in_the_settings(
+    setting: str, folder: Path, clock: ManualClock
+) -> None:
+    settings = ObjectSettings(**{"url": folder.as_uri(), setting: "s3://"})
+    with pytest.raises(ConfigurationError, match=rf"objects\.{setting}"):
+        async with ObjectVault(settings, master_keys(), clock):
             pass
 
 
