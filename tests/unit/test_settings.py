@@ -145,10 +145,6 @@ def test_kafka_settings_that_contradict_each_other_are_told(kafka: str, said: st
     assert said in " ".join(problems_of(f"kafka: {kafka}\n", tmp_path).values())
 
 
-def test_the_production_example_loads() -> None:
-    assert load_settings(ROOT / "config/production.yaml").kafka.topics.min_insync_replicas == 2
-
-
 @pytest.mark.parametrize("url", ["nonsense", "ftp://host/x", "file:/one-slash"])
 @pytest.mark.parametrize("setting", ["url", "ledger_url"])
 def test_an_address_of_no_object_store_is_told(setting: str, url: str, tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""What `serve` would refuse to start for is found without making anything."""
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from rtcc_bridge.app.start_conditions import start_problems
+from rtcc_bridge.settings import load_settings
+from tests.kafka_cluster.certificates import TestAuthority
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def production_example(tmp_path: Path) -> Path:
+    """The example for production, with its files in a folder of this test's."""
+    authority = TestAuthority(tmp_path / "etc")
+    for name in ("kafka-ca.pem", "database-ca.pem"):
+        (tmp_path / "etc" / name).write_bytes(authority.ca_file.read_bytes())
+    secrets = {"kafka-password": "correct-horse", "master-key": base64.b64encode(bytes(range(32))).decode()}
+    (tmp_path / "secrets").mkdir()
+    for name, text in secrets.items():
+        file = tmp_path / "secrets" / name
+        file.write_text(text)
+        file.chmod(0o600)
+    text = (ROOT / "config/production.yaml").read_text()
+    places = {
+        "/etc/rtcc-bridge": f"{tmp_path}/etc",
+        "/run/secrets": f"{tmp_path}/secrets",
+        "/var/lib/rtcc-bridge": f"{tmp_path}/packs",
+        "config/policy.yaml": str(ROOT / "config/policy.yaml"),
+    }
+    for place, instead in places.items():
+        assert place in text
+        text = text.replace(place, instead)
+    file = tmp_path / "production.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_the_example_for_production_can_start(production_example: Path) -> None:
+    settings = load_settings(production_example)
+    assert start_problems(settings) == ()
+    assert not settings.database.is_sqlite
+    assert settings.kafka.topics.min_insync_replicas == 2
+
+
+@pytest.mark.parametrize("name", ["etc/kafka-ca.pem", "etc/database-ca.pem", "secrets/kafka-password"])
+def test_each_file_that_the_example_for_production_names_is_asked_for(name: str, production_example: Path) -> None:
+    (production_example.parent / name).unlink()
+    (problem,) = start_problems(load_settings(production_example))
+    assert name in problem.cause
+
+
+def test_the_master_key_that_it_names_is_asked_for(production_example: Path) -> None:
+    """It may be made by the demo profile, the only one that there is."""
+    file = production_example.parent / "secrets/master-key"
+    file.write_text("not a key")
+    (problem,) = start_problems(load_settings(production_example))
+    assert problem.path == str(file)
