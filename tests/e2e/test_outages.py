@@ -7,10 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import pytest
 
 from rtcc_bridge.broker.client import EventProducer
@@ -22,6 +25,7 @@ from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.simulate import incident_data, publish_incident, publish_threat, threat_data
 from tests.brokers import OwnBroker
 from tests.e2e.conftest import Place
+from tests.e2e.faults.network import Link
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -239,3 +243,63 @@ async def test_a_full_object_store_refuses_the_upload_and_keeps_nothing(
             return len(await leads_of(http, place, probe_id)) == 1
 
         await until(has_lead)
+
+
+@asynccontextmanager
+async def late_database(place: Place) -> AsyncIterator[Link]:
+    """A link to the place's PostgreSQL, which the daemon is told to use; what it carries can be delayed."""
+    url = place.database_url
+    address = url.rpartition("@")[2].partition("/")[0]
+    host, _, port = address.partition(":")
+    link = Link("database")
+    carrying: set[asyncio.Task[None]] = set()
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(link.carry((reader, writer), partial(asyncio.open_connection, host, int(port))))
+        carrying.add(task)
+        task.add_done_callback(carrying.discard)
+
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
+    own_port = server.sockets[0].getsockname()[1]
+    place.changes["database"] = {"url": url.replace(address, f"127.0.0.1:{own_port}")}
+    try:
+        yield link
+    finally:
+        server.close()
+        for task in list(carrying):
+            task.cancel()
+        await asyncio.gather(*carrying, return_exceptions=True)
+
+
+@pytest.mark.postgresql
+async def test_a_database_that_answers_after_five_seconds_is_told_and_loses_nothing(
+    enrolled_place: Place, http: aiohttp.ClientSession, client_of: ClientOf
+) -> None:
+    place, client = enrolled_place, client_of(enrolled_place)
+    async with late_database(place) as link, running_daemon(place.settings_file, place.address, place.log):
+        await on_floor(client, await publish(place, threat=False))
+        link.delay_seconds = 2.5  # there, and back
+        late = await publish(place, threat=False)
+
+        async def is_told() -> bool:
+            status, text = await readiness(http, place)
+            return status == 503 and "no answer within 2 s" in text
+
+        await until(is_told)
+        async with http.get(f"{place.address}/healthz") as answer:
+            assert answer.status == 200
+        async with http.get(f"{place.address}/api/v1/floor") as answer:
+            assert "database" in [problem["name"] for problem in (await answer.json())["problems"]]
+        link.delay_seconds = 0.0
+        await on_floor(client, late)
+
+        async def is_ready() -> bool:
+            return (await readiness(http, place))[0] == 200
+
+        await until(is_ready)
+    connection = await asyncpg.connect(place.database_url.replace("+asyncpg", ""))
+    told = await connection.fetchval(
+        "SELECT count(*) FROM outbox WHERE event_type = 'floor.incident' AND event::text LIKE $1", f"%{late}%"
+    )
+    await connection.close()
+    assert told == 1

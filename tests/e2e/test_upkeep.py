@@ -1,13 +1,18 @@
 """Rotation of the master key, backup and restoration by command, beside a daemon and without one."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_REJECTED
 from rtcc_bridge.demo.daemon import running_daemon
+from rtcc_bridge.storage import topic_pauses
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.topic_pauses import TopicPause
 from tests.e2e.conftest import Place
 from tests.integration.installation import destroy_database
 
@@ -76,6 +81,19 @@ async def test_letters_are_counted_looked_at_and_replayed_by_filter(place: Place
     assert "  replayed 2" in await done(place, "dead-letters", "list")
     code, output = await place.command("dead-letters", "replay", "0:0")
     assert (code, "--again" in output) == (EXIT_REJECTED, True), output
+
+
+async def test_a_paused_topic_is_listed_and_resumed(place: Place) -> None:
+    topic, now = place.settings.kafka.topics.incidents, SystemClock().now()
+    assert await done(place, "topics", "pauses") == ""
+    database = Database(place.settings.database)
+    async with database.write() as tx:
+        ends_at = now + timedelta(hours=1)
+        await topic_pauses.put(tx, TopicPause(topic=topic, paused_at=now, ends_at=ends_at, reason="a flood"))
+    await database.close()
+    assert f"{topic}  paused {now.isoformat()}: a flood" in await done(place, "topics", "pauses")
+    assert f"{topic} is resumed" in await done(place, "topics", "resume", topic)
+    assert await done(place, "topics", "pauses") == ""
 
 
 async def test_a_topic_that_is_not_paused_says_so(place: Place) -> None:
