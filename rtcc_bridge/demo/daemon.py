@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,15 +19,15 @@ class DaemonError(BridgeError):
 
 @asynccontextmanager
 async def running_daemon(
-    settings_file: Path, address: str, log_file: Path, ready_seconds: float = 90.0
+    settings_file: Path, address: str, log_file: Path, ready_seconds: float = 90.0, options: Sequence[str] = ()
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Starts `rtcc-bridge serve`, waits until it is ready, and stops it at the end.
+    """Starts `rtcc-bridge serve` (with more options), waits until it is ready, and stops it at the end.
 
     Raises DaemonError with the end of its log when it is not ready in time.
     """
     with log_file.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rtcc_bridge", "serve", "--config", str(settings_file),
+            sys.executable, "-m", "rtcc_bridge", "serve", "--config", str(settings_file), *options,
             stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
     try:

@@ -1,16 +1,11 @@
 """Each role and each party works with exactly the rights that `topics acls` prints, on Apache Kafka."""
 
-import argparse
 import json
-import shlex
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
-from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from structlog.testing import capture_logs
 
 from rtcc_bridge.app.foundation import upgrade_database
@@ -29,55 +24,20 @@ from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.consumers.replay import replay
 from rtcc_bridge.errors import InvalidInputError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
+from tests.integration.guarded_kafka import PREFIX, GuardedKafka, guarded_kafka, rights_of
 from tests.integration.installation import Installation, destroy_database, silent
 from tests.integration.pipeline import Recorder, running, until
-from tests.integration.secured_kafka import open_settings, secured, user
-from tests.kafka_cluster.cluster import KafkaCluster
-from tests.kafka_cluster.security import ADMIN, ClientSecurity
 
 pytestmark = pytest.mark.kafka
-PREFIX = "User:rtcc-"
-
-
-class Place:
-    """A cluster with one user for each party, and the rights of the table."""
-
-    def __init__(self, cluster: KafkaCluster) -> None:
-        self.cluster = cluster
-        self.open = open_settings(cluster)
-
-    def of(self, party: str) -> KafkaSettings:
-        return secured(self.cluster, self.open, sasl=user(f"rtcc-{party}", f"secret-{party}"))
-
-    def grant(self) -> None:
-        """Gives the rights that the command prints, with a client that is not this program's."""
-        names = {
-            "READ": AclOperation.READ, "WRITE": AclOperation.WRITE, "CREATE": AclOperation.CREATE,
-            "DESCRIBE": AclOperation.DESCRIBE, "DESCRIBECONFIGS": AclOperation.DESCRIBE_CONFIGS,
-            "ALTER": AclOperation.ALTER, "ALTERCONFIGS": AclOperation.ALTER_CONFIGS,
-        }  # fmt: skip
-        bindings = [
-            AclBinding(
-                ResourceType[right["resourceType"]], right["resourceName"], ResourcePatternType[right["patternType"]],
-                right["principal"], right["host"], names[right["operation"].upper()], AclPermissionType.ALLOW,
-            )
-            for right in _rights_of(as_commands(grants(self.open), PREFIX, self.cluster.internal_addresses[0]))
-        ]  # fmt: skip
-        admin = AdminClient({"bootstrap.servers": ",".join(self.cluster.internal_addresses)})
-        for done in admin.create_acls(bindings).values():
-            done.result(20)
 
 
 @pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    users = {ADMIN: "secret-admin"} | {f"rtcc-{party}": f"secret-{party}" for party in PARTIES}
-    async with KafkaCluster(1, security=ClientSecurity("SASL_SSL", users, acls=True)) as cluster:
-        made = Place(cluster)
-        made.grant()
-        yield made
+async def place() -> AsyncIterator[GuardedKafka]:
+    async with guarded_kafka() as guarded:
+        yield guarded
 
 
-async def test_everybody_can_do_their_work_and_nothing_else(place: Place) -> None:
+async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka) -> None:
     topics = place.open.topics
     assert len((await create_topics(place.of("operator"))).created) == 8
     assert not (await compare_topics(place.of("operator"))).breaks
@@ -131,7 +91,7 @@ async def test_everybody_can_do_their_work_and_nothing_else(place: Place) -> Non
         await until(lambda: "let this client use the consumer group" in (runner.not_ready_reason or ""))
 
 
-async def test_every_role_passes_the_check_of_the_topics_at_start(place: Place) -> None:
+async def test_every_role_passes_the_check_of_the_topics_at_start(place: GuardedKafka) -> None:
     await create_topics(place.open)
     for role in ("consumer", "matcher", "relay"):
         with capture_logs() as logged:
@@ -141,7 +101,7 @@ async def test_every_role_passes_the_check_of_the_topics_at_start(place: Place) 
         assert not state.untold, role
 
 
-async def test_letters_are_written_by_the_roles_and_put_back_by_the_operator(place: Place) -> None:
+async def test_letters_are_written_by_the_roles_and_put_back_by_the_operator(place: GuardedKafka) -> None:
     await create_topics(place.open)
     topics, operator = place.open.topics, place.of("operator")
     for role, topic, group, sender in (
@@ -164,7 +124,7 @@ async def test_letters_are_written_by_the_roles_and_put_back_by_the_operator(pla
         assert letter.replayed_at is not None
 
 
-async def test_backup_and_restoration_work_with_the_rights_of_the_operator(place: Place, tmp_path: Path) -> None:
+async def test_backup_and_restoration_work_with_therights_of_the_operator(place: GuardedKafka, tmp_path: Path) -> None:
     operator = place.of("operator")
     await create_topics(operator)
     settings = Installation(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/backed-up.sqlite3", operator).settings
@@ -198,43 +158,13 @@ def test_the_commands_name_every_right_once() -> None:
     kafka = KafkaSettings()
     lines = list(as_commands(grants(kafka), PREFIX, "broker:9093"))
     in_json = json.loads(as_json(grants(kafka), PREFIX))
-    assert _rights_of(lines) == in_json
+    assert rights_of(lines) == in_json
     assert len({json.dumps(right, sort_keys=True) for right in in_json}) == len(in_json)
     assert "--group rtcc-feed --resource-pattern-type prefixed" in "\n".join(lines)
     said = CliRunner().invoke(main, ["topics", "acls", "--party", "dispatch"])
     assert said.exit_code == 0
     assert "--allow-principal User:rtcc-dispatch --operation=Write --topic rtcc.incidents" in said.output
     assert "rtcc.leads" not in said.output
-
-
-def _rights_of(lines: Iterable[str]) -> list[dict[str, str]]:
-    """The single rights that lines with kafka-acls.sh give."""
-    parser = argparse.ArgumentParser()
-    for option in ("--bootstrap-server", "--command-config", "--allow-principal", "--topic", "--group"):
-        parser.add_argument(option)
-    parser.add_argument("--resource-pattern-type", default="literal")
-    parser.add_argument("--add", action="store_true", required=True)
-    parser.add_argument("--operation", action="append", required=True)
-    rights = []
-    for line in lines:
-        program, *words = shlex.split(line, comments=True) or [""]
-        if not program:
-            continue
-        assert program == "kafka-acls.sh"
-        said = parser.parse_args(words)
-        rights += [
-            {
-                "principal": said.allow_principal,
-                "host": "*",
-                "resourceType": "TOPIC" if said.topic else "GROUP",
-                "resourceName": said.topic or said.group,
-                "patternType": said.resource_pattern_type.upper(),
-                "operation": operation,
-                "permissionType": "ALLOW",
-            }
-            for operation in said.operation
-        ]
-    return rights
 
 
 async def _refuse(_record: ConsumedRecord) -> None:
