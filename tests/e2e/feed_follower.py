@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -13,23 +13,22 @@ _SILENCE_SECONDS: Final = 60.0
 
 
 class FeedFollower:
-    """Notes the place and the CloudEvent of everything that it was sent, as often as it was sent."""
+    """place: the one that it has come to; None before it was let in. resets: how often the feed said that something is
+    missing."""
 
-    def __init__(self, http: aiohttp.ClientSession, addresses: Sequence[str]) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, addresses: Sequence[str], hear: Callable[[int, dict[str, Any]], None]
+    ) -> None:
+        """hear: told the place and the CloudEvent of everything that was sent, as often as it was sent."""
         self._http = http
         self._addresses = addresses
-        self._last_id: str | None = None
-        self.places: list[int] = []
-        self.events: list[dict[str, Any]] = []
+        self._hear = hear
+        self.place: int | None = None
         self.connections = 0
-
-    @property
-    def subjects(self) -> set[str]:
-        """The incidents that it heard of."""
-        return {event["subject"] for event in self.events}
+        self.resets = 0
 
     async def run(self) -> None:
-        """Follows until it is cancelled. Raises AssertionError when the feed says that something is missing."""
+        """Follows until it is cancelled."""
         for address in itertools.cycle(self._addresses):
             try:
                 await self._follow(address)
@@ -37,7 +36,7 @@ class FeedFollower:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _follow(self, address: str) -> None:
-        headers = {} if self._last_id is None else {"Last-Event-ID": self._last_id}
+        headers = {} if self.place is None else {"Last-Event-ID": str(self.place)}
         timeout = aiohttp.ClientTimeout(total=None, sock_read=_SILENCE_SECONDS)
         async with self._http.get(f"{address}/api/v1/feed", headers=headers, timeout=timeout) as answer:
             answer.raise_for_status()
@@ -53,8 +52,9 @@ class FeedFollower:
 
     def _dispatch(self, fields: dict[str, str]) -> None:
         """A blank line ends an event; an id without data only moves the place to resume from (WHATWG HTML, 9.2.6)."""
-        assert fields.get("event") != "feed.reset", "the feed says that events are missing"
-        self._last_id = fields.get("id", self._last_id)
+        self.resets += fields.get("event") == "feed.reset"
+        if "id" not in fields:
+            return
+        self.place = int(fields["id"])
         if "data" in fields:
-            self.places.append(int(fields["id"]))
-            self.events.append(json.loads(fields["data"]))
+            self._hear(self.place, json.loads(fields["data"]))
