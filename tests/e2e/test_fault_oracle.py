@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.faults.ledger import Evidence, LeadRow, Ledger, OutboxRow, SentEvent, TopicRecord
+from tests.e2e.faults.ledger import (
+    Evidence,
+    HeardEvent,
+    LeadRow,
+    Ledger,
+    Letter,
+    OutboxRow,
+    ProbeRow,
+    SentEvent,
+    TopicRecord,
+    digest_of,
+)
 from tests.e2e.faults.oracle import Fault, judge
 
 AT = "2030-01-01T00:00:00Z"
@@ -30,9 +41,10 @@ def alert(position: int) -> OutboxRow:
     return row("f9", "floor.threat", None, position, {"incidentId": "I-1", "lastUpdateTimeStamp": LATER})
 
 
-def lead(sequence: int, position: int, kind: str) -> OutboxRow:
-    data = {"leadId": "L-1", "probeId": "P-1", "sequence": sequence, "auditLeaf": f"leaf{sequence}"}
-    return row(f"l{sequence}", kind, "rtcc.leads", position, data)
+def lead(sequence: int, position: int, kind: str, number: int = 1) -> OutboxRow:
+    leaf = f"leaf{position}"
+    data = {"leadId": f"L-{number}", "probeId": f"P-{number}", "sequence": sequence, "auditLeaf": leaf}
+    return row(f"l{position}", kind, "rtcc.leads", position, data)
 
 
 def record(published: OutboxRow, offset: int) -> TopicRecord:
@@ -40,11 +52,20 @@ def record(published: OutboxRow, offset: int) -> TopicRecord:
     return TopicRecord(published.topic, 0, offset, published.event)
 
 
+def hear(*told: OutboxRow) -> tuple[HeardEvent, ...]:
+    return tuple(HeardEvent(each.feed_position or 0, digest_of(each.event)) for each in told)
+
+
 FIRST, SECOND = lead(1, 4, "lead.candidates"), lead(2, 5, "lead.acknowledged")
+OTHER, WITHDRAWN = lead(1, 6, "lead.no_candidate", 2), lead(2, 7, "lead.withdrawn", 2)
+OUTBOX = (floor(1, AT, 1), floor(2, LATER, 2), alert(3), FIRST, SECOND, OTHER, WITHDRAWN)
+POISON = f"poison-{7:016x}"
 LEDGER = Ledger(
     events=[sent(1), sent(2, at=LATER, priority=4), sent(3, is_threat=True)],
     acknowledged={("urn:test", "e1"), ("urn:test", "e2"), ("urn:test", "e3")},
-    probes={"P-1"},
+    probes={"P-1", "P-2", "P-3"},
+    cancelled={"I-2"},
+    poison={POISON},
 )
 WELL = Evidence(
     noted=(("urn:test", "e1"), ("urn:test", "e2"), ("urn:test", "e3")),
@@ -55,19 +76,25 @@ WELL = Evidence(
             "incidentCommonPriorityNumber": 4,
         }
     },
-    outbox=(floor(1, AT, 1), floor(2, LATER, 2), alert(3), FIRST, SECOND),
-    authorized=frozenset({"P-1"}),
-    leads=(LeadRow("L-1", "P-1", 2),),
-    audit_leaves=frozenset({"leaf1", "leaf2"}),
+    outbox=OUTBOX,
+    probes=(
+        ProbeRow("P-1", "I-1", "searched"),
+        ProbeRow("P-2", "I-2", "withdrawn"),
+        ProbeRow("P-3", "I-2", "withdrawn"),
+    ),
+    leads=(LeadRow("L-1", "P-1", "I-1", 2, "unreviewed"), LeadRow("L-2", "P-2", "I-2", 2, "withdrawn")),
+    audit_leaves=frozenset({"leaf4", "leaf5", "leaf6", "leaf7"}),
     without_object=(),
-    records=(record(FIRST, 0), record(FIRST, 1), record(SECOND, 2)),
+    records=(record(FIRST, 0), record(FIRST, 1), record(SECOND, 2), record(OTHER, 3), record(WITHDRAWN, 4)),
     input_identities=frozenset({("urn:test", "e1"), ("urn:test", "e2"), ("urn:test", "e3")}),
-    given_up=frozenset(),
+    letters=(Letter("0:0", marker=POISON), Letter("0:1", marker=POISON)),
+    heard=hear(*OUTBOX[2:]),
 )
 
 
 def test_what_is_as_promised_has_no_finding() -> None:
-    """A repetition on a topic is as promised: delivery is at least once, with a stable id."""
+    """A repetition on a topic is as promised: delivery is at least once, with a stable id. So is a second letter of one
+    record, a feed that is heard from its third place on, and no outcome of a probe whose incident was cancelled."""
     assert judge(LEDGER, WELL) == []
 
 
@@ -113,7 +140,7 @@ SEEDED: dict[str, tuple[Callable[[], Evidence], Fault, str]] = {
         f"incident I-1 at {LATER}: told 0 times",
     ),
     "the floor was told twice": (
-        lambda: replace(WELL, outbox=(*WELL.outbox, floor(7, LATER, 6))),
+        lambda: replace(WELL, outbox=(*WELL.outbox, floor(7, LATER, 8))),
         Fault.DOUBLED,
         f"incident I-1 at {LATER}: told 2 times",
     ),
@@ -123,13 +150,13 @@ SEEDED: dict[str, tuple[Callable[[], Evidence], Fault, str]] = {
         "threats of I-1: told 0 times",
     ),
     "the floor was told what nobody reported": (
-        lambda: replace(WELL, outbox=(*WELL.outbox, floor(7, "2031-01-01T00:00:00Z", 6))),
+        lambda: replace(WELL, outbox=(*WELL.outbox, floor(7, "2031-01-01T00:00:00Z", 8))),
         Fault.WRONG,
         "incident I-1 at 2031-01-01T00:00:00Z: told 1 times",
     ),
-    "a probe has no outcome": (lambda: replace(WELL, leads=()), Fault.LOST, "probe P-1 has 0 leads"),
+    "a probe has no outcome": (lambda: replace(WELL, leads=WELL.leads[1:]), Fault.LOST, "probe P-1 has 0 leads"),
     "a probe has two leads": (
-        lambda: replace(WELL, leads=(*WELL.leads, LeadRow("L-2", "P-1", 0))),
+        lambda: replace(WELL, leads=(*WELL.leads, LeadRow("L-9", "P-1", "I-1", 0, "unreviewed"))),
         Fault.DOUBLED,
         "probe P-1 has 2 leads",
     ),
@@ -144,7 +171,7 @@ SEEDED: dict[str, tuple[Callable[[], Evidence], Fault, str]] = {
         "the outcome of probe P-1 is not on the topic",
     ),
     "a sequence has a gap": (
-        lambda: replace(WELL, leads=(LeadRow("L-1", "P-1", 3),)),
+        lambda: replace(WELL, leads=(replace(WELL.leads[0], sequence=3),)),
         Fault.WRONG,
         "lead L-1 has the sequence [1, 2], not [1, 2, 3]",
     ),
@@ -156,25 +183,25 @@ SEEDED: dict[str, tuple[Callable[[], Evidence], Fault, str]] = {
     "an event on the topic is not in the database": (
         lambda: replace(WELL, outbox=without(5)),
         Fault.WRONG,
-        "event l2 is on rtcc.leads and not in the database",
+        "event l5 is on rtcc.leads and not in the database",
     ),
     "an event on the topic says something else": (
         lambda: replace(WELL, outbox=changed(5, event=SECOND.event | {"subject": "x"})),
         Fault.WRONG,
-        "event l2 on rtcc.leads is not what the database says",
+        "event l5 on rtcc.leads is not what the database says",
     ),
     "an event was published nowhere": (
         lambda: replace(WELL, records=WELL.records[:2]),
         Fault.LOST,
-        "event l2 is marked as published and is not on rtcc.leads",
+        "event l5 is marked as published and is not on rtcc.leads",
     ),
     "an event was not marked": (
         lambda: replace(WELL, outbox=changed(5, is_done=False)),
         Fault.WRONG,
-        "event l2 is on rtcc.leads and not marked",
+        "event l5 is on rtcc.leads and not marked",
     ),
     "a place of the feed is empty": (
-        lambda: replace(WELL, outbox=changed(5, feed_position=6)),
+        lambda: replace(WELL, outbox=changed(5, feed_position=9)),
         Fault.WRONG,
         "place 5 of the feed is empty",
     ),
@@ -186,12 +213,73 @@ SEEDED: dict[str, tuple[Callable[[], Evidence], Fault, str]] = {
     "an event has no place on the feed": (
         lambda: replace(WELL, outbox=changed(5, feed_position=None)),
         Fault.LOST,
-        "event l2 has no place on the feed",
+        "event l5 has no place on the feed",
     ),
     "an act is not in the audit log": (
-        lambda: replace(WELL, audit_leaves=frozenset({"leaf1"})),
+        lambda: replace(WELL, audit_leaves=frozenset({"leaf4"})),
         Fault.WRONG,
-        "lead.acknowledged l2 cites no entry",
+        "lead.acknowledged l5 cites no entry",
+    ),
+    "a poisoned record is not given up": (
+        lambda: replace(WELL, letters=()),
+        Fault.LOST,
+        f"{POISON} is not among the dead letters",
+    ),
+    "a good event is given up": (
+        lambda: replace(WELL, letters=(*WELL.letters, Letter("0:2", identity=("urn:test", "e1")))),
+        Fault.WRONG,
+        "('urn:test', 'e1') is a dead letter without a reason",
+    ),
+    "a poisoned record had its effect": (
+        lambda: replace(WELL, noted=(*WELL.noted, ("urn:test", POISON))),
+        Fault.WRONG,
+        f"event {POISON} is noted and was never sent",
+    ),
+    "a probe is taken away from an incident that goes on": (
+        lambda: replace(WELL, probes=(replace(WELL.probes[0], state="withdrawn"), *WELL.probes[1:])),
+        Fault.LOST,
+        "probe P-1 was taken away",
+    ),
+    "a probe that went on has no outcome": (
+        lambda: replace(WELL, probes=(*WELL.probes[:2], replace(WELL.probes[2], state="authorized"))),
+        Fault.LOST,
+        "probe P-3 has 0 leads",
+    ),
+    "a lead outlives its incident": (
+        lambda: replace(WELL, leads=(WELL.leads[0], replace(WELL.leads[1], review_state="unreviewed"))),
+        Fault.WRONG,
+        "lead L-2 is unreviewed, and its incident was cancelled",
+    ),
+    "the topic does not say that a lead is withdrawn": (
+        lambda: replace(WELL, records=WELL.records[:-1]),
+        Fault.WRONG,
+        "the last that the topic says of lead L-2 is lead.no_candidate",
+    ),
+    "a lead is withdrawn without a reason": (
+        lambda: replace(WELL, leads=(replace(WELL.leads[0], review_state="withdrawn"), WELL.leads[1])),
+        Fault.WRONG,
+        "lead L-1 is withdrawn, and its incident goes on",
+    ),
+    "the feed left a place out": (
+        lambda: replace(WELL, heard=hear(*OUTBOX[2:4], *OUTBOX[5:])),
+        Fault.LOST,
+        "place 5 of the feed was not heard",
+    ),
+    "the feed ended early": (
+        lambda: replace(WELL, heard=hear(*OUTBOX[2:6])),
+        Fault.LOST,
+        "place 7 of the feed was not heard",
+    ),
+    "nobody heard the feed": (lambda: replace(WELL, heard=()), Fault.LOST, "place 1 of the feed was not heard"),
+    "the feed repeated a place": (
+        lambda: replace(WELL, heard=hear(*OUTBOX[2:], OUTBOX[4])),
+        Fault.DOUBLED,
+        "place 5 of the feed was heard again",
+    ),
+    "the feed said something else": (
+        lambda: replace(WELL, heard=(HeardEvent(3, b"?"), *WELL.heard[1:])),
+        Fault.WRONG,
+        "what was heard at place 3 of the feed is not in the database",
     ),
     "a key has no object": (
         lambda: replace(WELL, without_object=("probe-crop/x",)),
@@ -208,6 +296,7 @@ def test_what_is_wrong_is_found(seeded: str) -> None:
 
 
 def test_a_replayed_dead_letter_need_not_be_told_any_more() -> None:
-    given_up = replace(WELL, given_up=frozenset({("urn:test", "e1")}), outbox=(*without(1),))
-    findings = [finding.what for finding in judge(LEDGER, given_up) if "told" in finding.what]
-    assert findings == []
+    letters = (*WELL.letters, Letter("0:2", identity=("urn:test", "e1")))
+    replayed = replace(LEDGER, replayed={("urn:test", "e1")})
+    findings = [finding.what for finding in judge(replayed, replace(WELL, letters=letters, outbox=without(1)))]
+    assert findings == ["place 1 of the feed is empty"]

@@ -53,12 +53,17 @@ async def run(names: Sequence[str], extent: cases.Extent, options: argparse.Name
             for problem in row.problems:
                 console.print(f"          {problem}", style="red", markup=False)
 
-        stage = Stage(plant, http, options.seed, options.rate, options.probes, report)
-        await stage.warm_up()
-        console.print(f"ready after {time.monotonic() - began:.0f} s; seed {options.seed}; logs in {folder}")
-        for name in names:
-            await cases.CASES[name](stage, extent)
-        console.print(f"{len(stage.ledger.events)} events, {len(stage.ledger.probes)} probes")
+        async with Stage(plant, http, options.seed, options.rate, options.probes, report) as stage:
+            await stage.warm_up()
+            console.print(f"ready after {time.monotonic() - began:.0f} s; seed {options.seed}; logs in {folder}")
+            for name in names:
+                await cases.CASES[name](stage, extent)
+        ledger = stage.ledger
+        console.print(
+            f"{len(ledger.events)} events, {len(ledger.poison)} records that cannot be read, "
+            f"{len(ledger.probes)} probes, {len(ledger.cancelled)} incidents cancelled, "
+            f"{len(stage.heard)} places of the feed heard"
+        )
         rows = stage.rows
     if not any(row.problems for row in rows):
         shutil.rmtree(folder, ignore_errors=True)

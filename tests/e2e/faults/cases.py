@@ -1,6 +1,7 @@
 """The faults, in the order in which they are done."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +18,14 @@ from tests.e2e.faults.replica import Replica
 from tests.e2e.faults.separation import separated
 from tests.e2e.faults.stage import Stage
 
+KILLS: Final = 100
 EVENTS: Final = 5000
 PROBES: Final = 300
+_GO_ON_SECONDS: Final = 900.0
+_TAKEN_OVER_SECONDS: Final = 13.0
+"""A relay that stands still for 10 s is taken for dead, and one that stands by looks every second."""
+
+_LANES: Final = ("imminent", "routine")
 _JUMP_SECONDS: Final = 600.0
 
 PAIRS: Final = (
@@ -35,9 +42,10 @@ PAIRS: Final = (
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is done."""
+    """How much is done. kills, events, probes: the least that the kills have to come to."""
 
     kill_rounds: int
+    kills: int
     events: int
     probes: int
     away_seconds: float
@@ -46,28 +54,47 @@ class Extent:
     frozen_seconds: float
 
 
-SHORT: Final = Extent(1, 0, 0, 5, 5, 6, 8)
-LONG: Final = Extent(3, EVENTS, PROBES, 20, 30, 15, 40)
+SHORT: Final = Extent(1, 0, 0, 0, 5, 5, 6, 6)
+LONG: Final = Extent(3, KILLS, EVENTS, PROBES, 20, 30, 15, 40)
 
 Case = Callable[[Stage, Extent], Awaitable[None]]
 
 
 async def kills(stage: Stage, extent: Extent) -> None:
-    campaign = KillCampaign(stage.plant, stage.random)
+    campaign = KillCampaign(stage.plant, stage.random, stage.events.poison)
+    searched: Counter[str] = Counter()
+
+    def missing() -> list[str]:
+        done = (
+            ("kills", campaign.kills, extent.kills),
+            ("events", len(stage.ledger.acknowledged), extent.events),
+            ("probes", len(stage.ledger.probes), extent.probes),
+        )
+        return [f"only {count} {what}, where {least} are promised" for what, count, least in done if count < least]
 
     async def deed() -> int:
-        forced = await campaign.run(extent.kill_rounds)
-        return forced + await campaign.go_on(
-            lambda: len(stage.ledger.events) >= extent.events and len(stage.ledger.probes) >= extent.probes
-        )
+        before = await _searches_by_lane(stage)
+        await campaign.run(extent.kill_rounds)
+        await campaign.go_on(lambda: not missing(), _GO_ON_SECONDS)
+        searched.update(await _searches_by_lane(stage) - before)
+        return campaign.kills
 
     points = sum(map(len, POINTS_OF_ROLE.values()))
     await stage.under(
         "kill -9 of every role",
         deed,
         lambda: f"{campaign.forced.total()} forced, at {len(campaign.forced)} of {points} points between two steps",
-        lambda: [f"no kill could be forced at {point}" for point in campaign.missed],
+        lambda: [
+            *missing(),
+            *(f"no kill could be forced at {point}" for point in campaign.missed),
+            *(f"no search went through the {lane} lane" for lane in _LANES if not searched[lane]),
+        ],
     )
+
+
+async def _searches_by_lane(stage: Stage) -> Counter[str]:
+    found = await stage.database.fetch("SELECT lane, count(*) AS searches FROM leads GROUP BY lane")
+    return Counter({row["lane"]: row["searches"] for row in found})
 
 
 async def leader_killed(stage: Stage, _extent: Extent) -> None:
@@ -139,16 +166,17 @@ async def clock_ahead(stage: Stage, extent: Extent) -> None:
 
 async def clock_behind(stage: Stage, extent: Extent) -> None:
     """Events seem to come from the future: they are refused, and replayed when the clock is right."""
-    known = {place for place, _ in await asyncio.to_thread(stage.broker.dead_letters)}
     replayed = 0
 
     async def deed() -> int:
         nonlocal replayed
         done = await hardships.jump_clocks(_firsts(stage), -_JUMP_SECONDS, extent.cut_seconds)
-        letters = {place for place, _ in await asyncio.to_thread(stage.broker.dead_letters)} - known
-        if letters:
-            await stage.plant.command("dead-letters", "replay", *sorted(letters))
-        replayed = len(letters)
+        letters = await asyncio.to_thread(stage.broker.dead_letters)
+        refused = {letter.place: letter.identity for letter in letters if letter.identity is not None}
+        stage.ledger.replayed.update(refused.values())
+        if refused:
+            await stage.plant.command("dead-letters", "replay", *sorted(refused))
+        replayed = len(refused)
         return done
 
     await stage.under(
@@ -159,14 +187,42 @@ async def clock_behind(stage: Stage, extent: Extent) -> None:
 
 
 async def frozen(stage: Stage, extent: Extent) -> None:
-    """The one of the two relays that works is chosen, since the other one holds nothing."""
     for role in ROLES:
-        replica = stage.plant.of_role(role)[0]
         if role == "relay":
-            at_work = await DatabaseFaults(stage.plant, stage.database).relay_at_work()
-            replica = stage.plant.replicas[at_work] if at_work else replica
-        name = f"SIGSTOP: {role} for {extent.frozen_seconds:g} s"
-        await stage.under(name, partial(hardships.freeze, [replica], extent.frozen_seconds), "one of two processes")
+            await _relay_frozen(stage, max(extent.frozen_seconds, _TAKEN_OVER_SECONDS))
+        else:
+            await _one_frozen(stage, role, extent.frozen_seconds)
+
+
+async def _one_frozen(stage: Stage, role: str, seconds: float) -> None:
+    async def deed() -> int:
+        with hardships.standing_still(stage.plant.of_role(role)[0]):
+            await asyncio.sleep(seconds)
+        return 1
+
+    await stage.under(f"SIGSTOP: {role} for {seconds:g} s", deed, "one of two processes")
+
+
+async def _relay_frozen(stage: Stage, seconds: float) -> None:
+    """The one that works is chosen, since the other one holds nothing; meanwhile the other has to take over."""
+    relay_at_work = DatabaseFaults(stage.plant, stage.database).relay_at_work
+    frozen_name = taken_over_by = None
+
+    async def deed() -> int:
+        nonlocal frozen_name, taken_over_by
+        while (frozen_name := await relay_at_work()) is None:  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(0.2)
+        with hardships.standing_still(stage.plant.replicas[frozen_name]):
+            await asyncio.sleep(seconds)
+            taken_over_by = await relay_at_work()
+        return 1
+
+    await stage.under(
+        f"SIGSTOP: relay for {seconds:g} s",
+        deed,
+        lambda: f"the one at work of two processes; {taken_over_by} took over",
+        lambda: ["no other relay took over"] if taken_over_by in {None, frozen_name} else [],
+    )
 
 
 def _firsts(stage: Stage) -> list[Replica]:

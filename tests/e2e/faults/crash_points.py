@@ -11,8 +11,6 @@ from typing import Final
 READ: Final = "records read"
 BEFORE_OFFSETS: Final = "before the offset commit"
 AFTER_OFFSETS: Final = "after the offset commit"
-REVOKED: Final = "partitions revoked"
-ASSIGNED: Final = "partitions assigned"
 BEFORE_SEND: Final = "before a record is sent"
 ACKNOWLEDGED: Final = "record acknowledged"
 SEALED: Final = "object stored, its key not"
@@ -33,6 +31,16 @@ STATEMENTS: Final[Mapping[str, str]] = MappingProxyType(
 """Points inside a transaction: the statement that has just been executed, by its beginning."""
 
 
+def assigned(group: str) -> str:
+    """The point at which a member of the group has been given its partitions."""
+    return f"partitions of {group} assigned"
+
+
+def revoked(group: str) -> str:
+    """The point at which a member of the group that has partitions is about to lose them."""
+    return f"partitions of {group} revoked"
+
+
 def before_commit(statement: str) -> str:
     """The point at which a transaction with that statement is complete, and not committed."""
     return f"{statement}, before COMMIT"
@@ -46,18 +54,21 @@ def after_commit(statement: str) -> str:
 POINTS_OF_ROLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "consumer": (
-            ASSIGNED,
+            assigned("rtcc-bridge.consumer"),
             READ,
             "event noted",
             "outgoing event written",
             before_commit("event noted"),
             after_commit("event noted"),
+            BEFORE_SEND,
+            ACKNOWLEDGED,
             BEFORE_OFFSETS,
             AFTER_OFFSETS,
-            REVOKED,
+            revoked("rtcc-bridge.consumer"),
         ),
         "matcher": (
-            ASSIGNED,
+            assigned("rtcc-bridge.matcher.imminent"),
+            assigned("rtcc-bridge.matcher.routine"),
             READ,
             SEALED,
             "audit entry written",
@@ -66,7 +77,8 @@ POINTS_OF_ROLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             after_commit("lead written"),
             BEFORE_OFFSETS,
             AFTER_OFFSETS,
-            REVOKED,
+            revoked("rtcc-bridge.matcher.imminent"),
+            revoked("rtcc-bridge.matcher.routine"),
         ),
         "relay": (
             before_commit("numbered"),

@@ -72,11 +72,19 @@ def _trap_consumer(trap: Trap) -> None:
     @functools.wraps(prepare)
     async def on_join_prepare(self: Any, previous_assignment: Any) -> Any:
         if previous_assignment is not None and previous_assignment.tps:
-            trap.passed(points.REVOKED)
+            trap.passed(points.revoked(self.group_id))
         return await prepare(self, previous_assignment)
 
+    complete = GroupCoordinator._on_join_complete
+
+    @functools.wraps(complete)
+    async def on_join_complete(self: Any, *arguments: Any) -> Any:
+        result = await complete(self, *arguments)
+        trap.passed(points.assigned(self.group_id))
+        return result
+
     GroupCoordinator._on_join_prepare = on_join_prepare
-    _around(GroupCoordinator, "_on_join_complete", after=lambda _: trap.passed(points.ASSIGNED))
+    GroupCoordinator._on_join_complete = on_join_complete
 
 
 def _trap_producer(trap: Trap) -> None:

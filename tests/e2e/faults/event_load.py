@@ -10,8 +10,11 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from tests.e2e.faults.ledger import Ledger, SentEvent
+from tests.e2e.faults.ledger import MARKER_PREFIX, Ledger, SentEvent
+from tests.e2e.faults.pace import paced
 
+INCIDENTS: Final = "rtcc.incidents"
+THREATS: Final = "rtcc.threats"
 DISPATCH: Final = "urn:rtcc-bridge:test:dispatch"
 ALERTING: Final = "urn:rtcc-bridge:test:alerting"
 SENDER: Final = "urn:rtcc-bridge:demo:watch-desk"
@@ -19,6 +22,7 @@ SENDER: Final = "urn:rtcc-bridge:demo:watch-desk"
 
 _KINDS: Final = ("ROBBERY", "ASSAULT", "SHOOT", "TRAUMA", "OD", "DEATH")
 _MOST_OPEN: Final = 60
+_POISON_SHARE: Final = 0.02
 _HEADERS: Final[list[tuple[str, str | bytes | None]]] = [("content-type", b"application/cloudevents+json")]
 
 
@@ -26,23 +30,15 @@ class EventLoad:
     """Sends events and notes in the ledger what the broker has acknowledged.
 
     The producer is idempotent and never gives up, as a careful sender's is: nothing is lost on the way in, and the
-    order of one incident's events stays. A share of the events is sent twice, as careful senders also do.
+    order of one incident's events stays. A share of the events is sent twice, as careful senders also do, and some
+    sender's records cannot be read.
     """
 
-    def __init__(
-        self,
-        bootstrap: str,
-        ledger: Ledger,
-        seed: int,
-        *,
-        incidents_topic: str = "rtcc.incidents",
-        threats_topic: str = "rtcc.threats",
-        idempotent: bool = True,
-    ) -> None:
+    def __init__(self, bootstrap: str, ledger: Ledger, seed: int) -> None:
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
-                "enable.idempotence": idempotent,
+                "enable.idempotence": True,
                 "acks": "all",
                 "message.timeout.ms": 0,
                 "linger.ms": 5,
@@ -51,25 +47,19 @@ class EventLoad:
         )
         self._ledger = ledger
         self._random = random.Random(seed)
-        self._incidents_topic = incidents_topic
-        self._threats_topic = threats_topic
         self._run = secrets.token_hex(3)
         self._opened = 0
         self._threats = 0
         self._open: list[dict[str, Any]] = []
         self._last_at = datetime.now(UTC)
 
-    async def run(self, events_per_second: float, *, until: asyncio.Event | None = None, count: int = 10**9) -> None:
-        """Sends at a pace until told to stop or `count` events are out. Returns without waiting for the broker."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        for _ in range(count):
-            if until is not None and until.is_set():
-                return
+    async def run(self, events_per_second: float, *, until: asyncio.Event) -> None:
+        """Sends at a pace until told to stop. Returns without waiting for the broker."""
+        async for _ in paced(events_per_second, until):
             self.step()
+            if self._random.random() < _POISON_SHARE:
+                self.poison()
             self._producer.poll(0)
-            due = max(due + 1 / events_per_second, loop.time() - 1.0)
-            await asyncio.sleep(max(0.0, due - loop.time()))
 
     def step(self) -> None:
         """Sends one event: a new incident, another state of an open one, its end, or an alert."""
@@ -122,10 +112,38 @@ class EventLoad:
                 "area": "Test square",
             },
         }
-        sent = SentEvent(
-            self._threats_topic, ALERTING, secrets.token_urlsafe(12), incident_id, is_threat=True, at=_written(now)
-        )
+        sent = SentEvent(THREATS, ALERTING, secrets.token_urlsafe(12), incident_id, is_threat=True, at=_written(now))
         self._send(sent, "rtcc.threat.alert", data)
+
+    def cancel(self, incident: dict[str, Any]) -> None:
+        """Dispatch takes an incident back: what hangs on it loses its authority. data: as `report` returned it."""
+        self._ledger.cancelled.add(incident["incidentId"])
+        incident["lastUpdateTimeStamp"] = self._next_moment()
+        incident["incidentStatusCommonRegistryText"] = "cancelled"
+        self._incident("cancelled", incident)
+
+    def poison(self) -> None:
+        """A record that nobody can apply, among the good ones of its key: no JSON, an unknown type, or out of bounds.
+
+        It has no identity that one could go by: a mark in its bytes stands for it.
+        """
+        marker = f"{MARKER_PREFIX}{secrets.token_hex(8)}"
+        incident_id = self._random.choice(self._open)["incidentId"] if self._open else marker
+        data = {
+            "incidentId": incident_id,
+            "lastUpdateTimeStamp": self._next_moment(),
+            "incidentCommonPriorityNumber": 99,
+        }
+        value = self._random.choice(
+            (
+                f'{{"id": "{marker}"'.encode(),
+                _envelope(DISPATCH, marker, "rtcc.incident.unheard-of", incident_id, data),
+                _envelope(DISPATCH, marker, "rtcc.incident.updated", incident_id, data),
+            )
+        )
+        self._ledger.poison.add(marker)
+        topic = self._random.choice((INCIDENTS, THREATS))
+        self._producer.produce(topic, key=incident_id.encode(), value=value, headers=_HEADERS)
 
     async def acknowledged(self, seconds: float = 60.0) -> None:
         """Returns when the broker has acknowledged everything. Raises TimeoutError."""
@@ -146,7 +164,7 @@ class EventLoad:
 
     def _incident(self, what: str, data: dict[str, Any]) -> None:
         sent = SentEvent(
-            self._incidents_topic,
+            INCIDENTS,
             DISPATCH,
             secrets.token_urlsafe(12),
             data["incidentId"],
@@ -158,22 +176,12 @@ class EventLoad:
         self._send(sent, f"rtcc.incident.{what}", data)
 
     def _send(self, sent: SentEvent, event_type: str, data: dict[str, Any]) -> None:
-        event = {
-            "specversion": "1.0",
-            "id": sent.event_id,
-            "source": sent.source,
-            "type": event_type,
-            "subject": sent.incident_id,
-            "partitionkey": sent.incident_id,
-            "datacontenttype": "application/json",
-            "data": data,
-        }
         self._ledger.events.append(sent)
         for _ in range(2 if self._random.random() < 0.02 else 1):
             self._producer.produce(
                 sent.topic,
                 key=sent.incident_id.encode(),
-                value=json.dumps(event).encode(),
+                value=_envelope(sent.source, sent.event_id, event_type, sent.incident_id, data),
                 headers=_HEADERS,
                 on_delivery=self._noting(sent),
             )
@@ -189,6 +197,21 @@ class EventLoad:
         """Later than every moment before, so that the last state sent is the newest."""
         self._last_at = max(datetime.now(UTC), self._last_at + timedelta(microseconds=1))
         return _written(self._last_at)
+
+
+def _envelope(source: str, event_id: str, event_type: str, incident_id: str, data: dict[str, Any]) -> bytes:
+    """A CloudEvent in structured mode."""
+    event = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": event_type,
+        "subject": incident_id,
+        "partitionkey": incident_id,
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+    return json.dumps(event).encode()
 
 
 def _written(moment: datetime) -> str:

@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import asyncpg
 
@@ -33,11 +34,11 @@ async def jump_clocks(replicas: Sequence[Replica], by_seconds: float, seconds: f
     return len(replicas)
 
 
-async def freeze(replicas: Sequence[Replica], seconds: float) -> int:
-    """These processes stand still, with everything that they hold, and go on where they stood."""
-    for replica in replicas:
-        replica.send(signal.SIGSTOP)
-    await asyncio.sleep(seconds)
-    for replica in replicas:
+@contextmanager
+def standing_still(replica: Replica) -> Iterator[None]:
+    """The process stands still, with everything that it holds, and then goes on where it stood."""
+    replica.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
         replica.send(signal.SIGCONT)
-    return len(replicas)

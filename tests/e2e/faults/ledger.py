@@ -1,7 +1,12 @@
 """What the load has sent and what it was told: the only source of what should be true afterwards."""
 
+import hashlib
+import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+MARKER_PREFIX: Final = "poison-"
+"""What the mark in a record that nobody can read begins with; sixteen hexadecimal digits follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +31,17 @@ class SentEvent:
 class Ledger:
     """events: in the order of sending. acknowledged: identities that the broker has acknowledged.
 
-    probes: of these a person was told that the search has its authority, or saw it.
+    probes: of these a person was told that the search has its authority, or saw it. cancelled: incidents that dispatch
+    has taken back. poison: the marks of records that cannot be read. replayed: events that were put to the dead letters
+    for a reason that is known, and replayed from there.
     """
 
     events: list[SentEvent] = field(default_factory=list)
     acknowledged: set[tuple[str, str]] = field(default_factory=set)
     probes: set[str] = field(default_factory=set)
+    cancelled: set[str] = field(default_factory=set)
+    poison: set[str] = field(default_factory=set)
+    replayed: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def effective(self) -> list[SentEvent]:
@@ -77,7 +87,44 @@ class LeadRow:
 
     lead_id: str
     probe_id: str
+    incident_id: str
     sequence: int
+    review_state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRow:
+    """A probe whose search had its authority at one time, as it stands in the database."""
+
+    probe_id: str
+    incident_id: str
+    state: str
+
+    @property
+    def is_taken_away(self) -> bool:
+        return self.state in {"refused", "withdrawn"}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter. place: partition:offset. Of its record the mark, if it was poisoned, else the event's identity."""
+
+    place: str
+    marker: str | None = None
+    identity: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeardEvent:
+    """An event in its place on the live feed, as a client heard it. digest: see `digest_of`."""
+
+    place: int
+    digest: bytes
+
+
+def digest_of(event: dict[str, Any]) -> bytes:
+    """Tells one CloudEvent from another: whole ones of a long run would fill the memory."""
+    return hashlib.sha256(json.dumps(event, sort_keys=True).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +132,18 @@ class Evidence:
     """What an independent reader found in the database and on the topics.
 
     noted: identities of input events, as often as they are noted. incidents: the stored data by incident.
-    authorized: probes with authority for a search that was not taken away. without_object: object keys whose object is
-    not in the store. given_up: events that were put to the dead letters, and perhaps replayed since.
+    without_object: object keys whose object is not in the store. letters: all that lies on the dead-letter topic.
+    heard: what a client of the live feed heard, in its order.
     """
 
     noted: tuple[tuple[str, str], ...]
     incidents: dict[str, dict[str, Any]]
     outbox: tuple[OutboxRow, ...]
-    authorized: frozenset[str]
+    probes: tuple[ProbeRow, ...]
     leads: tuple[LeadRow, ...]
     audit_leaves: frozenset[str]
     without_object: tuple[str, ...]
     records: tuple[TopicRecord, ...]
     input_identities: frozenset[tuple[str, str]]
-    given_up: frozenset[tuple[str, str]]
+    letters: tuple[Letter, ...]
+    heard: tuple[HeardEvent, ...]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from tests.e2e.faults.ledger import Evidence, Ledger, OutboxRow, TopicRecord
+from tests.e2e.faults.ledger import Evidence, Ledger, OutboxRow, TopicRecord, digest_of
 
 OUTCOMES: Final = frozenset({"lead.candidates", "lead.no_candidate", "lead.inconclusive", "lead.rejected_quality"})
 """The first event of a lead, which says what the search of its probe came to."""
@@ -79,10 +79,11 @@ def _each_change_is_told_to_the_floor_once(ledger: Ledger, evidence: Evidence) -
             told[f"threats of {row.data['incidentId']}"] += 1
     due: Counter[str] = Counter()
     may_be_less: Counter[str] = Counter()
+    given_up = {letter.identity for letter in evidence.letters}
     for event in ledger.effective:
         what = f"threats of {event.incident_id}" if event.is_threat else f"incident {event.incident_id} at {event.at}"
         due[what] += 1
-        may_be_less[what] += event.identity in evidence.given_up
+        may_be_less[what] += event.identity in given_up
     for what in due.keys() | told.keys():
         if told[what] < due[what] - may_be_less[what]:
             yield Finding(Fault.LOST, f"{what}: told {told[what]} times to the floor, {due[what]} are due")
@@ -91,12 +92,27 @@ def _each_change_is_told_to_the_floor_once(ledger: Ledger, evidence: Evidence) -
             yield Finding(fault, f"{what}: told {told[what]} times to the floor, {due[what]} are due")
 
 
+def _exactly_the_poison_is_given_up(ledger: Ledger, evidence: Evidence) -> Iterator[Finding]:
+    """A crash between a letter and the offset commit leaves the letter twice, which is no second effect."""
+    for marker in ledger.poison - {letter.marker for letter in evidence.letters}:
+        yield Finding(Fault.LOST, f"{marker} is not among the dead letters")
+    for letter in evidence.letters:
+        if letter.marker not in ledger.poison and letter.identity not in ledger.replayed:
+            yield Finding(Fault.WRONG, f"{letter.marker or letter.identity} is a dead letter without a reason")
+
+
 def _every_probe_has_one_outcome(ledger: Ledger, evidence: Evidence) -> Iterator[Finding]:
+    """But for a search that lost its authority before it ran, which only the end of its incident can do here."""
     leads = Counter(lead.probe_id for lead in evidence.leads)
-    for probe_id in ledger.probes | evidence.authorized:
-        if leads[probe_id] != 1:
-            fault = Fault.DOUBLED if leads[probe_id] else Fault.LOST
-            yield Finding(fault, f"probe {probe_id} has {leads[probe_id]} leads")
+    taken_away = {probe.probe_id: probe.incident_id for probe in evidence.probes if probe.is_taken_away}
+    for probe_id in ledger.probes | {probe.probe_id for probe in evidence.probes}:
+        if leads[probe_id] > 1:
+            yield Finding(Fault.DOUBLED, f"probe {probe_id} has {leads[probe_id]} leads")
+        elif not leads[probe_id] and probe_id not in taken_away:
+            yield Finding(Fault.LOST, f"probe {probe_id} has 0 leads")
+    for probe_id, incident_id in taken_away.items():
+        if incident_id not in ledger.cancelled:
+            yield Finding(Fault.LOST, f"probe {probe_id} was taken away, and its incident goes on")
     published: dict[str, set[str]] = defaultdict(set)
     for record in evidence.records:
         if record.event["type"] in OUTCOMES:
@@ -122,6 +138,22 @@ def _leads_have_no_gaps(_ledger: Ledger, evidence: Evidence) -> Iterator[Finding
         due = list(range(1, newest.get(lead_id, 0) + 1))
         if sequences[lead_id] != due:
             yield Finding(Fault.WRONG, f"lead {lead_id} has the sequence {sequences[lead_id]}, not {due}")
+
+
+def _leads_end_with_their_incident(ledger: Ledger, evidence: Evidence) -> Iterator[Finding]:
+    newest: dict[str, tuple[int, str]] = {}
+    for record in evidence.records:
+        if record.event["type"].startswith("lead."):
+            told = record.event["data"]["sequence"], record.event["type"]
+            newest[record.event["data"]["leadId"]] = max(told, newest.get(record.event["data"]["leadId"], told))
+    for lead in evidence.leads:
+        is_due = lead.incident_id in ledger.cancelled
+        if (lead.review_state == "withdrawn") is not is_due:
+            incident = "was cancelled" if is_due else "goes on"
+            yield Finding(Fault.WRONG, f"lead {lead.lead_id} is {lead.review_state}, and its incident {incident}")
+        _, last = newest.get(lead.lead_id, (0, "nothing"))
+        if (last == "lead.withdrawn") is not is_due:
+            yield Finding(Fault.WRONG, f"the last that the topic says of lead {lead.lead_id} is {last}")
 
 
 def _topics_and_database_agree(_ledger: Ledger, evidence: Evidence) -> Iterator[Finding]:
@@ -156,6 +188,23 @@ def _the_feed_has_no_gaps(_ledger: Ledger, evidence: Evidence) -> Iterator[Findi
         yield Finding(Fault.WRONG, f"place {missing} of the feed is empty")
 
 
+def _the_feed_is_heard_whole(_ledger: Ledger, evidence: Evidence) -> Iterator[Finding]:
+    """A client of the feed hears every place from its first one on, in their order, once, and as it was written."""
+    rows = {row.feed_position: row for row in evidence.outbox if row.on_feed and row.feed_position is not None}
+    digests = {place: digest_of(row.event) for place, row in rows.items()}
+    following = evidence.heard[0].place if evidence.heard else 1
+    for heard in evidence.heard:
+        if heard.place < following:
+            yield Finding(Fault.DOUBLED, f"place {heard.place} of the feed was heard again")
+        for missed in range(following, heard.place):
+            yield Finding(Fault.LOST, f"place {missed} of the feed was not heard")
+        if heard.digest != digests.get(heard.place):
+            yield Finding(Fault.WRONG, f"what was heard at place {heard.place} of the feed is not in the database")
+        following = max(following, heard.place + 1)
+    for missed in range(following, max(rows, default=0) + 1):
+        yield Finding(Fault.LOST, f"place {missed} of the feed was not heard")
+
+
 def _acts_are_in_the_audit_log(_ledger: Ledger, evidence: Evidence) -> Iterator[Finding]:
     for row in evidence.outbox:
         if row.event_type.startswith("lead.") and row.data["auditLeaf"] not in evidence.audit_leaves:
@@ -172,10 +221,13 @@ RULES: Final[tuple[Rule, ...]] = (
     _every_event_is_noted_once,
     _incidents_show_their_newest_state,
     _each_change_is_told_to_the_floor_once,
+    _exactly_the_poison_is_given_up,
     _every_probe_has_one_outcome,
     _leads_have_no_gaps,
+    _leads_end_with_their_incident,
     _topics_and_database_agree,
     _the_feed_has_no_gaps,
+    _the_feed_is_heard_whole,
     _acts_are_in_the_audit_log,
     _keys_have_their_objects,
 )

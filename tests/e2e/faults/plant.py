@@ -21,8 +21,10 @@ from tests.postgres_server import PostgresServer
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 ROLES: Final = ("consumer", "matcher", "relay", "web")
-GROUPS: Final = ("rtcc-bridge.consumer", "rtcc-bridge.matcher.routine", "rtcc-bridge.matcher.imminent")
 SESSION_SECONDS: Final = 4.0
+
+_STATIC_MEMBERS: Final = frozenset({"consumer-1", "matcher-1"})
+"""The others are dynamic members of their groups, so that both kinds of membership are there."""
 
 _COMMAND_SECONDS: Final = 180.0
 _CREATE_TRIES: Final = 3
@@ -87,6 +89,7 @@ class Plant:
             "kafka": {
                 "bootstrap_servers": list(self.kafka.addresses),
                 "client_id": name,
+                "group_instance_id": name if name in _STATIC_MEMBERS else None,
                 "session_timeout_seconds": SESSION_SECONDS,
                 "request_timeout_seconds": 5,
                 "handle_backoff_seconds": 0.1,

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -10,12 +10,17 @@ import cv2
 
 from rtcc_bridge.demo.pictures import portrait
 from tests.e2e.faults.ledger import Ledger
+from tests.e2e.faults.own_incidents import OwnIncident
+from tests.e2e.faults.pace import paced
 
 Answer = dict[str, Any]
 
 _PAUSE_SECONDS: Final = 0.2
 _CALL_SECONDS: Final = 15.0
-_WAITING: Final = frozenset({"faces_found", "awaiting_approval"})
+_LONGEST_WAY_SECONDS: Final = 4.0
+"""With more probes under way than come about in this time the machine or the deployment does not keep up."""
+
+_STOPPED: Final = frozenset({"rejected_quality", "refused", "withdrawn"})
 
 
 def small_still() -> bytes:
@@ -25,7 +30,10 @@ def small_still() -> bytes:
 
 
 class ProbeLoad:
-    """Each probe goes its whole way, however often a call has to be made again because a process died under it."""
+    """Each probe goes its whole way, however often a call has to be made again because a process died under it.
+
+    ended: how many have come to their end.
+    """
 
     def __init__(self, http: aiohttp.ClientSession, addresses: Sequence[str], ledger: Ledger, seed: int) -> None:
         self._http = http
@@ -35,24 +43,21 @@ class ProbeLoad:
         self._still = small_still()
         self._last_refusal = ""
         self.under_way: set[asyncio.Task[None]] = set()
+        self.ended = 0
 
-    @property
-    def last_refusal(self) -> str:
-        """What the last call that failed was answered, for the report of a run that got stuck."""
-        return self._last_refusal
+    async def run(self, incident: Callable[[], OwnIncident], probes_per_second: float, *, until: asyncio.Event) -> None:
+        """Begins probes at a pace until told to stop; `finished` waits for those that are under way.
 
-    async def run(
-        self, incidents: Sequence[str], probes_per_second: float, *, until: asyncio.Event, at_once: int = 4
-    ) -> None:
-        """Begins probes at a pace until told to stop; `finished` waits for those that are under way."""
-        while not until.is_set():
-            if len(self.under_way) < at_once:
-                self.begin(self._random.choice(incidents))
-            await asyncio.sleep(1 / probes_per_second)
+        Where the deployment does not keep up, fewer are begun: analysts wait for what they have begun, too.
+        """
+        most_at_once = max(1.0, probes_per_second * _LONGEST_WAY_SECONDS)
+        async for _ in paced(probes_per_second, until):
+            if len(self.under_way) < most_at_once:
+                self.begin(incident())
 
-    def begin(self, incident_id: str) -> None:
+    def begin(self, incident: OwnIncident) -> None:
         """Attaches one still and sees it through, in a task of its own."""
-        task = asyncio.create_task(self._see_through(incident_id))
+        task = asyncio.create_task(self._see_through(incident))
         self.under_way.add(task)
         task.add_done_callback(self.under_way.discard)
 
@@ -69,26 +74,39 @@ class ProbeLoad:
         if late:
             raise TimeoutError(f"{len(late)} probes got no lead within {seconds:g} s; {self._last_refusal}")
 
-    async def _see_through(self, incident_id: str) -> None:
-        probe = await self._insist(lambda: self._attach(incident_id))
-        probe_id = probe["probeId"]
-        while probe["state"] in _WAITING or probe["approval"]["state"] == "pending":
-            if probe["state"] == "faces_found":
-                await self._act(f"/probes/{probe_id}/face", "analyst", {"number": probe["faces"][0]["number"]})
-            else:
-                await self._act(f"/probes/{probe_id}/approve", "supervisor", {})
-            probe = await self._look(probe_id)
-        if probe["state"] in {"authorized", "searched"}:
-            self._ledger.probes.add(probe_id)
-        while probe["lead"] is None:
-            await asyncio.sleep(_PAUSE_SECONDS)
-            probe = await self._look(probe_id)
-        await self._act(f"/leads/{probe['lead']['data']['leadId']}/acknowledge", "analyst", {})
+    async def _see_through(self, incident: OwnIncident) -> None:
+        """Only the end of the incident may stop a probe on its way."""
+        try:
+            await self._go_its_way(incident)
+        except _RefusedError:
+            if incident.incident_id not in self._ledger.cancelled:
+                raise
+        self.ended += 1
 
-    async def _attach(self, incident_id: str) -> Answer:
+    async def _go_its_way(self, incident: OwnIncident) -> None:
+        probe = await self._insist(lambda: self._attach(incident))
+        while not _has_come_to_its_end(probe):
+            await self._do_what_is_next(probe)
+            probe = await self._look(probe["probeId"])
+            if probe["state"] in {"authorized", "searched"}:
+                self._ledger.probes.add(probe["probeId"])
+        if probe["lead"] is not None:
+            await self._act(f"/leads/{probe['lead']['data']['leadId']}/acknowledge", "analyst", {})
+
+    async def _do_what_is_next(self, probe: Answer) -> None:
+        """A supervisor whose approval may follow the search (P14) waits for what comes of it."""
+        path = f"/probes/{probe['probeId']}"
+        if probe["state"] == "faces_found":
+            await self._act(f"{path}/face", "analyst", {"number": probe["faces"][0]["number"]})
+        elif probe["state"] == "awaiting_approval" or _awaits_late_approval(probe):
+            await self._act(f"{path}/approve", "supervisor", {})
+        else:
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _attach(self, incident: OwnIncident) -> Answer:
         form = aiohttp.FormData(
             {
-                "purpose": "violent_offense",
+                "purpose": incident.purpose,
                 "legalBasis": "Test of the delivery promise",
                 "caseNumber": "CASE-1",
                 "requestor": "requestor",
@@ -96,7 +114,7 @@ class ProbeLoad:
             }
         )
         form.add_field("image", self._still, filename="still.jpg", content_type="application/octet-stream")
-        return await self._call("POST", f"/incidents/{incident_id}/probes", "analyst", data=form)
+        return await self._call("POST", f"/incidents/{incident.incident_id}/probes", "analyst", data=form)
 
     async def _act(self, path: str, account: str, body: Answer) -> None:
         """One act. That it was done already, by a call whose answer was lost, is as good."""
@@ -139,6 +157,17 @@ class ProbeLoad:
                 raise _RefusedError(answer.status, f"{method} {path}: {answer.status} {await answer.text()}")
             content: Answer = await answer.json(content_type=None)
             return content
+
+
+def _awaits_late_approval(probe: Answer) -> bool:
+    return bool(probe["state"] == "searched" and probe["approval"]["state"] == "pending")
+
+
+def _has_come_to_its_end(probe: Answer) -> bool:
+    """Searched and approved, with its lead, or stopped: by its incident's end, or as it was too poor."""
+    if probe["state"] == "searched":
+        return probe["lead"] is not None and not _awaits_late_approval(probe)
+    return probe["state"] in _STOPPED
 
 
 class _RefusedError(Exception):

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg
@@ -11,7 +13,16 @@ from asyncpg.connect_utils import SessionAttribute
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from tests.e2e.faults.ledger import Evidence, LeadRow, OutboxRow, TopicRecord
+from tests.e2e.faults.ledger import (
+    MARKER_PREFIX,
+    Evidence,
+    HeardEvent,
+    LeadRow,
+    Letter,
+    OutboxRow,
+    ProbeRow,
+    TopicRecord,
+)
 
 INPUT_TOPICS: Final = ("rtcc.incidents", "rtcc.threats")
 OUTPUT_TOPICS: Final = (
@@ -22,9 +33,17 @@ OUTPUT_TOPICS: Final = (
     "rtcc-bridge.gallery",
 )
 DEAD_LETTERS: Final = "rtcc-bridge.dead-letters"
+TOPICS_OF_GROUP: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "rtcc-bridge.consumer": INPUT_TOPICS,
+        "rtcc-bridge.matcher.imminent": ("rtcc-bridge.probes.imminent",),
+        "rtcc-bridge.matcher.routine": ("rtcc-bridge.probes.routine",),
+    }
+)
+"""The consumer groups of the deployment, and what each of them reads."""
 
 _BROKER_SECONDS: Final = 20.0
-_TAKEN_AWAY: Final = ("refused", "withdrawn")
+_MARKER: Final = re.compile(MARKER_PREFIX.encode() + rb"[0-9a-f]{16}")
 
 
 class BrokerReader:
@@ -55,35 +74,23 @@ class BrokerReader:
         finally:
             consumer.close()
 
-    def dead_letters(self) -> list[tuple[str, tuple[str, str]]]:
-        """Of each: where it lies (partition:offset), and the identity of the event that was given up.
+    def dead_letters(self) -> list[Letter]:
+        """The notes that the program leaves there of what it has replayed have no value, and are passed over."""
+        return [_letter(message) for message in self.records(DEAD_LETTERS) if message.value()]
 
-        The notes that the program leaves there of what it has replayed have no value, and are passed over.
-        """
-        return [
-            (f"{message.partition()}:{message.offset()}", (event["source"], event["id"]))
-            for message in self.records(DEAD_LETTERS)
-            if (event := _event(message))
-        ]
-
-    def lag(self, groups: Sequence[str]) -> int:
+    def lag(self) -> int:
         """How many records the groups have not committed yet. A group that committed nothing lags from the start."""
-        topics = {
-            "rtcc-bridge.consumer": INPUT_TOPICS,
-            "rtcc-bridge.matcher.routine": ("rtcc-bridge.probes.routine",),
-            "rtcc-bridge.matcher.imminent": ("rtcc-bridge.probes.imminent",),
-        }
         # A new one each time: one that knew the brokers before they died may wait for its old connections.
         admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0, "socket.timeout.ms": 5000})
         consumer = self._consumer()
         try:
             total = 0
-            for group in groups:
+            for group, topics in TOPICS_OF_GROUP.items():
                 asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
                 answer = asked[group].result(timeout=_BROKER_SECONDS)
                 places = answer.topic_partitions or []
                 committed = {(place.topic, place.partition): max(0, place.offset) for place in places}
-                for topic in topics[group]:
+                for topic in topics:
                     ends = self._ends(consumer, topic)
                     total += sum(end - min(end, committed.get((topic, number), 0)) for number, end in ends.items())
             return total
@@ -144,8 +151,10 @@ class DatabaseReader:
         raise last
 
 
-async def gather_evidence(broker: BrokerReader, database: DatabaseReader, objects: Path) -> Evidence:
-    """Reads everything. Call it when nothing moves any more."""
+async def gather_evidence(
+    broker: BrokerReader, database: DatabaseReader, objects: Path, heard: Sequence[HeardEvent]
+) -> Evidence:
+    """Reads everything. Call it when nothing moves any more. heard: by a client of the live feed."""
     fetch = database.fetch
     records, identities = await asyncio.to_thread(_read_topics, broker)
     keys = [row["object_key"] for row in await fetch("SELECT object_key FROM object_keys")]
@@ -158,20 +167,20 @@ async def gather_evidence(broker: BrokerReader, database: DatabaseReader, object
             for row in await fetch("SELECT incident_id, data FROM incidents")
         },
         outbox=tuple(map(_outbox_row, await fetch("SELECT * FROM outbox ORDER BY id"))),
-        authorized=frozenset(
-            row["probe_id"]
-            for row in await fetch("SELECT probe_id, state FROM probes WHERE authority_at IS NOT NULL")
-            if row["state"] not in _TAKEN_AWAY
+        probes=tuple(
+            ProbeRow(**row)
+            for row in await fetch("SELECT probe_id, incident_id, state FROM probes WHERE authority_at IS NOT NULL")
         ),
         leads=tuple(
-            LeadRow(row["lead_id"], row["probe_id"], row["sequence"])
-            for row in await fetch("SELECT lead_id, probe_id, sequence FROM leads")
+            LeadRow(**row)
+            for row in await fetch("SELECT lead_id, probe_id, incident_id, sequence, review_state FROM leads")
         ),
         audit_leaves=frozenset(row["leaf_hash"] for row in await fetch("SELECT leaf_hash FROM audit_entries")),
         without_object=tuple(key for key in keys if not (objects / key).is_file()),
         records=tuple(records),
         input_identities=frozenset(identities),
-        given_up=frozenset(identity for _, identity in await asyncio.to_thread(broker.dead_letters)),
+        letters=tuple(await asyncio.to_thread(broker.dead_letters)),
+        heard=tuple(heard),
     )
 
 
@@ -184,9 +193,21 @@ def _read_topics(broker: BrokerReader) -> tuple[list[TopicRecord], set[tuple[str
     identities: set[tuple[str, str]] = set()
     for topic in INPUT_TOPICS:
         for message in broker.records(topic):
-            event = _event(message)
-            identities.add((event["source"], event["id"]))
+            if not _MARKER.search(message.value() or b""):
+                identities.add(_identity(_event(message)))
     return records, identities
+
+
+def _letter(message: Message) -> Letter:
+    place = f"{message.partition()}:{message.offset()}"
+    marker = _MARKER.search(message.value() or b"")
+    if marker is not None:
+        return Letter(place, marker=marker[0].decode())
+    return Letter(place, identity=_identity(_event(message)))
+
+
+def _identity(event: dict[str, Any]) -> tuple[str, str]:
+    return event["source"], event["id"]
 
 
 def _event(message: Message) -> dict[str, Any]:

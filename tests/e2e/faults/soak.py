@@ -129,8 +129,8 @@ async def soak(options: argparse.Namespace, console: Console) -> bool:
     async with (
         running_plant(folder, options.packs.resolve(), nodes=1, each=1) as plant,
         aiohttp.ClientSession() as http,
+        Stage(plant, http, 1, options.rate, options.probes, lambda _: None) as stage,
     ):
-        stage = Stage(plant, http, 1, options.rate, options.probes, lambda _: None)
         await stage.warm_up()
         samples: list[Sample] = []
         began = time.monotonic()

@@ -6,19 +6,22 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import aiohttp
 import asyncpg
 from confluent_kafka import KafkaException
 
 from tests.e2e.faults.event_load import EventLoad
-from tests.e2e.faults.ledger import Ledger
+from tests.e2e.faults.ledger import HeardEvent, Ledger, digest_of
 from tests.e2e.faults.oracle import Fault, Finding, judge
-from tests.e2e.faults.plant import GROUPS, Plant
+from tests.e2e.faults.own_incidents import OwnIncidents
+from tests.e2e.faults.plant import Plant
 from tests.e2e.faults.probe_load import ProbeLoad
 from tests.e2e.faults.readers import BrokerReader, DatabaseReader, gather_evidence
 from tests.e2e.faults.table import Row
+from tests.e2e.feed_follower import FeedFollower
 
 RECOVERY_SECONDS: Final = 30.0
 """The promise: so long after a fault at most, nothing lags any more."""
@@ -37,7 +40,8 @@ Deed = Callable[[], Awaitable[int]]
 class Stage:
     """The deployment, its load, what was found so far. A finding that stays is counted for the fault that made it.
 
-    report: told of each fault when it is judged.
+    An async context manager: a client follows the live feed all the while. report: told of each fault when it is
+    judged.
     """
 
     plant: Plant
@@ -56,15 +60,31 @@ class Stage:
         self.random = random.Random(self.seed)
         self.events = EventLoad(self.plant.kafka.bootstrap, self.ledger, self.seed)
         self.probes = ProbeLoad(self.http, self.plant.addresses, self.ledger, self.seed)
+        self.incidents = OwnIncidents(self.events, self.seed)
+        self.heard: list[HeardEvent] = []
+        self._follower = FeedFollower(self.http, self.plant.addresses, self._hear)
         self._seen: set[Finding] = set()
-        self._incidents = [self.events.report("SHOOT")["incidentId"] for _ in range(4)]
+
+    async def __aenter__(self) -> Self:
+        self._following = asyncio.create_task(self._follower.run())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._following.cancel()
+        await asyncio.gather(self._following, return_exceptions=True)
 
     async def warm_up(self) -> None:
-        """Returns when a probe has gone its whole way: every role works."""
+        """Returns when a probe of each purpose has gone its whole way: every role works."""
         await self.events.acknowledged()
-        self.probes.begin(self._incidents[0])
+        for incident in self.incidents.one_of_each_purpose:
+            self.probes.begin(incident)
         await self.probes.finished(_PATIENCE_SECONDS)
         await self._settled()
+
+    def _hear(self, place: int, event: dict[str, Any]) -> None:
+        self.heard.append(HeardEvent(place, digest_of(event)))
 
     async def under(
         self,
@@ -80,7 +100,8 @@ class Stage:
         stop = asyncio.Event()
         load = [
             asyncio.create_task(self.events.run(self.events_per_second, until=stop)),
-            asyncio.create_task(self.probes.run(self._incidents, self.probes_per_second, until=stop)),
+            asyncio.create_task(self.incidents.run(until=stop)),
+            asyncio.create_task(self.probes.run(self.incidents.choose, self.probes_per_second, until=stop)),
         ]
         try:
             count = await deed()
@@ -119,10 +140,12 @@ class Stage:
                 await end
             except TimeoutError as error:
                 late.append(f"{who}: {error}")
+        if self._following.done():
+            late.append(f"nobody follows the feed any more: {self._following.exception()!r}")
         return late
 
     async def _judged(self, fault: str, count: int, recovery_seconds: float, late: list[str]) -> Row:
-        evidence = await gather_evidence(self.broker, self.database, self.plant.objects)
+        evidence = await gather_evidence(self.broker, self.database, self.plant.objects, self.heard)
         found = [finding for finding in judge(self.ledger, evidence) if finding not in self._seen]
         self._seen.update(found)
         problems = [*late, *(f"{finding.fault}: {finding.what}" for finding in found)]
@@ -140,7 +163,7 @@ class Stage:
         )
 
     async def _settled(self) -> None:
-        """Returns when the groups have no lag, everything is published and every search has its outcome.
+        """Returns when the groups have no lag, everything is published and heard and every search has its outcome.
 
         Raises TimeoutError that says what moves still.
         """
@@ -161,7 +184,9 @@ class Stage:
         }
         try:
             counts = {what: await self.database.number(query) for what, query in questions.items()}
-            counts["records not consumed"] = await asyncio.to_thread(self.broker.lag, GROUPS)
+            newest = await self.database.number("SELECT coalesce(max(feed_position), 0) FROM outbox")
+            counts["places of the feed not heard"] = newest - (self._follower.place or 0)
+            counts["records not consumed"] = await asyncio.to_thread(self.broker.lag)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaException) as error:
             return f"the reader was not answered ({error!r})"
         return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
