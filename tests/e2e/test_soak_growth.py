@@ -1,8 +1,9 @@
-"""The soak's judge sees memory that grows and files that stay open, and no growth in a warm-up or a moment's peak."""
+"""The soak's judge sees memory that grows, files that stay open and a load that was not there, and no growth in a
+warm-up, in a moment's peak or in workers that come and go."""
 
 from collections.abc import Callable
 
-from tests.e2e.faults.soak import Growth, Sample, growth_of
+from tests.e2e.faults.soak import Growth, Load, Sample, growth_of, shortfalls
 
 MB = 1_000_000
 
@@ -32,3 +33,23 @@ def test_memory_that_grows_is_seen() -> None:
 
 def test_files_that_stay_open_are_seen() -> None:
     assert not growth(lambda _: 200 * MB, lambda second: 20 + second // 300).is_flat
+
+
+def test_workers_that_are_replaced_do_not_grow() -> None:
+    """Each grows for a while, and for a moment its successor is there as well."""
+    assert growth(lambda second: (260 if second % 13 == 0 else 120 + min(second % 13, 4)) * MB).is_flat
+
+
+def test_new_workers_that_need_more_than_old_ones_are_seen() -> None:
+    assert not growth(lambda second: (120 + second // 200 + min(second % 13, 4)) * MB).is_flat
+
+
+def test_a_load_that_was_nearly_reached_is_enough() -> None:
+    assert shortfalls(Load(200, 2), Load(191, 1.91)) == []
+
+
+def test_a_load_that_was_not_there_is_told() -> None:
+    assert shortfalls(Load(200, 2), Load(150, 1.5)) == [
+        "only 150.00 events a second came about, where 200 were asked for",
+        "only 1.50 probes a second came about, where 2 were asked for",
+    ]

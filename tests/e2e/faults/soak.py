@@ -3,6 +3,11 @@
     python -m tests.e2e.faults.soak [--minutes 20] [--rate 200] [--probes 2] [--out FOLDER]
 
 What counts is each process's resident memory after the warm-up (the first quarter) beside its end, and its open files.
+The picture workers that a process has started are a row of their own: each lives for a few dozen jobs and grows with
+the first of them, so their sum goes up and down by more than a leak in the daemon would add. Their medians stay where
+they are, unless a new worker needs more than an old one did or there are more of them.
+
+The load has to be there: with less than 95 % of the events or probes that were asked for, the soak has failed.
 The last line is `soak: passed` or `soak: FAILED`. soak.json, soak.md and soak.svg are written to the folder.
 """
 
@@ -14,7 +19,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +34,8 @@ from tests.e2e.faults.plant import Plant, running_plant
 from tests.e2e.faults.stage import Stage
 
 MOST_GROWTH: Final = 0.02
+LEAST_LOAD: Final = 0.95
+_PROCESSES: Final = Path("/proc")
 _SAMPLE_SECONDS: Final = 5.0
 _WARM_UP: Final = 0.25
 _AT_AN_END: Final = 0.1
@@ -64,15 +72,61 @@ class Growth:
 
 
 def look(plant: Plant, seconds: float) -> list[Sample]:
-    """How much memory and how many files each daemon has."""
+    """How much memory and how many files each daemon has, and the processes that it has started."""
+    children = _children()
     samples = []
     for replica in plant.replicas.values():
-        place = Path("/proc") / str(replica.process_id)
-        with suppress(FileNotFoundError):  # it has ended, which the caller finds out by itself
-            lines = (place / "status").read_text(encoding="ascii").splitlines()
-            kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-            samples.append(Sample(replica.name, seconds, 1024 * kilobytes, len(list((place / "fd").iterdir()))))
+        started = list(_descendants(replica.process_id, children))
+        samples.append(_sample(replica.name, seconds, [replica.process_id]))
+        if started:
+            samples.append(_sample(f"{replica.name} workers", seconds, started))
     return samples
+
+
+def _sample(name: str, seconds: float, process_ids: Sequence[int]) -> Sample:
+    resident_bytes = files = 0
+    for process_id in process_ids:
+        place = _PROCESSES / str(process_id)
+        with suppress(OSError, StopIteration):  # it has ended, and has no memory any more
+            lines = (place / "status").read_text(encoding="utf-8").splitlines()
+            resident_bytes += 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+            files += len(list((place / "fd").iterdir()))
+    return Sample(name, seconds, resident_bytes, files)
+
+
+def _children() -> dict[int, list[int]]:
+    """The processes that each process on this machine has started (proc(5): the parent follows name and state)."""
+    children = defaultdict(list)
+    for place in _PROCESSES.iterdir():
+        if place.name.isdecimal():
+            with suppress(OSError):  # it has ended meanwhile
+                after_name = (place / "stat").read_text(encoding="utf-8").rpartition(")")[2]
+                children[int(after_name.split()[1])].append(int(place.name))
+    return children
+
+
+def _descendants(process_id: int, children: Mapping[int, Sequence[int]]) -> Iterator[int]:
+    for child in children.get(process_id, ()):
+        yield child
+        yield from _descendants(child, children)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A second's events and probes."""
+
+    events: float
+    probes: float
+
+
+def shortfalls(asked: Load, reached: Load) -> list[str]:
+    """What of the load was not there: without it the soak says nothing."""
+    rates = (("events", asked.events, reached.events), ("probes", asked.probes, reached.probes))
+    return [
+        f"only {had:.2f} {what} a second came about, where {wanted:g} were asked for"
+        for what, wanted, had in rates
+        if had < LEAST_LOAD * wanted
+    ]
 
 
 def growth_of(samples: Sequence[Sample]) -> list[Growth]:
@@ -133,20 +187,23 @@ async def soak(options: argparse.Namespace, console: Console) -> bool:
     ):
         await stage.warm_up()
         samples: list[Sample] = []
-        began = time.monotonic()
+        reached = Load(0, 0)
 
         async def watch() -> int:
+            nonlocal reached
+            began = time.monotonic()
+            events, probes = len(stage.ledger.acknowledged), stage.probes.ended
             while (seconds := time.monotonic() - began) < 60 * options.minutes:
-                samples.extend(look(plant, seconds))
+                samples.extend(await asyncio.to_thread(look, plant, seconds))
                 await asyncio.sleep(_SAMPLE_SECONDS)
+            reached = Load((len(stage.ledger.acknowledged) - events) / seconds, (stage.probes.ended - probes) / seconds)
             return 1
 
         row = await stage.under("steady load", watch)
-        seconds = time.monotonic() - began - row.recovery_seconds
-        reached = len(stage.ledger.events) / seconds, len(stage.ledger.probes) / seconds
     found = growth_of(samples)
+    problems = [*row.problems, *shortfalls(Load(options.rate, options.probes), reached)]
     options.out.mkdir(parents=True, exist_ok=True)
-    result = {"row": asdict(row), "events_per_second": reached[0], "probes_per_second": reached[1]}
+    result = {"row": asdict(row), "events_per_second": reached.events, "probes_per_second": reached.probes}
     (options.out / "soak.json").write_text(
         json.dumps({**result, "samples": [asdict(sample) for sample in samples]}) + "\n", encoding="utf-8"
     )
@@ -154,12 +211,12 @@ async def soak(options: argparse.Namespace, console: Console) -> bool:
     plot(samples, options.out / "soak.svg")
     console.print(markdown(found), markup=False)
     console.print(
-        f"{options.minutes:g} min at {reached[0]:.0f} events/s and {reached[1]:.2f} probes/s; {row.lost} lost, "
+        f"{options.minutes:g} min at {reached.events:.1f} events/s and {reached.probes:.2f} probes/s; {row.lost} lost, "
         f"{row.doubled} doubled, {row.wrong} wrong; nothing lagged {row.recovery_seconds:.1f} s after the end"
     )
-    for problem in row.problems:
+    for problem in problems:
         console.print(problem, style="red", markup=False)
-    if passed := all(one.is_flat for one in found) and not row.problems:
+    if passed := all(one.is_flat for one in found) and not problems:
         shutil.rmtree(folder, ignore_errors=True)
     return passed
 
@@ -168,7 +225,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--rate", type=float, default=200.0, help="events a second")
-    parser.add_argument("--probes", type=float, default=2.0, help="probes a second, as far as the machine can")
+    parser.add_argument("--probes", type=float, default=2.0, help="probes a second")
     parser.add_argument("--packs", type=Path, default=Path("var/packs"), help="where the model pack is, or is built")
     parser.add_argument("--out", type=Path, default=Path("var/soak"), help="where table and plot are written to")
     console = Console(highlight=False, soft_wrap=True)
