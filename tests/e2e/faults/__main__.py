@@ -89,6 +89,7 @@ def main() -> int:
     parser.add_argument("--packs", type=Path, default=Path("var/packs"), help="where the model pack is, or is built")
     parser.add_argument("--out", type=Path, default=Path("var/faults"), help="where the table is written to")
     options = parser.parse_args()
+    began = time.monotonic()
     console = Console(highlight=False, soft_wrap=True)
     try:
         fetch()
@@ -99,12 +100,12 @@ def main() -> int:
     names = options.only or (cases.IN_SHORT if options.short else list(cases.CASES))
     options.out.mkdir(parents=True, exist_ok=True)
     left_out = {name: why for name in names if (why := missing_for(name, options.out)) is not None}
-    for name, why in left_out.items():
-        console.print(f"left out: {name}, since {why}", markup=False)
     names = [name for name in names if name not in left_out]
     rows = asyncio.run(run(names, cases.SHORT if options.short else cases.LONG, options, console))
+    rows += [Row(name, remark=f"left out: {why}") for name, why in left_out.items()]
     write(rows, options.out)
     console.print(markdown(rows), markup=False)
+    console.print(f"faults: took {time.monotonic() - began:.0f} s")
     passed = not any(row.problems for row in rows)
     console.print(f"faults: {'passed' if passed else 'FAILED'}")
     return 0 if passed else 1

@@ -8,15 +8,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One fault. lost, doubled, wrong: how many events, probes, leads or places of the feed are; remark: what was not
-    done, or how it was done."""
+    """One fault. count: how often it was done, 0 when it was left out. lost, doubled, wrong: how many events, probes,
+    leads or places of the feed are; remark: what was not done, or how it was done."""
 
     fault: str
-    count: int
-    lost: int
-    doubled: int
-    wrong: int
-    recovery_seconds: float
+    count: int = 0
+    lost: int = 0
+    doubled: int = 0
+    wrong: int = 0
+    recovery_seconds: float = 0.0
     remark: str = ""
     problems: tuple[str, ...] = ()
 
@@ -31,7 +31,7 @@ def cells(row: Row) -> tuple[str, ...]:
         str(row.lost),
         str(row.doubled),
         str(row.wrong),
-        f"{row.recovery_seconds:.1f}",
+        f"{row.recovery_seconds:.1f}" if row.count else "",
         row.remark,
     )
 
