@@ -207,11 +207,11 @@ class ConsumerSession:
             return
         for tp, end in (await self._consumer.end_offsets(places)).items():
             work = self._lanes[tp.topic].partitions.get(tp.partition)
-            if work is None:
-                continue
-            position = work.offsets.committable
+            position = None if work is None else work.offsets.committable
             if position is None:
                 position = await self._consumer.committed(tp) or 0
+            if tp.partition not in self._lanes[tp.topic].partitions:
+                continue  # it was taken away while the broker was asked: its lag is another process's to tell
             # The embedded broker tells an end that is too low; what it says with a fetch is right, but perhaps old.
             newest = max(end, self._consumer.highwater(tp) or 0)
             self._metrics.consumer_lag.labels(tp.topic, str(tp.partition)).set(max(0, newest - position))

@@ -1,11 +1,19 @@
-"""What becomes of a polled record, whatever its producer wrote."""
+"""What becomes of a polled record, whatever its producer wrote, and what is told of partitions that come and go."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rtcc_bridge.consumers.session import consumed
+from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.consumers import session as session_module
+from rtcc_bridge.consumers.lane import OnDone, TopicLane
+from rtcc_bridge.consumers.session import ConsumerSession, consumed
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.settings import KafkaSettings
 from tests.unit.incidents.cases import NOON
 
 
@@ -22,3 +30,44 @@ def test_a_records_own_time_is_kept() -> None:
     earlier = NOON - timedelta(days=3)
     record = consumed(polled(int(earlier.timestamp() * 1000)), NOON)
     assert (record.timestamp, record.offset, record.headers) == (earlier, 7, (("h", b""),))
+
+
+PLACE = TopicPartition("t", 3)
+
+
+class IdleLane(TopicLane):
+    """Nothing is ever delivered on it."""
+
+    def hand_over(self, on_done: OnDone) -> None:
+        return
+
+    def _most_waiting(self) -> int:
+        return 0
+
+
+class ConsumerThatLoses:
+    """Stands for the client: the partition is taken away while the broker is asked for its committed offset."""
+
+    session: ConsumerSession
+
+    async def end_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 9)
+
+    async def committed(self, place: TopicPartition) -> int | None:
+        await self.session.revoked([place])
+        return None
+
+    def highwater(self, _place: TopicPartition) -> int | None:
+        return None
+
+
+async def test_no_lag_is_told_of_a_partition_that_was_just_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gauge would stay for ever, beside that of the process that has the partition now."""
+    consumer, metrics, lane = ConsumerThatLoses(), Metrics(), IdleLane("t")
+    monkeypatch.setattr(session_module, "_consumer", lambda *_: consumer)
+    consumer.session = ConsumerSession(
+        KafkaSettings(), "g", {"t": lane}, metrics, SystemClock(), asyncio.Event(), lambda _: None, lambda _: None
+    )
+    lane.open(PLACE.partition)
+    await consumer.session._measure_lag()
+    assert metrics.registry.get_sample_value("rtcc_bridge_consumer_lag", {"topic": "t", "partition": "3"}) is None
