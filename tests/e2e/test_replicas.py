@@ -97,9 +97,10 @@ class Dispatch:
         self._kafka = kafka
         self.reported: set[str] = set()
 
-    async def run(self) -> None:
+    async def run(self, until: asyncio.Event) -> None:
+        """Told to stop and not cancelled, so that it knows of each incident whether it was reported."""
         async with EventProducer(self._kafka) as producer:
-            while True:
+            while not until.is_set():
                 name = f"INC-{secrets.token_hex(4)}"
                 data = incident_data(name, "SHOOT", 1, SystemClock().now(), location="Test square")
                 await publish_incident(producer, self._kafka.topics, "reported", data)
@@ -125,7 +126,8 @@ async def test_replicas_share_the_work_and_are_restarted_one_by_one_without_a_ga
     follower = FeedFollower(http, plant.addresses, heard.hear)
     following = asyncio.create_task(follower.run())
     await until(lambda: has_begun(follower))
-    dispatching = asyncio.create_task(dispatch.run())
+    enough = asyncio.Event()
+    dispatching = asyncio.create_task(dispatch.run(enough))
     try:
         await until(lambda: every_consumer_worked(observer, plant))
         for replica in replicas:
@@ -134,7 +136,8 @@ async def test_replicas_share_the_work_and_are_restarted_one_by_one_without_a_ga
             await replica.start()
             await observer.all_ready(replica)
             await until(partial(has_heard_more, heard, before))
-        dispatching.cancel()
+        enough.set()
+        await dispatching
         await until(lambda: has_heard_of(heard, dispatch.reported))
     finally:
         for task in (dispatching, following):
