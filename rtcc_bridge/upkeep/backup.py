@@ -2,7 +2,9 @@
 
 The copy is what somebody sees who has the disk: rows as they are, objects sealed, their keys wrapped, and no master
 key. Offsets are read first and the database after them, in one snapshot, so everything up to the offsets is in the
-snapshot. Objects follow: they never change, so it does not matter when they are copied.
+snapshot. Objects follow. They never change, but they may go meanwhile: what is purged stays away, while a gallery's
+segment that an expungement sealed anew is needed under the name that the snapshot knows. So the segments come first,
+and a snapshot that names one that is gone is taken again.
 """
 
 import asyncio
@@ -24,6 +26,7 @@ from rtcc_bridge.broker.groups import consumed_topics
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError, UnavailableError
+from rtcc_bridge.gallery.segments import OBJECT_KIND as SEGMENT
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import object_keys, table_dump
 from rtcc_bridge.storage.durability import sync_folder, sync_to_disk
@@ -48,6 +51,8 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """(what is being done, how much is done, of how much); may be called often."""
 
 _OBJECTS_AT_ONCE: Final = 500
+_SNAPSHOTS: Final = 5
+"""So often the database is read before a backup gives up: each time somebody was expunged in the seconds after it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +69,17 @@ class BackupReport:
     manifest_sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What one reading of the database gave. segments and others: the names of the objects that have a key."""
+
+    revision: str
+    tables: Sequence[FileEntry]
+    master_key_ids: tuple[str, ...]
+    segments: Sequence[str]
+    others: Sequence[str]
+
+
 class Backup:
     """Makes backups."""
 
@@ -77,7 +93,8 @@ class Backup:
         """Writes the backup into a new folder, which appears when it is whole; a failure leaves nothing.
 
         Raises ConflictError when something lies there already, UnavailableError when the broker, the database, the
-        object store or the disk fails, IntegrityError when an object of the database is missing.
+        object store or the disk fails, or expungements change the galleries faster than they are copied,
+        IntegrityError when an object of the database is missing.
         """
         if await asyncio.to_thread(folder.exists):
             raise ConflictError(f"{folder} exists already: name a new folder for each backup")
@@ -93,36 +110,65 @@ class Backup:
         return report
 
     async def _write(self, draft: Path, folder: Path, progress: Progress) -> BackupReport:
-        await asyncio.to_thread(_make_folders, draft)
         offsets = {
             group: offsets_as_json(await committed_offsets(self._kafka, group, topics))
             for group, topics in consumed_topics(self._kafka).items()
         }
         topics = self._kafka.topics
         lead_ends = await end_offsets(self._kafka, (topics.leads, topics.leads_exercise))
-        async with table_dump.snapshot(self._database) as tx:
-            revision = await table_dump.revision(tx)
-            tables = [await self._dump(tx, name, draft, progress) for name in table_dump.TABLES]
-            keys_by_master = await object_keys.count_by_master_key(tx)
-            named = [record async for record in _object_names(tx)]
-        object_file, size = await self._copy_objects(named, draft, progress)
+        snapshot, segments = await self._copy_rows_and_segments(draft, progress)
+        object_file, size = await self._copy_objects(segments, snapshot.others, draft, progress)
         ledger = await self._copy_ledger(draft)
         manifest = Manifest(
             format=FORMAT,
             backup_id=secrets.token_urlsafe(12),
             created_at=rfc3339(self._clock.now()),
             program=__version__,
-            revision=revision,
-            master_key_ids=tuple(keys_by_master),
+            revision=snapshot.revision,
+            master_key_ids=snapshot.master_key_ids,
             ledger_id=await self._vault.ledger.ledger_id(),
             group_offsets=offsets,
             lead_ends=offsets_as_json(lead_ends),
-            files=(*tables, object_file, ledger),
+            files=(*snapshot.tables, object_file, ledger),
         )
         digest = await asyncio.to_thread(write_manifest, draft, manifest)
         await asyncio.to_thread(sync_to_disk, draft / "manifest.json")
-        rows = sum(table.lines for table in tables)
+        rows = sum(table.lines for table in snapshot.tables)
         return BackupReport(manifest.backup_id, folder, rows, object_file.lines, size, digest)
+
+    async def _copy_rows_and_segments(self, draft: Path, progress: Progress) -> tuple[_Snapshot, list[ObjectEntry]]:
+        """A snapshot with every segment that it names: a restoration makes those without the removed from them."""
+        for _ in range(_SNAPSHOTS):
+            await asyncio.to_thread(_begin_anew, draft)
+            snapshot = await self._copy_rows(draft, progress)
+            copied = await self._copy_segments(snapshot.segments, draft, progress)
+            if copied is not None:
+                return snapshot, copied
+            _log.info("a gallery's segment was sealed anew during the backup: the database is read again")
+        raise UnavailableError(
+            f"somebody was expunged during each of {_SNAPSHOTS} readings of the database: take the backup again later"
+        )
+
+    async def _copy_rows(self, draft: Path, progress: Progress) -> _Snapshot:
+        async with table_dump.snapshot(self._database) as tx:
+            revision = await table_dump.revision(tx)
+            tables = [await self._dump(tx, name, draft, progress) for name in table_dump.TABLES]
+            keys_by_master = await object_keys.count_by_master_key(tx)
+            names = [name async for name in _object_names(tx)]
+        segments = [name for name in names if _is_segment(name)]
+        others = [name for name in names if not _is_segment(name)]
+        return _Snapshot(revision, tables, tuple(keys_by_master), segments, others)
+
+    async def _copy_segments(self, named: Sequence[str], draft: Path, progress: Progress) -> list[ObjectEntry] | None:
+        """None when one of them is gone."""
+        copied: list[ObjectEntry] = []
+        for done, object_key in enumerate(named):
+            progress("segments", done, len(named))
+            if (entry := await self._copy_unless_purged(object_key, draft)) is None:
+                return None
+            copied.append(entry)
+        progress("segments", len(named), len(named))
+        return copied
 
     async def _dump(self, tx: Transaction, table: str, draft: Path, progress: Progress) -> FileEntry:
         progress(f"table {table}", 0, 1)
@@ -132,34 +178,38 @@ class Backup:
         progress(f"table {table}", 1, 1)
         return file.entry
 
-    async def _copy_objects(self, named: Sequence[str], draft: Path, progress: Progress) -> tuple[FileEntry, int]:
-        total = 0
+    async def _copy_objects(
+        self, copied: Sequence[ObjectEntry], named: Sequence[str], draft: Path, progress: Progress
+    ) -> tuple[FileEntry, int]:
+        """Copies the objects of these names, and lists them after those that are copied already."""
+        total = sum(entry.size_bytes for entry in copied)
         async with _File(draft, OBJECT_LIST) as listed:
+            await listed.write_lines([write_object(entry) for entry in copied])
             for done, object_key in enumerate(named):
                 if done % 20 == 0:
                     progress("objects", done, len(named))
-                try:
-                    entry = await self._copy_object(object_key, draft)
-                except NotFoundError as error:
-                    await self._require_purged(object_key, error)
-                    continue
-                total += entry.size_bytes
-                await listed.write_lines([write_object(entry)])
+                if (entry := await self._copy_unless_purged(object_key, draft)) is not None:
+                    total += entry.size_bytes
+                    await listed.write_lines([write_object(entry)])
         progress("objects", len(named), len(named))
         return listed.entry, total
+
+    async def _copy_unless_purged(self, object_key: str, draft: Path) -> ObjectEntry | None:
+        """None when it was purged since the snapshot. Raises IntegrityError for one that has a key: it is lost."""
+        try:
+            return await self._copy_object(object_key, draft)
+        except NotFoundError as error:
+            async with self._database.read() as tx:
+                if await object_keys.find(tx, object_key) is not None:
+                    raise IntegrityError(f"{object_key} has a key and no bytes: {error}") from error
+        _log.info("an object was purged during the backup", object_key=object_key)
+        return None
 
     async def _copy_object(self, object_key: str, draft: Path) -> ObjectEntry:
         async with _File(draft, f"{OBJECTS}/{object_key}") as file:
             async for piece in self._vault.read_sealed(object_key):
                 await file.write(piece)
         return ObjectEntry(object_key, file.entry.size_bytes, file.entry.sha256)
-
-    async def _require_purged(self, object_key: str, error: NotFoundError) -> None:
-        """An object may be purged between the snapshot and its copy. One that still has a key is lost."""
-        async with self._database.read() as tx:
-            if await object_keys.find(tx, object_key) is not None:
-                raise IntegrityError(f"{object_key} has a key and no bytes: {error}") from error
-        _log.info("an object was purged during the backup", object_key=object_key)
 
     async def _copy_ledger(self, draft: Path) -> FileEntry:
         async with _File(draft, LEDGER) as file:
@@ -212,8 +262,15 @@ class _File:
         self.size_bytes += len(data)
 
 
-def _make_folders(draft: Path) -> None:
+def _is_segment(object_key: str) -> bool:
+    return object_key.startswith(f"{SEGMENT}/")
+
+
+def _begin_anew(draft: Path) -> None:
+    """Empty folders, without what an earlier reading of the database left in them."""
     draft.parent.mkdir(parents=True, exist_ok=True)
+    if draft.exists():
+        shutil.rmtree(draft)
     for folder in (draft, draft / TABLES, draft / OBJECTS):
         folder.mkdir(mode=0o700)
 

@@ -1,9 +1,11 @@
 """An installation that is lost and comes back: with everything that was there, and without what was removed."""
 
+import asyncio
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.group_offsets import committed_offsets
 from rtcc_bridge.broker.reading import read_to_end
 from rtcc_bridge.clock import SystemClock
-from rtcc_bridge.errors import ConfigurationError, ConflictError, IntegrityError, NotFoundError
+from rtcc_bridge.errors import ConfigurationError, ConflictError, IntegrityError, NotFoundError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import audit_entries, galleries, incidents, leads, outbox
 from rtcc_bridge.storage.galleries import RemovalKind
@@ -45,10 +47,27 @@ def installation(tmp_path: Path, empty_database_url: str, kafka: KafkaSettings) 
     return Installation(tmp_path, empty_database_url, kafka)
 
 
-async def back_up(installation: Installation) -> BackupReport:
+async def back_up(installation: Installation, progress: Callable[[str, int, int], None] = silent) -> BackupReport:
     async with open_core(installation.settings) as core:
         backup = Backup(core.database, core.vault, installation.kafka, core.clock)
-        return await backup.run(installation.folder / "backup", silent)
+        return await backup.run(installation.folder / "backup", progress)
+
+
+class ExpungedAtSnapshots:
+    """Follows a backup, and expunges the next person each time that it has read the database and copied nothing."""
+
+    def __init__(self, installation: Installation, *names: str) -> None:
+        self._installation = installation
+        self._left = list(names)
+
+    def __call__(self, what: str, done: int, _total: int) -> None:
+        if (what, done) == ("segments", 0) and self._left:
+            with ThreadPoolExecutor(1) as beside:  # another process: the backup's own event loop stands still meanwhile
+                beside.submit(asyncio.run, self._expunge(self._left.pop(0))).result()
+
+    async def _expunge(self, name: str) -> None:
+        async with open_core(self._installation.settings) as core:
+            assert (await expunge(core, name)).bytes_gone
 
 
 async def restore(installation: Installation, **options: Any) -> RestoreReport:
@@ -162,6 +181,31 @@ async def test_the_objects_come_back_too_and_those_of_the_removed_do_not(
         assert await core.vault.unseal(pictures["ben"], kept) == b"ben"
         assert not (installation.objects / pictures["ada"]).exists()
         assert (await templates(core) == template_of("ben")).all(axis=1).sum() == 1
+
+
+async def test_a_backup_during_which_somebody_is_expunged_can_be_restored(
+    installation: Installation, tmp_path: Path
+) -> None:
+    async with open_core(installation.settings) as core:
+        await enroll(core, tmp_path / "people", ada=["ada"], ben=["ben"], cat=["cat"])
+    await back_up(installation, ExpungedAtSnapshots(installation, "ada", "cat"))
+    await installation.destroy_database()
+    shutil.rmtree(installation.objects / "gallery-segment")
+    await restore(installation)
+    async with open_core(installation.settings) as core:
+        assert await living(core) == {"ben"}
+        assert (await templates(core) == template_of("ben")).all(axis=1).sum() == 1
+
+
+async def test_a_backup_that_expungements_overtake_each_time_says_so_and_leaves_nothing(
+    installation: Installation, tmp_path: Path
+) -> None:
+    names = [f"person-{number}" for number in range(6)]
+    async with open_core(installation.settings) as core:
+        await enroll(core, tmp_path / "people", **{name: [name] for name in names})
+    with pytest.raises(UnavailableError, match="take the backup again"):
+        await back_up(installation, ExpungedAtSnapshots(installation, *names))
+    assert not [path for path in installation.folder.iterdir() if path.name.startswith("backup")]
 
 
 async def test_somebody_who_was_enrolled_and_expunged_after_the_backup_is_kept_out(
