@@ -1,4 +1,8 @@
-"""Tells the other processes, through the database, that this one lives and what it misses: the floor board reads it."""
+"""Tells the other processes, through the database, that this one lives and what it misses: the floor board reads it.
+
+It also ends the process when it finds that a restoration has begun on its database: whoever was expunged after the
+backup may be in the gallery again until that is finished (P25).
+"""
 
 import asyncio
 import secrets
@@ -7,9 +11,9 @@ from datetime import timedelta
 from typing import Final
 
 from rtcc_bridge.app.roles import Role
-from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.errors import ConfigurationError, UnavailableError
 from rtcc_bridge.outage_log import OutageLog
-from rtcc_bridge.storage import processes
+from rtcc_bridge.storage import processes, restorations
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
 
@@ -41,7 +45,18 @@ class Heartbeat:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Reports until `stop`. An outage of the database is waited for."""
+        """Reports until `stop`. An outage of the database is waited for.
+
+        Raises ConfigurationError, which ends the process, when the database is being restored.
+        """
+        try:
+            await self._report_until_stopped()
+        except ConfigurationError:
+            await self._attempt(self._leave)
+            raise
+        await self._attempt(self._leave)
+
+    async def _report_until_stopped(self) -> None:
         while not self._stopping.is_set():
             await self._attempt(self.beat)
             try:
@@ -49,13 +64,13 @@ class Heartbeat:
                     await self._stopping.wait()
             except TimeoutError:
                 continue
-        await self._attempt(self._leave)
 
     async def beat(self) -> None:
-        """Reports once. Commits. Raises UnavailableError."""
+        """Reports once. Commits. Raises UnavailableError, ConfigurationError when the database is being restored."""
         found = await self._readiness.ask()
         dependencies = {one.name: one.reason for one in found.dependencies}
         async with self._database.write() as tx:
+            await restorations.require_finished(tx)
             await processes.report(tx, self._process_id, self._roles, dependencies)
             await processes.forget_unseen(tx, _FORGOTTEN_AFTER)
 

@@ -6,11 +6,15 @@ All times are the database's own, so that a process whose clock is wrong is neit
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import delete, func, insert, select, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.tables import UtcDateTime, processes
+
+SILENT_SECONDS: Final = 10.0
+"""A process that has not reported for this long counts as dead. It reports every two seconds, and takes up to two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,10 @@ class ProcessRecord:
     seen_at: datetime
     dependencies: Mapping[str, str | None]
     unseen_seconds: float
+
+    @property
+    def is_alive(self) -> bool:
+        return self.unseen_seconds < SILENT_SECONDS
 
 
 async def report(

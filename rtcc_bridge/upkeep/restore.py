@@ -1,7 +1,7 @@
 """Brings a backup back, and carries out again what it must not bring back.
 
-Until the last step the database says that it is being restored, and no daemon starts on it. Each step may be repeated,
-so an interrupted restoration is finished by running it again.
+Until the last step the database says that it is being restored: no daemon starts on it, and one that runs ends. Each
+step may be repeated, so an interrupted restoration is finished by running it again.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.leads.readback import LeadReadback, PublishedLeads, ReadbackReport
 from rtcc_bridge.publishing.outbox import SOURCE
 from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.storage import galleries, object_keys, outbox, restorations, schema, table_dump
-from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage import galleries, object_keys, outbox, processes, restorations, schema, table_dump
+from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.upkeep.backup import Progress
 from rtcc_bridge.upkeep.ledger_check import LedgerState, require_ledger
@@ -94,22 +94,24 @@ class Restore:
         """Commits step by step; the last one lets the daemon start.
 
         without_ledger: why the installation's removals ledger is not there; without a reason it has to be. Raises
-        ConflictError when the database holds other data, a daemon runs, or the ledger is missing; IntegrityError when
-        the backup was altered; InvalidInputError when it is none or a newer program's; UnavailableError.
+        ConflictError when the database holds other data, a process of the daemon was seen there within ten seconds, a
+        consumer group has members, or the ledger is missing: nothing is restored then; IntegrityError when the backup
+        was altered; InvalidInputError when it is none or a newer program's; UnavailableError.
         """
         parts = self._parts
         manifest = await asyncio.to_thread(read_manifest, self._folder)
         await self._check(manifest, progress)
         ledger = await require_ledger(parts.vault.ledger, manifest, self._folder, without_ledger)
         destroyed = ledger.destroyed_objects
+        # Before the rows, since it shows that nobody is left in the groups who would work with them.
+        for group, offsets in manifest.group_offsets.items():
+            await reset_offsets(parts.kafka, group, offsets_of_json(offsets))
         restoration_id = secrets.token_urlsafe(12)
         rows = await self._load(manifest, restoration_id, progress)
         objects, kept = await self._copy_objects(manifest, destroyed, progress)
         leads = await self._read_leads_back(manifest)
         carried_out, unknown = await self._remove_again(ledger, progress)
         gone = await self._destroy_again(destroyed)
-        for group, offsets in manifest.group_offsets.items():
-            await reset_offsets(parts.kafka, group, offsets_of_json(offsets))
         report = RestoreReport(manifest.backup_id, rows, objects, kept, carried_out, gone, unknown, leads)
         await self._finish(restoration_id, report, ledger)
         return report
@@ -119,6 +121,8 @@ class Restore:
             raise InvalidInputError(
                 f"the backup has revision {manifest.revision}, which this program does not know: use a newer program"
             )
+        async with self._parts.database.read() as tx:
+            await _require_free(tx)
         for done, entry in enumerate(manifest.files):
             progress("checking", done, len(manifest.files))
             await asyncio.to_thread(verify_file, self._folder, entry)
@@ -130,11 +134,7 @@ class Restore:
         database, now = self._parts.database, self._parts.clock.now()
         rows = 0
         async with database.for_long_statements() as patient, patient.write() as tx:
-            if await restorations.unfinished(tx) is None and not await table_dump.is_empty(tx):
-                raise ConflictError(
-                    "the database of database.url holds data: restore into an empty one, and keep the other until you "
-                    "are sure that nobody needs it"
-                )
+            await _require_free(tx)
             await table_dump.clear(tx)
             await restorations.begin(tx, restoration_id, manifest.backup_id, now)
             for done, table in enumerate(table_dump.TABLES):
@@ -148,6 +148,7 @@ class Restore:
             position = await outbox.latest_position(tx) + POSITIONS_LEFT_OUT
             await outbox.begin_anew(tx, position, event=event, at=now)
             await galleries.skip_versions(tx, VERSIONS_LEFT_OUT)
+            await _require_nobody(tx)  # again, since loading may have taken long
         return rows
 
     async def _copy_objects(self, manifest: Manifest, destroyed: frozenset[str], progress: Progress) -> tuple[int, int]:
@@ -230,6 +231,26 @@ class Restore:
                 },
             )
             await restorations.finish(tx, restoration_id, now)
+
+
+async def _require_free(tx: Transaction) -> None:
+    """Raises ConflictError when the database holds other data, or a daemon works with it."""
+    if await restorations.unfinished(tx) is None and not await table_dump.is_empty(tx):
+        raise ConflictError(
+            "the database of database.url holds data: restore into an empty one, and keep the other until you "
+            "are sure that nobody needs it"
+        )
+    await _require_nobody(tx)
+
+
+async def _require_nobody(tx: Transaction) -> None:
+    alive = [record for record in await processes.every(tx) if record.is_alive]
+    if alive:
+        roles = sorted({role for record in alive for role in record.roles})
+        raise ConflictError(
+            f"processes of the daemon ({', '.join(roles)}) work with the database of database.url: stop them all, and "
+            f"wait {processes.SILENT_SECONDS:g} s after one that was killed"
+        )
 
 
 async def _lines_of(path: Path) -> AsyncIterator[list[bytes]]:

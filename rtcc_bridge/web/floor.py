@@ -14,13 +14,10 @@ from pydantic import AwareDatetime, Field
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.storage import processes
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.processes import ProcessRecord
+from rtcc_bridge.storage.processes import SILENT_SECONDS, ProcessRecord
 from rtcc_bridge.web.health import KEPT_SECONDS, PROBE_SECONDS
 from rtcc_bridge.web.operations import Answer, Operation, WireModel, answer
 from rtcc_bridge.web.words import UNATTENDED, outage_words, unattended_words
-
-SILENT_SECONDS: Final = 10.0
-"""A process that has not reported for this long counts as dead. It reports every two seconds, and takes up to two."""
 
 
 class FloorProblem(WireModel):
@@ -82,7 +79,7 @@ class FloorWatch:
 
 def floor_state(records: Sequence[ProcessRecord]) -> FloorState:
     """What these reports mean together."""
-    alive = [record for record in records if _is_alive(record)]
+    alive = [record for record in records if record.is_alive]
     problems = (*_missing_roles(records), *_problems_of(alive))
     return FloorState(ready=not problems, problems=problems, processes=tuple(map(_view, records)))
 
@@ -90,7 +87,7 @@ def floor_state(records: Sequence[ProcessRecord]) -> FloorState:
 def _missing_roles(records: Sequence[ProcessRecord]) -> Iterator[FloorProblem]:
     for role in UNATTENDED:
         of_role = [record for record in records if role in record.roles]
-        if any(map(_is_alive, of_role)):
+        if any(record.is_alive for record in of_role):
             continue
         last_seen = max((record.seen_at for record in of_role), default=None)
         reason = f"no process with the role {role} reports: start one, or see the log of the one that should run"
@@ -120,17 +117,13 @@ def _without_database(reason: str) -> FloorState:
     return FloorState(ready=False, problems=(problem,), processes=())
 
 
-def _is_alive(record: ProcessRecord) -> bool:
-    return record.unseen_seconds < SILENT_SECONDS
-
-
 def _view(record: ProcessRecord) -> ProcessView:
     return ProcessView(
         process_id=record.process_id,
         roles=record.roles,
         started_at=record.started_at,
         seen_at=record.seen_at,
-        alive=_is_alive(record),
+        alive=record.is_alive,
     )
 
 

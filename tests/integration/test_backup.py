@@ -4,12 +4,13 @@ import asyncio
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.app.upkeep import restore_parts
@@ -19,8 +20,18 @@ from rtcc_bridge.broker.reading import read_to_end
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import ConfigurationError, ConflictError, IntegrityError, NotFoundError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.storage import audit_entries, galleries, incidents, leads, outbox
+from rtcc_bridge.storage import (
+    audit_entries,
+    galleries,
+    incidents,
+    leads,
+    outbox,
+    processes,
+    restorations,
+    table_dump,
+)
 from rtcc_bridge.storage.galleries import RemovalKind
+from rtcc_bridge.storage.tables import processes as processes_table
 from rtcc_bridge.upkeep import restore as restore_module
 from rtcc_bridge.upkeep.backup import Backup, BackupReport
 from rtcc_bridge.upkeep.restore import POSITIONS_LEFT_OUT, VERSIONS_LEFT_OUT, Restore, RestoreReport
@@ -37,6 +48,7 @@ from tests.integration.installation import (
     silent,
     templates,
 )
+from tests.integration.pipeline import Recorder, running, until
 from tests.lead_parts import probe_record
 
 NOW = SystemClock().now()
@@ -62,18 +74,25 @@ class ExpungedAtSnapshots:
 
     def __call__(self, what: str, done: int, _total: int) -> None:
         if (what, done) == ("segments", 0) and self._left:
-            with ThreadPoolExecutor(1) as beside:  # another process: the backup's own event loop stands still meanwhile
-                beside.submit(asyncio.run, self._expunge(self._left.pop(0))).result()
+            beside(self._expunge(self._left.pop(0)))
 
     async def _expunge(self, name: str) -> None:
         async with open_core(self._installation.settings) as core:
             assert (await expunge(core, name)).bytes_gone
 
 
-async def restore(installation: Installation, **options: Any) -> RestoreReport:
+async def restore(
+    installation: Installation, progress: Callable[[str, int, int], None] = silent, **options: Any
+) -> RestoreReport:
     async with open_core(installation.settings, restoring=True) as core:
         folder = installation.folder / "backup"
-        return await Restore(restore_parts(core), folder, "administrator").run(silent, **options)
+        return await Restore(restore_parts(core), folder, "administrator").run(progress, **options)
+
+
+def beside(work: Coroutine[Any, Any, None]) -> None:
+    """Does it as another process would; the caller's event loop stands still meanwhile."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 async def lead_events(kafka: KafkaSettings) -> Mapping[str, Mapping[int, set[str]]]:
@@ -286,6 +305,68 @@ async def test_nobody_works_with_a_database_whose_restoration_was_interrupted(
         assert await living(core) == {"ben"}
         async with core.database.read() as tx:
             assert await galleries.removed_digests(tx, GALLERY, RemovalKind.SUBJECT, ["x"]) == set()
+
+
+async def test_nothing_is_restored_while_a_process_of_the_daemon_works_with_the_database(
+    installation: Installation, tmp_path: Path
+) -> None:
+    async with open_core(installation.settings) as core:
+        await enroll(core, tmp_path / "people", ben=["ben"])
+    await back_up(installation)
+    await installation.destroy_database()
+    async with open_core(installation.settings) as core:
+        async with core.database.write() as tx:
+            await processes.report(tx, "started-anew", ("relay", "web"), {})
+        with pytest.raises(ConflictError, match=r"\(relay, web\).*stop them all"):
+            await restore(installation)
+        async with core.database.write() as tx:
+            assert await table_dump.is_empty(tx)
+            assert await restorations.unfinished(tx) is None
+            early = (await tx.execute(select(processes_table.c.seen_at))).scalar_one().replace(year=2000)
+            await tx.execute(update(processes_table).values(seen_at=early))
+    await restore(installation)
+
+
+@pytest.mark.postgresql
+async def test_a_process_that_starts_while_rows_are_loaded_is_noticed(
+    installation: Installation, tmp_path: Path
+) -> None:
+    async with open_core(installation.settings) as core:
+        await enroll(core, tmp_path / "people", ben=["ben"])
+    await back_up(installation)
+    await installation.destroy_database()
+
+    async def start() -> None:
+        async with open_core(installation.settings) as core, core.database.write() as tx:
+            await processes.report(tx, "started-anew", ("web",), {})
+
+    def progress(what: str, done: int, _total: int) -> None:
+        if (what, done) == ("tables", 0):
+            beside(start())
+
+    with pytest.raises(ConflictError, match="stop them all"):
+        await restore(installation, progress)
+    async with open_core(installation.settings) as core, core.database.read() as tx:
+        assert await table_dump.is_empty(tx)
+
+
+async def test_nothing_is_restored_while_a_consumer_group_has_members(
+    installation: Installation, tmp_path: Path
+) -> None:
+    async with open_core(installation.settings) as core:
+        await enroll(core, tmp_path / "people", ben=["ben"])
+    await back_up(installation)
+    await installation.destroy_database()
+    kafka = installation.kafka
+    recorder = Recorder()
+    async with running(kafka, {kafka.topics.incidents: recorder}), EventProducer(kafka) as producer:
+        await installation.report(producer, "I-1")
+        await until(lambda: bool(recorder.handled))
+        with pytest.raises(ConflictError, match="has members"):
+            await restore(installation)
+    async with open_core(installation.settings) as core, core.database.read() as tx:
+        assert await table_dump.is_empty(tx)
+    await restore(installation)
 
 
 async def test_data_is_never_restored_over_other_data(installation: Installation, tmp_path: Path) -> None:

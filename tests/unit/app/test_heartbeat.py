@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select, update
 
 from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.roles import Role
+from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.storage import processes
+from rtcc_bridge.storage import processes, restorations
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.processes import ProcessRecord
 from rtcc_bridge.storage.tables import processes as table
@@ -109,6 +111,18 @@ async def test_it_outlives_an_outage_of_the_database(database: Database, outages
     await until(database, lambda rows: len(rows) == 1)
     heartbeat.stop()
     await task
+
+
+async def test_it_ends_the_process_when_its_database_is_being_restored(database: Database) -> None:
+    heartbeat = heartbeat_of(database, {}, Role.MATCHER)
+    task = asyncio.create_task(heartbeat.run())
+    await until(database, lambda rows: len(rows) == 1)
+    async with database.write() as tx:
+        await restorations.begin(tx, "a-restoration", "a-backup", datetime.now(UTC))
+    with pytest.raises(ConfigurationError, match="was not finished"):
+        async with asyncio.timeout(WAIT_SECONDS):
+            await task
+    assert await every(database) == []
 
 
 async def _id_of(database: Database) -> str:

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from rtcc_bridge.app.roles import Role
-from rtcc_bridge.storage.processes import ProcessRecord
+from rtcc_bridge.storage.processes import SILENT_SECONDS, ProcessRecord
 from rtcc_bridge.web import words
-from rtcc_bridge.web.floor import SILENT_SECONDS, floor_state
+from rtcc_bridge.web.floor import floor_state
 
 SEEN_AT = datetime(2026, 11, 23, 12, 0, 5, tzinfo=UTC)
 AWAY = "connection refused"
