@@ -73,7 +73,7 @@ def load_master_keys(settings: ObjectSettings, may_create: bool) -> tuple[Master
 
 
 def put_new_key_first(file: Path) -> MasterKey:
-    """Writes a new master key before those in the file, which stay. Blocks.
+    """Writes a new master key before those in the file, which stay, as do its owner and who may read it. Blocks.
 
     The file is replaced at once, so that nobody reads half of it; of two that do this at the same time one waits.
     Raises ConfigurationError when the file cannot be read or replaced.
@@ -87,13 +87,24 @@ def put_new_key_first(file: Path) -> MasterKey:
                 raise _problem(_FILE_SETTING, cause, "Remove those that `rtcc-bridge keys status` says nothing needs")
             secret = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
             draft = _draft(file, "\n".join([secret, *text.split()]) + "\n")
-            draft.replace(file)
+            try:
+                _give_to_owner_of(file, draft)
+                draft.replace(file)
+            finally:
+                draft.unlink(missing_ok=True)
             sync_folder(file.parent)
     except OSError as error:
         cause = f"{file} cannot be replaced ({error.strerror})"
         remedy = "Put the new key on its first line by your own means, then run `rtcc-bridge keys rotate --no-new-key`"
         raise _problem(_FILE_SETTING, cause, remedy) from error
     return _decode(str(file), secret)[0]
+
+
+def _give_to_owner_of(file: Path, draft: Path) -> None:
+    """An administrator who rotates is not the user that the daemon runs as."""
+    owner = file.stat().st_uid
+    if owner != draft.stat().st_uid:
+        os.chown(draft, owner, -1)
 
 
 @contextmanager

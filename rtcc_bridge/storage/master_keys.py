@@ -7,7 +7,7 @@ import asyncio
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -59,19 +59,23 @@ class LocalMasterKeys:
     """The master keys of a file or of the environment.
 
     The file is read again when it has changed, so a process that runs takes over a new master key by itself. A changed
-    file that cannot be used is logged, and the keys that were read before stay in use.
+    file that cannot be used is logged once and the keys that were read before stay in use; it is tried again each time,
+    since what hinders may be something else than the file: the rights of a folder, too many open files.
     """
 
-    def __init__(self, settings: ObjectSettings, keys: tuple[MasterKey, ...]) -> None:
+    def __init__(self, settings: ObjectSettings, keys: tuple[MasterKey, ...], seen: "_FileState | None") -> None:
+        """seen: the state of the file before the keys were read from it."""
         self._settings = settings
         self._file = settings.master_key_file
         self._keys = keys
-        self._seen = _state_of(self._file)
+        self._seen = seen
+        self._refused: _FileState | None = None
 
     @classmethod
     def load(cls, settings: ObjectSettings, *, may_create: bool) -> "LocalMasterKeys":
         """Blocks. Raises ConfigurationError as `load_master_keys` does."""
-        return cls(settings, load_master_keys(settings, may_create))
+        seen = _state_of(settings.master_key_file)
+        return cls(settings, load_master_keys(settings, may_create), seen)
 
     async def current_id(self) -> str:
         return (await self._current()).key_id
@@ -119,10 +123,12 @@ class LocalMasterKeys:
         try:
             self._keys = await asyncio.to_thread(load_master_keys, self._settings, may_create=False)
         except ConfigurationError as error:
-            _log.error("the changed master key file cannot be used: the keys read before stay", error=str(error))
-        else:
-            _log.info("master keys read again", current=self._keys[0].key_id, known=len(self._keys))
-        self._seen = now
+            if now != self._refused:
+                _log.error("the changed master key file cannot be used: the keys read before stay", error=str(error))
+            self._refused = now
+            return
+        _log.info("master keys read again", current=self._keys[0].key_id, known=len(self._keys))
+        self._seen, self._refused = now, None
 
 
 class EarlierLocalKeys:
@@ -148,12 +154,24 @@ class EarlierLocalKeys:
         return await self._current.renew()
 
 
-def _state_of(file: Path | None) -> tuple[int, int, int] | None:
-    """What changes with the content of a file; a link is followed, since mounted secrets are replaced by it."""
+class _FileState(NamedTuple):
+    """What changes with the content of a file, and with who may read it."""
+
+    inode: int
+    modified_ns: int
+    changed_ns: int
+    size_bytes: int
+
+
+_ABSENT: Final = _FileState(0, 0, 0, 0)
+
+
+def _state_of(file: Path | None) -> _FileState | None:
+    """None where the keys are in no file. A link is followed, since mounted secrets are replaced by it."""
     if file is None:
         return None
     try:
         status = os.stat(file)  # noqa: PTH116 - Path.stat is the same with more work, and this is asked often
     except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
+        return _ABSENT
+    return _FileState(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)

@@ -1,6 +1,7 @@
 """Several master keys at once: which one wraps, which ones open, and what a running process learns by itself."""
 
 import base64
+import resource
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,34 @@ async def test_a_file_that_becomes_unusable_is_told_and_the_keys_stay(tmp_path: 
         assert await running.unwrap(await running.wrap(KEY)) == KEY
     assert [line["log_level"] for line in logs] == ["error"]
     assert await running.current_id() == before
+
+
+async def test_a_refused_file_is_read_as_soon_as_the_advised_remedy_was_applied(tmp_path: Path) -> None:
+    file = tmp_path / "master.key"
+    running, before = of_file(file), file.read_text()
+    file.write_text(base64.b64encode(KEY).decode() + "\n" + before)
+    file.chmod(0o644)
+    with capture_logs() as logs:
+        refused = [await running.wrap(KEY) for _ in range(3)]
+    assert [line["log_level"] for line in logs] == ["error"]
+    assert "chmod 0600" in logs[0]["error"]
+    file.chmod(0o600)
+    by_new = await of_file(file).wrap(KEY)
+    assert by_new.master_key_id == await running.current_id() != refused[0].master_key_id
+    assert await running.unwrap(by_new) == KEY
+
+
+async def test_a_file_that_could_not_be_opened_for_a_moment_is_read_later(tmp_path: Path) -> None:
+    file = tmp_path / "master.key"
+    running = of_file(file)
+    before, made = await running.current_id(), put_new_key_first(file)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        assert await running.current_id() == before
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert await running.current_id() == made.key_id
 
 
 async def test_the_environment_cannot_be_given_a_new_key_and_says_what_to_do() -> None:
