@@ -201,8 +201,9 @@ class ObjectSettings(Section):
     )
     master_key_file: Path | None = Field(
         None,
-        description="File with the 32-byte master key in base64, mode 0600; the demo profile creates it. Further lines "
-        "are earlier keys, which open what they wrapped. Read again when it changes.",
+        description="File with the 32-byte master key in base64, mode 0600, or 0440 where it is another user's; the "
+        "demo profile creates it. Further lines are earlier keys, which open what they wrapped. Read again when it "
+        "changes.",
     )
     master_key: SecretStr | None = Field(
         None,
@@ -221,7 +222,9 @@ class ObjectSettings(Section):
     )
     transit_token: SecretStr | None = Field(None, description="Token for the engine (from the environment).")
     transit_token_file: Path | None = Field(
-        None, description="File with that token, instead; read at each use, since an agent renews it."
+        None,
+        description="File with that token, instead, for nobody else to read; read at each use, since an agent "
+        "renews it.",
     )
     transit_ca_file: Path | None = Field(
         None, description="CA certificates (PEM) for the server's certificate; those of the system without it."

@@ -1,21 +1,18 @@
 """Certificates, keys and secrets for the broker: read from their files, and checked before they are needed."""
 
-import os
 import ssl
-import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from cryptography import x509
 from pydantic import SecretStr
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.kafka_access import SaslSettings, TlsSettings, TokenSettings
+from rtcc_bridge.secret_files import read_secret_file, require_private
 from rtcc_bridge.settings import KafkaSettings
 
-_MOST_SECRET_BYTES: Final = 64 * 1024
 _PASSWORD = ("kafka.sasl.password", "kafka.sasl.password_file")
 _CLIENT_SECRET = ("kafka.sasl.token.client_secret", "kafka.sasl.token.client_secret_file")
 
@@ -27,7 +24,7 @@ def tls_context(tls: TlsSettings) -> ssl.SSLContext:
     """
     context = authority_context("kafka.tls.ca_file", tls.ca_file)
     if tls.certificate_file is not None and tls.key_file is not None:
-        _require_private("kafka.tls.key_file", tls.key_file)
+        require_private("kafka.tls.key_file", tls.key_file)
         try:
             context.load_cert_chain(tls.certificate_file, tls.key_file, _no_password)
         except (OSError, ssl.SSLError) as error:
@@ -111,30 +108,14 @@ def _secret(value: SecretStr | None, file: Path | None, setting: str, file_setti
         text, path = value.get_secret_value(), setting
     else:
         assert file is not None, "the settings see to it that there is one of the two"
-        _require_private(file_setting, file)
         try:
-            with file.open("rb") as opened:
-                text, path = opened.read(_MOST_SECRET_BYTES).decode().rstrip("\r\n"), file_setting
-        except (OSError, UnicodeDecodeError) as error:
-            cause = f"{file} cannot be read ({_words(error)})"
-            raise _problem(file_setting, cause, "Name a text file that holds the secret") from error
+            text, path = read_secret_file(file_setting, file).decode().rstrip("\r\n"), file_setting
+        except UnicodeDecodeError:
+            # Its own words would show a byte of the secret.
+            raise _problem(file_setting, f"{file} is no text", "Name a text file that holds the secret") from None
     if not text:
         raise _problem(path, "is empty", "Put the secret there")
     return text
-
-
-def _require_private(setting: str, file: Path) -> None:
-    """Others may not read it. A group may where the file is somebody else's: that is how secrets are mounted."""
-    try:
-        status = file.stat()
-    except OSError as error:
-        raise _problem(setting, f"{file} cannot be read ({_words(error)})", "Name an existing file") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise _problem(setting, f"{file} is not a regular file", "Name a regular file")
-    is_own = status.st_uid == os.geteuid()
-    if status.st_mode & (0o077 if is_own else 0o037):
-        cause = f"{file} has mode {stat.S_IMODE(status.st_mode):04o}: others may use it"
-        raise _problem(setting, cause, f"Run: chmod {'0600' if is_own else '0440'} {file}")
 
 
 def _no_password() -> str:

@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import os
 import secrets
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,13 +19,13 @@ from typing import Final
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, IntegrityError
+from rtcc_bridge.secret_files import read_secret_file
 from rtcc_bridge.settings import ObjectSettings
 from rtcc_bridge.storage.durability import sync_folder
 
 MOST_KEYS: Final = 16
 """Of one source: more would be keys that nobody needs any more."""
 _KEY_BYTES: Final = 32
-_MOST_FILE_BYTES: Final = 2048
 _FILE_SETTING: Final = "objects.master_key_file"
 
 
@@ -102,9 +101,10 @@ def put_new_key_first(file: Path) -> MasterKey:
 
 def _give_to_owner_of(file: Path, draft: Path) -> None:
     """An administrator who rotates is not the user that the daemon runs as."""
-    owner = file.stat().st_uid
-    if owner != draft.stat().st_uid:
-        os.chown(draft, owner, -1)
+    kept = file.stat()
+    if kept.st_uid != draft.stat().st_uid:
+        os.chown(draft, kept.st_uid, kept.st_gid)
+        draft.chmod(kept.st_mode)
 
 
 @contextmanager
@@ -118,20 +118,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _read(file: Path) -> str:
-    try:
-        # Not blocking, since opening a pipe would wait for somebody who writes to it.
-        with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as opened:
-            status = os.fstat(opened.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise _problem(_FILE_SETTING, f"{file} is not a regular file", "Name the master key's file")
-            if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                mode = stat.S_IMODE(status.st_mode)
-                cause = f"{file} has mode {mode:04o}: others may use it"
-                raise _problem(_FILE_SETTING, cause, f"Run: chmod 0600 {file}")
-            return opened.read(_MOST_FILE_BYTES).decode("ascii", errors="replace")
-    except OSError as error:
-        cause = f"{file} cannot be read ({error.strerror})"
-        raise _problem(_FILE_SETTING, cause, "Name the master key's file") from error
+    return read_secret_file(_FILE_SETTING, file).decode("ascii", errors="replace")
 
 
 def _decode(path: str, text: str) -> tuple[MasterKey, ...]:

@@ -20,10 +20,13 @@ from typing import Any, Final, Self
 import aiohttp
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, IntegrityError, UnavailableError
+from rtcc_bridge.secret_files import read_secret_file
 from rtcc_bridge.settings import ObjectSettings
 from rtcc_bridge.storage.master_keys import WrappedKey
 
 _CIPHERTEXT: Final = re.compile(r"vault:v([0-9]{1,9}):[A-Za-z0-9+/=]{1,4096}")
+_TOKEN: Final = re.compile(r"[!-~]{1,8192}")
+"""What may stand in a header: an address or a line break that came into the file by mistake does not."""
 _MOST_ANSWER_BYTES: Final = 65_536
 _OBJECT_KEY_BYTES: Final = 32
 
@@ -37,6 +40,8 @@ class TransitMasterKeys:
             raise ValueError("no key management service is configured")
         if (settings.transit_token is None) == (settings.transit_token_file is None):
             raise _problem("objects.transit_token", "has to be set, or transit_token_file", "Set one of the two")
+        if settings.transit_token is not None and not _TOKEN.fullmatch(settings.transit_token.get_secret_value()):
+            raise _problem("objects.transit_token", "is not one word of ASCII characters", "Set the token alone")
         self._token = settings.transit_token
         self._token_file = settings.transit_token_file
         self._base = f"{settings.transit_url.rstrip('/')}/v1/{settings.transit_mount}"
@@ -122,14 +127,18 @@ class TransitMasterKeys:
         return _data(content)
 
     def _read_token(self) -> str:
-        """Read each time from its file, since an agent renews it there."""
+        """Read each time from its file, since an agent renews it there. Raises UnavailableError."""
         if self._token is not None:
             return self._token.get_secret_value()
         assert self._token_file is not None
         try:
-            return self._token_file.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UnavailableError(f"the token in {self._token_file} cannot be read") from error
+            content = read_secret_file("objects.transit_token_file", self._token_file)
+        except ConfigurationError as error:
+            raise UnavailableError(f"there is no token for the key management service: {error}") from error
+        token = content.decode("ascii", errors="replace").strip()
+        if not _TOKEN.fullmatch(token):
+            raise UnavailableError(f"{self._token_file} holds no token: it has to hold one word of ASCII characters")
+        return token
 
 
 def _data(content: bytes) -> Mapping[str, Any]:

@@ -90,6 +90,7 @@ async def test_a_service_that_is_down_or_silent_is_waited_for_no_longer_than_the
 async def test_a_renewed_token_is_read_from_its_file(server: TransitServer, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
+    file.chmod(0o600)
     async with TransitMasterKeys(settings_for(server.address, transit_token=None, transit_token_file=file)) as keys:
         wrapped = await keys.wrap(KEY)
         server.token = "the-next-token"
@@ -97,6 +98,38 @@ async def test_a_renewed_token_is_read_from_its_file(server: TransitServer, tmp_
             await keys.unwrap(wrapped)
         file.write_text("the-next-token\n")
         assert await keys.unwrap(wrapped) == KEY
+
+
+@pytest.mark.parametrize("content", [b"", b"a-token\nanother", b"two words", "schlüssel".encode()])
+async def test_a_file_that_holds_no_token_is_an_outage_that_names_it(
+    server: TransitServer, tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    file.chmod(0o600)
+    async with TransitMasterKeys(settings_for(server.address, transit_token=None, transit_token_file=file)) as keys:
+        with pytest.raises(UnavailableError, match=f"{file} holds no token"):
+            await keys.wrap(KEY)
+    assert server.requests == 0
+
+
+async def test_a_token_that_others_may_read_is_not_used_until_that_is_put_right(
+    server: TransitServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    file.chmod(0o644)
+    async with TransitMasterKeys(settings_for(server.address, transit_token=None, transit_token_file=file)) as keys:
+        with pytest.raises(UnavailableError, match=f"chmod 0600 {file}"):
+            await keys.wrap(KEY)
+        assert server.requests == 0
+        file.chmod(0o600)
+        assert await keys.unwrap(await keys.wrap(KEY)) == KEY
+
+
+def test_a_token_of_the_settings_has_to_be_one_word() -> None:
+    with pytest.raises(ConfigurationError, match="Set the token alone"):
+        TransitMasterKeys(settings_for("https://kms.example", transit_token=SecretStr("a-token\n")))
 
 
 async def test_keys_of_the_file_still_open_when_the_service_takes_over(server: TransitServer) -> None:

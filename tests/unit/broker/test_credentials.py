@@ -92,6 +92,14 @@ def test_a_key_or_a_secret_that_others_may_read_is_refused(authority: TestAuthor
         assert f"chmod 0600 {file}" in said
 
 
+def test_a_secret_that_is_no_text_shows_none_of_it(tmp_path: Path) -> None:
+    file = private(tmp_path / "password")
+    file.write_bytes(b"\xffsecret")
+    said = problems(with_password(password_file=file))["kafka.sasl.password_file"]
+    assert f"{file} is no text" in said
+    assert "ff" not in said.removeprefix(str(file))
+
+
 def test_a_key_of_another_certificate_is_refused(authority: TestAuthority) -> None:
     one, other = certificate(authority, "one"), certificate(authority, "other")
     found = problems(with_tls(authority, **(one | {"key_file": other["key_file"]})))

@@ -144,9 +144,12 @@ def test_a_new_key_goes_first_and_the_earlier_ones_stay(tmp_path: Path) -> None:
 def test_the_file_of_another_user_stays_that_users(tmp_path: Path) -> None:
     file = tmp_path / "master.key"
     from_file(file, may_create=True)
-    os.chown(file, 4711, 0)
-    put_new_key_first(file)
-    assert (file.stat().st_uid, file.stat().st_mode & 0o777) == (4711, 0o600)
+    for mode in (0o600, 0o440):
+        os.chown(file, 4711, 4712)
+        file.chmod(mode)
+        put_new_key_first(file)
+        after = file.stat()
+        assert (after.st_uid, after.st_gid, after.st_mode & 0o777) == (4711, 4712, mode)
 
 
 def test_of_several_that_add_a_key_at_once_none_loses_its_own(tmp_path: Path) -> None:
