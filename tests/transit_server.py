@@ -1,9 +1,11 @@
 """A stand-in for a Transit engine: its HTTP interface as far as the program uses it, with AES-GCM behind it.
 
-It is no OpenBao and no Vault: that those answer like it is taken from their documentation.
+It is no OpenBao and no Vault: that those answer like it is taken from their documentation, and what they say of a
+ciphertext that they do not open from their source (`keysutil/policy.go`, `transit/path_decrypt.go`).
 """
 
 import base64
+import binascii
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,11 +20,14 @@ TOKEN = "a-token"
 
 @dataclass
 class TransitServer:
-    """The state of the engine; `fail_with` makes it answer every request with that status."""
+    """The state of the engine; `fail_with` makes it answer every request with that status. Without keys, the key of
+    that name was deleted.
+    """
 
     address: str = ""
     token: str = TOKEN
     keys: list[bytes] = field(default_factory=lambda: [AESGCM.generate_key(256)])
+    min_decryption_version: int = 1
     fail_with: int | None = None
     requests: int = 0
 
@@ -34,16 +39,27 @@ class TransitServer:
         return web.json_response({"data": {"ciphertext": text, "key_version": len(self.keys)}})
 
     async def decrypt(self, request: web.Request) -> web.Response:
-        _, version, text = (await request.json())["ciphertext"].split(":")
-        sealed = base64.b64decode(text)
+        _, named, text = (await request.json())["ciphertext"].split(":")
+        version = int(named[1:])
+        if not self.keys:
+            return _refusal("encryption key not found")
+        if version > len(self.keys):
+            return _refusal("invalid ciphertext: version is too new")
+        if version < self.min_decryption_version:
+            return _refusal("ciphertext or signature version is disallowed by policy (too old)")
         try:
-            plain = AESGCM(self.keys[int(version[1:]) - 1]).decrypt(sealed[:12], sealed[12:], None)
-        except (InvalidTag, IndexError):
-            return web.json_response({"errors": ["cipher: message authentication failed"]}, status=400)
+            sealed = base64.b64decode(text)
+            plain = AESGCM(self.keys[version - 1]).decrypt(sealed[:12], sealed[12:], None)
+        except binascii.Error:
+            return _refusal("invalid ciphertext: could not decode base64")
+        except InvalidTag:
+            return _refusal("cipher: message authentication failed")
         return web.json_response({"data": {"plaintext": base64.b64encode(plain).decode()}})
 
     async def key(self, _request: web.Request) -> web.Response:
-        return web.json_response({"data": {"latest_version": len(self.keys), "min_decryption_version": 1}})
+        return web.json_response(
+            {"data": {"latest_version": len(self.keys), "min_decryption_version": self.min_decryption_version}}
+        )
 
     async def rotate(self, _request: web.Request) -> web.Response:
         self.keys.append(AESGCM.generate_key(256))
@@ -60,6 +76,10 @@ class TransitServer:
             return await handler(request)  # type: ignore[misc, no-any-return]  # aiohttp types no handlers
 
         return check  # type: ignore[return-value]  # as above
+
+
+def _refusal(said: str) -> web.Response:
+    return web.json_response({"errors": [said]}, status=400)
 
 
 @asynccontextmanager

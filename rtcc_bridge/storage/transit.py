@@ -27,6 +27,10 @@ from rtcc_bridge.storage.master_keys import WrappedKey
 _CIPHERTEXT: Final = re.compile(r"vault:v([0-9]{1,9}):[A-Za-z0-9+/=]{1,4096}")
 _TOKEN: Final = re.compile(r"[!-~]{1,8192}")
 """What may stand in a header: an address or a line break that came into the file by mistake does not."""
+_ALTERED: Final = re.compile(r"message authentication failed|invalid ciphertext(?!: version is too new)")
+"""What the engine says of a ciphertext that is not the one it gave out (OpenBao: `sdk/helper/keysutil/policy.go`, which
+passes the cipher's own words on). It answers with the same status, 400, where the key is not there, or the version is
+newer than those it knows or older than `min_decryption_version`: that passes when the operator puts it right."""
 _MOST_ANSWER_BYTES: Final = 65_536
 _OBJECT_KEY_BYTES: Final = 32
 
@@ -115,7 +119,7 @@ class TransitMasterKeys:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(f"the key management service does not answer: {type(error).__name__}") from error
         if status == HTTPStatus.BAD_REQUEST and path.startswith("decrypt/"):
-            raise IntegrityError("the key of a sealed object does not open at the key management service")
+            raise _refused_to_open(content)
         if status == HTTPStatus.FORBIDDEN:
             raise UnavailableError(
                 f"the key management service refuses {path}: check the token and its rights (objects.transit_token…)"
@@ -139,6 +143,16 @@ class TransitMasterKeys:
         if not _TOKEN.fullmatch(token):
             raise UnavailableError(f"{self._token_file} holds no token: it has to hold one word of ASCII characters")
         return token
+
+
+def _refused_to_open(content: bytes) -> IntegrityError | UnavailableError:
+    said = content.decode("utf-8", errors="replace")
+    if _ALTERED.search(said):
+        return IntegrityError("the key of a sealed object does not open at the key management service: it was altered")
+    return UnavailableError(
+        f"the key management service does not open the key of a sealed object ({said[:200]!r}): look for the key "
+        "objects.transit_key there, its versions and its min_decryption_version"
+    )
 
 
 def _data(content: bytes) -> Mapping[str, Any]:

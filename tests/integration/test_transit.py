@@ -55,7 +55,7 @@ async def test_after_a_rotation_the_new_version_wraps_and_the_old_one_opens(keys
 async def test_an_altered_or_swapped_wrapping_is_a_breach(keys: TransitMasterKeys) -> None:
     wrapped = await keys.wrap(KEY)
     altered = wrapped.wrapped[:-3] + (b"AAA" if wrapped.wrapped[-3:] != b"AAA" else b"BBB")
-    for wrong in (altered, b"\xff", b"vault:v9:AAAA", b"{}"):
+    for wrong in (altered, b"vault:v1:A", b"\xff", b"vault:v9:AAAA", b"{}"):
         with pytest.raises(IntegrityError):
             await keys.unwrap(WrappedKey(wrong, wrapped.master_key_id))
     with pytest.raises(IntegrityError, match="v2"):
@@ -72,6 +72,26 @@ async def test_what_the_service_refuses_may_pass_later(
         await keys.unwrap(wrapped)
     server.fail_with = None
     assert await keys.unwrap(wrapped) == KEY
+
+
+async def test_a_key_or_a_version_that_the_service_does_not_open_now_is_an_outage(
+    keys: TransitMasterKeys, server: TransitServer
+) -> None:
+    first = await keys.wrap(KEY)
+    await keys.renew()
+    second = await keys.wrap(KEY)
+    server.min_decryption_version = 2
+    with pytest.raises(UnavailableError, match="min_decryption_version"):
+        await keys.unwrap(first)
+    server.min_decryption_version = 1
+    known, server.keys = server.keys, server.keys[:1]
+    with pytest.raises(UnavailableError, match="version is too new"):
+        await keys.unwrap(second)
+    server.keys = []
+    with pytest.raises(UnavailableError, match="encryption key not found"):
+        await keys.unwrap(second)
+    server.keys = known
+    assert await keys.unwrap(first) == await keys.unwrap(second) == KEY
 
 
 async def test_a_service_that_is_down_or_silent_is_waited_for_no_longer_than_the_limit() -> None:
