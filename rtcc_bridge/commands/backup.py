@@ -36,7 +36,7 @@ def backup(folder: Path, config: Path | None) -> None:
             f"backup {report.backup_id} in {report.folder}: {report.rows} rows, {report.objects} objects "
             f"({report.objects_bytes} bytes)"
         )
-        click.echo(f"sha256 of its manifest: {report.manifest_sha256}")
+        click.echo(f"sha256 of its manifest: {report.manifest_sha256} (keep it elsewhere, for `restore`)")
 
     asyncio.run(run())
 
@@ -48,8 +48,12 @@ def backup(folder: Path, config: Path | None) -> None:
     "--without-removals-ledger", "reason", metavar="REASON",
     help="The removals ledger is lost for ever, and why. Recorded. People expunged after the backup come back.",
 )  # fmt: skip
+@click.option(
+    "--manifest-sha256", metavar="HEX",
+    help="The sha256 that the backup told: refuse one that was altered as a whole.",
+)  # fmt: skip
 @tells_errors
-def restore(folder: Path, config: Path | None, reason: str | None) -> None:
+def restore(folder: Path, config: Path | None, reason: str | None, manifest_sha256: str | None) -> None:
     """Bring the backup in FOLDER back into an empty database, and carry out again what was removed since.
 
     Stop every daemon first, and configure an empty database and the master keys of the backup. Expungements and
@@ -63,7 +67,7 @@ def restore(folder: Path, config: Path | None, reason: str | None) -> None:
     async def run() -> None:
         async with open_restore(settings, folder, ACTOR) as opened:
             with ProgressBar(console).shown() as bar:
-                report = await opened.run(bar, without_ledger=reason)
+                report = await opened.run(bar, without_ledger=reason, manifest_sha256=manifest_sha256)
         click.echo(f"restored backup {report.backup_id}: {report.rows} rows")
         click.echo(f"  objects: {report.objects} copied, {report.objects_kept} were still in the store")
         click.echo(

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 _PIECE_BYTES: Final = 1 << 20
 _PART_BYTES: Final = 5 << 20  # the least that S3 takes for a part of a multipart upload
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PING: Final = "ping"
 
 
@@ -251,7 +252,7 @@ class ObjectVault:
                 yield [
                     StoredObject(one["path"], int(one["size"]), one["last_modified"])
                     for one in some
-                    if _is_object(one["path"])
+                    if is_object_key(one["path"])
                 ]
 
     async def ping(self) -> None:
@@ -377,9 +378,10 @@ def _open_folder(root: Path, setting: str) -> LocalStore:
         raise UnavailableError(f"the folder {root} of the object store cannot be used: {error}") from error
 
 
-def _is_object(path: str) -> bool:
-    kind, _, name = path.partition("/")
-    return kind != PREFIX and "/" not in name and bool(name) and _KIND.fullmatch(kind) is not None
+def is_object_key(text: str) -> bool:
+    """Whether a sealed object may have this name. Nothing of the removals ledger has, and no path leads elsewhere."""
+    kind, _, name = text.partition("/")
+    return kind != PREFIX and _KIND.fullmatch(kind) is not None and _NAME.fullmatch(name) is not None
 
 
 def _local_root(url: str) -> Path:

@@ -59,7 +59,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What was copied. manifest_sha256: keep it elsewhere to notice a backup that was altered as a whole."""
+    """What was copied. manifest_sha256: kept elsewhere, it shows a restoration that nobody altered the whole backup."""
 
     backup_id: str
     folder: Path

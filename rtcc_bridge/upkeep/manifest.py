@@ -83,10 +83,17 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Raises InvalidInputError when the folder is no backup that this program can read. Blocks."""
+def read_manifest(folder: Path, sha256: str | None = None) -> Manifest:
+    """sha256: what `write_manifest` returned, kept where nobody could alter it together with the backup.
+
+    Raises InvalidInputError when the folder is no backup that this program can read, IntegrityError when its manifest
+    has another sha256. Blocks.
+    """
     try:
-        values = json.loads((folder / MANIFEST).read_bytes())
+        content = (folder / MANIFEST).read_bytes()
+        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256.strip().lower():
+            raise IntegrityError(f"{folder / MANIFEST} does not have the sha256 that was given: the backup was altered")
+        values = json.loads(content)
         if values["format"] != FORMAT:
             raise InvalidInputError(f"the backup has format {values['format']}, this program reads {FORMAT}")
         files = tuple(FileEntry(**entry) for entry in values.pop("files"))

@@ -7,6 +7,7 @@ step may be repeated, so an interrupted restoration is finished by running it ag
 import asyncio
 import hashlib
 import secrets
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import islice
@@ -36,6 +37,7 @@ from rtcc_bridge.upkeep.manifest import (
     OBJECTS,
     TABLES,
     Manifest,
+    ObjectEntry,
     offsets_of_json,
     read_manifest,
     verify_file,
@@ -90,16 +92,19 @@ class Restore:
         self._folder = folder
         self._actor = actor
 
-    async def run(self, progress: Progress, *, without_ledger: str | None = None) -> RestoreReport:
+    async def run(
+        self, progress: Progress, *, without_ledger: str | None = None, manifest_sha256: str | None = None
+    ) -> RestoreReport:
         """Commits step by step; the last one lets the daemon start.
 
-        without_ledger: why the installation's removals ledger is not there; without a reason it has to be. Raises
-        ConflictError when the database holds other data, a process of the daemon was seen there within ten seconds, a
-        consumer group has members, or the ledger is missing: nothing is restored then; IntegrityError when the backup
-        was altered; InvalidInputError when it is none or a newer program's; UnavailableError.
+        manifest_sha256: as the backup told it; it shows that the backup was not altered as a whole. without_ledger: why
+        the installation's removals ledger is not there; without a reason it has to be. Raises ConflictError when the
+        database holds other data, a process of the daemon was seen there within ten seconds, a consumer group has
+        members, or the ledger is missing: nothing is restored then; IntegrityError when the backup was altered;
+        InvalidInputError when it is none or a newer program's; UnavailableError.
         """
         parts = self._parts
-        manifest = await asyncio.to_thread(read_manifest, self._folder)
+        manifest = await asyncio.to_thread(read_manifest, self._folder, manifest_sha256)
         await self._check(manifest, progress)
         ledger = await require_ledger(parts.vault.ledger, manifest, self._folder, without_ledger)
         destroyed = ledger.destroyed_objects
@@ -126,6 +131,7 @@ class Restore:
         for done, entry in enumerate(manifest.files):
             progress("checking", done, len(manifest.files))
             await asyncio.to_thread(verify_file, self._folder, entry)
+        await asyncio.to_thread(deque, read_objects(self._folder), 0)
         progress("checking", len(manifest.files), len(manifest.files))
         self._parts.vault.require_master_keys(manifest.master_key_ids)
 
@@ -166,7 +172,7 @@ class Restore:
                 progress("objects", done, total)
             if entry.object_key in destroyed and entry.object_key not in segments:
                 continue
-            if await vault.size_of_sealed(entry.object_key) == entry.size_bytes:
+            if await self._is_there(entry):
                 kept += 1
                 continue
             await vault.write_sealed(
@@ -175,6 +181,16 @@ class Restore:
             copied += 1
         progress("objects", total, total)
         return copied, kept
+
+    async def _is_there(self, entry: ObjectEntry) -> bool:
+        """Whether the store holds just these bytes: one that was damaged there is replaced by the copy."""
+        vault = self._parts.vault
+        if await vault.size_of_sealed(entry.object_key) != entry.size_bytes:
+            return False
+        digest = hashlib.sha256()
+        async for piece in vault.read_sealed(entry.object_key):
+            digest.update(piece)
+        return digest.hexdigest() == entry.sha256
 
     async def _read_leads_back(self, manifest: Manifest) -> ReadbackReport:
         published = PublishedLeads()

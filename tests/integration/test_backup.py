@@ -1,6 +1,7 @@
 """An installation that is lost and comes back: with everything that was there, and without what was removed."""
 
 import asyncio
+import hashlib
 import json
 import shutil
 from collections import defaultdict
@@ -393,6 +394,68 @@ async def test_an_altered_backup_is_refused(installation: Installation, tmp_path
         (installation.objects / path.relative_to(folder / "objects")).unlink()
     with pytest.raises(IntegrityError, match="altered"):
         await restore(installation)
+
+
+def sign_anew(folder: Path, name: str, content: bytes) -> None:
+    """Alters a file of a backup and whatever tells its sha256, as somebody can who may write there."""
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    (folder / name).write_bytes(content)
+    (entry,) = [one for one in manifest["files"] if one["name"] == name]
+    entry["sha256"] = hashlib.sha256(content).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("name", ["removals/ledger.json", "removals/entries/x", "../x", "gallery-picture/..", "a/b/c"])
+async def test_a_doctored_list_of_objects_writes_nothing_but_objects(
+    installation: Installation, tmp_path: Path, name: str
+) -> None:
+    async with open_core(installation.settings) as core:
+        await enroll(core, tmp_path / "people", ben=["ben"])
+    await back_up(installation)
+    await installation.destroy_database()
+    folder = installation.folder / "backup"
+    forged = {"object_key": name, "size_bytes": 1, "sha256": "0" * 64}
+    sign_anew(folder, "objects.jsonl", json.dumps(forged).encode() + b"\n")
+    with pytest.raises(IntegrityError, match="was altered"):
+        await restore(installation)
+    async with open_core(installation.settings) as core, core.database.read() as tx:
+        assert await table_dump.is_empty(tx)
+
+
+async def test_a_backup_that_was_altered_as_a_whole_is_noticed_by_the_sha256_of_its_manifest(
+    installation: Installation, tmp_path: Path
+) -> None:
+    async with open_core(installation.settings) as core:
+        await enroll(core, tmp_path / "people", ben=["ben"])
+    report = await back_up(installation)
+    await installation.destroy_database()
+    folder = installation.folder / "backup"
+    kept = (folder / "manifest.json").read_bytes()
+    sign_anew(folder, "tables/subjects.jsonl", b"")
+    with pytest.raises(IntegrityError, match="does not have the sha256"):
+        await restore(installation, manifest_sha256=report.manifest_sha256)
+    (folder / "manifest.json").write_bytes(kept)
+    with pytest.raises(IntegrityError, match="altered"):
+        await restore(installation, manifest_sha256=report.manifest_sha256)
+
+
+async def test_an_object_that_was_damaged_in_the_store_is_replaced_by_its_copy(
+    installation: Installation, tmp_path: Path
+) -> None:
+    async with open_core(installation.settings) as core:
+        await enroll(core, tmp_path / "people", ben=["ben"])
+        picture = await picture_of(core, "ben")
+    made = await back_up(installation)
+    await installation.destroy_database()
+    damaged = bytearray((installation.objects / picture).read_bytes())
+    damaged[-1] ^= 1
+    (installation.objects / picture).write_bytes(damaged)
+    report = await restore(installation, manifest_sha256=made.manifest_sha256.upper())
+    assert (report.objects, report.objects_kept) == (1, 1)
+    async with open_core(installation.settings) as core:
+        async with core.database.read() as tx:
+            key = await core.vault.key_of(tx, picture)
+        assert await core.vault.unseal(picture, key) == b"ben"
 
 
 async def test_a_backup_holds_no_plain_picture_and_no_master_key_and_is_for_the_owner_alone(
