@@ -16,7 +16,7 @@ from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import GalleryImageRecord, RemovalKind
-from rtcc_bridge.storage.removals_ledger import LedgerEntry
+from rtcc_bridge.storage.removals_ledger import Expungement
 
 WithdrawForSubject: TypeAlias = Callable[[Transaction, int, str, str], Awaitable[int]]
 """(transaction, subject id, reason, actor) -> how many live leads were withdrawn."""
@@ -78,17 +78,14 @@ class Expunger:
 
         return await self._expunge(gallery, find, reason, actor)
 
-    async def carry_out_again(self, entry: LedgerEntry, actor: str) -> bool:
+    async def carry_out_again(self, entry: Expungement, actor: str) -> bool:
         """Carries an expungement of the removals ledger out on a database that a backup brought back. Commits.
 
         False when it was in effect already. What the backup does not know, since it came after it, is kept out all the
         same. Raises NotFoundError when the gallery itself is not in the backup, UnavailableError.
         """
-        assert entry.gallery is not None
-        assert entry.kind is not None
-        assert entry.digest is not None
         gallery, now = entry.gallery, self._parts.clock.now()
-        removals = [(RemovalKind(entry.kind), entry.digest), *((RemovalKind.IMAGE, sha) for sha in entry.images)]
+        removals = [(entry.kind, entry.digest), *((RemovalKind.IMAGE, sha) for sha in entry.images)]
         async with self._parts.database.write() as tx:
             if await galleries.find(tx, gallery) is None:
                 raise NotFoundError(f"gallery {gallery}, from which somebody was expunged, is not in the backup")
@@ -102,7 +99,7 @@ class Expunger:
                 await galleries.add_removal(tx, gallery, kind, digest, reason=_AGAIN, version=version, at=now)
             await self._parts.vault.destroy(tx, *_pictures(images))
             for subject_id in sorted({image.subject_id for image in images}):
-                order = _Order(RemovalKind(entry.kind), entry.digest, subject_id, images)
+                order = _Order(entry.kind, entry.digest, subject_id, images)
                 withdrawn = await self._withdraw_for_subject(tx, subject_id, _AGAIN, actor)
                 await self._append(tx, gallery, order, _AGAIN, version, withdrawn, actor)
             await put_head_notice(tx, self._parts.outbox, self._parts.head_topic, gallery, version)
@@ -112,7 +109,7 @@ class Expunger:
     async def _note(self, gallery: str, order: _Order, now: datetime) -> None:
         """The last step before the commit: without the entry a restoration would bring the person back."""
         images = [image.image_sha256 for image in order.images]
-        kind, digest = order.kind.value, order.digest
+        kind, digest = order.kind, order.digest
         await self._parts.vault.ledger.note_expunged(now, gallery=gallery, kind=kind, digest=digest, images=images)
 
     async def _expunge(

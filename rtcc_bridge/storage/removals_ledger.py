@@ -10,13 +10,14 @@ remove more, and whoever can delete there can make it remove less: give the stor
 
 import asyncio
 import json
+import re
 import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
@@ -24,6 +25,7 @@ from obstore.exceptions import AlreadyExistsError
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import IntegrityError, NotFoundError
 from rtcc_bridge.storage.durability import sync_to_disk
+from rtcc_bridge.storage.galleries import RemovalKind
 from rtcc_bridge.storage.store_errors import translated
 
 if TYPE_CHECKING:
@@ -32,24 +34,35 @@ if TYPE_CHECKING:
 PREFIX: Final = "removals"
 _HEAD: Final = f"{PREFIX}/ledger.json"
 _ENTRIES: Final = f"{PREFIX}/entries"
+_ENTRY_ID = re.compile(r"[0-9][0-9A-Za-z.+-]{0,99}")
 _READ_AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
-    """One act. entry_id: begins with the moment (UTC), so that names are in the order of the acts.
+class Expungement:
+    """A removal from a gallery. entry_id: begins with the moment (UTC), so that names are in the order of the acts.
 
-    gallery, kind and digest: of an expungement, as in `gallery_removals`; images: the sha256 of each picture removed
-    with it. objects: the names of objects whose keys were destroyed.
+    kind and digest: as in `gallery_removals`; images: the sha256 of each picture removed with it.
     """
 
     entry_id: str
     at: str
-    gallery: str | None = None
-    kind: str | None = None
-    digest: str | None = None
+    gallery: str
+    kind: RemovalKind
+    digest: str
     images: Sequence[str] = ()
-    objects: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destruction:
+    """Objects, by name, whose keys were destroyed. entry_id: as of an expungement."""
+
+    entry_id: str
+    at: str
+    objects: Sequence[str]
+
+
+LedgerEntry: TypeAlias = Expungement | Destruction
 
 
 class RemovalsLedger:
@@ -73,7 +86,7 @@ class RemovalsLedger:
                 try:
                     await obstore.put_async(self._store, _HEAD, head, mode="create")
                 except AlreadyExistsError:
-                    found = await self._known_id()
+                    found = await self.find_id()
                     if found is None:
                         raise IntegrityError("the head of the removals ledger was removed while it was read") from None
                     return found
@@ -82,16 +95,31 @@ class RemovalsLedger:
 
     async def find_id(self) -> str | None:
         """As `ledger_id`, None when there is none here."""
-        return await self._known_id()
+        try:
+            head = json.loads(await self._get(_HEAD))
+        except NotFoundError:
+            return None
+        except ValueError as error:
+            raise IntegrityError("the head of the removals ledger is not JSON") from error
+        name = head.get("ledger") if isinstance(head, dict) else None
+        if not isinstance(name, str):
+            raise IntegrityError("the head of the removals ledger names none")
+        return name
 
-    async def note_expunged(self, at: datetime, *, gallery: str, kind: str, digest: str, images: Sequence[str]) -> None:
+    async def note_expunged(
+        self, at: datetime, *, gallery: str, kind: RemovalKind, digest: str, images: Sequence[str]
+    ) -> None:
         """Returns when the entry is durable. Raises UnavailableError: the act must not be committed then."""
-        await self._append(at, gallery=gallery, kind=kind, digest=digest, images=images)
+        await self._append(
+            Expungement(
+                entry_id=_entry_id(at), at=rfc3339(at), gallery=gallery, kind=kind, digest=digest, images=images
+            )
+        )
 
     async def note_destroyed(self, at: datetime, objects: Collection[str]) -> None:
         """Returns when the entry is durable. Raises UnavailableError: the keys must not be destroyed then."""
         if objects:
-            await self._append(at, objects=sorted(objects))
+            await self._append(Destruction(entry_id=_entry_id(at), at=rfc3339(at), objects=sorted(objects)))
 
     async def add_copy(self, entry: LedgerEntry) -> None:
         """Puts an entry from a copy here; one that is here already stays as it is."""
@@ -113,10 +141,9 @@ class RemovalsLedger:
             for content in await asyncio.gather(*(self._get(f"{_ENTRIES}/{name}.json") for name in some)):
                 yield read_entry(content)
 
-    async def _append(self, at: datetime, **values: Any) -> None:
+    async def _append(self, entry: LedgerEntry) -> None:
         await self.ledger_id()
-        moment = rfc3339(at)
-        await self._put(LedgerEntry(entry_id=f"{moment.replace(':', '')}-{secrets.token_hex(8)}", at=moment, **values))
+        await self._put(entry)
 
     async def _put(self, entry: LedgerEntry) -> None:
         with translated("the removals ledger cannot be written"):
@@ -130,22 +157,14 @@ class RemovalsLedger:
         if self._folder is not None:
             await asyncio.to_thread(sync_to_disk, self._folder / path)
 
-    async def _known_id(self) -> str | None:
-        try:
-            head = json.loads(await self._get(_HEAD))
-        except NotFoundError:
-            return None
-        except ValueError as error:
-            raise IntegrityError("the head of the removals ledger is not JSON") from error
-        name = head.get("ledger") if isinstance(head, dict) else None
-        if not isinstance(name, str):
-            raise IntegrityError("the head of the removals ledger names none")
-        return name
-
     async def _get(self, path: str) -> bytes:
         with translated("the removals ledger cannot be read"):
             async with asyncio.timeout(self._timeout_seconds):
                 return bytes(await (await obstore.get_async(self._store, path)).bytes_async())
+
+
+def _entry_id(at: datetime) -> str:
+    return f"{rfc3339(at).replace(':', '')}-{secrets.token_hex(8)}"
 
 
 def write_entry(entry: LedgerEntry) -> bytes:
@@ -156,6 +175,11 @@ def write_entry(entry: LedgerEntry) -> bytes:
 def read_entry(content: bytes) -> LedgerEntry:
     """Raises IntegrityError for what `write_entry` did not write."""
     try:
-        return LedgerEntry(**json.loads(content))
-    except (ValueError, TypeError) as error:
+        values = {name: value for name, value in json.loads(content).items() if value}
+        if not _ENTRY_ID.fullmatch(values["entry_id"]):
+            raise ValueError("the entry's name would lead elsewhere")
+        if "digest" not in values:
+            return Destruction(**values)
+        return Expungement(**{**values, "kind": RemovalKind(values["kind"])})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise IntegrityError("an entry of the removals ledger cannot be read: it was altered") from error

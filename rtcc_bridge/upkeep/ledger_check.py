@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from rtcc_bridge.errors import ConflictError, IntegrityError, InvalidInputError
-from rtcc_bridge.storage.removals_ledger import LedgerEntry, RemovalsLedger, read_entry
+from rtcc_bridge.storage.removals_ledger import Destruction, Expungement, LedgerEntry, RemovalsLedger, read_entry
 from rtcc_bridge.upkeep.manifest import LEDGER, Manifest
 
 _LONGEST_REASON: Final = 256
@@ -24,12 +24,12 @@ class LedgerState:
     missing_because: str | None
 
     @property
-    def expungements(self) -> Sequence[LedgerEntry]:
-        return [entry for entry in self.entries if entry.digest is not None]
+    def expungements(self) -> Sequence[Expungement]:
+        return [entry for entry in self.entries if isinstance(entry, Expungement)]
 
     @property
     def destroyed_objects(self) -> frozenset[str]:
-        return frozenset(name for entry in self.entries for name in entry.objects)
+        return frozenset(name for entry in self.entries if isinstance(entry, Destruction) for name in entry.objects)
 
 
 async def require_ledger(
