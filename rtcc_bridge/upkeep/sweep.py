@@ -4,7 +4,7 @@ Nobody can read them any more, so they harm nobody; they take room. An object is
 transaction that records its key may still be under way.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -38,9 +38,7 @@ class OrphanSweep:
         self._vault = vault
         self._clock = clock
 
-    async def run(
-        self, older_than_hours: float, *, remove: bool, on_progress: Callable[[int], None] = lambda _seen: None
-    ) -> SweepReport:
+    async def run(self, older_than_hours: float, *, remove: bool) -> SweepReport:
         """Reads the list of the store and removes old orphans where `remove` says so. Raises UnavailableError.
 
         Raises ConflictError before anything is removed when no object of the store has a key here: then it is
@@ -53,7 +51,6 @@ class OrphanSweep:
         old: list[StoredObject] = []
         async for some in self._vault.stored():
             stored += len(some)
-            on_progress(stored)
             for one in await self._without_key(some):
                 if one.stored_at < limit:
                     old.append(one)
