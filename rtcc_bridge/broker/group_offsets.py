@@ -10,6 +10,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, Un
 
 from rtcc_bridge.broker.arguments import client_arguments
 from rtcc_bridge.broker.client import stop_within
+from rtcc_bridge.broker.diagnosis import AccessCheck, outage_in_words, refused_right
 from rtcc_bridge.broker.partitions import partitions_of
 from rtcc_bridge.errors import ConflictError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
@@ -104,7 +105,9 @@ async def _consumer(kafka: KafkaSettings, group: str | None) -> AsyncIterator[AI
             await consumer.start()
             yield consumer
     except (KafkaError, TimeoutError) as error:
-        raise UnavailableError(f"the broker did not answer: {error!r}") from error
+        problem = await AccessCheck(kafka).problem()
+        said = refused_right(error) or outage_in_words(kafka, "the broker did not tell or take offsets", error)
+        raise UnavailableError(problem or said) from error
     finally:
         await stop_within(consumer.stop(), kafka.request_timeout_seconds)
 

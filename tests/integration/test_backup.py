@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import json
 import shutil
+import socket
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +228,37 @@ async def test_a_backup_that_expungements_overtake_each_time_says_so_and_leaves_
     with pytest.raises(UnavailableError, match="take the backup again"):
         await back_up(installation, ExpungedAtSnapshots(installation, *names))
     assert not [path for path in installation.folder.iterdir() if path.name.startswith("backup")]
+
+
+async def test_an_object_that_was_destroyed_after_the_backup_stays_destroyed(installation: Installation) -> None:
+    async with open_core(installation.settings) as core:
+        gone, kept = await core.vault.seal("picture", b"purged"), await core.vault.seal("picture", b"kept")
+        async with core.database.write() as tx:
+            await core.vault.record(tx, gone, kept)
+    await back_up(installation)
+    async with open_core(installation.settings) as core, core.database.write() as tx:
+        await core.vault.destroy(tx, gone.object_key)
+        # Its bytes stay where they are, as after a process that died between the two.
+    await installation.destroy_database()
+
+    report = await restore(installation)
+    assert report.keys_destroyed == 1
+    async with open_core(installation.settings) as core:
+        async with core.database.read() as tx:
+            with pytest.raises(NotFoundError, match="destroyed"):
+                await core.vault.key_of(tx, gone.object_key)
+            key = await core.vault.key_of(tx, kept.object_key)
+        assert await core.vault.unseal(kept.object_key, key) == b"kept"
+    assert not (installation.objects / gone.object_key).exists()
+
+
+async def test_a_broker_that_is_not_there_is_named(installation: Installation) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    away = replace(installation, kafka=installation.kafka.model_copy(update={"bootstrap_servers": (address,)}))
+    with pytest.raises(UnavailableError, match=f"no broker answers at {address}"):
+        await back_up(away)
 
 
 async def test_somebody_who_was_enrolled_and_expunged_after_the_backup_is_kept_out(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.broker.group_offsets import end_offsets
 from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.settings import KafkaSettings
@@ -44,6 +45,8 @@ async def test_users_get_in_and_wrong_ones_are_told_why(cluster: KafkaCluster, t
         said = await refusal(secured(cluster, base, sasl=user("alice", "wrong-password", mechanism)))
         assert f"refuses user alice by {mechanism}" in said
         assert "wrong-password" not in said
+        with pytest.raises(UnavailableError, match=f"refuses user alice by {mechanism}"):
+            await end_offsets(secured(cluster, base, sasl=user("alice", "wrong-password", mechanism)), [topic])
     said = await refusal(secured(cluster, base, sasl=user("alice", "right-password", "SCRAM-SHA-256")))
     assert "does not offer SCRAM-SHA-256" in said
     good = user("alice", "right-password")
