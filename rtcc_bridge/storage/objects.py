@@ -220,11 +220,19 @@ class ObjectVault:
             raise ConfigurationError(problem)
 
     async def read_sealed(self, object_key: str) -> AsyncIterator[bytes]:
-        """The bytes as they lie in the store, for a backup. Raises NotFoundError, UnavailableError."""
+        """The bytes as they lie in the store, for a backup. Each piece has the time limit of a request.
+
+        Raises NotFoundError, UnavailableError.
+        """
         with translated(f"{object_key} cannot be read"):
             async with asyncio.timeout(self._settings.timeout_seconds):
                 found = await obstore.get_async(self._store, object_key)
-            async for piece in found.stream(min_chunk_size=_PIECE_BYTES):
+            pieces = aiter(found.stream(min_chunk_size=_PIECE_BYTES))
+            while True:
+                async with asyncio.timeout(self._settings.timeout_seconds):
+                    piece = await anext(pieces, None)
+                if piece is None:
+                    return
                 yield bytes(piece)
 
     async def write_sealed(self, object_key: str, pieces: AsyncIterator[bytes]) -> None:

@@ -51,6 +51,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """(what is being done, how much is done, of how much); may be called often."""
 
 _OBJECTS_AT_ONCE: Final = 500
+_UNFINISHED: Final = ".unfinished-"
 _SNAPSHOTS: Final = 5
 """So often the database is read before a backup gives up: each time somebody was expunged in the seconds after it."""
 
@@ -92,13 +93,15 @@ class Backup:
     async def run(self, folder: Path, progress: Progress) -> BackupReport:
         """Writes the backup into a new folder, which appears when it is whole; a failure leaves nothing.
 
+        What a killed one left beside it is named in the log, and stays: it may be of one that is under way.
         Raises ConflictError when something lies there already, UnavailableError when the broker, the database, the
         object store or the disk fails, or expungements change the galleries faster than they are copied,
         IntegrityError when an object of the database is missing.
         """
         if await asyncio.to_thread(folder.exists):
             raise ConflictError(f"{folder} exists already: name a new folder for each backup")
-        draft = folder.with_name(f"{folder.name}.unfinished-{secrets.token_hex(4)}")
+        await asyncio.to_thread(_tell_leftovers, folder.parent)
+        draft = folder.with_name(f"{folder.name}{_UNFINISHED}{secrets.token_hex(4)}")
         try:
             report = await self._write(draft, folder, progress)
             await asyncio.to_thread(draft.replace, folder)
@@ -260,6 +263,14 @@ class _File:
         await asyncio.to_thread(self._opened.write, data)
         self._digest.update(data)
         self.size_bytes += len(data)
+
+
+def _tell_leftovers(folder: Path) -> None:
+    for found in sorted(folder.glob(f"*{_UNFINISHED}*")):
+        _log.warning(
+            "a backup that was not finished lies here, with incidents in the clear: unless it is under way, remove it",
+            folder=str(found),
+        )
 
 
 def _is_segment(object_key: str) -> bool:

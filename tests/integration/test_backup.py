@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from structlog.testing import capture_logs
 
 from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.app.upkeep import restore_parts
@@ -506,6 +507,15 @@ async def test_a_backup_holds_no_plain_picture_and_no_master_key_and_is_for_the_
         assert path.stat().st_mode & 0o077 == 0
     assert folder.stat().st_mode & 0o777 == 0o700
     assert files
+
+
+async def test_what_a_killed_backup_left_is_named(installation: Installation) -> None:
+    left = installation.folder / "yesterday.unfinished-0123abcd"
+    left.mkdir()
+    with capture_logs() as logs:
+        await back_up(installation)
+    assert [line["folder"] for line in logs if line["log_level"] == "warning"] == [str(left)]
+    assert left.exists()
 
 
 async def test_a_backup_that_fails_leaves_nothing(installation: Installation, tmp_path: Path) -> None:

@@ -104,6 +104,28 @@ async def test_a_store_that_hangs_or_is_not_there_is_unavailable_within_its_time
             await vault.seal("picture", b"x")
 
 
+async def _read(vault: ObjectVault, object_key: str) -> int:
+    return sum([len(piece) async for piece in vault.read_sealed(object_key)])
+
+
+async def test_a_store_that_falls_silent_within_an_object_is_not_waited_for(
+    s3_settings: ObjectSettings, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> None:
+    async def stalls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = "HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\nLast-Modified: Wed, 25 Nov 2026 12:00:00 GMT\r\nETag: x"
+        writer.write(head.encode() + b"\r\n\r\n" + bytes(3_000_000))
+        await writer.drain()
+        await reader.read()  # until the client leaves
+        writer.close()
+
+    server = await asyncio.start_server(stalls, "127.0.0.1", 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with server, ObjectVault(s3_settings, master_keys(), clock) as vault, asyncio.timeout(60):
+        with pytest.raises(UnavailableError, match="picture/x cannot be read"):
+            await _read(vault, "picture/x")
+
+
 _SEAL_MUCH = """
 import asyncio, resource, sys
 from pathlib import Path
