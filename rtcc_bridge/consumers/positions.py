@@ -1,7 +1,7 @@
 """Where reading a partition begins and how it goes on when it cannot: nothing is passed over without being told."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
@@ -20,6 +20,10 @@ _TRY_AGAIN_SECONDS: Final = 30.0
 _log = structlog.get_logger(__name__)
 
 
+class _ReassignedError(Exception):
+    """The group shared the partitions out anew while one of them was read."""
+
+
 class Positions:
     """The positions of one consumer that asks the broker for no automatic reset."""
 
@@ -29,6 +33,7 @@ class Positions:
         self._fetch_bytes = fetch_bytes
         self._damaged: dict[TopicPartition, tuple[float, str]] = {}
         self._next: dict[TopicPartition, int] = {}
+        self._assignments = 0
 
     @property
     def problem(self) -> str | None:
@@ -39,11 +44,11 @@ class Positions:
     def may_fetch(self, tp: TopicPartition) -> bool:
         return tp not in self._damaged
 
-    def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """They are somebody else's now."""
-        for tp in partitions:
-            self._damaged.pop(tp, None)
-            self._next.pop(tp, None)
+    def forget(self) -> None:
+        """The group shares the partitions out anew: whoever gets one begins where the group's commits end."""
+        self._assignments += 1
+        self._damaged.clear()
+        self._next.clear()
 
     def delivered(self, tp: TopicPartition, offset: int) -> None:
         """Notes the last record that the consumer handed out."""
@@ -86,30 +91,49 @@ class Positions:
         """The next records of every partition, also those that aiokafka cannot read; positions move behind them.
 
         Of every partition, since a poll that fails drops what it had taken from the others, with their positions moved
-        already. A partition whose next batch is damaged is not fetched from for a while; the others go on.
+        already. A partition whose next batch is damaged is not fetched from for a while; the others go on. Nothing when
+        the group shared the partitions out anew meanwhile: what was read before that is delivered again to whoever has
+        its partition now.
         """
         found: dict[TopicPartition, list[ConsumerRecord]] = {}
         for tp in self._consumer.assignment() - self._damaged.keys():
             try:
-                position = await self._next_of(tp)
-                self._consumer.seek(tp, position)
-                records, after = await self._read(tp, position)
-                self._consumer.seek(tp, after)
-                if records:
-                    found[tp] = records
-            except DamagedBatchError as error:
-                self._set_aside(tp, position, error)
-            except IllegalStateError:
-                continue  # the partition is somebody else's by now
+                records = await self._read_on(tp)
+            except _ReassignedError:
+                return {}
+            if records:
+                found[tp] = records
         return found
 
+    async def _read_on(self, tp: TopicPartition) -> list[ConsumerRecord]:
+        """Raises _ReassignedError."""
+        assignments = self._assignments
+        position = await self._next_of(tp)
+        self._require(assignments)
+        self._next[tp] = position
+        self._consumer.seek(tp, position)
+        try:
+            records, after = await self._read(tp, position)
+        except DamagedBatchError as error:
+            self._require(assignments)
+            self._set_aside(tp, position, error)
+            return []
+        self._require(assignments)
+        self._consumer.seek(tp, after)
+        return records
+
+    def _require(self, assignments: int) -> None:
+        if self._assignments != assignments:
+            raise _ReassignedError
+
     async def _next_of(self, tp: TopicPartition) -> int:
-        if tp not in self._next:
-            committed: int | None = await self._consumer.committed(tp)
-            if committed is None:
-                committed = (await self._consumer.beginning_offsets([tp]))[tp]
-            self._next[tp] = committed
-        return self._next[tp]
+        if tp in self._next:
+            return self._next[tp]
+        committed: int | None = await self._consumer.committed(tp)
+        if committed is not None:
+            return committed
+        oldest: Mapping[TopicPartition, int] = await self._consumer.beginning_offsets([tp])
+        return oldest[tp]
 
     def try_damaged_again(self) -> None:
         """Fetches from partitions that have waited long enough."""

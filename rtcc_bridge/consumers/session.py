@@ -101,11 +101,11 @@ class ConsumerSession:
     async def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Finishes what is in work, commits and lets go."""
         self._joined = False
-        partitions = list(partitions)
-        self._positions.forget(partitions)
+        self._positions.forget()
         await self._give_up({(tp.topic, tp.partition) for tp in partitions})
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
+        self._positions.forget()
         for tp in partitions:
             self._lanes[tp.topic].open(tp.partition)
         self._joined = self.has_consumed = True
@@ -124,7 +124,8 @@ class ConsumerSession:
             batches = await self._poll()
             for tp, records in batches.items():
                 lane = self._lanes[tp.topic]
-                lane.open(tp.partition)
+                if tp.partition not in lane.partitions:
+                    continue  # it was given up while the poll went on: its records come again to whoever has it now
                 now = self._clock.now()
                 lane.deliver(tp.partition, [consumed(record, now) for record in records])
                 self._positions.delivered(tp, records[-1].offset)
@@ -141,7 +142,9 @@ class ConsumerSession:
         except OffsetOutOfRangeError as error:
             await self._positions.begin_anew(error.args[0])
         except UNREADABLE:
-            return await self._positions.read_raw()
+            if self._joined:
+                return await self._positions.read_raw()
+            await asyncio.sleep(_POLL_MS / 1000)  # whose the partitions will be is not known yet
         else:
             return batches
         return {}
@@ -160,18 +163,20 @@ class ConsumerSession:
     async def _commit(self, works: Mapping[tuple[str, int], PartitionWork]) -> bool:
         """Commits what was finished since the last time; says whether that is settled."""
         async with self._commit_turn:
+            mine = self._consumer.assignment()
             due = {
                 place: work.offsets.committable
                 for place, work in works.items()
-                if work.offsets.committable is not None and work.offsets.committable != work.committed
+                if work.offsets.committable not in {None, work.committed} and TopicPartition(*place) in mine
             }
             if not due:
                 return True
             try:
                 async with asyncio.timeout(self._kafka.request_timeout_seconds):
                     await self._consumer.commit({TopicPartition(*place): offset for place, offset in due.items()})
-            except (CommitFailedError, IllegalStateError):
-                return True  # the partitions are somebody else's by now: they will be delivered there again
+            except (CommitFailedError, IllegalStateError) as error:  # they will be delivered again to who has them now
+                _log.warning("offsets are not committed: the partitions are no longer this member's", error=repr(error))
+                return True
             except (KafkaError, TimeoutError) as error:
                 _log.warning("offsets are not committed yet", error=repr(error))
                 return False

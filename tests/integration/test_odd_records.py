@@ -1,7 +1,9 @@
 """Records and positions that no well-behaved sender or cluster makes: none of them stops the others."""
 
+import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -16,6 +18,7 @@ from structlog.testing import capture_logs
 from rtcc_bridge.broker.arguments import client_arguments
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.topics import create_topics
+from rtcc_bridge.consumers.positions import Positions
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import KafkaSettings
 from tests.brokers import KAFKA
@@ -44,6 +47,34 @@ async def test_a_header_name_that_is_not_utf8_stops_nothing(
     headers = {record.value: record.headers for record in recorder.handled}
     assert headers[b"odd"] == ((r"\xff\xfe\xff\xfe", b"x"),)
     assert headers[b"after"] == (("plain", b"y"),)
+
+
+async def test_a_rebalance_while_odd_records_are_read_leaves_no_work_on_what_others_have_now(
+    kafka: KafkaSettings, producer: EventProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first member is held with all three partitions read; when it goes on it has one of them."""
+    topic, recorder, read, released = kafka.topics.incidents, Recorder(), list[TopicPartition](), asyncio.Event()
+    read_one = Positions._read
+
+    async def hold_the_third(positions: Positions, tp: TopicPartition, position: int) -> Any:
+        answer = await read_one(positions, tp, position)
+        read.append(tp)
+        if len(read) == 3:
+            await released.wait()
+        return answer
+
+    monkeypatch.setattr(Positions, "_read", hold_the_third)
+    for partition in range(3):
+        await send_batch(kafka, topic, batch_of(ODD), partition)
+    async with running(kafka, {topic: recorder}):
+        await until(lambda: len(read) == 3)
+        async with running(kafka, {topic: Recorder()}) as second, running(kafka, {topic: Recorder()}) as third:
+            await until(lambda: second.ready and third.ready)
+            released.set()
+            for partition in range(3):
+                await producer.send(topic, key=b"k", value=b"later", partition=partition)
+            await until(lambda: _is_committed(kafka, topic, 12))
+            assert len({record.partition for record in recorder.handled}) == 1
 
 
 async def test_a_tombstone_is_passed_over_and_counted(kafka: KafkaSettings, producer: EventProducer) -> None:
