@@ -91,9 +91,9 @@ class Positions:
         """The next records of every partition, also those that aiokafka cannot read; positions move behind them.
 
         Of every partition, since a poll that fails drops what it had taken from the others, with their positions moved
-        already. A partition whose next batch is damaged is not fetched from for a while; the others go on. Nothing when
-        the group shared the partitions out anew meanwhile: what was read before that is delivered again to whoever has
-        its partition now.
+        already. One that is paused is only put back to its next record: nobody has room for more of it. A partition
+        whose next batch is damaged is not fetched from for a while; the others go on. Nothing when the group shared the
+        partitions out anew meanwhile: what was read before that is delivered again to whoever has its partition now.
         """
         found: dict[TopicPartition, list[ConsumerRecord]] = {}
         for tp in self._consumer.assignment() - self._damaged.keys():
@@ -112,6 +112,8 @@ class Positions:
         self._require(assignments)
         self._next[tp] = position
         self._consumer.seek(tp, position)
+        if tp in self._consumer.paused():
+            return []
         try:
             records, after = await self._read(tp, position)
         except DamagedBatchError as error:

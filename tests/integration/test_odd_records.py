@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.client import AIOKafkaClient
@@ -75,6 +76,29 @@ async def test_a_rebalance_while_odd_records_are_read_leaves_no_work_on_what_oth
                 await producer.send(topic, key=b"k", value=b"later", partition=partition)
             await until(lambda: _is_committed(kafka, topic, 12))
             assert len({record.partition for record in recorder.handled}) == 1
+
+
+async def test_a_paused_partition_is_not_read_on_and_loses_nothing(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    topic = kafka.topics.incidents
+    odd, paused = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    await send_batch(kafka, topic, batch_of(ODD), odd.partition)
+    await producer.send(topic, key=b"k", value=b"waits", partition=paused.partition)
+    consumer = AIOKafkaConsumer(
+        **client_arguments(kafka), group_id=kafka.group_prefix, enable_auto_commit=False, auto_offset_reset="none"
+    )
+    await consumer.start()
+    try:
+        consumer.assign([odd, paused])
+        consumer.pause(paused)
+        found = await Positions(consumer, Metrics(), 1_000_000).read_raw()
+        assert {tp: len(records) for tp, records in found.items()} == {odd: 3}
+        consumer.resume(paused)
+        (record,) = (await consumer.getmany(paused, timeout_ms=10_000))[paused]
+        assert record.value == b"waits"
+    finally:
+        await consumer.stop()
 
 
 async def test_a_tombstone_is_passed_over_and_counted(kafka: KafkaSettings, producer: EventProducer) -> None:
