@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from rtcc_bridge.clock import SystemClock
-from rtcc_bridge.commands.console import tells_errors
+from rtcc_bridge.commands.console import EXIT_FAILED, tells_errors
 from rtcc_bridge.commands.options import config_option
 from rtcc_bridge.consumers.dead_letters import DeadLetter
 from rtcc_bridge.consumers.letter_box import LetterFilter, LetterPlace, count_dead_letters, list_dead_letters
@@ -178,7 +179,9 @@ def replay(
     """Put the records at PLACES (partition:offset), or all that the options mean, back on their topics.
 
     An old update never wins over a newer state, and an event that had its effect has none again. Letters that were
-    replayed are marked: naming one again is refused, and others are passed over.
+    replayed are marked: naming one again is refused, and others are passed over. A letter that cannot be put back is
+    refused when it is named by its place; otherwise it is told and left, the others are put back, and the command
+    exits with 1.
     """
     is_filtered = bool(topic or reason or since or until)
     if sum((bool(places), is_filtered, everything)) != 1:
@@ -186,14 +189,18 @@ def replay(
     kafka = load_settings(config).kafka
     wanted = LetterFilter(topic, reason, since, until, places=frozenset(places) if places else None)
     if dry_run:
-        letters = asyncio.run(find_letters(kafka, wanted, again=again))
+        found = asyncio.run(find_letters(kafka, wanted, again=again))
     else:
-        letters = asyncio.run(replay_letters(kafka, wanted, SystemClock(), again=again))
-    for letter in letters:
+        found = asyncio.run(replay_letters(kafka, wanted, SystemClock(), again=again))
+    for letter in found.letters:
         verb = "would be put" if dry_run else "put"
         click.echo(f"{LetterPlace.of(letter)} {verb} back on {_safe(letter.source_topic)}")
-    if not letters:
+    for _, why in found.left:
+        click.echo(f"left: {_safe(why)}", err=True)
+    if not found.letters:
         click.echo("no dead letters to replay")
+    if found.left:
+        sys.exit(EXIT_FAILED)
 
 
 def _facts(letter: DeadLetter) -> dict[str, Any]:

@@ -34,6 +34,8 @@ PREFIX: Final = "dlq-"
 NOT_KEPT: Final = "letter_too_large"
 """In the metric `dead_letters_total`: the record was given up and no letter of it fits the topic."""
 _LONGEST_MESSAGE: Final = 2000
+_MOST_DIGITS: Final = 19
+"""Of an offset, which has 64 bits."""
 _LONGEST_KEY: Final = 1000
 """What is kept of a key when only the bare letter fits."""
 
@@ -123,8 +125,7 @@ class DeadLetter:
 
     @property
     def source_partition(self) -> int | None:
-        number = self.provenance.get("partition", "")
-        return int(number) if number.isdecimal() else None
+        return natural_number(self.provenance.get("partition", ""))
 
     @property
     def is_whole(self) -> bool:
@@ -147,6 +148,11 @@ def read_letter(
     }
     original = tuple((name, content) for name, content in headers if not name.startswith(PREFIX))
     return DeadLetter(partition, offset, key, value, original, provenance, len(value or b""))
+
+
+def natural_number(text: str) -> int | None:
+    """The number that somebody wrote, where it is one that Kafka could have given to a partition or a record."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 def _provenance(record: ConsumedRecord, failure: Failure, group: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from rtcc_bridge.broker.reading import read_to_end
-from rtcc_bridge.consumers.dead_letters import PREFIX, DeadLetter, read_letter
+from rtcc_bridge.consumers.dead_letters import PREFIX, DeadLetter, natural_number, read_letter
 from rtcc_bridge.settings import KafkaSettings
 
 MARK: Final = f"{PREFIX}replayed"
@@ -138,5 +138,6 @@ async def read_letters(kafka: KafkaSettings, marks: dict[LetterPlace, str]) -> A
 
 
 def _place(text: str) -> LetterPlace | None:
-    partition, _, offset = text.partition(":")
-    return LetterPlace(int(partition), int(offset)) if partition.isdecimal() and offset.isdecimal() else None
+    first, _, second = text.partition(":")
+    partition, offset = natural_number(first), natural_number(second)
+    return None if partition is None or offset is None else LetterPlace(partition, offset)

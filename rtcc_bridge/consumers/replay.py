@@ -13,10 +13,17 @@ A replay of something old does no harm: an incident's or a threat's newest state
 request names a probe whose present state decides, and an event that had its effect has none again.
 """
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from aiokafka.errors import KafkaError
+
 from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.broker.diagnosis import outage_in_words
+from rtcc_bridge.broker.partitions import partitions_of
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.consumers.dead_letters import DeadLetter
@@ -28,7 +35,7 @@ from rtcc_bridge.consumers.letter_box import (
     list_dead_letters,
     read_letters,
 )
-from rtcc_bridge.errors import ConflictError, NotFoundError
+from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
 
 _ORIGIN: Final = "replay-origin"
@@ -38,38 +45,68 @@ _MOST_AT_ONCE: Final = 1_000_000
 """Letters that one replay puts back: the newest, should there be more."""
 
 
-async def find_letters(kafka: KafkaSettings, matching: LetterFilter, *, again: bool = False) -> list[DeadLetter]:
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """letters: what is put back, the newest last, without values. left: what cannot be put back, and why."""
+
+    letters: tuple[DeadLetter, ...]
+    left: tuple[tuple[DeadLetter, str], ...]
+
+
+async def find_letters(kafka: KafkaSettings, matching: LetterFilter, *, again: bool = False) -> Replay:
     """The letters that a replay of these would put back, the newest last; nothing is sent.
 
-    again: also those that were replayed before. Raises NotFoundError for a place without a letter, ConflictError for a
-    letter that cannot be put back, or that was named by its place and was replayed before; UnavailableError.
+    again: also those that were replayed before. Anybody may have written a letter, so one that cannot be put back holds
+    up no others: it is left. Of letters that are named by their places all have to be there and fit to be put back:
+    raises NotFoundError or ConflictError where one is not, also when it was replayed before; UnavailableError.
     """
     found = await list_dead_letters(kafka, matching, limit=_MOST_AT_ONCE, with_values=False)
     if matching.places is None:
         found = [letter for letter in found if again or letter.replayed_at is None]
     elif missing := sorted(matching.places - {LetterPlace.of(letter) for letter in found}):
         raise NotFoundError(f"there is no dead letter at {', '.join(map(str, missing))}")
-    for letter in found:
-        _check(letter, kafka, again=again)
-    return found
+    partitions = await _partitions(kafka, found)
+    problems = [(letter, _problem(letter, partitions, again=again)) for letter in found]
+    left = tuple((letter, why) for letter, why in problems if why is not None)
+    if left and matching.places is not None:
+        raise ConflictError("; ".join(why for _, why in left))
+    return Replay(tuple(letter for letter, why in problems if why is None), left)
 
 
-async def replay(
-    kafka: KafkaSettings, matching: LetterFilter, clock: Clock, *, again: bool = False
-) -> list[DeadLetter]:
-    """Puts the records of these letters back on their topics and marks the letters; returns them, without values.
+async def replay(kafka: KafkaSettings, matching: LetterFilter, clock: Clock, *, again: bool = False) -> Replay:
+    """Puts the records of these letters back on their topics and marks the letters; says which.
 
-    Everything is checked before anything is sent, as `find_letters` does it. A letter is marked after its record is
-    acknowledged: a stop in between puts it back once more, which does no harm. Raises UnavailableError.
+    Everything is checked before anything is sent, as `find_letters` does it; a record that its topic refuses as too
+    large is left as well. A letter is marked after its record is acknowledged: a stop in between puts it back once
+    more, which does no harm. Raises what `find_letters` raises.
     """
-    letters = await find_letters(kafka, matching, again=again)
-    wanted = {LetterPlace.of(letter) for letter in letters}
+    found = await find_letters(kafka, matching, again=again)
+    wanted = {LetterPlace.of(letter) for letter in found.letters}
+    refused: dict[LetterPlace, str] = {}
     if wanted:
         async with EventProducer(kafka) as producer:
             async for letter in read_letters(kafka, {}):
-                if LetterPlace.of(letter) in wanted:
-                    await _put_back(producer, kafka, letter, clock)
-    return letters
+                if (place := LetterPlace.of(letter)) in wanted:
+                    try:
+                        await _put_back(producer, kafka, letter, clock)
+                    except InvalidInputError as error:
+                        refused[place] = f"the letter at {place} cannot be put back: {error}"
+    places = [(letter, LetterPlace.of(letter)) for letter in found.letters]
+    return Replay(
+        tuple(letter for letter, place in places if place not in refused),
+        (*found.left, *((letter, refused[place]) for letter, place in places if place in refused)),
+    )
+
+
+async def _partitions(kafka: KafkaSettings, letters: Iterable[DeadLetter]) -> Mapping[str, int]:
+    """How many partitions the letters' topics have, of those that this program consumes. Raises UnavailableError."""
+    topics = kafka.topics
+    consumed = (topics.incidents, topics.threats, topics.probes_imminent, topics.probes_routine)
+    named = sorted({letter.source_topic for letter in letters}.intersection(consumed))
+    try:
+        return Counter(tp.topic for tp in await partitions_of(kafka, named)) if named else {}
+    except (KafkaError, TimeoutError) as error:
+        raise UnavailableError(outage_in_words(kafka, "the broker did not answer", error)) from error
 
 
 async def _put_back(producer: EventProducer, kafka: KafkaSettings, letter: DeadLetter, clock: Clock) -> None:
@@ -84,25 +121,30 @@ async def _put_back(producer: EventProducer, kafka: KafkaSettings, letter: DeadL
         value=letter.value,
         headers=[*kept, ("replay-of", f"{kafka.topics.dead_letters}:{place}".encode()), ("replayed-at", now.encode())],
         partition=letter.source_partition,
-        timestamp_ms=_milliseconds(told.get("timestamp", "")),
+        timestamp_ms=_milliseconds(told.get("timestamp", ""), clock.now()),
     )
     mark = [(MARK, str(place).encode()), (MARKED_AT, now.encode())]
     await producer.send(kafka.topics.dead_letters, key=b"replayed", value=None, headers=mark)
 
 
-def _milliseconds(moment: str) -> int | None:
-    """The broker's or the producer's time of the record; None where the letter does not tell it."""
+def _milliseconds(text: str, now: datetime) -> int | None:
+    """The broker's or the producer's time of the record; None where the letter tells none that a broker takes."""
     try:
-        return int(datetime.fromisoformat(moment).timestamp() * 1000)
+        milliseconds = int(datetime.fromisoformat(text).timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
+    return milliseconds if 0 <= milliseconds <= now.timestamp() * 1000 else None
 
 
-def _check(letter: DeadLetter, kafka: KafkaSettings, *, again: bool) -> None:
-    place, topics = LetterPlace.of(letter), kafka.topics
-    if letter.source_topic not in {topics.incidents, topics.threats, topics.probes_imminent, topics.probes_routine}:
-        raise ConflictError(f"the letter at {place} names no topic that this program consumes")
+def _problem(letter: DeadLetter, partitions: Mapping[str, int], *, again: bool) -> str | None:
+    """Why the letter cannot be put back. partitions: of the topics that this program consumes."""
+    place, topic = LetterPlace.of(letter), letter.source_topic
+    if topic not in partitions:
+        return f"the letter at {place} names no topic that this program consumes"
+    if letter.source_partition is not None and letter.source_partition >= partitions[topic]:
+        return f"the letter at {place} names a partition that {topic} does not have"
     if not letter.is_whole:
-        raise ConflictError(f"the letter at {place} was kept without its value, which is too large for the topic")
+        return f"the letter at {place} was kept without its value, which is too large for the topic"
     if letter.replayed_at is not None and not again:
-        raise ConflictError(f"the letter at {place} was replayed at {letter.replayed_at}: --again replays it once more")
+        return f"the letter at {place} was replayed at {letter.replayed_at}: --again replays it once more"
+    return None

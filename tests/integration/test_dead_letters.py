@@ -6,18 +6,22 @@ import json
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from click.testing import CliRunner, Result
 
 from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.cli import main
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
 from rtcc_bridge.consumers.attempts import Failure
 from rtcc_bridge.consumers.dead_letters import DeadLetter, DeadLetterWriter
 from rtcc_bridge.consumers.letter_box import LetterFilter, LetterPlace, count_dead_letters, list_dead_letters
 from rtcc_bridge.consumers.records import ConsumedRecord
-from rtcc_bridge.consumers.replay import find_letters, replay
+from rtcc_bridge.consumers.replay import Replay, find_letters, replay
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import KafkaSettings
@@ -232,7 +236,7 @@ async def test_a_replay_puts_the_record_back_and_no_old_state_wins(
     assert letter.provenance["reason"] == "unknown_status"
 
     corrected = kafka.model_copy(update={"incident_status_mapping": {"EN ROUTE": "open"}})
-    (put_back,) = await replay(corrected, at(LetterPlace.of(letter)), SystemClock())
+    (put_back,) = (await replay(corrected, at(LetterPlace.of(letter)), SystemClock())).letters
     assert put_back == replace(letter, value=None)
     async with running(corrected, Desks(database, corrected).handlers):
         await until(lambda: _is_committed(kafka, topic, 3))
@@ -255,6 +259,63 @@ async def test_only_letters_that_are_there_and_ours_can_be_replayed(
         await replay(kafka, at(LetterPlace(0, 7)), SystemClock())
     with pytest.raises(ConflictError, match="no topic that this program consumes"):
         await replay(kafka, at(LetterPlace(0, 0)), SystemClock())
+
+
+async def test_what_anybody_wrote_to_the_dead_letters_holds_up_no_other_letter(
+    kafka: KafkaSettings, producer: EventProducer, tmp_path: Path
+) -> None:
+    topic = kafka.topics.incidents
+    own = {"dlq-topic": topic.encode(), "dlq-partition": b"0"}
+    letters: dict[bytes, dict[str, bytes]] = {
+        b"numbers": {**own, "dlq-partition": b"9" * 5000},
+        b"partition": {**own, "dlq-partition": b"9999"},
+        b"stranger": {**own, "dlq-topic": b"somebody.elses"},
+        b"long ago": {**own, "dlq-timestamp": b"0001-01-01T00:00:00+00:00"},
+        b"to come": {
+            **own,
+            "dlq-topic": kafka.topics.probes_routine.encode(),
+            "dlq-timestamp": b"9999-12-31T00:00:00Z",
+        },
+        b"good": own,
+    }
+    for value, headers in letters.items():
+        await producer.send(kafka.topics.dead_letters, key=b"k", value=value, headers=list(headers.items()))
+    mark = [("dlq-replayed", b"9" * 5000 + b":1")]
+    await producer.send(kafka.topics.dead_letters, key=b"k", value=None, headers=mark)
+    file = tmp_path / "settings.yaml"
+    include = {"bootstrap_servers", "topics", "enable_idempotence"}
+    file.write_text(yaml.safe_dump({"kafka": kafka.model_dump(mode="json", include=include)}))
+
+    async def run(*arguments: str) -> Result:
+        command = ["dead-letters", *arguments, "--config", str(file)]
+        return await asyncio.to_thread(CliRunner().invoke, main, command)
+
+    assert (await run("list")).exit_code == 0
+    assert (await run("count")).exit_code == 0
+    replayed = await run("replay", "--all")
+    assert replayed.exit_code == 1
+    assert "names a partition that" in replayed.output
+    assert "names no topic that this program consumes" in replayed.output
+    put_back = [record.value for name in (topic, kafka.topics.probes_routine) for record in await read_all(kafka, name)]
+    assert sorted(put_back) == [b"good", b"long ago", b"numbers", b"to come"]
+    assert {letter.value for letter in await list_dead_letters(kafka, LetterFilter(replayed=False))} == {
+        b"partition",
+        b"stranger",
+    }
+
+
+@pytest.mark.kafka
+async def test_a_record_that_its_topic_refuses_is_left_and_the_others_are_put_back(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    headers = [("dlq-topic", kafka.topics.incidents.encode())]
+    for value in (b"x" * 8_000_000, b"small"):
+        await producer.send(kafka.topics.dead_letters, key=b"k", value=value, headers=headers)
+    done = await replay(kafka, LetterFilter(), SystemClock())
+    ((large, why),) = done.left
+    assert (large.size_bytes, "too large" in why) == (8_000_000, True)
+    assert [letter.size_bytes for letter in done.letters] == [5]
+    assert [record.value for record in await read_all(kafka, kafka.topics.incidents)] == [b"small"]
 
 
 async def test_the_newest_letters_are_listed(kafka: KafkaSettings, producer: EventProducer) -> None:
@@ -310,9 +371,9 @@ async def test_a_second_replay_says_that_it_is_one_and_each_is_counted(
     await replay(kafka, one, SystemClock())
     with pytest.raises(ConflictError, match="--again"):
         await replay(kafka, one, SystemClock())
-    assert len(await replay(kafka, LetterFilter(reason="invalid"), SystemClock())) == 2
-    assert await replay(kafka, LetterFilter(reason="invalid"), SystemClock()) == []
-    assert len(await replay(kafka, one, SystemClock(), again=True)) == 1
+    assert len((await replay(kafka, LetterFilter(reason="invalid"), SystemClock())).letters) == 2
+    assert await replay(kafka, LetterFilter(reason="invalid"), SystemClock()) == Replay((), ())
+    assert len((await replay(kafka, one, SystemClock(), again=True)).letters) == 1
     assert await list_dead_letters(kafka, LetterFilter(replayed=False)) == []
     (count,) = await count_dead_letters(kafka)
     assert (count.source_topic, count.reason, count.letters, count.replayed) == (
@@ -329,7 +390,7 @@ async def test_a_replayed_record_says_where_it_came_from_and_is_the_same_otherwi
 ) -> None:
     value = enveloped()
     await put_letter(producer, kafka, value, hours_ago=3)
-    assert len(await find_letters(kafka, LetterFilter())) == 1
+    assert len((await find_letters(kafka, LetterFilter())).letters) == 1
     assert await read_all(kafka, kafka.topics.incidents) == []
     await replay(kafka, LetterFilter(), SystemClock())
     (record,) = await read_all(kafka, kafka.topics.incidents)
@@ -358,7 +419,7 @@ async def test_an_alert_that_is_replayed_after_its_cancel_does_not_come_alive(
     async with running(kafka, Desks(database, kafka).handlers):
         await until(lambda: _is_committed(kafka, topic, 2))
     corrected = kafka.model_copy(update={"type_mapping": {"site.alert": "rtcc.threat.alert"}})
-    assert len(await replay(corrected, LetterFilter(source_topic=topic), SystemClock())) == 1
+    assert len((await replay(corrected, LetterFilter(source_topic=topic), SystemClock())).letters) == 1
     async with running(corrected, Desks(database, corrected).handlers):
         await until(lambda: _is_committed(kafka, topic, 3))
     async with database.read() as tx:

@@ -118,7 +118,7 @@ async def test_letters_are_written_by_the_roles_and_put_back_by_the_operator(pla
         async with running(place.of(role), {topic: recorder}, group=group):
             await until(lambda: list_dead_letters(operator, wanted))  # noqa: B023 - awaited before the next round
             recorder.before = None
-            assert len(await replay(operator, wanted, SystemClock())) == 1
+            assert len((await replay(operator, wanted, SystemClock())).letters) == 1
             await until(lambda: recorder.values == [b"bad"])  # noqa: B023 - as above
         (letter,) = await list_dead_letters(operator, wanted)
         assert letter.replayed_at is not None
