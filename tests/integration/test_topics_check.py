@@ -7,10 +7,22 @@ import pytest
 import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from click.testing import CliRunner, Result
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the module does not list what it exports
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+)
 
 from rtcc_bridge.broker.arguments import client_arguments
 from rtcc_bridge.broker.start_check import require_topics
-from rtcc_bridge.broker.topics import _admin, _configs, apply_differences, compare_topics, create_topics
+from rtcc_bridge.broker.topics import (
+    _admin,
+    _configs,
+    apply_differences,
+    compare_topics,
+    create_topics,
+    topic_names,
+)
 from rtcc_bridge.cli import main
 from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.settings import KafkaSettings
@@ -21,6 +33,34 @@ from tests.integration.pipeline import until
 async def test_topics_that_were_just_created_are_as_they_should_be(kafka: KafkaSettings) -> None:
     state = await compare_topics(kafka)
     assert (state.missing, state.differences, state.untold) == ((), (), ())
+
+
+@pytest.mark.kafka
+async def test_the_created_topics_keep_what_they_should_for_as_long_as_they_should(kafka: KafkaSettings) -> None:
+    """Told by another client, in numbers: the plan cannot agree with itself here."""
+    topics = kafka.topics
+
+    async def are_known() -> bool:
+        state = await compare_topics(kafka)
+        return (state.missing, state.untold) == ((), ())
+
+    await until(are_known)
+    own = await asyncio.to_thread(_own_settings, kafka)
+    everywhere = {"min.insync.replicas": "1"}
+    week, half_a_day, day = str(7 * 86_400_000), str(12 * 3_600_000), str(86_400_000)
+    received = {"retention.ms": week, "segment.ms": half_a_day, "message.timestamp.type": "LogAppendTime"}
+    for name, wanted in {
+        topics.incidents: received,
+        topics.threats: received,
+        topics.leads: {"retention.ms": str(90 * 86_400_000)},
+        topics.leads_exercise: {"retention.ms": str(90 * 86_400_000)},
+        topics.probes_imminent: {"retention.ms": day},
+        topics.probes_routine: {"retention.ms": day},
+        topics.dead_letters: {"retention.ms": str(30 * 86_400_000), "max.message.bytes": "30000000"},
+    }.items():
+        expected = {**everywhere, "cleanup.policy": "delete", "retention.bytes": "-1", **wanted}
+        assert {setting: own[name][setting] for setting in expected} == expected, name
+    assert own[topics.gallery]["cleanup.policy"] == "compact"
 
 
 async def test_a_missing_topic_is_named_and_stops_the_start(broker: str) -> None:
@@ -94,6 +134,15 @@ async def test_the_command_exits_with_one_when_the_promise_is_broken(broker: str
     created = await _run("create", file)
     assert created.exit_code == 1
     assert f"created   {kafka.topics.incidents}" in created.output
+
+
+def _own_settings(kafka: KafkaSettings) -> dict[str, dict[str, str | None]]:
+    admin = AdminClient({"bootstrap.servers": ",".join(kafka.bootstrap_servers)})
+    answers = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in topic_names(kafka)])
+    return {
+        resource.name: {name: entry.value for name, entry in answer.result(10).items()}
+        for resource, answer in answers.items()
+    }
 
 
 async def _run(command: str, file: Path) -> Result:
