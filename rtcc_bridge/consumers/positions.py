@@ -10,7 +10,8 @@ from aiokafka.errors import IllegalStateError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import ConsumerRecord
 
-from rtcc_bridge.consumers.raw_batches import DamagedBatchError, read_batches
+from rtcc_bridge.consumers.inflation import MOST_INFLATED_BYTES
+from rtcc_bridge.consumers.raw_batches import DamagedBatchError, read_batches, size_bytes
 from rtcc_bridge.metrics import Metrics
 
 _WAIT_MS: Final = 100
@@ -91,28 +92,31 @@ class Positions:
         """The next records of every partition, also those that aiokafka cannot read; positions move behind them.
 
         Of every partition, since a poll that fails drops what it had taken from the others, with their positions moved
-        already. One that is paused is only put back to its next record: nobody has room for more of it. A partition
-        whose next batch is damaged is not fetched from for a while; the others go on. Nothing when the group shared the
-        partitions out anew meanwhile: what was read before that is delivered again to whoever has its partition now.
+        already. One that is paused is only put back to its next record, since nobody has room for more of it, and so
+        are the last ones when those before brought much. A partition whose next batch is damaged is not fetched from
+        for a while; the others go on. Nothing when the group shared the partitions out anew meanwhile: what was read
+        before that is delivered again to whoever has its partition now.
         """
         found: dict[TopicPartition, list[ConsumerRecord]] = {}
+        room = MOST_INFLATED_BYTES
         for tp in self._consumer.assignment() - self._damaged.keys():
             try:
-                records = await self._read_on(tp)
+                records = await self._read_on(tp, has_room=room > 0)
             except _ReassignedError:
                 return {}
             if records:
                 found[tp] = records
+                room -= size_bytes(records)
         return found
 
-    async def _read_on(self, tp: TopicPartition) -> list[ConsumerRecord]:
+    async def _read_on(self, tp: TopicPartition, *, has_room: bool) -> list[ConsumerRecord]:
         """Raises _ReassignedError."""
         assignments = self._assignments
         position = await self._next_of(tp)
         self._require(assignments)
         self._next[tp] = position
         self._consumer.seek(tp, position)
-        if tp in self._consumer.paused():
+        if not has_room or tp in self._consumer.paused():
             return []
         try:
             records, after = await self._read(tp, position)

@@ -1,20 +1,22 @@
 """Reads batches of records that aiokafka cannot: it gives up a whole batch for one header name that is not UTF-8.
 
 Kafka's protocol says that header names are UTF-8, and brokers do not check it. Such a name is kept with its bytes as
-escapes (`\\xff`), and the record goes the way of every other one. Format: "Record Batch" in the documentation of the
-Kafka protocol.
+escapes (`\\xff`), and the record goes the way of every other one. Of a batch that inflates to too much, or not at all,
+one record is made whose value is the batch as it lies on the topic: no handler takes that, so it becomes a dead letter,
+and what comes after it is read. Format: "Record Batch" in the documentation of the Kafka protocol.
 """
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
+import structlog
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 from aiokafka.structs import ConsumerRecord, TopicPartition
+
+from rtcc_bridge.consumers.inflation import INFLATE, MOST_INFLATED_BYTES, InflationError
 
 UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError, UnicodeDecodeError)
 """What aiokafka raises for records that it cannot read."""
@@ -23,9 +25,8 @@ _PREFIX: Final = struct.Struct(">qi")
 _COUNT: Final = struct.Struct(">i")
 _COUNT_AT: Final = 57
 _RECORDS_AT: Final = 61
-_DECOMPRESSORS: Final[Mapping[int, Callable[[bytes], bytes]]] = MappingProxyType(
-    {0: bytes, 1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
-)
+
+_log = structlog.get_logger(__name__)
 
 
 class DamagedBatchError(Exception):
@@ -33,12 +34,15 @@ class DamagedBatchError(Exception):
 
 
 def read_batches(tp: TopicPartition, fetched: bytes, position: int) -> tuple[list[ConsumerRecord], int]:
-    """The records from `position` on, of all whole batches, and the position after them.
+    """The records from `position` on, of whole batches until they are MOST_INFLATED_BYTES, and the position after them.
 
     Raises DamagedBatchError when the first batch is damaged; the ones before a damaged batch are returned.
     """
     records: list[ConsumerRecord] = []
+    size = 0
     for batch in _slices(fetched):
+        if size >= MOST_INFLATED_BYTES:
+            break
         try:
             fresh, after = _batch(tp, batch)
         except (struct.error, IndexError, ValueError, *UNREADABLE) as error:
@@ -46,8 +50,14 @@ def read_batches(tp: TopicPartition, fetched: bytes, position: int) -> tuple[lis
                 break
             raise DamagedBatchError(f"{type(error).__name__}: {error}") from error
         records += [record for record in fresh if record.offset >= position]
+        size += size_bytes(fresh)
         position = max(position, after)
     return records, position
+
+
+def size_bytes(records: Iterable[ConsumerRecord]) -> int:
+    """What their keys and values have."""
+    return sum(len(record.key or b"") + len(record.value or b"") for record in records)
 
 
 def _slices(fetched: bytes) -> Iterator[bytes]:
@@ -72,10 +82,25 @@ def _batch(tp: TopicPartition, batch: bytes) -> tuple[list[ConsumerRecord], int]
         return [_record(tp, each) for each in parsed], parsed.next_offset
     except UnicodeDecodeError:
         pass
+    except InflationError as error:
+        return [_stand_in(tp, batch, parsed, error)], parsed.next_offset
     except CorruptRecordException as error:  # how aiokafka's slow half, without its extension, says the same
         if not isinstance(error.__cause__, UnicodeDecodeError):
             raise
     return list(_tolerantly(tp, batch, parsed)), parsed.next_offset
+
+
+def _stand_in(tp: TopicPartition, batch: bytes, parsed: Any, error: InflationError) -> ConsumerRecord:
+    last = parsed.next_offset - 1
+    _log.error(
+        "a batch is not read: a record with its bytes stands for it",
+        topic=tp.topic,
+        partition=tp.partition,
+        first_offset=parsed.base_offset,
+        last_offset=last,
+        error=str(error),
+    )
+    return _consumer_record(tp, last, parsed.max_timestamp, parsed.timestamp_type, None, batch, ())
 
 
 def _record(tp: TopicPartition, each: Any) -> ConsumerRecord:
@@ -84,7 +109,8 @@ def _record(tp: TopicPartition, each: Any) -> ConsumerRecord:
 
 def _tolerantly(tp: TopicPartition, batch: bytes, parsed: Any) -> Iterator[ConsumerRecord]:
     (count,) = _COUNT.unpack_from(batch, _COUNT_AT)
-    content = bytearray(_DECOMPRESSORS[parsed.compression_type](batch[_RECORDS_AT:]))
+    packed = batch[_RECORDS_AT:]
+    content = bytearray(INFLATE[parsed.compression_type](packed) if parsed.compression_type else packed)
     at = 0
     for _ in range(count):
         length, at = decode_varint(content, at)

@@ -20,6 +20,7 @@ from rtcc_bridge.broker.arguments import client_arguments
 from rtcc_bridge.broker.client import stop_within
 from rtcc_bridge.broker.diagnosis import AccessCheck
 from rtcc_bridge.clock import Clock
+from rtcc_bridge.consumers.inflation import one_poll
 from rtcc_bridge.consumers.lane import PartitionWork, TopicLane
 from rtcc_bridge.consumers.positions import Positions
 from rtcc_bridge.consumers.raw_batches import UNREADABLE
@@ -136,7 +137,10 @@ class ConsumerSession:
 
     async def _poll(self) -> Mapping[TopicPartition, list[ConsumerRecord]]:
         try:
-            batches: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(timeout_ms=_POLL_MS)
+            with one_poll():
+                batches: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+                    timeout_ms=_POLL_MS
+                )
         except NoOffsetForPartitionError as error:
             await self._positions.begin(error.args[0])
         except OffsetOutOfRangeError as error:

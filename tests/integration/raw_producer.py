@@ -1,12 +1,19 @@
 """Sends batches of records that no well-behaved producer would."""
 
+import asyncio
 import gzip
 import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import for_code
+from aiokafka.errors import (
+    LeaderNotAvailableError,
+    NoError,
+    NotLeaderForPartitionError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
@@ -17,6 +24,9 @@ from rtcc_bridge.settings import KafkaSettings
 NOT_UTF8: Final = b"\xff\xfe\xff\xfe"
 _STAND_IN: Final = "éé"
 """As long in UTF-8, and replaced in the finished batch."""
+_LEADER_SECONDS: Final = 10
+_NO_LEADER_YET: Final = (LeaderNotAvailableError, NotLeaderForPartitionError, UnknownTopicOrPartitionError)
+"""Of a topic that was just created."""
 _CRC_AT: Final = 17
 _CHECKED_FROM: Final = 21
 
@@ -26,7 +36,7 @@ Record = tuple[bytes, bytes | None, bool]
 
 def batch_of(records: Sequence[Record], codec: int = 0) -> bytes:
     """A record batch with a right checksum. codec: as in the batch's attributes, 1 is gzip."""
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 10_000_000)
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 100_000_000)
     for place, (key, value, is_odd) in enumerate(records):
         builder.append(place, 1_700_000_000_000, key, value, [(_STAND_IN, b"x")] if is_odd else [("plain", b"y")])
     built = bytes(builder.build()).replace(_STAND_IN.encode(), NOT_UTF8)
@@ -42,12 +52,22 @@ async def send_batch(kafka: KafkaSettings, topic: str, batch: bytes, partition: 
     try:
         await client.set_topics([topic])
         request = ProduceRequest(None, -1, 5000, [(topic, [(partition, batch)])])
-        answer: Any = await client.send(client.cluster.leader_for_partition(TopicPartition(topic, partition)), request)
-        ((_, ((_number, code, *_),)),) = answer.topics
-        if code:
-            raise for_code(code)
+        async with asyncio.timeout(_LEADER_SECONDS):
+            while (error := await _send(client, TopicPartition(topic, partition), request)) in _NO_LEADER_YET:
+                await client.force_metadata_update()
+        if error is not NoError:
+            raise error
     finally:
         await client.close()
+
+
+async def _send(client: AIOKafkaClient, tp: TopicPartition, request: ProduceRequest) -> Any:
+    leader = client.cluster.leader_for_partition(tp)
+    if leader in {None, -1}:
+        return LeaderNotAvailableError
+    answer: Any = await client.send(leader, request)
+    ((_, ((_number, code, *_),)),) = answer.topics
+    return for_code(code)
 
 
 def _compressed(batch: bytes, codec: int) -> bytes:

@@ -50,6 +50,20 @@ async def test_a_header_name_that_is_not_utf8_stops_nothing(
     assert headers[b"after"] == (("plain", b"y"),)
 
 
+async def test_a_batch_that_inflates_to_too_much_is_passed_as_it_is_and_the_others_go_on(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    topic, recorder = kafka.topics.incidents, Recorder()
+    bomb = batch_of([(b"k", b"\0" * 40_000_000, False)], codec=1)
+    await producer.send(topic, key=b"k", value=b"first", partition=0)
+    await send_batch(kafka, topic, bomb)
+    await producer.send(topic, key=b"k", value=b"last", partition=0)
+    async with running(kafka, {topic: recorder}):
+        await until(lambda: _is_committed(kafka, topic, 3))
+    (stand_in,) = set(recorder.values) - {b"first", b"last"}
+    assert len(stand_in) == len(bomb)
+
+
 async def test_a_rebalance_while_odd_records_are_read_leaves_no_work_on_what_others_have_now(
     kafka: KafkaSettings, producer: EventProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
