@@ -164,7 +164,7 @@ class Runner:
                 self._clock,
                 self._stopping,
                 self._set_not_ready,
-                self._fail,
+                self._work_ended,
             )
         except ConfigurationError as error:  # a secret that is being replaced may be away for a moment
             raise UnavailableError(str(error)) from error
@@ -206,6 +206,13 @@ class Runner:
             limit=self._kafka.dead_letter_rate_limit,
             window_seconds=self._kafka.dead_letter_rate_window_seconds,
         )
+
+    def _work_ended(self, task: asyncio.Task[None]) -> None:
+        """A handler that was slow to let go may end in a later session: that one hands over more, and commits."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+        if self._session is not None:
+            self._session.progress()
 
     def _fail(self, error: BaseException) -> None:
         """Ends the runner with an error that going on would make worse."""

@@ -21,7 +21,7 @@ from rtcc_bridge.broker.client import stop_within
 from rtcc_bridge.broker.diagnosis import AccessCheck
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.consumers.inflation import one_poll
-from rtcc_bridge.consumers.lane import PartitionWork, TopicLane
+from rtcc_bridge.consumers.lane import OnDone, PartitionWork, TopicLane
 from rtcc_bridge.consumers.positions import Positions
 from rtcc_bridge.consumers.raw_batches import UNREADABLE
 from rtcc_bridge.consumers.records import ConsumedRecord
@@ -50,9 +50,11 @@ class ConsumerSession:
         clock: Clock,
         stopping: asyncio.Event,
         report: Callable[[str | None], None],
-        fail: Callable[[BaseException], None],
+        on_done: OnDone,
     ) -> None:
-        """report: told why records cannot be consumed, or None; fail: told of an error that must end the process."""
+        """report: told why records cannot be consumed, or None. on_done: told of work that has ended, perhaps after
+        this session has: whoever is told calls `progress` of the session that there is then.
+        """
         self._kafka = kafka
         self._group = group
         self._lanes = lanes
@@ -60,7 +62,7 @@ class ConsumerSession:
         self._clock = clock
         self._stopping = stopping
         self._report = report
-        self._fail = fail
+        self._on_done = on_done
         self._consumer = _consumer(kafka, group)
         self._positions = Positions(self._consumer, metrics, _fetch_bytes(kafka))
         self._access = AccessCheck(kafka)
@@ -95,7 +97,7 @@ class ConsumerSession:
     def progress(self) -> None:
         """A record is finished or a topic resumed: hand over more, fetch more, commit."""
         for lane in self._lanes.values():
-            lane.hand_over(self._ended)
+            lane.hand_over(self._on_done)
             self._regulate(lane)
         self._progressed.set()
 
@@ -253,11 +255,6 @@ class ConsumerSession:
             self._consumer.resume(*partitions)
         else:
             self._consumer.pause(*partitions)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
-        self.progress()
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types

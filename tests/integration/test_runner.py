@@ -3,16 +3,20 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.topics import create_topics
+from rtcc_bridge.consumers import lane
 from rtcc_bridge.consumers.lane import WindowLane
 from rtcc_bridge.consumers.letter_box import list_dead_letters
 from rtcc_bridge.consumers.records import ConsumedRecord
+from rtcc_bridge.consumers.session import ConsumerSession
 from rtcc_bridge.errors import IntegrityError, InvalidInputError, NotFoundError, TransientError, UnavailableError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import KafkaSettings
@@ -367,6 +371,37 @@ async def test_a_member_that_joins_takes_work_over_and_none_is_lost(
         await until(lambda: _is_committed(kafka, topic, 1200))
     places = {(record.partition, record.offset) for record in [*first.handled, *second.handled]}
     assert len(places) == 1200
+
+
+async def test_work_that_ends_after_its_session_lets_the_next_one_go_on(
+    kafka: KafkaSettings, producer: EventProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, recorder = kafka.topics.incidents, BatchRecorder()
+    lost, released = asyncio.Event(), asyncio.Event()
+    watch, sessions = ConsumerSession._watch_for_ever, list[ConsumerSession]()
+
+    async def lose_the_first(session: ConsumerSession) -> None:
+        sessions.append(session)
+        if len(sessions) == 1:
+            await lost.wait()
+            raise KafkaConnectionError("lost")
+        await watch(session)
+
+    async def let_go_late(_record: ConsumedRecord) -> None:
+        lost.set()
+        while not released.is_set():
+            with suppress(asyncio.CancelledError):
+                await released.wait()
+
+    monkeypatch.setattr(lane, "_CANCEL_SECONDS", 0.1)
+    monkeypatch.setattr(ConsumerSession, "_watch_for_ever", lose_the_first)
+    recorder.before = let_go_late
+    await producer.send(topic, key=b"k", value=b"late")
+    async with running(kafka, {topic: recorder}) as runner:
+        await until(lambda: len(sessions) == 2 and runner.ready)
+        await until(lambda: any(work.waiting for work in runner._lanes[topic].partitions.values()))
+        released.set()
+        await until(lambda: _is_committed(kafka, topic, 1))
 
 
 async def test_a_frozen_broker_is_noticed_and_recovered_from(own_broker: OwnBroker, own_kafka: KafkaSettings) -> None:
