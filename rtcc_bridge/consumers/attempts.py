@@ -1,9 +1,10 @@
 """Tries the handling of a record: what may pass is tried again, with jitter, and what cannot is given up."""
 
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, retry_if_exception_type, wait_random_exponential
@@ -15,6 +16,10 @@ from rtcc_bridge.errors import BusyError, IntegrityError, RejectedError, Transie
 LONGEST_PAUSE_SECONDS: Final = 10.0
 RETRIES_EXHAUSTED: Final = "retries_exhausted"
 FAILED: Final = "failed"
+
+_DRIVERS_ERROR: Final = "orig"
+"""Where SQLAlchemy's errors, which only `storage` may import, have the driver's."""
+_DATA_EXCEPTION: Final = "22"
 
 Result = TypeVar("Result")
 
@@ -30,6 +35,11 @@ class Failure:
     attempts: int
     first_at: datetime
     last_at: datetime
+
+    @property
+    def message(self) -> str:
+        """What the error says, fit for a log and a letter."""
+        return in_words(self.error)
 
     @classmethod
     def at_once(cls, error: RejectedError, at: datetime) -> Self:
@@ -90,9 +100,9 @@ class Attempts:
             topic=self._record.topic,
             partition=self._record.partition,
             offset=self._record.offset,
-            error=str(error),
+            error=in_words(error),
             attempt=self._attempts,
-            exc_info=not isinstance(error, TransientError),
+            **_trace(error),
         )
 
     def _is_exhausted(self, _state: RetryCallState) -> bool:
@@ -116,6 +126,34 @@ async def until_available(work: Callable[[], Awaitable[Result]], backoff_seconds
 
 async def _awaited(work: Callable[[], Awaitable[Result]]) -> Result:
     return await work()
+
+
+def in_words(error: BaseException) -> str:
+    """What the error says. Of a driver's error the first line, and none that quotes a value: records hold names.
+
+    PostgreSQL tells the values of a row in its details, and of a value that is none of its type (SQLSTATE 22...) in its
+    first line as well; so does asyncpg.
+    """
+    original = getattr(error, _DRIVERS_ERROR, None)
+    if original is None:
+        return str(error)
+    state = getattr(original, "sqlstate", None)
+    if state is not None and state.startswith(_DATA_EXCEPTION):
+        return f"{type(original).__name__}: the database does not take a value (SQLSTATE {state})"
+    first_line = str(error).partition("\n")[0]
+    return first_line if state is None else f"{first_line} (SQLSTATE {state})"
+
+
+def _trace(error: Exception) -> dict[str, Any]:
+    """The way to a defect, for the log; where a driver's error is behind it without the texts, which quote values."""
+    if isinstance(error, TransientError):
+        return {}
+    cause: BaseException | None = error
+    while cause is not None:
+        if hasattr(cause, _DRIVERS_ERROR):
+            return {"frames": "".join(traceback.format_tb(error.__traceback__))}
+        cause = cause.__cause__ or cause.__context__
+    return {"exc_info": True}
 
 
 def _is_outage(error: BaseException) -> bool:

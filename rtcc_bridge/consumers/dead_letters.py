@@ -8,7 +8,7 @@ program's to write, and hold what it knows of the record:
 | `dlq-topic`, `dlq-partition`, `dlq-offset`, `dlq-timestamp` | where the record lies, and its time (RFC 3339) |
 | `dlq-group` | the consumer group that gave it up |
 | `dlq-reason` | a short fixed word, as in the metric `dead_letters_total` |
-| `dlq-error-class`, `dlq-message` | the class of the error and its words |
+| `dlq-error-class`, `dlq-message` | the class of the error and its words, without values that a database quotes |
 | `dlq-first-failure`, `dlq-last-failure` | when it failed (RFC 3339) |
 | `dlq-attempts` | how often it was tried |
 | `dlq-value-omitted`, `dlq-value-bytes`, `dlq-value-sha256` | only when the broker refused the value as too large |
@@ -164,7 +164,7 @@ def _provenance(record: ConsumedRecord, failure: Failure, group: str) -> dict[st
         "group": group,
         "reason": failure.reason,
         "error-class": type(failure.error).__name__,
-        "message": str(failure.error)[:_LONGEST_MESSAGE],
+        "message": failure.message[:_LONGEST_MESSAGE],
         "first-failure": rfc3339(failure.first_at),
         "last-failure": rfc3339(failure.last_at),
         "attempts": str(failure.attempts),

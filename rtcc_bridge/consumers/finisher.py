@@ -83,7 +83,7 @@ class Finisher:
             partition=record.partition,
             offset=record.offset,
             reason=failure.reason,
-            error=str(failure.error),
+            error=failure.message,
             attempts=failure.attempts,
         )
         self._on_dead_letter(record.topic)

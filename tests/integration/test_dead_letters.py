@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.cli import main
@@ -156,6 +158,39 @@ async def test_a_defect_is_tried_to_the_limit_and_then_a_letter(kafka: KafkaSett
     (letter,) = await list_dead_letters(kafka)
     assert (letter.provenance["reason"], letter.provenance["error-class"]) == ("failed", "ZeroDivisionError")
     assert letter.provenance["attempts"] == str(kafka.handle_attempts)
+
+
+async def test_what_a_database_quotes_is_in_no_log_and_no_letter(
+    kafka: KafkaSettings, producer: EventProducer, database: Database
+) -> None:
+    """Each statement fails with the name in the driver's text, on PostgreSQL at least."""
+    topic, recorder = kafka.topics.incidents, Recorder()
+    statements = {
+        b"twice": "INSERT INTO people (name) VALUES ('Jane Roe')",
+        b"no number": "INSERT INTO numbers (number) VALUES (CAST(CAST('Jane Roe' AS TEXT) AS INTEGER))",
+    }
+    async with database.write() as tx:
+        await tx.execute(text("CREATE TABLE people (name TEXT PRIMARY KEY)"))
+        await tx.execute(text("CREATE TABLE numbers (number INTEGER CHECK (number > 0))"))
+        await tx.execute(text(statements[b"twice"]))
+
+    async def fail(record: ConsumedRecord) -> None:
+        async with database.write() as tx:
+            await tx.execute(text(statements[record.value or b""]))
+
+    recorder.before = fail
+    await send_values(producer, topic, list(statements))
+    with capture_logs() as logs:
+        async with running(kafka, {topic: recorder}):
+            await until(lambda: _is_committed(kafka, topic, 2))
+    told = [letter.provenance["message"] for letter in await list_dead_letters(kafka)]
+    assert len(told) == 2
+    assert any("constraint" in message.lower() for message in told)
+    failures = [line for line in logs if line["event"] == "handling a record failed"]
+    assert all("in fail" in line["frames"] for line in failures)
+    assert not any("exc_info" in line for line in failures)
+    for message in [*told, *map(str, logs)]:
+        assert "Jane Roe" not in message
 
 
 async def test_a_record_that_no_letter_can_hold_is_counted_and_the_others_go_on(
