@@ -7,7 +7,7 @@ again in the transaction that records the result. A request may come twice, late
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import structlog
@@ -19,7 +19,6 @@ from rtcc_bridge.errors import (
     BusyError,
     ConfigurationError,
     IntegrityError,
-    InvalidInputError,
     NotFoundError,
     PolicyRefusalError,
     TransientError,
@@ -35,7 +34,7 @@ from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.search import FaceSearch, FoundCandidates
 from rtcc_bridge.probes.search_gate import reason_to_drop
 from rtcc_bridge.probes.search_request import parse_search_request
-from rtcc_bridge.probes.state import ProbeState
+from rtcc_bridge.probes.state import Approval, ProbeState
 from rtcc_bridge.probes.steps import take_step
 from rtcc_bridge.probes.unsettled import undo_seal
 from rtcc_bridge.storage import probes
@@ -49,6 +48,8 @@ _ACTION: Final = "probe.search"
 
 _TRIES: Final = 2
 """A batch that fails may have failed for a neighbour's sake, so each probe gets a second one."""
+
+_UNREADABLE: Final = "The stored picture of the chosen face is damaged, so it was not searched: attach the still again."
 
 log = structlog.get_logger()
 
@@ -76,7 +77,8 @@ class SearchHandler:
     async def handle(self, record: ConsumedRecord) -> None:
         """Returns when the lead is recorded, or when there is nothing to do for the probe any more.
 
-        A model that fails twice is no reason to keep the record: the probe keeps its authority and the reconciler
+        A picture that is damaged is one probe's misfortune and harms no other: it ends that probe with a result. A
+        model that fails twice is no reason to keep the record: the probe keeps its authority and the reconciler
         requests it again. Raises InvalidInputError and NotFoundError (no request, or no such probe), TransientError
         (busy, gallery stale, database or object store away, too slow).
         """
@@ -93,7 +95,13 @@ class SearchHandler:
         if probe is None or search is None:
             return
         with self._parts.metrics.probes_in_flight.labels(probe.lane).track_inprogress():
-            found = await self._find(probe, search, await self._open_crop(probe))
+            try:
+                crop = await self._open_crop(probe)
+            except (IntegrityError, NotFoundError) as damage:
+                log.error("a probe's picture cannot be read", probe_id=probe.probe_id, error=str(damage))
+                await self._end_unreadable(probe_id)
+                return
+            found = await self._find(probe, search, crop)
             if found is not None:
                 await self._record(probe, found)
 
@@ -133,7 +141,10 @@ class SearchHandler:
         return search
 
     async def _open_crop(self, probe: ProbeRecord) -> FaceCrop:
-        """Raises IntegrityError when the sealed bytes are not the crop that the row describes."""
+        """Raises IntegrityError when it is not the crop that was sealed and described, NotFoundError when it is gone.
+
+        Neither will ever pass by itself: a store that is away or not the right one raises UnavailableError.
+        """
         width, height, landmarks = probe.crop_width, probe.crop_height, probe.crop_landmarks
         if probe.crop_object is None or width is None or height is None or landmarks is None:
             raise IntegrityError(f"probe {probe.probe_id} has authority but no crop")
@@ -144,7 +155,7 @@ class SearchHandler:
             raise IntegrityError(f"the crop of probe {probe.probe_id} does not have as many bytes as its size says")
         points = np.array(landmarks, np.float32)
         if points.shape != (5, 2) or not np.isfinite(points).all() or not np.ptp(points, axis=0).any():
-            raise InvalidInputError(f"the landmarks of probe {probe.probe_id} cannot be aligned", "landmarks")
+            raise IntegrityError(f"the landmarks of probe {probe.probe_id} cannot be aligned")
         return FaceCrop(np.frombuffer(data, np.uint8).reshape(height, width, 3), points)
 
     async def _find(self, probe: ProbeRecord, search: FaceSearch, crop: FaceCrop) -> FoundCandidates | None:
@@ -185,14 +196,8 @@ class SearchHandler:
     ) -> bool:
         """Says whether the lead refers to the sealed list."""
         parts = self._parts
-        probe = await probes.find(tx, probe_id, lock=True)
-        assert probe is not None, "probes are never deleted"
-        try:
-            reason = await reason_to_drop(tx, probe, parts.policy, parts.clock.now())
-        except PolicyRefusalError as refusal:
-            reason = str(refusal)
-        if reason is not None:
-            log.info("search result dropped", probe_id=probe_id, reason=reason)
+        probe = await self._held(tx, probe_id)
+        if probe is None:
             return False
         facts = outcome.facts
         details = {"gallery": facts.gallery, "galleryVersion": facts.gallery_version, "modelHash": facts.model_hash}
@@ -200,6 +205,36 @@ class SearchHandler:
         searched = await take_step(parts, tx, probe, changes, actor=SYSTEM, action=_ACTION, details=details)
         lead = await parts.leads.record_search(tx, searched, outcome, sealed)
         return sealed is not None and lead.candidates_object == sealed.object_key
+
+    async def _held(self, tx: Transaction, probe_id: str) -> ProbeRecord | None:
+        """The probe, kept from being changed; None when it takes no outcome any more."""
+        probe = await probes.find(tx, probe_id, lock=True)
+        assert probe is not None, "probes are never deleted"
+        try:
+            reason = await reason_to_drop(tx, probe, self._parts.policy, self._parts.clock.now())
+        except PolicyRefusalError as refusal:
+            reason = str(refusal)
+        if reason is None:
+            return probe
+        log.info("search result dropped", probe_id=probe_id, reason=reason)
+        return None
+
+    async def _end_unreadable(self, probe_id: str) -> None:
+        """Ends the probe as one that cannot be searched: who waits for it is told, and nobody requests it again.
+
+        An approval that was to follow (P14) has nothing to follow, and is not held against the analyst.
+        """
+        parts = self._parts
+        async with parts.database.write() as tx:
+            probe = await self._held(tx, probe_id)
+            if probe is None:
+                return
+            changes: dict[str, Any] = {"state": ProbeState.UNREADABLE, "state_reason": _UNREADABLE}
+            if probe.approval == Approval.PENDING:
+                changes |= {"approval": Approval.NONE, "approve_by": None}
+            ended = await take_step(parts, tx, probe, changes, actor=SYSTEM, action=_ACTION)
+            await parts.leads.record_rejected_quality(tx, ended, [_UNREADABLE], None)
+            on_commit(tx, parts.metrics.searches_total.labels(ended.purpose, ended.state).inc)
 
     async def _withdraw(self, probe_id: str) -> None:
         """Withdraws a probe that policy does not permit any more, unless that has changed again meanwhile."""

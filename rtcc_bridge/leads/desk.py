@@ -93,9 +93,9 @@ class LeadDesk:
     async def record_rejected_quality(
         self, tx: Transaction, probe: ProbeRecord, sentences: Sequence[str], quality: Mapping[str, Any] | None
     ) -> LeadRecord:
-        """Records that the probe is too poor to be searched, as `lead.rejected_quality`; once for each probe.
+        """Records that the probe is too poor, or damaged, to be searched, as `lead.rejected_quality`; once for each.
 
-        sentences: why, in plain words. quality: that of the face as `ProbeRecord.faces` holds it, if there is one.
+        sentences: why, in plain words. quality: that of the face as `ProbeRecord.faces` holds it, if one can be judged.
         """
         await leads.hold_probe(tx, probe.probe_id)
         if (existing := await leads.of_probe(tx, probe.probe_id)) is not None:

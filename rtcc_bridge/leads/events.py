@@ -80,7 +80,10 @@ class ProbeQualityPart(Part):
     """The quality of the chosen face of the probe picture."""
 
     unified_score: int | None = Field(
-        default=None, ge=0, le=100, description="0 (useless) to 100 (studio portrait); null when there is no face."
+        default=None,
+        ge=0,
+        le=100,
+        description="0 (useless) to 100 (studio portrait); null when there is no face to judge.",
     )
     sentences: tuple[str, ...] = Field(default=(), description="What limits it, in plain words.")
 
@@ -159,7 +162,7 @@ class NoCandidateData(LeadData):
 
 
 class RejectedQualityData(LeadData):
-    """The picture was too poor to be searched: a result like any other."""
+    """The picture was too poor to be searched, or its stored copy was damaged: a result like any other."""
 
     result: Literal["rejected_quality"]
     review_state: Literal["unreviewed"]

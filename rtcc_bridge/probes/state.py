@@ -21,6 +21,8 @@ class ProbeState(StrEnum):
     """The search ran and its lead was recorded."""
     REJECTED_QUALITY = "rejected_quality"
     """The picture is too poor to be searched: a result, recorded as a lead."""
+    UNREADABLE = "unreadable"
+    """The stored picture was damaged before it was searched: a result, recorded as a lead."""
     REFUSED = "refused"
     """A supervisor refused the search."""
     WITHDRAWN = "withdrawn"
@@ -53,12 +55,14 @@ TRANSITIONS: Final[Mapping[ProbeState, frozenset[ProbeState]]] = MappingProxyTyp
             {
                 ProbeState.AWAITING_APPROVAL,  # the threat ended before the search: the deferral is over (P14)
                 ProbeState.SEARCHED,
+                ProbeState.UNREADABLE,
                 ProbeState.REFUSED,
                 ProbeState.WITHDRAWN,
             }
         ),
         ProbeState.SEARCHED: frozenset({ProbeState.REFUSED, ProbeState.WITHDRAWN}),
         ProbeState.REJECTED_QUALITY: frozenset(),
+        ProbeState.UNREADABLE: frozenset(),
         ProbeState.REFUSED: frozenset(),
         ProbeState.WITHDRAWN: frozenset(),
     }

@@ -111,7 +111,8 @@ class ProbeView(WireModel):
     probe_id: str
     incident_id: str
     state: str = Field(
-        description="faces_found, awaiting_approval, authorized, searched, rejected_quality, refused or withdrawn."
+        description="faces_found, awaiting_approval, authorized, searched, rejected_quality, unreadable, refused or "
+        "withdrawn."
     )
     state_reason: str | None
     lane: str

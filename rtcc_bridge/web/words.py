@@ -79,6 +79,7 @@ PROBE_STATES: Final[Mapping[ProbeState, tuple[str, str]]] = MappingProxyType(
             "Too poor to search",
             "This is a result, and it is on the feed. Attach a better frame of the same person if there is one.",
         ),
+        ProbeState.UNREADABLE: ("Not searched", "Nothing was compared. This is a result, and it is on the feed."),
         ProbeState.REFUSED: ("Refused by the supervisor", "Nothing of this search may be used."),
         ProbeState.WITHDRAWN: ("Withdrawn", "Nothing of this search may be used."),
     }
@@ -143,7 +144,7 @@ def incident_words(code: str) -> str:
 def result_words(data: LeadData) -> str:
     """What came of the search, in a few words."""
     if data.result == "rejected_quality":
-        return "Picture too poor to search"
+        return "Picture could not be searched"
     if data.result == "no_candidate":
         return "No candidate"
     return "1 candidate to compare" if data.candidate_count == 1 else f"{data.candidate_count} candidates to compare"

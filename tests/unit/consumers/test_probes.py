@@ -4,16 +4,17 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rtcc_bridge.consumers.records import ConsumedRecord
-from rtcc_bridge.errors import BusyError, IntegrityError, InvalidInputError, NotFoundError, UnavailableError
+from rtcc_bridge.errors import BusyError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from rtcc_bridge.matching.types import Candidate, FaceCrop
-from rtcc_bridge.storage import tables
-from tests.probe_kit import Gallery, ProbeKit, face_search, record_of, search_handler
+from rtcc_bridge.storage import probes, tables
+from tests.probe_kit import ANALYST, SUPERVISOR, Gallery, ProbeKit, face_search, record_of, search_handler
 
 
 async def request_of(kit: ProbeKit) -> ConsumedRecord:
@@ -196,30 +197,98 @@ async def test_a_request_for_an_unknown_probe_is_rejected(kit: ProbeKit) -> None
         await run(kit, Gallery(), altered(record, data={"probeId": "unknown"}))
 
 
-async def test_a_crop_that_was_altered_stops_the_matcher(kit: ProbeKit) -> None:
-    record = await request_of(kit)
-    (probe,) = await kit.rows(tables.probes)
-    file = kit.objects / probe["crop_object"]
+def bytes_of(kit: ProbeKit, probe: dict[str, Any]) -> Path:
+    return kit.objects / str(probe["crop_object"])
+
+
+def flip_a_bit(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(bytes(content))
-    with pytest.raises(IntegrityError):
-        await run(kit, Gallery(), record)
 
 
-async def test_a_crop_that_is_not_as_large_as_its_row_says_stops_the_matcher(kit: ProbeKit) -> None:
-    record = await request_of(kit)
+async def alter(kit: ProbeKit, **columns: Any) -> None:
     async with kit.database.write() as tx:
-        await tx.execute(tables.probes.update().values(crop_width=7))
-    with pytest.raises(IntegrityError):
-        await run(kit, Gallery(), record)
+        await tx.execute(tables.probes.update().values(columns))
 
 
-async def test_landmarks_that_coincide_harm_no_other_probe(kit: ProbeKit) -> None:
-    record = await request_of(kit)
-    async with kit.database.write() as tx:
-        await tx.execute(tables.probes.update().values(crop_landmarks=[[3.0, 3.0]] * 5))
+@pytest.mark.parametrize(
+    "damage", ["bit flipped", "bytes gone", "key gone", "another size", "landmarks that coincide", "no crop"]
+)
+async def test_a_damaged_picture_ends_its_own_probe_with_a_result_and_harms_no_other(
+    kit: ProbeKit, damage: str
+) -> None:
+    damaged = await request_of(kit)
+    (probe,) = await kit.rows(tables.probes)
+    if damage == "bit flipped":
+        flip_a_bit(bytes_of(kit, probe))
+    elif damage == "bytes gone":
+        bytes_of(kit, probe).unlink()
+    elif damage == "key gone":
+        async with kit.database.write() as tx:
+            await tx.execute(tables.object_keys.delete().where(tables.object_keys.c.object_key == probe["crop_object"]))
+    elif damage == "another size":
+        await alter(kit, crop_width=7)
+    elif damage == "landmarks that coincide":
+        await alter(kit, crop_landmarks=[[3.0, 3.0]] * 5)
+    else:
+        await alter(kit, crop_object=None)
+    await kit.authorized("incident-2")
+    sound = record_of((await kit.requests())[-1])
     gallery = Gallery()
-    with pytest.raises(InvalidInputError):
-        await run(kit, gallery, record)
-    assert gallery.seen == []
+    await run(kit, gallery, damaged, damaged, sound)
+    assert len(gallery.seen) == 1
+    (lead,) = await kit.events("lead.rejected_quality")
+    assert (lead["probeId"], lead["approval"], lead["search"]) == (probe["probe_id"], None, None)
+    assert lead["probeQuality"]["unifiedScore"] is None
+    assert "attach the still again" in lead["probeQuality"]["sentences"][0]
+    (ended,) = await kit.rows(tables.probes, probe_id=probe["probe_id"])
+    assert (ended["state"], ended["state_reason"]) == ("unreadable", lead["probeQuality"]["sentences"][0])
+    (entry,) = [one["entry"] for one in await kit.audited("probe.search") if one["entry"]["outcome"] == "unreadable"]
+    assert entry["subject"] == probe["probe_id"]
+    assert kit.count("searches_total", purpose="violent_offense", outcome="unreadable") == 1
+    assert len(await kit.events("lead.no_candidate")) == 1
+    kit.clock.advance(3600)
+    assert await kit.reconciler.request_unanswered() == 0
+
+
+async def test_p14_an_approval_that_was_to_follow_a_damaged_picture_is_neither_asked_for_nor_counted(
+    kit: ProbeKit,
+) -> None:
+    await kit.deferred()
+    (probe,) = await kit.rows(tables.probes)
+    flip_a_bit(bytes_of(kit, probe))
+    await run(kit, Gallery(), record_of((await kit.requests())[0]))
+    kit.clock.advance(3600)
+    assert await kit.reconciler.lapse_overdue() == 0
+    with pytest.raises(ConflictError, match="nothing to decide"):
+        await kit.approvals.approve(probe["probe_id"], SUPERVISOR)
+    async with kit.database.write() as tx:
+        assert await probes.count_unapproved_deferrals(tx, ANALYST.name, ()) == 0
+
+
+async def test_p08_a_probe_that_was_withdrawn_meanwhile_is_not_ended_again(
+    kit: ProbeKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = await request_of(kit)
+    (probe,) = await kit.rows(tables.probes)
+    flip_a_bit(bytes_of(kit, probe))
+    unseal = kit.vault.unseal
+
+    async def withdrawn_while_it_is_read(*arguments: Any) -> bytes:
+        async with kit.database.write() as tx:
+            await kit.approvals.withdraw_for_incident(tx, "incident-1", "cancelled")
+        return await unseal(*arguments)
+
+    monkeypatch.setattr(kit.vault, "unseal", withdrawn_while_it_is_read)
+    await run(kit, Gallery(), record)
+    assert (await kit.rows(tables.probes))[0]["state"] == "withdrawn"
+    assert await kit.rows(tables.leads) == []
+
+
+async def test_a_store_that_is_not_mounted_is_for_later(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    kit.objects.rename(kit.objects.with_name("elsewhere"))
+    with pytest.raises(UnavailableError):
+        await run(kit, Gallery(), record)
+    assert (await kit.rows(tables.probes))[0]["state"] == "authorized"

@@ -17,6 +17,7 @@ ALLOWED = {
     ("awaiting_approval", "withdrawn"),
     ("authorized", "awaiting_approval"),
     ("authorized", "searched"),
+    ("authorized", "unreadable"),
     ("authorized", "refused"),
     ("authorized", "withdrawn"),
     ("searched", "refused"),

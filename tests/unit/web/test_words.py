@@ -35,7 +35,7 @@ def test_an_unknown_incident_type_is_shown_as_it_is() -> None:
     [
         ("lead.candidates", "unreviewed", "1 candidate to compare", None),
         ("lead.no_candidate", "unreviewed", "No candidate", None),
-        ("lead.rejected_quality", "unreviewed", "Picture too poor to search", None),
+        ("lead.rejected_quality", "unreviewed", "Picture could not be searched", None),
         ("lead.acknowledged", "taken", "1 candidate to compare", None),
         (
             "lead.withdrawn",
