@@ -44,7 +44,7 @@ class FaceChoice:
         A face that is too poor ends the probe as rejected_quality. Otherwise the search waits for its approval, or, for
         an imminent threat, has its authority now and the approval may follow (P14).
 
-        Raises PolicyRefusalError, NotFoundError (probe or face), ConflictError (chosen already, or withdrawn),
+        Raises PolicyRefusalError, NotFoundError (probe, face or still), ConflictError (chosen already, or withdrawn),
         InvalidInputError (the worker failed on the picture), BusyError, UnavailableError.
         """
         probe = await find_probe(self._parts.database, probe_id)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
+import structlog
+
+from rtcc_bridge.errors import IntegrityError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json
@@ -19,6 +21,8 @@ from rtcc_bridge.storage.probes import ProbeRecord
 PREVIEW_SIDE_PX: Final = 1600
 
 _VIEWERS: Final = frozenset({Role.ANALYST, Role.SUPERVISOR})
+
+_log = structlog.get_logger(__name__)
 
 
 class StillViewer:
@@ -63,12 +67,19 @@ async def find_probe(database: Database, probe_id: str) -> ProbeRecord:
 
 
 async def open_original(database: Database, vault: ObjectVault, probe: ProbeRecord) -> bytes:
-    """The bytes of the still as they were uploaded. Raises NotFoundError when it was purged, UnavailableError."""
+    """The bytes of the still as they were uploaded.
+
+    Raises NotFoundError when it was purged or is damaged, which is no reason to stop serving others, UnavailableError.
+    """
     if probe.original_object is None:
         raise NotFoundError("The still of this probe is kept no longer.")
     async with database.read() as tx:
         key = await vault.key_of(tx, probe.original_object)
-    return await vault.unseal(probe.original_object, key)
+    try:
+        return await vault.unseal(probe.original_object, key)
+    except IntegrityError as error:
+        _log.error("a still cannot be read", probe_id=probe.probe_id, error=str(error))
+        raise NotFoundError("The stored still is damaged and cannot be read any more: attach it again.") from error
 
 
 def observe_stages(metrics: Metrics, stage_seconds: Mapping[str, float]) -> None:

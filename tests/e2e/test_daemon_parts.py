@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.probes.desk import ORIGINAL_KIND
 from rtcc_bridge.simulate import incident_data, publish_incident
 from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage import leads as stored_leads
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import input_events, leads, probes
 from tests.e2e.conftest import Place
@@ -136,15 +138,26 @@ async def test_the_daemon_does_what_nobody_asks_for_and_ends_at_a_breach_of_inte
                 return await count(select(leads).where(leads.c.probe_id == probe_id)) == 1
 
             await until(has_a_lead)
+            headers = {"X-Demo-Account": "analyst"}
             spoil_stills(place)
-            async with http.get(
-                f"{place.address}/api/v1/probes/{probe_id}/image", headers={"X-Demo-Account": "analyst"}
-            ) as answer:
+            async with http.get(f"{place.address}/api/v1/probes/{probe_id}/image", headers=headers) as answer:
+                assert answer.status == 404
+            lead_id = await spoil_lead(database, probe_id)
+            async with http.post(f"{place.address}/api/v1/leads/{lead_id}/acknowledge", headers=headers) as answer:
                 assert answer.status == 500
             async with asyncio.timeout(30):
                 assert await process.wait() == EXIT_INTEGRITY, place.log.read_text()
     finally:
         await database.close()
+
+
+async def spoil_lead(database: Database, probe_id: str) -> str:
+    """Makes what was published of the probe's lead something that no lead may say."""
+    async with database.write() as tx:
+        lead = await stored_leads.of_probe(tx, probe_id)
+        assert lead is not None
+        await stored_leads.change(tx, replace(lead, data={**lead.data, "policyHash": "altered"}))
+    return lead.lead_id
 
 
 def spoil_stills(place: Place) -> None:

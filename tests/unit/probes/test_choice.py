@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from rtcc_bridge.errors import ConflictError, UnavailableError
+from rtcc_bridge.errors import ConflictError, NotFoundError, UnavailableError
 from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.storage import tables
 from tests.probe_kit import ANALYST, ProbeKit, face, form, upload
@@ -53,6 +53,18 @@ async def test_when_the_worker_fails_the_choice_can_be_made_again(kit: ProbeKit)
     kit.workers.before_crop = None
     assert (await kit.desk.choose_face(probe.probe_id, 1, ANALYST)).state == "awaiting_approval"
     assert len(kit.object_files()) == 2
+
+
+async def test_a_still_that_is_damaged_is_said_to_who_works_on_it_and_stops_nobody(kit: ProbeKit) -> None:
+    probe = await kit.attached()
+    (file,) = kit.object_files()
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    for attempt in (kit.desk.choose_face(probe.probe_id, 1, ANALYST), kit.desk.preview(probe.probe_id, ANALYST)):
+        with pytest.raises(NotFoundError, match="attach it again"):
+            await attempt
+    assert kit.object_files() == [file]
 
 
 async def test_a_caller_that_goes_away_leaves_no_crop(kit: ProbeKit) -> None:
