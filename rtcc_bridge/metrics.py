@@ -96,6 +96,10 @@ class Metrics:
         self.topic_paused = gauge("topic_paused", "1 while a topic is paused for its rate of dead letters.", "topic")
         self.gallery_templates = gauge("gallery_templates", "Templates that this matcher searches.", "gallery")
         self.gallery_version = gauge("gallery_version", "Version of the gallery that this matcher searches.", "gallery")
+        self.segments_to_scrub = gauge(
+            "segments_to_scrub",
+            "Gallery segments in which a removed template still lies. One that stays is damaged or gone: see the log.",
+        )
         self.ready = gauge("ready", "1 when the dependency is ready.", "dependency")
         self.probes_in_flight = gauge("probes_in_flight", "Probes being searched now.", "lane")
         self.probes_stranded = gauge("probes_stranded", "Probes with authority that many requests brought no outcome.")

@@ -1,5 +1,7 @@
 """Wires the role relay: the feed's numbers, publishing, and the work that nobody asks for."""
 
+from functools import partial
+
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.probes.reconciler import Reconciler
@@ -18,4 +20,4 @@ def add_relay(assembly: Assembly) -> None:
     reconciler = Reconciler(core.probe_parts(), settings.leads)
     assembly.add_part("reconciler", reconciler.run)
     scrubber = SegmentScrubber(core.database, core.vault, core.audit)
-    assembly.add_part("segment scrubber", scrubber.run)
+    assembly.add_part("segment scrubber", partial(scrubber.run, core.metrics))

@@ -12,8 +12,9 @@ import numpy as np
 import structlog
 
 from rtcc_bridge.audit.entries import SYSTEM, AuditLog
-from rtcc_bridge.errors import ConflictError, NotFoundError, UnavailableError
+from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError, UnavailableError
 from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, decode_segment, encode_segment
+from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.galleries import GalleryRecord, SegmentRecord
@@ -33,31 +34,30 @@ class SegmentScrubber:
         self._vault = vault
         self._audit = audit
 
-    async def run(self) -> NoReturn:
+    async def run(self, metrics: Metrics) -> NoReturn:
         """Finishes what expungements had to leave, at the start and every minute, until cancelled.
 
-        An outage is left to the next time. Raises IntegrityError for an altered segment.
+        An outage is left to the next time. What stays for longer is seen in the metric.
         """
         while True:
             try:
                 async with sole_right(self._database, Work.SEGMENT_SCRUBBER) as right:
                     if right is not None:
                         await self.scrub_all()
+                metrics.segments_to_scrub.set(await self._count_waiting())
             except UnavailableError as error:
                 _log.warning("expunged templates wait to be scrubbed", error=str(error))
             await asyncio.sleep(_EVERY_SECONDS)
 
     async def scrub_all(self) -> int:
         """Scrubs every gallery; returns how many segments. Raises as `scrub` does."""
-        async with self._database.read() as tx:
-            names = [record.name for record in await galleries.every(tx)]
-        return sum([await self.scrub(name) for name in names])
+        return sum([await self.scrub(name) for name in await self._galleries()])
 
     async def scrub(self, gallery: str) -> int:
         """Scrubs every segment of the gallery that still holds a removed template; returns how many. Commits each.
 
-        Raises UnavailableError when database or object store do not answer, IntegrityError for an altered segment.
-        What is left then is done by the next call.
+        A segment that is damaged or missing is logged and left: matchers refuse it, and the others do not wait for it.
+        Raises UnavailableError when database or object store do not answer. What is left is tried by the next call.
         """
         async with self._database.read() as tx:
             record = await galleries.find(tx, gallery)
@@ -68,6 +68,8 @@ class SegmentScrubber:
         for segment in waiting:
             try:
                 done += await self._scrub(record, segment)
+            except IntegrityError as error:
+                _log.error("a segment to be scrubbed is damaged", segment=segment.segment_id, error=str(error))
             except NotFoundError as error:
                 if await self._is_still(segment):
                     _log.warning("a segment to be scrubbed is missing", segment=segment.segment_id, error=str(error))
@@ -76,13 +78,23 @@ class SegmentScrubber:
     async def rewrite(self, segment: SegmentRecord) -> bool:
         """Seals a segment anew under another key, without the removed templates, and destroys the old one. Commits.
 
-        False when another process did it meanwhile. Raises as `scrub` does.
+        False when another process did it meanwhile. Raises IntegrityError when it is damaged, NotFoundError when it is
+        missing, UnavailableError.
         """
         async with self._database.read() as tx:
             record = await galleries.find(tx, segment.gallery)
         if record is None:
             raise NotFoundError(f"there is no gallery {segment.gallery}")
         return await self._scrub(record, segment)
+
+    async def _galleries(self) -> list[str]:
+        async with self._database.read() as tx:
+            return [record.name for record in await galleries.every(tx)]
+
+    async def _count_waiting(self) -> int:
+        names = await self._galleries()
+        async with self._database.read() as tx:
+            return sum([len(await galleries.segments_to_scrub(tx, name)) for name in names])
 
     async def _is_still(self, segment: SegmentRecord) -> bool:
         """Whether the segment still waits where it lay. If not, another process scrubbed it between the two reads."""

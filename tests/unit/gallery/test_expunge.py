@@ -1,5 +1,6 @@
 """P25: a removed person is out at the transaction, stays out, and the bytes go."""
 
+import asyncio
 import hashlib
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.matching.types import Float32Array
+from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import GalleryRecord, SegmentRecord
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.tables import audit_entries, object_keys, outbox
 from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, template_of
+from tests.integration.pipeline import until
 from tests.vault_kit import stored_files
 
 ORDER = ("court order 7", "administrator")
@@ -34,6 +37,10 @@ async def enroll(kit: GalleryKit, pictures: Path) -> dict[Reason, int]:
 async def enrolled(kit: GalleryKit, pictures: Path) -> GalleryKit:
     await enroll(kit, pictures)
     return kit
+
+
+async def _not_now(*_: object) -> int:
+    raise UnavailableError("later")
 
 
 async def segment_rows(kit: GalleryKit) -> tuple[SegmentRecord, Float32Array]:
@@ -173,13 +180,38 @@ async def test_a_segment_that_is_missing_is_said_and_one_that_was_scrubbed_meanw
     assert logs == []
 
 
+async def test_a_damaged_segment_keeps_nobody_from_the_others_and_does_not_end_the_scrubber(
+    enrolled: GalleryKit, pictures: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two galleries; the segment of the first one is damaged, and both have a removed template in theirs."""
+    monkeypatch.setattr("rtcc_bridge.gallery.scrub._EVERY_SECONDS", 0.01)
+    source = FolderSource(pictures, **SOURCE_WORDS)
+    await enrolled.enroller().enroll(source, "town", GalleryKind.DEMO, actor="administrator")
+    segment, _ = await segment_rows(enrolled)
+    file = enrolled.folder / segment.object_key
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with monkeypatch.context() as patched:
+        patched.setattr(SegmentScrubber, "scrub", _not_now)
+        for gallery in ("city", "town"):
+            assert not (await enrolled.expunger().expunge_subject(gallery, "ann", *ORDER)).bytes_gone
+    scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.parts().audit)
+
+    def waiting() -> float | None:
+        return metrics.registry.get_sample_value("rtcc_bridge_segments_to_scrub")
+
+    metrics.segments_to_scrub.set(2)
+    running = asyncio.create_task(scrubber.run(metrics))
+    await until(lambda: running.done() or waiting() == 1)
+    file.write_bytes(content)
+    await until(lambda: running.done() or waiting() == 0)
+    assert not running.done()
+    running.cancel()
+
+
 async def test_two_scrubbings_at_once_lose_nothing(enrolled: GalleryKit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second sees the segment as it was; what the first wrote must win."""
-
-    async def not_now(self: SegmentScrubber, gallery: str) -> int:
-        raise UnavailableError("later")
-
-    monkeypatch.setattr(SegmentScrubber, "scrub", not_now)
+    monkeypatch.setattr(SegmentScrubber, "scrub", _not_now)
     await enrolled.expunger().expunge_subject("city", "ann", *ORDER)
     monkeypatch.undo()
     scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.parts().audit)
