@@ -66,7 +66,8 @@ class IncidentDesk:
         Returns for each the InvalidInputError or ConflictError that says why it can never apply, or None. Raises
         TransientError to be called again, in a transaction of its own.
         """
-        changes = _Changes(await incidents.get_all(tx, {each.event.incident_id for each in arrivals}, to_change=True))
+        named = {incident_id for each in arrivals for incident_id in each.event.named}
+        changes = _Changes(await incidents.lock_all(tx, named))
         outcomes: list[RejectedError | None] = []
         told: list[tuple[IncidentRecord, Arrival[IncidentEvent]]] = []
         for arrival in arrivals:
@@ -85,9 +86,11 @@ class IncidentDesk:
     async def write(self, tx: Transaction, known: IncidentRecord | None, incident: IncidentRecord) -> None:
         """Stores the new state and lets what hangs on the incident follow: merges, and the end of its authority.
 
-        Raises ConflictError, before anything is written, for a merge in a circle.
+        The caller has locked the incident. Raises ConflictError, before anything is written, for a merge in a circle.
         """
         if incident.merged_into is not None:
+            # Who ends the incident that goes on either does so before, and is seen here, or waits, and sees this merge.
+            await incidents.lock_all(tx, (incident.incident_id, incident.merged_into))
             await _refuse_circle(tx, incident.incident_id, incident.merged_into)
         await incidents.upsert(tx, known, incident)
         goes_on_as = incident
@@ -102,7 +105,8 @@ class IncidentDesk:
             for earlier in part_of_it:  # a merge may arrive before the incident that it leads to
                 await self._incident_merged(tx, earlier, goes_on_as.incident_id)
         if authority_ended(goes_on_as):
-            for affected in (incident.incident_id, *part_of_it):
+            # What hung on this incident was moved, above or by an earlier merge, to the one that it goes on as.
+            for affected in dict.fromkeys((goes_on_as.incident_id, incident.incident_id, *part_of_it)):
                 await self._authority_ended(tx, affected, f"the incident is {goes_on_as.status}")
 
     async def announce(

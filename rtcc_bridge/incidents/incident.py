@@ -91,6 +91,11 @@ class IncidentEvent:
         named = self.fields.get(Field.STATUS)
         return None if named is None else Status(named)
 
+    @property
+    def named(self) -> set[str]:
+        """The incident, and the one that it is said to be merged into."""
+        return {self.incident_id, self.fields.get(Field.MERGED_INTO) or self.incident_id}
+
 
 def apply_event(known: IncidentRecord | None, event: IncidentEvent, now: datetime) -> IncidentRecord:
     """The incident after the event; `known` itself when the event says nothing new.

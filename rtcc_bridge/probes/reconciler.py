@@ -1,4 +1,4 @@
-"""What has to happen to probes although nobody asks: lost searches, lapsed approvals, ended deferrals."""
+"""What has to happen although nobody asks: lost searches, lapsed approvals, leads whose grounds have ended."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,7 +7,11 @@ from typing import Final, NoReturn
 
 import structlog
 
+from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.errors import ConflictError, NotFoundError, TransientError
+from rtcc_bridge.incidents.incident import authority_ended
+from rtcc_bridge.leads.lead import LIVE_STATES
+from rtcc_bridge.policy.rules import AUTHORITY_ENDED
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import authority_of
 from rtcc_bridge.probes.parts import ProbeParts
@@ -15,7 +19,7 @@ from rtcc_bridge.probes.search_gate import is_overdue, reason_to_suspend
 from rtcc_bridge.probes.search_request import search_request
 from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
 from rtcc_bridge.settings import LeadSettings
-from rtcc_bridge.storage import probes
+from rtcc_bridge.storage import incidents, leads, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.locks import Work, sole_right
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -57,10 +61,25 @@ class Reconciler:
 
     async def sweep(self) -> None:
         """One round. Each probe has a transaction of its own. Raises TransientError."""
+        await self.withdraw_ended()
         await self.lapse_overdue()
         await self.suspend_unfounded()
         await self.request_unanswered()
         await self._parts.leads.expire_due()
+
+    async def withdraw_ended(self) -> int:
+        """Withdraws live leads whose incident has ended (P08). Returns how many.
+
+        The incident desk does that in the transaction that ends it. This is the net under it, for events about one
+        incident that crossed each other before the incident was there to be locked.
+        """
+        async with self._parts.database.read() as tx:
+            found = await leads.ended_incidents(tx, LIVE_STATES, AUTHORITY_ENDED, AT_ONCE)
+        withdrawn = 0
+        for incident_id in found:
+            async with self._parts.database.write() as tx:
+                withdrawn += await self._withdraw_if_ended(tx, incident_id)
+        return withdrawn
 
     async def lapse_overdue(self) -> int:
         """Withdraws what P14 let through without the approval that should have followed. Returns how many."""
@@ -106,6 +125,17 @@ class Reconciler:
             except (ConflictError, NotFoundError) as error:
                 log.warning("probe left for the next sweep", probe_id=seen.probe_id, error=str(error))
         return acted
+
+    async def _withdraw_if_ended(self, tx: Transaction, incident_id: str) -> int:
+        await incidents.lock_all(tx, (incident_id,))
+        goes_on_as = await incidents.resolve(tx, incident_id)
+        if goes_on_as is None or not authority_ended(goes_on_as):
+            return 0
+        reason = f"the incident is {goes_on_as.status}"
+        await self._approvals.withdraw_for_incident(tx, incident_id, reason)
+        withdrawn = await self._parts.leads.withdraw_for_incident(tx, incident_id, reason, SYSTEM)
+        log.warning("leads of an ended incident were still live", incident_id=incident_id, withdrawn=withdrawn)
+        return withdrawn
 
     async def _lapse(self, tx: Transaction, seen: ProbeRecord, now: datetime) -> bool:
         probe = await probes.find(tx, seen.probe_id, lock=True)

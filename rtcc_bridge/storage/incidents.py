@@ -52,16 +52,25 @@ async def get(tx: Transaction, incident_id: str, *, to_change: bool = False) -> 
     return None if row is None else _record(row)
 
 
-async def get_all(tx: Transaction, incident_ids: Collection[str], *, to_change: bool = False) -> list[IncidentRecord]:
-    """Those of these incidents that are stored; `to_change` as for `get`.
+async def get_all(tx: Transaction, incident_ids: Collection[str]) -> list[IncidentRecord]:
+    """Those of these incidents that are stored."""
+    return await _get_all(tx, incident_ids, to_change=False)
 
-    They are locked in the order of their ids, so that two transactions never wait for each other's.
+
+async def lock_all(tx: Transaction, incident_ids: Collection[str]) -> list[IncidentRecord]:
+    """Those of these incidents that are stored and those that they are merged into, kept from being changed.
+
+    What becomes of an incident hangs on the one that it ends in: whoever merges it, and whoever ends that one, come one
+    after the other, and the second sees what the first did. They are locked in the order of their ids, so that two
+    transactions do not wait for each other's; take all that the transaction changes at once, and before probes and
+    leads.
     """
-    found: list[IncidentRecord] = []
-    for part in slices(sorted(incident_ids)):
-        query = select(incidents).where(incidents.c.incident_id.in_(part)).order_by(incidents.c.incident_id)
-        rows = await tx.execute(query.with_for_update() if to_change else query)
-        found += map(_record, rows.mappings())
+    wanted = set(incident_ids)
+    for _ in range(LONGEST_MERGE_CHAIN):
+        wanted |= await _followed(tx, wanted)
+        found = await _get_all(tx, wanted, to_change=True)
+        if {record.merged_into for record in found if record.merged_into is not None} <= wanted:
+            break  # else one was merged further while its lock was waited for
     return found
 
 
@@ -94,7 +103,7 @@ async def hold(tx: Transaction, incident_id: str) -> None:
 
 
 async def add_all(tx: Transaction, records: Collection[IncidentRecord]) -> None:
-    """Adds incidents that were not there when they were read with `to_change`.
+    """Adds incidents that were not there when they were read.
 
     Raises TransientError when another transaction created one meanwhile: the same work then finds it.
     """
@@ -103,7 +112,7 @@ async def add_all(tx: Transaction, records: Collection[IncidentRecord]) -> None:
 
 
 async def change_all(tx: Transaction, records: Collection[IncidentRecord]) -> None:
-    """Writes the new states of incidents that were read with `to_change`."""
+    """Writes the new states of incidents that were locked when they were read."""
     await replace_all(tx, incidents, _rows(records))
 
 
@@ -150,6 +159,31 @@ async def merged_into(tx: Transaction, incident_ids: Collection[str]) -> dict[st
             break
         found.update(children)
         frontier = children
+    return found
+
+
+async def _get_all(tx: Transaction, incident_ids: Collection[str], *, to_change: bool) -> list[IncidentRecord]:
+    found: list[IncidentRecord] = []
+    for part in slices(sorted(incident_ids)):
+        query = select(incidents).where(incidents.c.incident_id.in_(part)).order_by(incidents.c.incident_id)
+        rows = await tx.execute(query.with_for_update() if to_change else query)
+        found += map(_record, rows.mappings())
+    return found
+
+
+async def _followed(tx: Transaction, incident_ids: Collection[str]) -> set[str]:
+    """Those that these incidents are merged into, directly or through others."""
+    found: set[str] = set()
+    frontier = set(incident_ids)
+    for _ in range(LONGEST_MERGE_CHAIN):
+        targets: set[str] = set()
+        for part in slices(frontier):
+            query = select(incidents.c.merged_into).where(incidents.c.incident_id.in_(part))
+            targets |= set((await tx.execute(query.where(incidents.c.merged_into.is_not(None)))).scalars())
+        frontier = targets - found
+        if not frontier:
+            break
+        found |= frontier
     return found
 
 

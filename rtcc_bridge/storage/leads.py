@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Select, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.tables import lead_candidates, leads, probes
+from rtcc_bridge.storage.tables import incidents, lead_candidates, leads, probes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +85,24 @@ async def of_incident(tx: Transaction, incident_id: str, states: Collection[str]
     """The incident's leads in one of the states, locked, for changing them."""
     query = select(leads).where(leads.c.incident_id == incident_id, leads.c.review_state.in_(states))
     return await _all(tx, _locked(query))
+
+
+async def ended_incidents(
+    tx: Transaction, states: Collection[str], ended: Collection[str], limit: int
+) -> Sequence[str]:
+    """Incidents that still have leads in one of the states although they, or what they were merged into, have ended.
+
+    ended: the states of an incident that has.
+    """
+    target = incidents.alias()
+    query = (
+        select(leads.c.incident_id)
+        .distinct()
+        .join(incidents, incidents.c.incident_id == leads.c.incident_id)
+        .outerjoin(target, target.c.incident_id == incidents.c.merged_into)
+        .where(leads.c.review_state.in_(states), or_(incidents.c.status.in_(ended), target.c.status.in_(ended)))
+    )
+    return (await tx.execute(query.order_by(leads.c.incident_id).limit(limit))).scalars().all()
 
 
 async def with_subject(tx: Transaction, subject_id: int, states: Collection[str]) -> list[LeadRecord]:

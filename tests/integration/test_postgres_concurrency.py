@@ -1,8 +1,10 @@
 """Real transactions at the same moment, where one writer at a time can no longer be relied upon."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -13,6 +15,9 @@ from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import ConflictError, PolicyRefusalError, TransientError
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.sources import FolderSource
+from rtcc_bridge.incidents.arrival import Arrival
+from rtcc_bridge.incidents.desk import IncidentDesk
+from rtcc_bridge.incidents.incident import Field, IncidentEvent
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import galleries, incidents, input_events, outbox, probes, tables
@@ -23,7 +28,7 @@ from tests.doubles import ManualClock
 from tests.gallery_kit import SOURCE_WORDS, open_kit
 from tests.integration.pipeline import until
 from tests.lead_parts import lead_bench, probe_record
-from tests.probe_kit import ANALYST, ProbeKit, form, kit, upload
+from tests.probe_kit import ANALYST, Gallery, ProbeKit, face_search, form, kit, record_of, search_handler, upload
 
 __all__ = ["kit"]
 
@@ -40,17 +45,18 @@ async def second(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-async def is_waiting_for_a_lock(database: Database) -> bool:
+async def waiting_for_a_lock(database: Database) -> int:
+    """How many transactions do."""
     query = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     async with database.read() as tx:
-        return bool((await tx.execute(query)).scalar_one())
+        return int((await tx.execute(query)).scalar_one())
 
 
 async def cancel(kit: ProbeKit, tx: Transaction, incident_id: str) -> None:
     """What the incident desk does when dispatch cancels."""
-    await incidents.get_all(tx, [incident_id], to_change=True)
+    await incidents.lock_all(tx, [incident_id])
     table = tables.incidents
     await tx.execute(update(table).where(table.c.incident_id == incident_id).values(status="cancelled"))
     await kit.approvals.withdraw_for_incident(tx, incident_id, "the incident is cancelled")
@@ -63,7 +69,7 @@ async def test_a_still_that_comes_while_its_incident_is_cancelled_waits_and_is_r
     async with second.write() as tx:
         await cancel(kit, tx, "incident-1")
         attaching = asyncio.create_task(kit.desk.attach("incident-1", form(), ANALYST, upload()))
-        await until(lambda: is_waiting_for_a_lock(second))
+        await until(lambda: waiting_for_a_lock(second))
     with pytest.raises(PolicyRefusalError):
         await attaching
     assert await kit.rows(tables.probes) == []
@@ -86,6 +92,112 @@ async def test_no_still_is_left_waiting_on_a_cancelled_incident(kit: ProbeKit, s
         assert outcomes[0] is None
         assert {type(error) for error in outcomes[1:]} <= {ProbeRecord, PolicyRefusalError}
     assert {row["state"] for row in await kit.rows(tables.probes)} <= {"withdrawn"}
+
+
+async def lead_on(kit: ProbeKit, incident_id: str) -> None:
+    """A live lead."""
+    await kit.authorized(incident_id)
+    search = face_search(Gallery())
+    async with search.batcher:
+        await search_handler(kit, search).handle(record_of((await kit.requests())[-1]))
+
+
+def desk_of(kit: ProbeKit) -> IncidentDesk:
+    """The incident desk with what hangs on an incident, as `app` wires it."""
+
+    async def ended(tx: Transaction, incident_id: str, reason: str) -> None:
+        await kit.approvals.withdraw_for_incident(tx, incident_id, reason)
+        await kit.parts.leads.withdraw_for_incident(tx, incident_id, reason, SYSTEM)
+
+    async def merged(tx: Transaction, incident_id: str, into: str) -> None:
+        await probes.move_to_incident(tx, incident_id, into, at=kit.clock.now())
+        await kit.parts.leads.follow_merge(tx, incident_id, into)
+
+    return IncidentDesk(kit.parts.outbox, kit.clock, ended, merged)
+
+
+def said(kit: ProbeKit, incident_id: str, **fields: Any) -> Arrival[IncidentEvent]:
+    now = kit.clock.now()
+    event = IncidentEvent(incident_id=incident_id, event=f"cad {secrets.token_hex(4)}", at=now, fields=fields)
+    return Arrival(event, "rtcc.incidents", now)
+
+
+async def apply(kit: ProbeKit, tx: Transaction, *arrivals: Arrival[IncidentEvent]) -> None:
+    assert await desk_of(kit).apply_incidents(tx, arrivals) == [None] * len(arrivals)
+
+
+async def one_after_the_other(
+    kit: ProbeKit,
+    second: Database,
+    first: Callable[[Transaction], Awaitable[None]],
+    other: Callable[[Transaction], Awaitable[None]],
+) -> None:
+    """Begins the second transaction when the first has done its work, and ends that one when the second waits for it.
+
+    One that does not wait has read what the first is about to change, and commits before it.
+    """
+
+    async def run_other() -> None:
+        async with kit.database.write() as tx:
+            await other(tx)
+
+    async with second.write() as tx:
+        await first(tx)
+        task = asyncio.create_task(run_other())
+        await until(lambda: task.done() or waiting_for_a_lock(second))
+    await task
+
+
+@pytest.mark.parametrize("chain", [False, True])
+@pytest.mark.parametrize("merge_first", [True, False])
+async def test_p08_no_live_lead_is_left_when_a_merge_meets_the_end_of_the_incident_that_goes_on(
+    kit: ProbeKit, second: Database, chain: bool, merge_first: bool
+) -> None:
+    """`chain`: the one that goes on was itself merged into the one that ends."""
+    await lead_on(kit, "incident-2")
+    await kit.incident("incident-1")
+    last = "incident-1"
+    if chain:
+        last = "incident-0"
+        await kit.incident(last)
+        await kit.set_incident("incident-1", status="merged", merged_into=last)
+    kit.clock.advance(1)
+
+    async def merge(tx: Transaction) -> None:
+        merged = {Field.STATUS: "merged", Field.MERGED_INTO: "incident-1"}
+        await apply(kit, tx, said(kit, "incident-2", **merged))
+
+    async def end(tx: Transaction) -> None:
+        await apply(kit, tx, said(kit, last, **{Field.STATUS: "cancelled"}))
+
+    await one_after_the_other(kit, second, *((merge, end) if merge_first else (end, merge)))
+    assert [row["review_state"] for row in await kit.rows(tables.leads)] == ["withdrawn"]
+
+
+async def test_a_merge_and_a_batch_with_both_incidents_do_not_wait_for_each_other(
+    kit: ProbeKit, second: Database
+) -> None:
+    """The merge names them in the other order than that in which they are locked."""
+    await kit.incident("a")
+    await kit.incident("d")
+    kit.clock.advance(1)
+
+    async def run(*arrivals: Arrival[IncidentEvent]) -> None:
+        async with kit.database.write() as tx:
+            await apply(kit, tx, *arrivals)
+
+    async with second.write() as tx:
+        await incidents.lock_all(tx, ["a"])
+        both = asyncio.create_task(run(said(kit, "a", **{Field.PRIORITY: 1}), said(kit, "d", **{Field.PRIORITY: 1})))
+        await until(lambda: reaches(second, 1))
+        merge = asyncio.create_task(run(said(kit, "d", **{Field.STATUS: "merged", Field.MERGED_INTO: "a"})))
+        await until(lambda: reaches(second, 2))
+    await both
+    await merge
+
+
+async def reaches(database: Database, waiting: int) -> bool:
+    return await waiting_for_a_lock(database) == waiting
 
 
 async def test_one_of_many_that_note_the_same_event_at_once_does_its_work(database: Database, second: Database) -> None:

@@ -58,6 +58,31 @@ async def test_waiting_probes_are_withdrawn(kit: ProbeKit, status: str) -> None:
 
 
 @ENDED
+@pytest.mark.parametrize("through", ["itself", "a merge"])
+async def test_live_leads_that_nobody_withdrew_are_found_by_the_reconciler(
+    kit: ProbeKit, status: str, through: str
+) -> None:
+    """As if the events had crossed each other. A lead whose incident goes on stays, and so does one that ended."""
+    for number in (1, 2):
+        await kit.authorized(f"incident-{number}")
+    search = face_search(Gallery())
+    async with search.batcher:
+        for request in await kit.requests():
+            await search_handler(kit, search).handle(record_of(request))
+    if through == "itself":
+        await kit.set_incident("incident-1", status=status)
+    else:
+        await kit.incident("incident-0", status=status)
+        await kit.set_incident("incident-1", status="merged", merged_into="incident-0")
+    assert await kit.reconciler.withdraw_ended() == 1
+    assert await kit.reconciler.withdraw_ended() == 0
+    (told,) = await kit.events("lead.withdrawn")
+    assert (told["incidentId"], told["withdrawal"]) == ("incident-1", {"cause": "authority_ended"})
+    states = {row["incident_id"]: row["review_state"] for row in await kit.rows(tables.leads)}
+    assert states == {"incident-1": "withdrawn", "incident-2": "unreviewed"}
+
+
+@ENDED
 async def test_no_gate_is_passed_by_a_direct_call_although_nobody_withdrew_the_probe(
     kit: ProbeKit, status: str
 ) -> None:
