@@ -26,11 +26,12 @@ class ThreatDesk:
     async def apply_threats(
         self, tx: Transaction, arrivals: Sequence[Arrival[ThreatEvent]]
     ) -> list[RejectedError | None]:
-        """Applies messages in their order. System messages and drafts tell nothing.
+        """Applies messages in their order, while no other transaction does. System messages and drafts tell nothing.
 
         Returns for each the InvalidInputError or ConflictError that says why it can never apply, or None. Raises
         TransientError to be called again, in a transaction of its own.
         """
+        await threats.wait_for_turn(tx)
         outcomes: list[RejectedError | None] = []
         for arrival in arrivals:
             try:
@@ -47,7 +48,7 @@ class ThreatDesk:
         if event.status in NOT_FOR_PEOPLE:
             return
         now = self._clock.now()
-        known = await threats.get(tx, event.identifier, to_change=True)
+        known = await threats.get(tx, event.identifier)
         threat.check(event, known, now)
         if known is not None and not threat.is_newer(event, known):
             return

@@ -27,6 +27,7 @@ class Work(IntEnum):
     SEGMENT_SCRUBBER = 3
     EVENT_FORGETTER = 4
     UPGRADE = 5
+    THREATS = 6
 
 
 class SoleRight:

@@ -9,9 +9,11 @@ from typing import Any, Final
 from sqlalchemy import RowMapping, delete, insert, select, update
 
 from rtcc_bridge.errors import InvalidInputError, TransientError
+from rtcc_bridge.storage import locks
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.incidents import merged_into
 from rtcc_bridge.storage.inserts import insert_if_absent
+from rtcc_bridge.storage.locks import Work
 from rtcc_bridge.storage.slices import slices
 from rtcc_bridge.storage.tables import threat_incidents, threat_references, threats
 
@@ -51,10 +53,18 @@ class ThreadMessage:
     references: frozenset[str]
 
 
-async def get(tx: Transaction, identifier: str, *, to_change: bool = False) -> ThreatRecord | None:
-    """The message; `to_change` keeps others from changing it until the transaction ends."""
+async def wait_for_turn(tx: Transaction) -> None:
+    """Lets one transaction at a time change threats.
+
+    What state a message has hangs on its whole thread, and a message that is just being added cannot be locked by
+    another that speaks about the same one. Threats are few.
+    """
+    await locks.wait_for_turn(tx, Work.THREATS)
+
+
+async def get(tx: Transaction, identifier: str) -> ThreatRecord | None:
     query = select(threats).where(threats.c.identifier == identifier)
-    row = (await tx.execute(query.with_for_update() if to_change else query)).mappings().one_or_none()
+    row = (await tx.execute(query)).mappings().one_or_none()
     return None if row is None else _record(row)
 
 
@@ -91,11 +101,25 @@ async def set_state(tx: Transaction, identifier: str, state: str, at: datetime) 
 async def thread(tx: Transaction, identifier: str) -> list[ThreadMessage]:
     """All messages that are connected with this one by speaking about each other, in no particular order.
 
-    Raises InvalidInputError (`thread_too_large`) when they and those that they speak about are more than
-    `LARGEST_THREAD`; no more than that many are read to find it out.
+    Raises InvalidInputError as `names_of_thread` does.
+    """
+    known = await names_of_thread(tx, (identifier,))
+    rows = (await tx.execute(select(threats).where(threats.c.identifier.in_(known)))).mappings()
+    links = select(threat_references.c.identifier, threat_references.c.referenced)
+    references: defaultdict[str, set[str]] = defaultdict(set)
+    for speaker, referenced in await tx.execute(links.where(threat_references.c.identifier.in_(known))):
+        references[speaker].add(referenced)
+    return [ThreadMessage(_record(row), frozenset(references[row["identifier"]])) for row in rows]
+
+
+async def names_of_thread(tx: Transaction, identifiers: Collection[str]) -> set[str]:
+    """The messages that are connected with these by speaking about each other, and all that they speak about.
+
+    Raises InvalidInputError (`thread_too_large`) when they are more than `LARGEST_THREAD`; no more than that many are
+    read to find it out.
     """
     known: set[str] = set()
-    frontier = {identifier}
+    frontier = set(identifiers)
     while frontier:
         known |= frontier
         if len(known) > LARGEST_THREAD:
@@ -104,12 +128,7 @@ async def thread(tx: Transaction, identifier: str) -> list[ThreadMessage]:
         later = select(threat_references.c.identifier).where(threat_references.c.referenced.in_(frontier))
         found = await tx.execute(earlier.union(later).limit(LARGEST_THREAD + 1))
         frontier = set(found.scalars()) - known
-    rows = (await tx.execute(select(threats).where(threats.c.identifier.in_(known)))).mappings()
-    links = select(threat_references.c.identifier, threat_references.c.referenced)
-    references: defaultdict[str, set[str]] = defaultdict(set)
-    for speaker, referenced in await tx.execute(links.where(threat_references.c.identifier.in_(known))):
-        references[speaker].add(referenced)
-    return [ThreadMessage(_record(row), frozenset(references[row["identifier"]])) for row in rows]
+    return known
 
 
 async def incidents_of(tx: Transaction, identifiers: Collection[str]) -> dict[str, list[str]]:

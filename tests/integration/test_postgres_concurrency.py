@@ -12,14 +12,19 @@ from sqlalchemy import text, update
 
 from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.cloud_event import CloudEvent
+from rtcc_bridge.consumers.threats import to_threat_event
 from rtcc_bridge.errors import ConflictError, PolicyRefusalError, TransientError
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.incident import Field, IncidentEvent
+from rtcc_bridge.incidents.threat import ThreatEvent
+from rtcc_bridge.incidents.threat_desk import ThreatDesk
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import DatabaseSettings
+from rtcc_bridge.simulate import SENDER, threat_data
 from rtcc_bridge.storage import galleries, incidents, input_events, outbox, probes, tables
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.input_events import InputEvent
@@ -198,6 +203,43 @@ async def test_a_merge_and_a_batch_with_both_incidents_do_not_wait_for_each_othe
 
 async def reaches(database: Database, waiting: int) -> bool:
     return await waiting_for_a_lock(database) == waiting
+
+
+def threat(kit: ProbeKit, identifier: str, kind: str, incident_id: str, *references: str) -> Arrival[ThreatEvent]:
+    now = kit.clock.now()
+    data = threat_data(identifier, "Active shooter", now, incident_ids=(incident_id,))
+    data |= {"msgType": kind.capitalize(), "references": list(references)}
+    event = CloudEvent(id=f"e-{identifier}", source="urn:watch", type=f"rtcc.threat.{kind}", data=data)
+    return Arrival(to_threat_event(event, {}), "rtcc.threats", now)
+
+
+async def alarm(kit: ProbeKit, tx: Transaction, *arrivals: Arrival[ThreatEvent]) -> None:
+    desk = ThreatDesk(desk_of(kit), kit.clock, {SENDER})
+    assert await desk.apply_threats(tx, arrivals) == [None] * len(arrivals)
+
+
+@pytest.mark.parametrize("update_first", [True, False])
+async def test_p14_a_cancel_ends_also_the_update_that_another_consumer_applies_at_the_same_moment(
+    kit: ProbeKit, second: Database, update_first: bool
+) -> None:
+    await kit.incident("incident-1")
+    async with second.write() as tx:
+        await alarm(kit, tx, threat(kit, "A", "alert", "incident-1"))
+    kit.clock.advance(1)
+    arrivals = {"update": threat(kit, "B", "update", "incident-1", "A")}
+    kit.clock.advance(1)
+    arrivals["cancel"] = threat(kit, "C", "cancel", "incident-1", "A")
+
+    async def update_it(tx: Transaction) -> None:
+        await alarm(kit, tx, arrivals["update"])
+
+    async def cancel_it(tx: Transaction) -> None:
+        await alarm(kit, tx, arrivals["cancel"])
+
+    await one_after_the_other(kit, second, *((update_it, cancel_it) if update_first else (cancel_it, update_it)))
+    assert {row["identifier"]: row["state"] for row in await kit.rows(tables.threats)} == dict.fromkeys(
+        "ABC", "cancelled"
+    )
 
 
 async def test_one_of_many_that_note_the_same_event_at_once_does_its_work(database: Database, second: Database) -> None:
