@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.errors import RejectedError
+from rtcc_bridge.errors import InvalidInputError, RejectedError
 from rtcc_bridge.incidents import threat
 from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import FLOOR_THREAT, IncidentDesk
@@ -32,6 +32,7 @@ class ThreatDesk:
         TransientError to be called again, in a transaction of its own.
         """
         await threats.wait_for_turn(tx)
+        await self._lock_incidents(tx, [arrival.event for arrival in arrivals])
         outcomes: list[RejectedError | None] = []
         for arrival in arrivals:
             try:
@@ -42,6 +43,20 @@ class ThreatDesk:
             else:
                 outcomes.append(None)
         return outcomes
+
+    async def _lock_incidents(self, tx: Transaction, events: Collection[ThreatEvent]) -> None:
+        """Keeps every incident that the messages may touch from being changed, or told of, by others: all at once.
+
+        That keeps the one order of locks. Those of a thread that is too large are left out: it is refused below.
+        """
+        touched: set[str] = set()
+        for event in events:
+            try:
+                names = await threats.names_of_thread(tx, {event.identifier, *event.references})
+            except InvalidInputError:
+                continue
+            touched |= {*event.incident_ids, *map(threat.own_incident_id, names), *await _linked(tx, names)}
+        await incidents.lock_all(tx, touched)
 
     async def _apply(self, tx: Transaction, arrival: Arrival[ThreatEvent]) -> None:
         event = arrival.event

@@ -242,6 +242,53 @@ async def test_p14_a_cancel_ends_also_the_update_that_another_consumer_applies_a
     )
 
 
+@pytest.mark.parametrize("cancel_first", [True, False])
+async def test_the_floor_is_told_last_that_a_threat_is_over_when_dispatch_speaks_at_the_same_moment(
+    kit: ProbeKit, second: Database, cancel_first: bool
+) -> None:
+    await kit.incident("incident-1")
+    async with second.write() as tx:
+        await alarm(kit, tx, threat(kit, "A", "alert", "incident-1"))
+    kit.clock.advance(1)
+
+    async def cancel_it(tx: Transaction) -> None:
+        await alarm(kit, tx, threat(kit, "B", "cancel", "incident-1", "A"))
+
+    async def report(tx: Transaction) -> None:
+        await apply(kit, tx, said(kit, "incident-1", **{Field.PRIORITY: 1}))
+
+    await one_after_the_other(kit, second, *((cancel_it, report) if cancel_first else (report, cancel_it)))
+    told = await kit.rows(tables.outbox)
+    views = [row["event"]["data"] for row in sorted(told, key=lambda row: int(row["id"]))]
+    assert [view["imminent"] for view in views] == [True, *([False, False] if cancel_first else [True, False])]
+
+
+async def test_threats_and_batches_of_incidents_do_not_wait_for_each_other(kit: ProbeKit, second: Database) -> None:
+    """The threats name the incidents in the other order than that in which they are locked."""
+    for name in ("a", "d"):
+        await kit.incident(name)
+    kit.clock.advance(1)
+    reports = [said(kit, name, **{Field.PRIORITY: 1}) for name in ("a", "d")]
+    alerts = [threat(kit, f"T-{name}", "alert", name) for name in ("d", "a")]
+
+    async def report() -> None:
+        async with kit.database.write() as tx:
+            await apply(kit, tx, *reports)
+
+    async def warn() -> None:
+        async with kit.database.write() as tx:
+            await alarm(kit, tx, *alerts)
+
+    async with second.write() as tx:
+        await incidents.lock_all(tx, ["a"])
+        reporting = asyncio.create_task(report())
+        await until(lambda: reaches(second, 1))
+        warning = asyncio.create_task(warn())
+        await until(lambda: reaches(second, 2))
+    await reporting
+    await warning
+
+
 async def test_one_of_many_that_note_the_same_event_at_once_does_its_work(database: Database, second: Database) -> None:
     event = InputEvent("urn:dispatch", "event-1", "rtcc.incidents", "0" * 64, SystemClock().now())
     ready = asyncio.Barrier(8)
