@@ -10,7 +10,7 @@ from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.storage import input_events
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.locks import Work, sole_right
+from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
 
 _AT_ONCE: Final = 1000
 _EVERY_SECONDS: Final = 3600.0
@@ -31,17 +31,23 @@ class EventForgetter:
         """Prunes hourly until cancelled. An outage of the database is left to the next time."""
         while True:
             try:
-                async with sole_right(self._database, Work.EVENT_FORGETTER) as right:
+                async with sole_right(
+                    self._database, Work.EVENT_FORGETTER, confirmed_within_seconds=LONGEST_STEP_SECONDS
+                ) as right:
                     if right is not None:
-                        await self.forget()
+                        await self.forget(right)
             except UnavailableError as error:
                 _log.warning("old events could not be forgotten yet", error=str(error))
             await asyncio.sleep(_EVERY_SECONDS)
 
-    async def forget(self) -> int:
-        """Forgets all that is old enough; returns how many. Commits each batch. Raises UnavailableError."""
+    async def forget(self, right: SoleRight = UNCONTESTED) -> int:
+        """Forgets all that is old enough; returns how many. Commits each batch.
+
+        Raises UnavailableError, also when the right is lost.
+        """
         forgotten = 0
         while True:
+            await right.confirm()
             async with self._database.write() as tx:
                 pruned = await input_events.prune(tx, self._clock.now() - self._keep, _AT_ONCE)
             forgotten += pruned

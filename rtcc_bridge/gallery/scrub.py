@@ -18,7 +18,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.galleries import GalleryRecord, SegmentRecord
-from rtcc_bridge.storage.locks import Work, sole_right
+from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 
 _EVERY_SECONDS: Final = 60.0
@@ -41,23 +41,26 @@ class SegmentScrubber:
         """
         while True:
             try:
-                async with sole_right(self._database, Work.SEGMENT_SCRUBBER) as right:
+                async with sole_right(
+                    self._database, Work.SEGMENT_SCRUBBER, confirmed_within_seconds=LONGEST_STEP_SECONDS
+                ) as right:
                     if right is not None:
-                        await self.scrub_all()
+                        await self.scrub_all(right)
                 metrics.segments_to_scrub.set(await self._count_waiting())
             except UnavailableError as error:
                 _log.warning("expunged templates wait to be scrubbed", error=str(error))
             await asyncio.sleep(_EVERY_SECONDS)
 
-    async def scrub_all(self) -> int:
+    async def scrub_all(self, right: SoleRight = UNCONTESTED) -> int:
         """Scrubs every gallery; returns how many segments. Raises as `scrub` does."""
-        return sum([await self.scrub(name) for name in await self._galleries()])
+        return sum([await self.scrub(name, right) for name in await self._galleries()])
 
-    async def scrub(self, gallery: str) -> int:
+    async def scrub(self, gallery: str, right: SoleRight = UNCONTESTED) -> int:
         """Scrubs every segment of the gallery that still holds a removed template; returns how many. Commits each.
 
         A segment that is damaged or missing is logged and left: matchers refuse it, and the others do not wait for it.
-        Raises UnavailableError when database or object store do not answer. What is left is tried by the next call.
+        Raises UnavailableError when database or object store do not answer, or the right is lost. What is left is tried
+        by the next call.
         """
         async with self._database.read() as tx:
             record = await galleries.find(tx, gallery)
@@ -66,6 +69,7 @@ class SegmentScrubber:
             raise NotFoundError(f"there is no gallery {gallery}")
         done = 0
         for segment in waiting:
+            await right.confirm()
             try:
                 done += await self._scrub(record, segment)
             except IntegrityError as error:

@@ -21,7 +21,7 @@ from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
 from rtcc_bridge.settings import LeadSettings
 from rtcc_bridge.storage import incidents, leads, probes
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.locks import Work, sole_right
+from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
 from rtcc_bridge.storage.probes import ProbeRecord
 
 AT_ONCE: Final = 100
@@ -52,22 +52,25 @@ class Reconciler:
         """Sweeps until cancelled. An outage of the database is waited for; any other error ends it."""
         while True:
             try:
-                async with sole_right(self._parts.database, Work.RECONCILER) as right:
+                async with sole_right(
+                    self._parts.database, Work.RECONCILER, confirmed_within_seconds=LONGEST_STEP_SECONDS
+                ) as right:
                     if right is not None:
-                        await self.sweep()
+                        await self.sweep(right)
             except TransientError as error:
                 log.warning("reconciling failed, trying again", error=str(error))
             await asyncio.sleep(self._settings.reconcile_every_seconds)
 
-    async def sweep(self) -> None:
-        """One round. Each probe has a transaction of its own. Raises TransientError."""
-        await self.withdraw_ended()
-        await self.lapse_overdue()
-        await self.suspend_unfounded()
-        await self.request_unanswered()
+    async def sweep(self, right: SoleRight = UNCONTESTED) -> None:
+        """One round. Each probe has a transaction of its own. Raises TransientError, also when the right is lost."""
+        await self.withdraw_ended(right)
+        await self.lapse_overdue(right)
+        await self.suspend_unfounded(right)
+        await self.request_unanswered(right)
+        await right.confirm()
         await self._parts.leads.expire_due()
 
-    async def withdraw_ended(self) -> int:
+    async def withdraw_ended(self, right: SoleRight = UNCONTESTED) -> int:
         """Withdraws live leads whose incident has ended (P08). Returns how many.
 
         The incident desk does that in the transaction that ends it. This is the net under it, for events about one
@@ -77,18 +80,19 @@ class Reconciler:
             found = await leads.ended_incidents(tx, LIVE_STATES, AUTHORITY_ENDED, AT_ONCE)
         withdrawn = 0
         for incident_id in found:
+            await right.confirm()
             async with self._parts.database.write() as tx:
                 withdrawn += await self._withdraw_if_ended(tx, incident_id)
         return withdrawn
 
-    async def lapse_overdue(self) -> int:
+    async def lapse_overdue(self, right: SoleRight = UNCONTESTED) -> int:
         """Withdraws what P14 let through without the approval that should have followed. Returns how many."""
         now = self._parts.clock.now()
         async with self._parts.database.read() as tx:
             found = await probes.overdue(tx, DECIDABLE, now=now, limit=AT_ONCE)
-        return await self._each(found, self._lapse)
+        return await self._each(found, self._lapse, right)
 
-    async def suspend_unfounded(self) -> int:
+    async def suspend_unfounded(self, right: SoleRight = UNCONTESTED) -> int:
         """Sends searches that did not run yet back to the supervisor when their authority has run out.
 
         That is so when the threat that deferred the approval ended (P14), and when the approval is too old (P01).
@@ -99,9 +103,9 @@ class Reconciler:
                 *await probes.waiting_for_search(tx, approval=Approval.PENDING, limit=AT_ONCE),
                 *await probes.waiting_for_search(tx, approval=Approval.GRANTED, approved_before=oldest, limit=AT_ONCE),
             ]
-        return await self._each(found, self._suspend)
+        return await self._each(found, self._suspend, right)
 
-    async def request_unanswered(self) -> int:
+    async def request_unanswered(self, right: SoleRight = UNCONTESTED) -> int:
         """Requests searches again that have authority and no outcome, and counts those that stay without."""
         now = self._parts.clock.now()
         pauses = [timedelta(seconds=self._settings.reconcile_after_seconds * factor) for factor in PAUSE_GROWTH]
@@ -109,16 +113,18 @@ class Reconciler:
             found = await probes.unanswered(tx, [now - pause for pause in pauses], AT_ONCE, now=now)
             stranded = await probes.count_unanswered(tx, STRANDED_AFTER_REQUESTS + 1)
         self._parts.metrics.probes_stranded.set(stranded)
-        return await self._each(found, self._request)
+        return await self._each(found, self._request, right)
 
     async def _each(
         self,
         found: Sequence[ProbeRecord],
         act: Callable[[Transaction, ProbeRecord, datetime], Awaitable[bool]],
+        right: SoleRight,
     ) -> int:
         """Lets `act` work on each probe in a transaction of its own; returns on how many it did."""
         acted = 0
         for seen in found:
+            await right.confirm()
             try:
                 async with self._parts.database.write() as tx:
                     acted += await act(tx, seen, self._parts.clock.now())

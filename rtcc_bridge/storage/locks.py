@@ -19,6 +19,10 @@ _PROGRAM: Final = 0x72746363
 """The first half of every key ("rtcc"), so that no other program on the same database takes the same lock."""
 
 
+LONGEST_STEP_SECONDS: Final = 60.0
+"""For work of many steps that confirms its right before each: longer than one step takes while nothing is wrong."""
+
+
 class Work(IntEnum):
     """What has one owner. The numbers are the second half of the keys: never give one another meaning."""
 
@@ -40,6 +44,10 @@ class SoleRight:
         """Raises UnavailableError when the connection, and with it the right, is gone."""
         if self._connection is not None:
             await _ask(self._connection, "SELECT 1")
+
+
+UNCONTESTED: Final = SoleRight(None)
+"""For whoever does the work because somebody asked for it, whether another process is at it or not."""
 
 
 @asynccontextmanager

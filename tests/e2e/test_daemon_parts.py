@@ -48,7 +48,7 @@ async def note_an_old_event(database: Database) -> None:
 async def expunge_without_scrubbing(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
     """The command could not rewrite the segment: its object, which still holds the template."""
 
-    async def away(_scrubber: SegmentScrubber, _gallery: str) -> int:
+    async def away(*_: object) -> int:
         raise UnavailableError("the object store does not answer")
 
     async with open_core(place.settings) as core:

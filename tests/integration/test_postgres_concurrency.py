@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from pydantic import SecretStr
 from sqlalchemy import text, update
+from structlog.testing import capture_logs
 
 from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import CloudEvent
 from rtcc_bridge.consumers.threats import to_threat_event
-from rtcc_bridge.errors import ConflictError, PolicyRefusalError, TransientError
+from rtcc_bridge.errors import ConflictError, PolicyRefusalError, TransientError, UnavailableError
 from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import IncidentDesk
@@ -28,6 +31,7 @@ from rtcc_bridge.simulate import SENDER, threat_data
 from rtcc_bridge.storage import galleries, incidents, input_events, outbox, probes, tables
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.input_events import InputEvent
+from rtcc_bridge.storage.locks import Work, sole_right
 from rtcc_bridge.storage.probes import ProbeRecord
 from tests.doubles import ManualClock
 from tests.gallery_kit import SOURCE_WORDS, open_kit
@@ -57,6 +61,11 @@ async def waiting_for_a_lock(database: Database) -> int:
     )
     async with database.read() as tx:
         return int((await tx.execute(query)).scalar_one())
+
+
+async def is_free(database: Database, work: Work) -> bool:
+    async with sole_right(database, work) as right:
+        return right is not None
 
 
 async def cancel(kit: ProbeKit, tx: Transaction, incident_id: str) -> None:
@@ -287,6 +296,50 @@ async def test_threats_and_batches_of_incidents_do_not_wait_for_each_other(kit: 
         await until(lambda: reaches(second, 2))
     await reporting
     await warning
+
+
+async def test_a_reconciler_that_hangs_in_a_sweep_loses_its_right_and_goes_no_further(
+    kit: ProbeKit, second: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtcc_bridge.probes.reconciler.LONGEST_STEP_SECONDS", 0.2)
+    monkeypatch.setattr("rtcc_bridge.probes.reconciler.log", structlog.get_logger("reconciler"))
+    waiting = [await kit.authorized(), await kit.authorized()]
+    kit.clock.advance(31)
+
+    with capture_logs() as logs:
+        async with second.write() as tx:
+            for probe in waiting:
+                await probes.find(tx, probe.probe_id, lock=True)
+            frozen = asyncio.create_task(kit.reconciler.run())
+            await until(lambda: waiting_for_a_lock(second))
+            await until(lambda: is_free(second, Work.RECONCILER))
+        await until(lambda: any(line["log_level"] == "warning" for line in logs))
+    frozen.cancel()
+    assert [line["event"] for line in logs] == ["search requested again", "reconciling failed, trying again"]
+
+
+async def test_a_scrubber_that_lost_its_right_rewrites_nothing(
+    database: Database, second: Database, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "people" / "ann").mkdir(parents=True)
+    (tmp_path / "people" / "ann" / "1").write_text("face-1")
+
+    async def not_now(*_: object) -> int:
+        raise UnavailableError("later")
+
+    async with open_kit(database, tmp_path / "objects", clock, Metrics()) as made:
+        source = FolderSource(tmp_path / "people", **SOURCE_WORDS)
+        await made.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+        with monkeypatch.context() as patched:
+            patched.setattr(SegmentScrubber, "scrub", not_now)
+            await made.expunger().expunge_subject("city", "ann", "court order", "administrator")
+        scrubber = SegmentScrubber(database, made.vault, made.parts().audit)
+        async with sole_right(second, Work.SEGMENT_SCRUBBER, confirmed_within_seconds=0.2) as right:
+            assert right is not None
+            await until(lambda: is_free(database, Work.SEGMENT_SCRUBBER))
+            with pytest.raises(UnavailableError):
+                await scrubber.scrub_all(right)
+        assert await scrubber.scrub_all() == 1
 
 
 async def test_one_of_many_that_note_the_same_event_at_once_does_its_work(database: Database, second: Database) -> None:

@@ -24,7 +24,7 @@ from rtcc_bridge.publishing.relay import Relay
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.locks import Work, sole_right
+from rtcc_bridge.storage.locks import SoleRight, Work, sole_right
 from tests.databases import TestServer
 from tests.integration.pipeline import until
 from tests.integration.relays import SETTINGS, an_event, put, rows
@@ -106,7 +106,7 @@ async def test_a_timer_works_in_one_process_only(
     forgetters = [EventForgetter(one, SystemClock(), 1) for one in (database, second)]
     at_work, go_on, worked = asyncio.Event(), asyncio.Event(), []
 
-    async def forget(forgetter: EventForgetter) -> int:
+    async def forget(forgetter: EventForgetter, _right: SoleRight) -> int:
         worked.append(forgetter)
         at_work.set()
         await go_on.wait()
@@ -124,6 +124,44 @@ async def test_a_timer_works_in_one_process_only(
         go_on.set()
         await until(lambda: len(set(worked)) == 2)
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_forgetter_that_hangs_is_followed_by_another_and_stops_when_it_wakes_up(
+    database: Database, second: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtcc_bridge.consumers.forgetting.LONGEST_STEP_SECONDS", 0.2)
+    frozen, other = (EventForgetter(one, SystemClock(), 1) for one in (second, database))
+    forget, outcomes = EventForgetter.forget, asyncio.Queue[EventForgetter | UnavailableError]()
+    wake_up = asyncio.Event()
+
+    async def hangs(forgetter: EventForgetter, right: SoleRight) -> int:
+        if forgetter is frozen:
+            await wake_up.wait()
+        try:
+            await forget(forgetter, right)
+        except UnavailableError as error:
+            await outcomes.put(error)
+            raise
+        await outcomes.put(forgetter)
+        return 0
+
+    monkeypatch.setattr(EventForgetter, "forget", hangs)
+    monkeypatch.setattr("rtcc_bridge.consumers.forgetting._EVERY_SECONDS", 0.01)
+    async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
+        stack.callback(tasks.create_task(frozen.run()).cancel)
+        await until(lambda: _is_taken(database, Work.EVENT_FORGETTER))
+        stack.callback(tasks.create_task(other.run()).cancel)
+        assert await outcomes.get() is other
+        wake_up.set()
+        await until(lambda: _has_failed(outcomes))
+
+
+async def _is_taken(database: Database, work: Work) -> bool:
+    return not await is_free(database, work)
+
+
+async def _has_failed(outcomes: "asyncio.Queue[EventForgetter | UnavailableError]") -> bool:
+    return isinstance(await outcomes.get(), UnavailableError)
 
 
 async def test_of_two_relays_one_is_active_and_the_other_takes_over(

@@ -8,6 +8,7 @@ from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.settings import LeadSettings
 from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.locks import SoleRight
 from tests.probe_kit import Gallery, ProbeKit, face_search, record_of, search_handler
 
 
@@ -117,7 +118,7 @@ async def test_it_goes_on_after_an_outage_of_the_database(kit: ProbeKit, monkeyp
     outages = 3
     sweep, done = fast.sweep, asyncio.Event()
 
-    async def sometimes() -> None:
+    async def sometimes(_right: SoleRight) -> None:
         nonlocal outages
         if outages:
             outages -= 1
@@ -135,7 +136,7 @@ async def test_it_goes_on_after_an_outage_of_the_database(kit: ProbeKit, monkeyp
 
 
 async def test_an_error_that_nobody_foresaw_ends_it(kit: ProbeKit, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken() -> None:
+    async def broken(_right: SoleRight) -> None:
         raise RuntimeError("a defect")
 
     monkeypatch.setattr(kit.reconciler, "sweep", broken)
