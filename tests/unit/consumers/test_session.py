@@ -60,6 +60,9 @@ class ConsumerThatLoses:
     def highwater(self, _place: TopicPartition) -> int | None:
         return None
 
+    def assignment(self) -> set[TopicPartition]:
+        return set()
+
 
 async def test_no_lag_is_told_of_a_partition_that_was_just_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gauge would stay for ever, beside that of the process that has the partition now."""
