@@ -31,6 +31,9 @@ class _Item(Generic[EventT]):
 class InputHandler(ABC, Generic[EventT]):
     """One batch: one transaction with the notes of its events, what they change and what goes to the floor."""
 
+    most_at_once = 10_000
+    """As `kafka.window` at most: a batch of incidents costs a few statements, however many they are."""
+
     def __init__(self, database: Database, clock: Clock, kafka: KafkaSettings) -> None:
         self._database = database
         self._clock = clock

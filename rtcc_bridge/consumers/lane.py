@@ -157,11 +157,15 @@ class BatchLane(TopicLane):
     """
 
     def __init__(
-        self, topic: str, *, limit: int, finish: Callable[[Sequence[ConsumedRecord]], Awaitable[None]]
+        self, topic: str, *, limit: int, window: int, finish: Callable[[Sequence[ConsumedRecord]], Awaitable[None]]
     ) -> None:
-        """`finish` handles the records or puts them to the dead letters, and returns when either is durable."""
+        """limit: records of a batch. window: records that may wait while more are fetched.
+
+        `finish` handles the records or puts them to the dead letters, and returns when either is durable.
+        """
         super().__init__(topic)
         self._limit = limit
+        self._window = window
         self._finish = finish
         self._is_in_work = False
 
@@ -185,8 +189,8 @@ class BatchLane(TopicLane):
         task.add_done_callback(ended)
 
     def _most_waiting(self) -> int:
-        """The next batch gathers while one is in work."""
-        return self._limit
+        """The next batches gather while one is in work."""
+        return self._window
 
     def _take(self) -> list[tuple[PartitionWork, ConsumedRecord]]:
         batch: list[tuple[PartitionWork, ConsumedRecord]] = []

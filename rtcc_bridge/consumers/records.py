@@ -47,6 +47,11 @@ class BatchHandler(Protocol):
     `handle_batch` gives one answer for each record: None when its effect is durable, or why this record can never
     succeed. When it raises, no record of the batch has had an effect. Otherwise as `Handler`; a batch that fails for
     another reason than an outage is taken apart until the record is found that is to blame.
+
+    most_at_once: records of a batch at most, where the topic would take more (`kafka.window`).
     """
+
+    @property
+    def most_at_once(self) -> int: ...
 
     async def handle_batch(self, records: Sequence[ConsumedRecord]) -> Sequence[RejectedError | None]: ...

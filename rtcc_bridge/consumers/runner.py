@@ -183,7 +183,8 @@ class Runner:
     def _lane(self, topic: str, handler: Handler | BatchHandler) -> TopicLane:
         if isinstance(handler, BatchHandler):
             finish_batch = partial(self._finisher.finish_batch, handler)
-            return BatchLane(topic, limit=self._kafka.window, finish=finish_batch)
+            window = self._kafka.window
+            return BatchLane(topic, limit=min(window, handler.most_at_once), window=window, finish=finish_batch)
         return WindowLane(topic, window=self._kafka.window, finish=partial(self._finisher.finish, handler))
 
     def _count_dead_letter(self, topic: str) -> None:

@@ -1,7 +1,7 @@
 """Probe intake: a person attaches a still to an incident. Everything else about probes is reached from here too.
 
-Every gate is asked here and not in the web page, in the transaction that acts on its answer. No transaction is open
-while bytes travel, a picture is decoded or an object is written.
+Every gate of the policy is asked here and not in the web page, in the transaction that acts on its answer. No
+transaction is open while bytes travel, a picture is decoded or an object is written.
 """
 
 import asyncio

@@ -82,10 +82,10 @@ async def upsert(
     if before is not None:
         where = threats.c.identifier == record.identifier
         await tx.execute(update(threats).where(where).values(_values(record)))
+        for table in (threat_incidents, threat_references):
+            await tx.execute(delete(table).where(table.c.identifier == record.identifier))
     elif not await insert_if_absent(tx, threats, _values(record)):
         raise TransientError("the threat was created by another transaction at the same moment")
-    for table in (threat_incidents, threat_references):
-        await tx.execute(delete(table).where(table.c.identifier == record.identifier))
     links = [{"identifier": record.identifier, "incident_id": incident_id} for incident_id in sorted(incident_ids)]
     earlier = [{"identifier": record.identifier, "referenced": reference} for reference in sorted(references)]
     if links:

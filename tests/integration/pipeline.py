@@ -58,6 +58,8 @@ class Recorder:
 class BatchRecorder:
     """A batch handler that notes what it handled, all of a batch or nothing; `before` may block or raise."""
 
+    most_at_once = 10_000
+
     def __init__(self) -> None:
         self.batches: list[list[ConsumedRecord]] = []
         self.before: Callable[[ConsumedRecord], Awaitable[None]] | None = None

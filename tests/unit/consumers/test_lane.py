@@ -58,12 +58,12 @@ class Work:
 class Batches:
     """Finishes a batch when the test says so."""
 
-    def __init__(self, *, limit: int = 100) -> None:
+    def __init__(self, *, limit: int = 100, window: int = 100) -> None:
         self.started: list[list[tuple[int, int]]] = []
         self.release = asyncio.Event()
         self.error: Exception | None = None
         self.errors: list[BaseException] = []
-        self.lane = BatchLane("topic", limit=limit, finish=self._finish)
+        self.lane = BatchLane("topic", limit=limit, window=window, finish=self._finish)
 
     async def _finish(self, batch: Sequence[ConsumedRecord]) -> None:
         self.started.append([(record.partition, record.offset) for record in batch])
@@ -153,7 +153,7 @@ async def test_a_batch_holds_what_waits_of_all_partitions_and_the_next_waits_for
 
 
 async def test_a_batch_holds_no_more_than_its_limit_and_one_more_may_wait() -> None:
-    batches = Batches(limit=4)
+    batches = Batches(limit=4, window=4)
     batches.lane.open(0)
     batches.lane.deliver(0, unkeyed(0, 8))
     batches.hand_over()
@@ -202,3 +202,17 @@ async def test_a_batch_that_failed_for_good_is_not_finished() -> None:
     await settle(lambda: [str(error) for error in batches.errors] == ["unsafe"])
     (closed,) = await batches.lane.close([0], 5)
     assert closed.offsets.committable is None
+
+
+async def test_more_records_may_wait_than_a_batch_takes() -> None:
+    """So that the next batch is there when one has ended, and the broker need not be asked for it then."""
+    batches = Batches(limit=2, window=5)
+    batches.lane.open(0)
+    batches.lane.deliver(0, unkeyed(0, 7))
+    batches.hand_over()
+    await settle(lambda: batches.started == [[(0, 0), (0, 1)]])
+    assert wants_more(batches.lane)
+    batches.lane.deliver(0, unkeyed(0, 8)[7:])
+    assert not wants_more(batches.lane)
+    batches.release.set()
+    await settle(lambda: batches.started[1:] == [[(0, 2), (0, 3)], [(0, 4), (0, 5)], [(0, 6), (0, 7)]])
