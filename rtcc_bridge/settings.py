@@ -336,6 +336,17 @@ class Settings(BaseSettings):
         """The environment wins over the file (which arrives as the initial values)."""
         return env_settings, init_settings
 
+    @field_validator("profile", mode="before")
+    @classmethod
+    def _demo_only(cls, profile: object) -> object:
+        if profile != "demo":
+            message = (
+                f"the profile {str(profile)[:64]!r} does not run yet: until people, sign-in and a signed policy exist, "
+                "whoever reaches the daemon could search under any account. Only the profile demo runs, on loopback"
+            )
+            raise ValueError(message)
+        return profile
+
     @model_validator(mode="after")
     def _batch_fits_queue(self) -> Self:
         if self.matching.batch_size > self.matching.queue_size:

@@ -321,6 +321,7 @@ def build_kit(
         vault,
         cast("WorkerPool", workers),
         training_gallery=options.get("training_gallery"),
+        max_upload_bytes=options.get("max_upload_bytes", 25_000_000),
         upload_timeout_seconds=options.get("upload_timeout_seconds", 30.0),
     )
     return ProbeKit(parts, vault, workers, desk, ApprovalDesk(parts), Reconciler(parts, settings), clock, objects)

@@ -238,13 +238,15 @@ async def running_site(
 ) -> AsyncIterator[Website]:
     """relay: whether this process numbers what is committed. roles: what it reports that it does; without any it is
     silent. options: as `build_kit` takes them."""
+    intake_settings = IntakeSettings(**(intake or {}))
+    options.setdefault("max_upload_bytes", intake_settings.max_upload_bytes)
     async with open_vault(folder, clock) as vault:
         kit = build_kit(
             database, vault, clock, metrics, folder / "objects", training_gallery=training_gallery, **options
         )
         settings = Settings(
             web=WebSettings(**{"feed_heartbeat_seconds": 0.3, **(web_settings or {})}),
-            intake=IntakeSettings(**(intake or {})),
+            intake=intake_settings,
             matching=MatchingSettings(training_gallery=training_gallery),
         )
         hub = FeedHub(database, metrics, clients=settings.web.feed_clients, poll_seconds=0.2)

@@ -35,6 +35,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         core.vault,
         workers,
         training_gallery=settings.matching.training_gallery,
+        max_upload_bytes=settings.intake.max_upload_bytes,
         upload_timeout_seconds=settings.web.upload_timeout_seconds,
     )
     services = WebServices(

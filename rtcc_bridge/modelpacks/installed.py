@@ -36,7 +36,9 @@ def require_calibration(pack: ModelPack) -> Calibration:
     calibration = load_pack_calibration(pack)
     if calibration is None:
         problem = ConfigurationProblem(
-            "matching.pack", f"the pack {pack.name} has no calibration", "Calibrate it, or choose another pack"
+            "matching.pack",
+            f"the pack {pack.name} has no calibration",
+            "Choose another pack; this version cannot calibrate one by command",
         )
         raise ConfigurationError(problem)
     return calibration

@@ -57,6 +57,13 @@ class _Grounds:
     case_number: str
 
 
+def too_large(max_upload_bytes: int) -> InvalidInputError:
+    """The refusal of a still of more bytes than that."""
+    return InvalidInputError(
+        f"The still is larger than {max_upload_bytes / 1e6:g} MB: send a smaller copy.", "too_large"
+    )
+
+
 class ProbeDesk:
     """Where stills are attached, faces chosen and searches decided on."""
 
@@ -67,6 +74,7 @@ class ProbeDesk:
         workers: WorkerPool,
         *,
         training_gallery: str | None,
+        max_upload_bytes: int,
         upload_timeout_seconds: float,
     ) -> None:
         self._parts = parts
@@ -77,6 +85,7 @@ class ProbeDesk:
         self._approvals = ApprovalDesk(parts)
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
         self._training_gallery = training_gallery
+        self._max_upload_bytes = max_upload_bytes
         self._upload_timeout_seconds = upload_timeout_seconds
 
     async def attach(
@@ -150,13 +159,22 @@ class ProbeDesk:
         """Seals the upload as it arrives. It never lies plain on a disk, and occupies no worker however slow it is."""
         try:
             async with asyncio.timeout(self._upload_timeout_seconds):
-                sealed = await self._vault.seal(ORIGINAL_KIND, upload)
+                sealed = await self._vault.seal(ORIGINAL_KIND, self._bounded(upload))
                 undo_seal(undo, self._parts.database, self._vault, sealed)
                 return sealed
         except TimeoutError as error:
             raise InvalidInputError(
                 f"The upload did not end within {self._upload_timeout_seconds:g} s: send the still again.", "stalled"
             ) from error
+
+    async def _bounded(self, upload: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The upload, which may not have said how long it is."""
+        taken = 0
+        async for piece in upload:
+            taken += len(piece)
+            if taken > self._max_upload_bytes:
+                raise too_large(self._max_upload_bytes)
+            yield piece
 
     async def _look_at(self, sealed: SealedObject) -> FoundFacesReport:
         """Lets a worker find the faces. The still is unsealed only when the worker is there, not while it waits."""

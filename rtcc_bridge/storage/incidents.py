@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, exists, func, select
+from sqlalchemy import RowMapping, case, func, select
 
 from rtcc_bridge.errors import TransientError
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.inserts import insert_all_if_absent, replace_all
-from rtcc_bridge.storage.slices import slices
+from rtcc_bridge.storage.slices import VALUES_AT_ONCE, slices
 from rtcc_bridge.storage.tables import incidents, threat_incidents, threats
 
 LONGEST_MERGE_CHAIN: Final = 32
@@ -125,15 +125,14 @@ async def upsert(tx: Transaction, before: IncidentRecord | None, record: Inciden
 
 
 async def list_open(tx: Transaction, limit: int, now: datetime, offset: int = 0) -> list[IncidentRecord]:
-    """Open incidents after the first `offset`: those with a threat in force first, then the latest changed."""
-    threatened = exists().where(
-        threat_incidents.c.incident_id == incidents.c.incident_id,
-        threats.c.identifier == threat_incidents.c.identifier,
-        threats.c.state == "active",
-        threats.c.expires_at > now,
-    )
+    """Open incidents after the first `offset`: those under an imminent threat first, then those under another one.
+
+    A threat of an incident counts for the one that it was merged into. Among equals the latest changed comes first.
+    """
+    imminent, other = await _threatened(tx, now)
+    rank = case((incidents.c.incident_id.in_(imminent), 0), (incidents.c.incident_id.in_(other), 1), else_=2)
     query = select(incidents).where(incidents.c.status == "open")
-    query = query.order_by(threatened.desc(), incidents.c.last_update_at.desc(), incidents.c.incident_id)
+    query = query.order_by(rank, incidents.c.last_update_at.desc(), incidents.c.incident_id)
     return [_record(row) for row in (await tx.execute(query.limit(limit).offset(offset))).mappings()]
 
 
@@ -159,6 +158,24 @@ async def merged_into(tx: Transaction, incident_ids: Collection[str]) -> dict[st
             break
         found.update(children)
         frontier = children
+    return found
+
+
+async def _threatened(tx: Transaction, now: datetime) -> tuple[set[str], set[str]]:
+    """The incidents under an imminent threat that is in force, and those under another one, merges followed.
+
+    The latest threats count, should there ever be more in force than fit into one question.
+    """
+    link, in_force = threat_incidents.c.identifier == threats.c.identifier, threats.c.expires_at > now
+    query = select(threat_incidents.c.incident_id, threats.c.imminent).join(threats, link)
+    query = query.where(threats.c.state == "active", in_force).order_by(
+        threats.c.imminent.desc(), threats.c.sent_at.desc()
+    )
+    found: tuple[set[str], set[str]] = (set(), set())
+    for incident_id, imminent in await tx.execute(query.limit(VALUES_AT_ONCE)):
+        found[0 if imminent else 1].add(incident_id)
+    for incident_ids in found:
+        incident_ids.update(await _followed(tx, incident_ids))
     return found
 
 

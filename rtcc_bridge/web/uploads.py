@@ -10,7 +10,7 @@ from aiohttp import BodyPartReader, ClientError, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from rtcc_bridge.errors import BusyError, InvalidInputError
-from rtcc_bridge.probes.desk import ProbeForm
+from rtcc_bridge.probes.desk import ProbeForm, too_large
 
 MULTIPART: Final = "multipart/form-data"
 IMAGE: Final = "image"
@@ -60,9 +60,7 @@ async def read_upload(request: web.Request, max_upload_bytes: int, timeout_secon
     if request.content_type != MULTIPART:
         raise InvalidInputError(f"Send the still as {MULTIPART}: fields first, `{IMAGE}` last.", "media_type")
     if request.content_length is not None and request.content_length > max_upload_bytes + FORM_ALLOWANCE_BYTES:
-        raise InvalidInputError(
-            f"The still is larger than {max_upload_bytes / 1e6:g} MB: send a smaller copy.", "too_large"
-        )
+        raise too_large(max_upload_bytes)
     try:
         async with asyncio.timeout(timeout_seconds):
             return await _read_form(await request.multipart())

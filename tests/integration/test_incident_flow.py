@@ -310,11 +310,25 @@ async def test_a_threat_on_an_incident_that_is_merged_counts_for_the_one_that_go
     await publish_incident(producer, kafka.topics, "reported", data("I-2"))
     await publish_incident(producer, kafka.topics, "updated", _merged("I-1", "I-2"))
     await publish_threat(producer, kafka.topics, "alert", alert("T-1", "I-1"))
+    await publish_incident(producer, kafka.topics, "reported", data("I-3", 1))
     async with consuming(kafka, Desks(database, kafka)) as reach:
-        await reach(3)
+        await reach(4)
     async with database.read() as tx:
-        (view,) = await open_incidents(tx, NOW, 10)
+        (view,) = await open_incidents(tx, NOW, 1)
     assert (view["incidentId"], view["imminent"]) == ("I-2", True)
+
+
+async def test_an_imminent_threat_stands_before_others_also_on_a_short_page(
+    kafka: KafkaSettings, producer: EventProducer, database: Database
+) -> None:
+    for name, minutes in (("I-1", -9), ("I-2", -5), ("I-3", -1)):
+        await publish_incident(producer, kafka.topics, "reported", data(name, minutes))
+    await publish_threat(producer, kafka.topics, "alert", alert("T-1", "I-1"))
+    await publish_threat(producer, kafka.topics, "alert", alert("T-2", "I-2", sender="urn:nobody-knows"))
+    async with consuming(kafka, Desks(database, kafka)) as reach:
+        await reach(5)
+    async with database.read() as tx:
+        assert [view["incidentId"] for view in await open_incidents(tx, NOW, 2)] == ["I-1", "I-2"]
 
 
 async def test_dispatch_takes_over_an_incident_that_a_threat_named_first(

@@ -170,7 +170,7 @@ def multipart(*parts: tuple[str, bytes], end: bool = True) -> tuple[bytes, str]:
     return body + (b"--edge--\r\n" if end else b""), "multipart/form-data; boundary=edge"
 
 
-async def send_raw(site: Website, body: bytes, content_type: str) -> tuple[int, Any]:
+async def send_raw(site: Website, body: bytes | AsyncIterator[bytes], content_type: str) -> tuple[int, Any]:
     headers = {**acting("analyst"), "Content-Type": content_type}
     async with site.client.post("/api/v1/incidents/INC-1/probes", data=body, headers=headers) as answer:
         return answer.status, await answer.json(content_type=None)
@@ -231,6 +231,24 @@ async def test_an_upload_that_is_too_large_is_refused_before_it_is_read(
         status, problem = await send_raw(small, *multipart(*ALL_FIELDS, ("image", b"x" * 200_000)))
         assert (status, problem["type"]) == (413, "urn:rtcc-bridge:problem:too-large")
         assert small.kit.workers.inspected == []
+
+
+async def test_an_upload_that_does_not_say_how_large_it_is_is_bounded(
+    database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path
+) -> None:
+    async with running_site(database, clock, metrics, tmp_path, intake={"max_upload_bytes": 200_000}) as small:
+        await small.report()
+        body, content_type = multipart(*ALL_FIELDS, ("image", b""), end=False)
+
+        async def unannounced() -> AsyncIterator[bytes]:
+            yield body.removesuffix(b"\r\n")
+            for _ in range(50):
+                yield b"x" * 100_000
+
+        status, problem = await send_raw(small, unannounced(), content_type)
+        assert (status, problem["type"]) == (413, "urn:rtcc-bridge:problem:too-large")
+        assert small.kit.workers.inspected == []
+        assert small.kit.object_files() == []
 
 
 async def test_a_form_that_never_ends_is_given_up(

@@ -49,7 +49,8 @@ def test_only_a_loopback_address_may_be_bound(host: str, tmp_path: Path) -> None
 
 
 def test_only_the_demo_profile_exists(tmp_path: Path) -> None:
-    assert "profile" in problems_of("profile: production\n", tmp_path)
+    said = problems_of("profile: production\n", tmp_path)["profile"]
+    assert "whoever reaches the daemon could search under any account" in said
 
 
 def test_an_environment_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
