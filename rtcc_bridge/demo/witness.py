@@ -33,7 +33,10 @@ class LeadWitness:
     """
 
     def __init__(self, bootstrap: str, topic: str, schemas: Mapping[str, Mapping[str, Any]]) -> None:
-        self._validators = {kind: Draft202012Validator(schema) for kind, schema in schemas.items()}
+        formats = Draft202012Validator.FORMAT_CHECKER
+        self._validators = {
+            kind: Draft202012Validator(schema, format_checker=formats) for kind, schema in schemas.items()
+        }
         self._bootstrap = bootstrap
         self._consumer = self._connected()
         self._topic = topic
