@@ -95,7 +95,7 @@ async def test_the_secret_in_the_file_is_read_for_each_token(
     watch.seconds += 3600
     said = await refusal(provider, capfd)
     assert "kafka.sasl.token.client_secret_file" in said
-    assert "Name an existing file" in said
+    assert "Name the file that holds the secret" in said
 
 
 async def test_an_answer_in_pieces_is_read_to_its_end(authority: TokenAuthority) -> None:
