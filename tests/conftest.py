@@ -43,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: takes minutes, so it begins first and no worker waits for it at the end")
     config.addinivalue_line("markers", "sqlite: says something about SQLite alone")
     config.addinivalue_line("markers", "postgresql: says something about PostgreSQL alone")
     config.addinivalue_line("markers", "tansu: says something about the embedded broker alone")
@@ -68,10 +69,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what the chosen database and broker have no part in, so that no test runs twice for nothing."""
+    """Leaves out what the chosen database and broker have no part in, so that no test runs twice for nothing.
+
+    What takes long comes first.
+    """
     kept = [item for item in items if _belongs(item, config.getoption("--database"), config.getoption("--broker"))]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    items[:] = sorted(kept, key=lambda item: item.get_closest_marker("long") is None)
     for item in kept:
         if reason := brokers.of_run(config).why_left_out(item):
             item.add_marker(pytest.mark.skip(reason))

@@ -34,6 +34,7 @@ async def test_the_story_holds_with_the_portrait_among_fillers() -> None:
     assert output.rstrip().endswith("demo check: passed")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(420)
 async def test_the_story_holds_with_a_folder_of_people(test_data: Path) -> None:
     code, output = await demo("--check", "--faces", str(test_data / "faces"))

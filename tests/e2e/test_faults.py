@@ -11,6 +11,7 @@ from tests.kafka_cluster.distribution import KafkaNotAvailableError, fetch
 from tests.postgres_server import PostgresMissingError, find_programs
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_nothing_is_lost_or_doubled_whatever_dies(tmp_path: Path, packs_directory: Path) -> None:
     try:
