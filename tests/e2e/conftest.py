@@ -13,9 +13,14 @@ import aiohttp
 import pytest
 import yaml
 
+from rtcc_bridge.app.foundation import open_core
+from rtcc_bridge.app.galleries import enroller_for
 from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.demo.client import DemoClient
 from rtcc_bridge.demo.daemon import running_daemon
+from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.sources import FolderSource
+from rtcc_bridge.modelpacks.installed import open_pack
 from rtcc_bridge.settings import Settings, load_settings
 from tests.brokers import KAFKA, BrokerOfRun, delete_topics, new_mark, unique_names
 
@@ -120,17 +125,21 @@ async def place(
 
 @pytest.fixture
 async def enrolled_place(place: Place) -> Place:
-    """With one portrait enrolled."""
+    """With one portrait enrolled, in this process: the command has tests of its own, and takes seconds to start."""
     from rtcc_bridge.demo.pictures import encode_png, portrait  # noqa: PLC0415 - scikit-image is slow to import
 
     people = place.folder / "people" / "portrait-01"
     people.mkdir(parents=True)
     (people / "portrait.png").write_bytes(encode_png(portrait()))
-    code, output = await place.command(
-        "gallery", "enroll", str(people.parent),
-        "--provenance", "public-domain portrait", "--lawful-basis", "test", "--retain-until", "2099-01-01",
-    )  # fmt: skip
-    assert code == 0, output
+    source = FolderSource(
+        people.parent, provenance="public-domain portrait", lawful_basis="test", retain_until="2099-01-01"
+    )
+    settings = place.settings
+    pack = await asyncio.to_thread(open_pack, settings.matching, lambda _what, _done, _total: None)
+    async with open_core(settings) as core:
+        enroller = await asyncio.to_thread(enroller_for, core, pack)
+        receipt = await enroller.enroll(source, settings.matching.gallery, GalleryKind.DEMO, actor="administrator")
+    assert receipt.enrolled == 1, receipt
     return place
 
 
