@@ -207,6 +207,7 @@ async def test_a_damaged_segment_keeps_nobody_from_the_others_and_does_not_end_t
     await until(lambda: running.done() or waiting() == 0)
     assert not running.done()
     running.cancel()
+    await asyncio.wait([running])  # before the database closes under it
 
 
 async def test_two_scrubbings_at_once_lose_nothing(enrolled: GalleryKit, monkeypatch: pytest.MonkeyPatch) -> None:
