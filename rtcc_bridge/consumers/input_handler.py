@@ -1,7 +1,7 @@
 """What the handlers of the two input topics share: batches of events, each with its effect once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -29,7 +29,11 @@ class _Item(Generic[EventT]):
 
 
 class InputHandler(ABC, Generic[EventT]):
-    """One batch: one transaction with the notes of its events, what they change and what goes to the floor."""
+    """One batch: one transaction with the notes of its events, what they change and what goes to the floor.
+
+    An event that bears the identity of one that was refused gets another transaction: two that lock incidents twice may
+    wait for each other.
+    """
 
     most_at_once = 10_000
     """As `kafka.window` at most: a batch of incidents costs a few statements, however many they are."""
@@ -51,10 +55,9 @@ class InputHandler(ABC, Generic[EventT]):
                 items.append(self._read(place, record))
             except RejectedError as refusal:
                 outcomes[place] = refusal
-        if items:
+        while items:
             async with self._database.write() as tx:
-                for part in _without_repetitions(items):
-                    await self._handle(tx, part, outcomes)
+                items = await self._handle(tx, items, outcomes)
         return outcomes
 
     @abstractmethod
@@ -72,32 +75,29 @@ class InputHandler(ABC, Generic[EventT]):
 
     async def _handle(
         self, tx: Transaction, items: Sequence[_Item[EventT]], outcomes: list[RejectedError | None]
-    ) -> None:
-        """Applies the events that had no effect yet. One that is refused is not noted: it may be sent again."""
+    ) -> list[_Item[EventT]]:
+        """Applies the events that had no effect yet. One that is refused is not noted: it may be sent again.
+
+        Returns those that are still to be handled: they bear the identity of a refused one, and say something else.
+        """
         noted = await input_events.noted(tx, [item.note.identity for item in items])
-        fresh = [item for item in items if item.note.identity not in noted]
-        refusals = await self._apply(tx, [item.arrival for item in fresh])
-        for item, refusal in zip(fresh, refusals, strict=True):
-            outcomes[item.place] = refusal
-        await input_events.note(tx, [item.note for item in fresh if outcomes[item.place] is None])
+        fresh: dict[Identity, _Item[EventT]] = {}
         for item in items:
-            said_before = noted.get(item.note.identity)
-            if said_before not in {None, item.note.value_sha256}:
+            if item.note.identity not in noted:
+                fresh.setdefault(item.note.identity, item)
+        answers = await self._apply(tx, [item.arrival for item in fresh.values()])
+        refused = {identity: answer for identity, answer in zip(fresh, answers, strict=True) if answer is not None}
+        accepted = [item.note for identity, item in fresh.items() if identity not in refused]
+        await input_events.note(tx, accepted)
+        noted |= {note.identity: note.value_sha256 for note in accepted}
+        others: list[_Item[EventT]] = []
+        for item in items:
+            identity, says = item.note.identity, item.note.value_sha256
+            if identity in refused and says == fresh[identity].note.value_sha256:
+                outcomes[item.place] = refused[identity]
+            elif identity in refused:
+                others.append(item)
+            elif noted[identity] not in {None, says}:
                 message = "an earlier event of this source and id said something else: give each event its own id"
                 outcomes[item.place] = InvalidInputError(message, "identity_reused")
-
-
-def _without_repetitions(items: Sequence[_Item[EventT]]) -> Iterator[list[_Item[EventT]]]:
-    """The items in their order, in parts that hold no event twice: whether a repetition counts, the first one decides.
-
-    That is one part, but for a sender that repeats itself at once.
-    """
-    part: list[_Item[EventT]] = []
-    identities: set[Identity] = set()
-    for item in items:
-        if item.note.identity in identities:
-            yield part
-            part, identities = [], set()
-        part.append(item)
-        identities.add(item.note.identity)
-    yield part
+        return others

@@ -27,11 +27,11 @@ TYPES: Final[Mapping[str, MessageType]] = MappingProxyType(
 class ThreatsHandler(InputHandler[ThreatEvent]):
     """Hands alerts, updates and cancels to the threat desk.
 
-    They are applied one by one while their incidents are kept from all others, so a batch of many would hold up the
-    incidents topic until its statements run into their time limit.
+    Those that end or merge an incident take statements of their own, while the incidents of the whole batch are kept
+    from all others: a batch of very many would hold up the incidents topic.
     """
 
-    most_at_once = 16
+    most_at_once = 100
 
     def __init__(self, database: Database, desk: ThreatDesk, clock: Clock, kafka: KafkaSettings) -> None:
         super().__init__(database, clock, kafka)

@@ -1,12 +1,13 @@
 """The incident desk: applies what dispatch and the alerting systems report, inside the caller's transaction."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeAlias
 
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import ConflictError, RejectedError
 from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.board import floor_view
+from rtcc_bridge.incidents.changes import Changes
 from rtcc_bridge.incidents.incident import IncidentEvent, apply_event, authority_ended
 from rtcc_bridge.publishing.outbox import Latency, LatencyMetric, Outbox, OutgoingEvent
 from rtcc_bridge.storage import incidents, threats
@@ -17,34 +18,10 @@ AuthorityEnded: TypeAlias = Callable[[Transaction, str, str], Awaitable[None]]
 """Called with the incident and the reason: ends waiting searches and live leads (P08). Idempotent."""
 IncidentMerged: TypeAlias = Callable[[Transaction, str, str], Awaitable[None]]
 """Called with the incident and the one that goes on: moves open probes and leads there. Idempotent."""
+IncidentChanges: TypeAlias = Changes[IncidentRecord]
 
 FLOOR_INCIDENT = "floor.incident"
 FLOOR_THREAT = "floor.threat"
-
-
-class _Changes:
-    """The states of a batch's incidents, and which of them are not stored yet."""
-
-    def __init__(self, stored: Iterable[IncidentRecord]) -> None:
-        self.states = {incident.incident_id: incident for incident in stored}
-        self._stored = set(self.states)
-        self._unsaved: set[str] = set()
-
-    @property
-    def of_stored(self) -> list[IncidentRecord]:
-        return [self.states[name] for name in self._unsaved & self._stored]
-
-    @property
-    def of_new(self) -> list[IncidentRecord]:
-        return [self.states[name] for name in self._unsaved - self._stored]
-
-    def add(self, incident: IncidentRecord) -> None:
-        self.states[incident.incident_id] = incident
-        self._unsaved.add(incident.incident_id)
-
-    def saved(self) -> None:
-        self._stored |= self._unsaved
-        self._unsaved.clear()
 
 
 class IncidentDesk:
@@ -67,7 +44,7 @@ class IncidentDesk:
         TransientError to be called again, in a transaction of its own.
         """
         named = {incident_id for each in arrivals for incident_id in each.event.named}
-        changes = _Changes(await incidents.lock_all(tx, named))
+        changes = await self.lock(tx, named)
         outcomes: list[RejectedError | None] = []
         told: list[tuple[IncidentRecord, Arrival[IncidentEvent]]] = []
         for arrival in arrivals:
@@ -79,35 +56,39 @@ class IncidentDesk:
             outcomes.append(None)
             if incident is not None:
                 told.append((incident, arrival))
-        await self._save(tx, changes)
+        await self.save(tx, changes)
         await self.announce(tx, FLOOR_INCIDENT, told)
         return outcomes
 
-    async def write(self, tx: Transaction, known: IncidentRecord | None, incident: IncidentRecord) -> None:
-        """Stores the new state and lets what hangs on the incident follow: merges, and the end of its authority.
+    async def lock(self, tx: Transaction, incident_ids: Collection[str]) -> IncidentChanges:
+        """Those of these incidents that are stored, kept from others: take all that a batch may change at once."""
+        locked = await incidents.lock_all(tx, incident_ids)
+        return IncidentChanges({incident.incident_id: incident for incident in locked})
 
-        The caller has locked the incident. Raises ConflictError, before anything is written, for a merge in a circle.
+    async def change(self, tx: Transaction, changes: IncidentChanges, incident: IncidentRecord) -> None:
+        """Puts the new state to the changes; what hangs on the incident follows now, or when they are saved.
+
+        Raises ConflictError, with nothing done, for a merge in a circle.
         """
-        if incident.merged_into is not None:
-            # Who ends the incident that goes on either does so before, and is seen here, or waits, and sees this merge.
-            await incidents.lock_all(tx, (incident.incident_id, incident.merged_into))
-            await _refuse_circle(tx, incident.incident_id, incident.merged_into)
-        await incidents.upsert(tx, known, incident)
-        goes_on_as = incident
-        if incident.merged_into is not None:
-            goes_on_as = await incidents.resolve(tx, incident.merged_into) or incident
-        if goes_on_as is not incident:
-            await self._incident_merged(tx, incident.incident_id, goes_on_as.incident_id)
-        if known is not None and not authority_ended(goes_on_as):
+        if incident.merged_into is None and not authority_ended(incident):
+            changes.put(incident.incident_id, incident)
             return
-        part_of_it = sorted(await incidents.merged_into(tx, (incident.incident_id,)))
-        if known is None:
-            for earlier in part_of_it:  # a merge may arrive before the incident that it leads to
-                await self._incident_merged(tx, earlier, goes_on_as.incident_id)
-        if authority_ended(goes_on_as):
-            # What hung on this incident was moved, above or by an earlier merge, to the one that it goes on as.
-            for affected in dict.fromkeys((goes_on_as.incident_id, incident.incident_id, *part_of_it)):
-                await self._authority_ended(tx, affected, f"the incident is {goes_on_as.status}")
+        # What hangs on it, and on the incidents that it is merged with, has to see what was told before.
+        await self.save(tx, changes)
+        async with savepoint(tx):
+            await self._write(tx, changes.get(incident.incident_id), incident)
+        changes.put(incident.incident_id, incident)
+        changes.saved()
+
+    async def save(self, tx: Transaction, changes: IncidentChanges) -> None:
+        """Stores the changed incidents; merges that arrived before the incident that they lead to take effect."""
+        await incidents.change_all(tx, changes.of_stored)
+        if added := changes.of_new:
+            await incidents.add_all(tx, added)
+            waiting = await incidents.merged_into(tx, [incident.incident_id for incident in added])
+            for earlier, goes_on_as in sorted(waiting.items()):
+                await self._incident_merged(tx, earlier, goes_on_as)
+        changes.saved()
 
     async def announce(
         self, tx: Transaction, event_type: str, told: Sequence[tuple[IncidentRecord, Arrival[Any]]]
@@ -131,32 +112,37 @@ class IncidentDesk:
         ]
         await self._outbox.put_all(tx, events)
 
-    async def _apply(self, tx: Transaction, changes: _Changes, event: IncidentEvent) -> IncidentRecord | None:
+    async def _apply(self, tx: Transaction, changes: IncidentChanges, event: IncidentEvent) -> IncidentRecord | None:
         """The incident after the event; None when that told nothing new. Raises RejectedError."""
-        known = changes.states.get(event.incident_id)
+        known = changes.get(event.incident_id)
         incident = apply_event(known, event, self._clock.now())
         if incident is known:
             return None
-        if incident.merged_into is None and not authority_ended(incident):
-            changes.add(incident)
-            return incident
-        # What hangs on it, and on the incidents that it is merged with, has to see what was told before.
-        await self._save(tx, changes)
-        async with savepoint(tx):
-            await self.write(tx, known, incident)
-        changes.add(incident)
-        changes.saved()
+        await self.change(tx, changes, incident)
         return incident
 
-    async def _save(self, tx: Transaction, changes: _Changes) -> None:
-        """Stores the changed incidents; merges that arrived before the incident that they lead to take effect."""
-        await incidents.change_all(tx, changes.of_stored)
-        if added := changes.of_new:
-            await incidents.add_all(tx, added)
-            waiting = await incidents.merged_into(tx, [incident.incident_id for incident in added])
-            for earlier, goes_on_as in sorted(waiting.items()):
-                await self._incident_merged(tx, earlier, goes_on_as)
-        changes.saved()
+    async def _write(self, tx: Transaction, known: IncidentRecord | None, incident: IncidentRecord) -> None:
+        """Stores a new state that merges the incident or ends its authority, and lets what hangs on it follow."""
+        if incident.merged_into is not None:
+            # Who ends the incident that goes on either does so before, and is seen here, or waits, and sees this merge.
+            await incidents.lock_all(tx, (incident.incident_id, incident.merged_into))
+            await _refuse_circle(tx, incident.incident_id, incident.merged_into)
+        await incidents.upsert(tx, known, incident)
+        goes_on_as = incident
+        if incident.merged_into is not None:
+            goes_on_as = await incidents.resolve(tx, incident.merged_into) or incident
+        if goes_on_as is not incident:
+            await self._incident_merged(tx, incident.incident_id, goes_on_as.incident_id)
+        if known is not None and not authority_ended(goes_on_as):
+            return
+        part_of_it = sorted(await incidents.merged_into(tx, (incident.incident_id,)))
+        if known is None:
+            for earlier in part_of_it:  # a merge may arrive before the incident that it leads to
+                await self._incident_merged(tx, earlier, goes_on_as.incident_id)
+        if authority_ended(goes_on_as):
+            # What hung on this incident was moved, above or by an earlier merge, to the one that it goes on as.
+            for affected in dict.fromkeys((goes_on_as.incident_id, incident.incident_id, *part_of_it)):
+                await self._authority_ended(tx, affected, f"the incident is {goes_on_as.status}")
 
 
 async def _refuse_circle(tx: Transaction, incident_id: str, target: str) -> None:

@@ -1,18 +1,18 @@
 """Threat messages, the incidents they belong to, and which message speaks about which."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import RowMapping, Table, delete, insert, select
 
-from rtcc_bridge.errors import InvalidInputError, TransientError
+from rtcc_bridge.errors import TransientError
 from rtcc_bridge.storage import locks
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.incidents import merged_into
-from rtcc_bridge.storage.inserts import insert_if_absent
+from rtcc_bridge.storage.inserts import insert_all_if_absent, replace_all
 from rtcc_bridge.storage.locks import Work
 from rtcc_bridge.storage.slices import slices
 from rtcc_bridge.storage.tables import threat_incidents, threat_references, threats
@@ -25,7 +25,7 @@ LARGEST_THREAD: Final = 500
 class ThreatRecord:
     """One row of `threats`: one message of a sender.
 
-    incident_id: the first incident that it belongs to; `incidents_of` knows them all.
+    incident_id: the first incident that it belongs to; the `ThreadMessage` knows them all.
     state: active, superseded or cancelled. Expiry is no state: it is judged when the threat is read.
     imminent: whether the message itself says so and its sender may (P14), at the time that it came in.
     """
@@ -47,10 +47,11 @@ class ThreatRecord:
 
 @dataclass(frozen=True, slots=True)
 class ThreadMessage:
-    """A message and the earlier ones that it speaks about."""
+    """A message, the earlier ones that it speaks about, and the incidents that it belongs to."""
 
     record: ThreatRecord
     references: frozenset[str]
+    incident_ids: frozenset[str]
 
 
 async def wait_for_turn(tx: Transaction) -> None:
@@ -62,82 +63,62 @@ async def wait_for_turn(tx: Transaction) -> None:
     await locks.wait_for_turn(tx, Work.THREATS)
 
 
-async def get(tx: Transaction, identifier: str) -> ThreatRecord | None:
-    query = select(threats).where(threats.c.identifier == identifier)
-    row = (await tx.execute(query)).mappings().one_or_none()
-    return None if row is None else _record(row)
+async def add_all(tx: Transaction, messages: Collection[ThreadMessage]) -> None:
+    """Adds messages that were not there when they were read, with what they name.
 
-
-async def upsert(
-    tx: Transaction,
-    before: ThreatRecord | None,
-    record: ThreatRecord,
-    incident_ids: Collection[str],
-    references: Collection[str],
-) -> None:
-    """Writes the message with the incidents and the earlier messages that it names, instead of its older version.
-
-    Raises TransientError when another transaction created it meanwhile.
+    Raises TransientError when another transaction created one meanwhile.
     """
-    if before is not None:
-        where = threats.c.identifier == record.identifier
-        await tx.execute(update(threats).where(where).values(_values(record)))
+    if await insert_all_if_absent(tx, threats, _rows(messages)) != len(messages):
+        raise TransientError("a threat was created by another transaction at the same moment")
+    await _link(tx, messages)
+
+
+async def change_all(tx: Transaction, messages: Collection[ThreadMessage]) -> None:
+    """Writes messages over those with the same identifiers, with what they name by now."""
+    await replace_all(tx, threats, _rows(messages))
+    for identifiers in slices(message.record.identifier for message in messages):
         for table in (threat_incidents, threat_references):
-            await tx.execute(delete(table).where(table.c.identifier == record.identifier))
-    elif not await insert_if_absent(tx, threats, _values(record)):
-        raise TransientError("the threat was created by another transaction at the same moment")
-    links = [{"identifier": record.identifier, "incident_id": incident_id} for incident_id in sorted(incident_ids)]
-    earlier = [{"identifier": record.identifier, "referenced": reference} for reference in sorted(references)]
-    if links:
-        await tx.execute(insert(threat_incidents), links)
-    if earlier:
-        await tx.execute(insert(threat_references), earlier)
+            await tx.execute(delete(table).where(table.c.identifier.in_(identifiers)))
+    await _link(tx, messages)
 
 
-async def set_state(tx: Transaction, identifier: str, state: str, at: datetime) -> None:
-    await tx.execute(update(threats).where(threats.c.identifier == identifier).values(state=state, updated_at=at))
+async def names_of_threads(tx: Transaction, starts: Sequence[Collection[str]]) -> list[set[str] | None]:
+    """For each of these: the messages connected with them by speaking about each other, and all they speak about.
 
-
-async def thread(tx: Transaction, identifier: str) -> list[ThreadMessage]:
-    """All messages that are connected with this one by speaking about each other, in no particular order.
-
-    Raises InvalidInputError as `names_of_thread` does.
+    None for more than `LARGEST_THREAD`: those are not followed any further.
     """
-    known = await names_of_thread(tx, (identifier,))
-    rows = (await tx.execute(select(threats).where(threats.c.identifier.in_(known)))).mappings()
-    links = select(threat_references.c.identifier, threat_references.c.referenced)
-    references: defaultdict[str, set[str]] = defaultdict(set)
-    for speaker, referenced in await tx.execute(links.where(threat_references.c.identifier.in_(known))):
-        references[speaker].add(referenced)
-    return [ThreadMessage(_record(row), frozenset(references[row["identifier"]])) for row in rows]
-
-
-async def names_of_thread(tx: Transaction, identifiers: Collection[str]) -> set[str]:
-    """The messages that are connected with these by speaking about each other, and all that they speak about.
-
-    Raises InvalidInputError (`thread_too_large`) when they are more than `LARGEST_THREAD`; no more than that many are
-    read to find it out.
-    """
-    known: set[str] = set()
-    frontier = set(identifiers)
-    while frontier:
-        known |= frontier
-        if len(known) > LARGEST_THREAD:
-            raise InvalidInputError(f"the thread has more than {LARGEST_THREAD} messages", "thread_too_large")
-        earlier = select(threat_references.c.referenced).where(threat_references.c.identifier.in_(frontier))
-        later = select(threat_references.c.identifier).where(threat_references.c.referenced.in_(frontier))
-        found = await tx.execute(earlier.union(later).limit(LARGEST_THREAD + 1))
-        frontier = set(found.scalars()) - known
-    return known
-
-
-async def incidents_of(tx: Transaction, identifiers: Collection[str]) -> dict[str, list[str]]:
-    """For each of these messages the incidents that it belongs to, in the order of their ids."""
-    query = select(threat_incidents).where(threat_incidents.c.identifier.in_(identifiers))
-    found: dict[str, list[str]] = {identifier: [] for identifier in identifiers}
-    for row in await tx.execute(query.order_by(threat_incidents.c.incident_id)):
-        found[row.identifier].append(row.incident_id)
+    found = [set(names) if len(names) <= LARGEST_THREAD else None for names in starts]
+    frontiers = [set(names or ()) for names in found]
+    while any(frontiers):
+        neighbours = await _neighbours(tx, set().union(*frontiers))
+        for place, known in enumerate(found):
+            if known is not None:
+                frontiers[place] = set().union(*(neighbours[name] for name in frontiers[place])) - known
+                known.update(frontiers[place])
+                if len(known) > LARGEST_THREAD:
+                    found[place], frontiers[place] = None, set()
     return found
+
+
+async def messages(tx: Transaction, identifiers: Collection[str]) -> list[ThreadMessage]:
+    """Those of these messages that are stored, in no particular order."""
+    records: list[ThreatRecord] = []
+    named: dict[Table, defaultdict[str, set[str]]] = {}
+    for part in slices(identifiers):
+        records += map(_record, (await tx.execute(select(threats).where(threats.c.identifier.in_(part)))).mappings())
+    for table in (threat_incidents, threat_references):
+        named[table] = defaultdict(set)
+        for part in slices(record.identifier for record in records):
+            for identifier, name in await tx.execute(select(table).where(table.c.identifier.in_(part))):
+                named[table][identifier].add(name)
+    return [
+        ThreadMessage(
+            record,
+            references=frozenset(named[threat_references][record.identifier]),
+            incident_ids=frozenset(named[threat_incidents][record.identifier]),
+        )
+        for record in records
+    ]
 
 
 async def of_incidents(
@@ -169,6 +150,30 @@ async def of_incident(tx: Transaction, incident_id: str) -> list[ThreatRecord]:
     return (await of_incidents(tx, (incident_id,)))[incident_id]
 
 
+async def _neighbours(tx: Transaction, names: Collection[str]) -> defaultdict[str, set[str]]:
+    """For each of these names: what it speaks about, and what speaks about it."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    identifier, referenced = threat_references.c.identifier, threat_references.c.referenced
+    for part in slices(names):
+        for speaker, name in await tx.execute(
+            select(identifier, referenced).where(identifier.in_(part) | referenced.in_(part))
+        ):
+            found[speaker].add(name)
+            found[name].add(speaker)
+    return found
+
+
+async def _link(tx: Transaction, messages: Collection[ThreadMessage]) -> None:
+    """Writes what the messages name."""
+    by_identifier = sorted(messages, key=lambda message: message.record.identifier)
+    links = [(each.record.identifier, name) for each in by_identifier for name in sorted(each.incident_ids)]
+    earlier = [(each.record.identifier, name) for each in by_identifier for name in sorted(each.references)]
+    if links:
+        await tx.execute(insert(threat_incidents), [{"identifier": one, "incident_id": name} for one, name in links])
+    if earlier:
+        await tx.execute(insert(threat_references), [{"identifier": one, "referenced": name} for one, name in earlier])
+
+
 def _newest_first(records: Iterable[ThreatRecord]) -> list[ThreatRecord]:
     by_name = sorted(records, key=lambda record: record.identifier)
     return sorted(by_name, key=lambda record: record.sent_at, reverse=True)
@@ -178,5 +183,7 @@ def _record(row: RowMapping) -> ThreatRecord:
     return ThreatRecord(**row)
 
 
-def _values(record: ThreatRecord) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+def _rows(messages: Iterable[ThreadMessage]) -> list[dict[str, Any]]:
+    """In the order of their identifiers."""
+    records = sorted((message.record for message in messages), key=lambda record: record.identifier)
+    return [{field.name: getattr(record, field.name) for field in fields(record)} for record in records]

@@ -458,9 +458,8 @@ async def test_an_alert_that_is_replayed_after_its_cancel_does_not_come_alive(
     async with running(corrected, Desks(database, corrected).handlers):
         await until(lambda: _is_committed(kafka, topic, 3))
     async with database.read() as tx:
-        known = await threats.get(tx, "T-1")
-        assert known is not None
-        assert known.state == "cancelled"
+        (known,) = await threats.messages(tx, ["T-1"])
+        assert known.record.state == "cancelled"
         opened = await incidents.get(tx, "threat:T-1")
         assert opened is None or opened.status == "cancelled"
 

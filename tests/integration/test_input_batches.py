@@ -1,6 +1,7 @@
 """Many input events in one transaction: each has the effect that it would have had alone."""
 
 import asyncio
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -23,10 +24,12 @@ from rtcc_bridge.storage.incidents import IncidentRecord
 from rtcc_bridge.storage.tables import input_events as input_events_table
 from rtcc_bridge.storage.tables import outbox
 from rtcc_bridge.storage.threats import LARGEST_THREAD
-from tests.integration.pipeline import Desks
+from tests.integration.lock_waits import reaches
+from tests.integration.pipeline import Desks, until
 
 NOW = SystemClock().now()
 KAFKA = KafkaSettings()
+THREATS = ("T-1", "T-2", "T-3", "T-4", "T-5")
 
 
 class Dispatch:
@@ -43,9 +46,11 @@ class Dispatch:
         data = {**incident_data(incident_id, "SHOOT", 1, self._at(minutes), location="Elm St"), **fields}
         return self._record(KAFKA.topics.incidents, "rtcc.incident.updated", event_id, data)
 
-    def alert(self, identifier: str, *incident_ids: str, minutes: float = 0, **fields: Any) -> ConsumedRecord:
+    def alert(
+        self, identifier: str, *incident_ids: str, minutes: float = 0, event_id: str | None = None, **fields: Any
+    ) -> ConsumedRecord:
         data = {**threat_data(identifier, "Armed person", self._at(minutes), incident_ids=incident_ids), **fields}
-        return self._record(KAFKA.topics.threats, "rtcc.threat.alert", None, data)
+        return self._record(KAFKA.topics.threats, "rtcc.threat.alert", event_id, data)
 
     async def handle(self, *records: ConsumedRecord) -> list[RejectedError | None]:
         handler = self.desks.handlers[records[0].topic]
@@ -111,10 +116,16 @@ async def test_every_event_of_a_batch_is_told_with_the_state_that_it_made(dispat
     assert [view["priority"] for view in await dispatch.told("I-1")] == [3, 2, 1, 0]
 
 
-async def test_a_larger_batch_takes_no_more_statements(dispatch: Dispatch) -> None:
+@pytest.mark.parametrize("threats_too", [False, True])
+async def test_a_larger_batch_takes_no_more_statements(dispatch: Dispatch, threats_too: bool) -> None:
+    def record(count: int, number: int) -> ConsumedRecord:
+        if threats_too:
+            return dispatch.alert(f"T-{count}-{number}", f"I-{count}-{number}")
+        return dispatch.incident(f"I-{count}-{number % (count // 3)}", number / 60 - 1)
+
     taken = []
     for count in (3, 60):
-        records = [dispatch.incident(f"I-{count}-{number % (count // 3)}", number / 60 - 1) for number in range(count)]
+        records = [record(count, number) for number in range(count)]
         with counted_statements(dispatch.database) as statements:
             assert await dispatch.handle(*records) == [None] * count
         taken.append(len(statements))
@@ -141,6 +152,18 @@ async def test_an_event_that_is_repeated_in_its_batch_has_its_effect_once(dispat
     )
     assert reasons(outcomes) == [None, None, "identity_reused"]
     assert len(await dispatch.told("I-1")) == 1
+
+
+async def test_what_bears_the_identity_of_a_refused_event_counts_when_it_can_be_applied(dispatch: Dispatch) -> None:
+    outcomes = await dispatch.handle(
+        dispatch.incident("I-1", 60, "same"),
+        dispatch.incident("I-1", 60, "same"),
+        dispatch.incident("I-1", -2, "same"),
+        dispatch.incident("I-1", -1, "same"),
+        dispatch.incident("I-2", -1),
+    )
+    assert reasons(outcomes) == ["from_the_future", "from_the_future", None, "identity_reused", None]
+    assert len(await dispatch.told("I-1")) == len(await dispatch.told("I-2")) == 1
 
 
 async def test_P08_an_end_of_authority_counts_though_the_same_batch_takes_it_back(dispatch: Dispatch) -> None:  # noqa: N802
@@ -181,9 +204,7 @@ async def test_a_refused_threat_is_undone_alone(dispatch: Dispatch) -> None:
     assert [view["imminent"] for view in [*await dispatch.told("I-1"), *await dispatch.told("I-2")]] == [True, True]
 
 
-async def test_a_threat_that_is_refused_after_it_was_written_is_undone(dispatch: Dispatch) -> None:
-    """A thread of too many messages is noticed when it is read, with the message that made it so."""
-
+async def test_a_threat_that_would_make_its_thread_too_large_changes_nothing(dispatch: Dispatch) -> None:
     def speaks_about(number: int) -> list[str]:
         before = [f"T-{number - 1}"] if number else []
         return [*before, *(f"E-{number}-{place}" for place in range(LARGEST_THREAD // 3))]
@@ -197,10 +218,100 @@ async def test_a_threat_that_is_refused_after_it_was_written_is_undone(dispatch:
     )
     assert reasons(outcomes) == [None, None, "thread_too_large", None]
     async with dispatch.database.read() as tx:
-        assert await threats.get(tx, "T-1") is not None
-        assert await threats.get(tx, "T-2") is None
+        assert [each.record.identifier for each in await threats.messages(tx, ["T-1", "T-2"])] == ["T-1"]
     assert len(await dispatch.told("I-1")) == 2
     assert len(await dispatch.told("I-2")) == 1
+
+
+async def test_every_threat_of_a_batch_is_told_with_what_is_in_force_after_it(dispatch: Dispatch) -> None:
+    outcomes = await dispatch.handle(
+        dispatch.alert("T-1", "I-1", minutes=-4),
+        dispatch.alert("T-2", "I-2", minutes=-4),
+        dispatch.alert("T-3", "I-1", minutes=-3, msgType="Cancel", references=["T-1"]),
+        dispatch.alert("T-4", "I-1", minutes=-2),
+    )
+    assert outcomes == [None] * 4
+    assert [view["imminent"] for view in await dispatch.told("I-1")] == [True, False, True]
+    assert [view["imminent"] for view in await dispatch.told("I-2")] == [True]
+
+
+async def test_an_incident_that_a_newer_version_of_a_threat_no_longer_names_is_told_so(dispatch: Dispatch) -> None:
+    await dispatch.handle(dispatch.alert("T-1", "I-1", minutes=-2))
+    await dispatch.handle(dispatch.alert("T-1", "I-2", minutes=-1))
+    assert [view["imminent"] for view in await dispatch.told("I-1")] == [True, False]
+    assert [view["imminent"] for view in await dispatch.told("I-2")] == [True]
+
+
+async def test_an_incident_that_was_merged_into_a_threats_own_may_be_named_by_its_update(dispatch: Dispatch) -> None:
+    await dispatch.handle(dispatch.alert("T-1", minutes=-3))
+    merged = dispatch.incident("I-1", -2, incidentStatusCommonRegistryText="merged", mergedInto="threat:T-1")
+    await dispatch.handle(merged)
+    update = dispatch.alert("T-2", "I-1", minutes=-1, msgType="Update", references=["T-1"])
+    assert await dispatch.handle(update) == [None]
+    assert dispatch.desks.merged == [("I-1", "threat:T-1")]
+    own = await dispatch.stored("threat:T-1")
+    assert own is not None
+    assert own.status == "open"
+    assert [threat["identifier"] for threat in (await dispatch.told("threat:T-1"))[-1]["threats"]] == ["T-2"]
+
+
+def _random_messages(dispatch: Dispatch, prefix: str, seed: int) -> list[ConsumedRecord]:
+    """Messages of few threads and incidents that speak about each other, come out of order, and are refused at times.
+
+    prefix: stands before every name, so that the same ones may come twice.
+    """
+    chance = random.Random(seed)
+
+    def some(names: Sequence[str], most: int) -> list[str]:
+        return [prefix + name for name in chance.sample(names, chance.randint(0, most))]
+
+    messages = []
+    for number in range(16):
+        identifier = chance.choice(THREATS)
+        messages.append(
+            dispatch.alert(
+                prefix + identifier,
+                *some(("I-1", "I-2", "I-3"), 2),
+                minutes=chance.randint(-9, 0),
+                event_id=f"{prefix}{number:02}",
+                msgType=chance.choice(("Alert", "Alert", "Update", "Cancel")),
+                references=[name for name in some(THREATS, 2) if name != prefix + identifier],
+                status=chance.choice(("Actual",) * 8 + ("Exercise", "System")),
+            )
+        )
+    return messages
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_batch_of_threats_has_the_effect_that_its_messages_would_have_had_alone(
+    dispatch: Dispatch, seed: int
+) -> None:
+    at_once, alone = "x-", "y-"
+
+    async def effect_of(prefix: str) -> tuple[object, ...]:
+        async with dispatch.database.read() as tx:
+            stored = await threats.messages(tx, [prefix + name for name in THREATS])
+        names = [f"{prefix}I-{number}" for number in (1, 2, 3)] + [f"threat:{prefix}{name}" for name in THREATS]
+        told = {name: await dispatch.told(name) for name in names}
+        incidents_now = [await dispatch.stored(name) for name in names]
+        ended = [(name, why) for name, why in dispatch.desks.ended if prefix in name]
+        merged = [pair for pair in dispatch.desks.merged if prefix in pair[0]]
+        states = sorted(
+            (
+                each.record.identifier,
+                each.record.state,
+                each.record.event_id,
+                *sorted(each.references | each.incident_ids),
+            )
+            for each in stored
+        )
+        rows = [each and (each.incident_id, each.status, each.merged_into, each.exercise) for each in incidents_now]
+        return tuple(repr(what).replace(prefix, "") for what in (states, rows, told, ended, merged))
+
+    outcomes = await dispatch.handle(*_random_messages(dispatch, at_once, seed))
+    one_by_one = [await dispatch.handle(record) for record in _random_messages(dispatch, alone, seed)]
+    assert [[reason] for reason in reasons(outcomes)] == [reasons(each) for each in one_by_one]
+    assert await effect_of(at_once) == await effect_of(alone)
 
 
 async def test_a_batch_that_another_process_overtook_is_refused_whole_and_applies_when_it_comes_again(
@@ -264,6 +375,24 @@ async def test_processes_that_work_on_the_same_incidents_at_once_have_each_effec
     async with database.read() as tx:
         noted = (await tx.execute(select(func.count()).select_from(input_events_table))).scalar_one()
     assert noted == len(reports) + len(alerts)
+
+
+@pytest.mark.postgresql
+async def test_batches_with_repetitions_and_batches_of_threats_do_not_wait_for_each_other(
+    database: Database, database_url: str
+) -> None:
+    other = Database(DatabaseSettings(url=SecretStr(database_url)))
+    dispatch, alerting = Dispatch(database), Dispatch(other)
+    assert not any(await dispatch.handle(*(dispatch.incident(name, -2) for name in ("I-1", "I-2"))))
+    reports = [dispatch.incident(name, -1, f"e {name}") for name in ("I-2", "I-2", "I-1")]
+    async with other.write() as tx:
+        await incidents.lock_all(tx, ["I-2"])
+        reporting = asyncio.create_task(dispatch.handle(*reports))
+        await until(lambda: reaches(other, 1))
+        warning = asyncio.create_task(alerting.handle(alerting.alert("T-1", "I-1", "I-2", event_id="alert")))
+        await until(lambda: reaches(other, 2))
+    assert (await reporting, await warning) == ([None] * 3, [None])
+    await other.close()
 
 
 async def test_the_longest_identity_that_is_accepted_can_be_noted(database: Database) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import text, update
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from rtcc_bridge.audit.entries import SYSTEM
@@ -35,6 +35,7 @@ from rtcc_bridge.storage.locks import Work, sole_right
 from rtcc_bridge.storage.probes import ProbeRecord
 from tests.doubles import ManualClock
 from tests.gallery_kit import SOURCE_WORDS, open_kit
+from tests.integration.lock_waits import reaches, waiting_for_a_lock
 from tests.integration.pipeline import until
 from tests.lead_parts import lead_bench, probe_record
 from tests.probe_kit import ANALYST, Gallery, ProbeKit, face_search, form, kit, record_of, search_handler, upload
@@ -52,15 +53,6 @@ async def second(database_url: str) -> AsyncIterator[Database]:
     opened = Database(DatabaseSettings(url=SecretStr(database_url)))
     yield opened
     await opened.close()
-
-
-async def waiting_for_a_lock(database: Database) -> int:
-    """How many transactions do."""
-    query = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    async with database.read() as tx:
-        return int((await tx.execute(query)).scalar_one())
 
 
 async def is_free(database: Database, work: Work) -> bool:
@@ -210,10 +202,6 @@ async def test_a_merge_and_a_batch_with_both_incidents_do_not_wait_for_each_othe
     await merge
 
 
-async def reaches(database: Database, waiting: int) -> bool:
-    return await waiting_for_a_lock(database) == waiting
-
-
 def threat(kit: ProbeKit, identifier: str, kind: str, incident_id: str, *references: str) -> Arrival[ThreatEvent]:
     now = kit.clock.now()
     data = threat_data(identifier, "Active shooter", now, incident_ids=(incident_id,))
@@ -315,6 +303,7 @@ async def test_a_reconciler_that_hangs_in_a_sweep_loses_its_right_and_goes_no_fu
             await until(lambda: is_free(second, Work.RECONCILER))
         await until(lambda: any(line["log_level"] == "warning" for line in logs))
     frozen.cancel()
+    await asyncio.wait([frozen])
     assert [line["event"] for line in logs] == ["search requested again", "reconciling failed, trying again"]
 
 

@@ -20,7 +20,7 @@ def record(event: ThreatEvent) -> ThreatRecord:
 
 
 def states(*events: ThreatEvent) -> dict[str, str]:
-    thread = [ThreadMessage(record(event), frozenset(event.references)) for event in events]
+    thread = [ThreadMessage(record(event), frozenset(event.references), frozenset({"I-1"})) for event in events]
     return {identifier: state.value for identifier, state in thread_states(thread).items()}
 
 

@@ -1,0 +1,99 @@
+"""The threads of a batch of messages in memory, so that many are settled with few statements."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.incidents.changes import Changes
+from rtcc_bridge.incidents.threat import ThreatState, thread_states
+from rtcc_bridge.storage import threats
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.threats import LARGEST_THREAD, ThreadMessage
+
+
+class ThreatBook:
+    """Messages with their threads: what is stored, and what a batch makes of it.
+
+    Open one after `storage.threats.wait_for_turn`, so that nobody else changes them, and save it before anything reads
+    threats from the database.
+    """
+
+    def __init__(self, stored: Iterable[ThreadMessage], too_large: Collection[str] = ()) -> None:
+        """too_large: messages to come whose threads are not among the stored ones, since they are beyond the limit."""
+        self._messages = Changes({message.record.identifier: message for message in stored})
+        self._too_large = frozenset(too_large)
+        self._speaks_of: dict[str, frozenset[str]] = {}
+        self._spoken_of_by: defaultdict[str, set[str]] = defaultdict(set)
+        for message in self._messages:
+            self._link(message.record.identifier, message.references)
+
+    @classmethod
+    async def open(cls, tx: Transaction, coming: Sequence[tuple[str, Collection[str]]]) -> "ThreatBook":
+        """The threads of messages that are about to come, each with the earlier ones that it speaks about."""
+        threads = await threats.names_of_threads(tx, [{identifier, *earlier} for identifier, earlier in coming])
+        too_large = [identifier for (identifier, _), names in zip(coming, threads, strict=True) if names is None]
+        return cls(await threats.messages(tx, {name for names in threads for name in names or ()}), too_large)
+
+    def get(self, identifier: str) -> ThreadMessage | None:
+        return self._messages.get(identifier)
+
+    def get_all(self, identifiers: Iterable[str]) -> list[ThreadMessage]:
+        """Those of these messages that are known."""
+        return self._messages.get_all(identifiers)
+
+    def names_of_thread(self, identifier: str) -> set[str]:
+        """The messages that are connected with this one by speaking about each other, and all they speak about."""
+        names: set[str] = set()
+        pending = [identifier]
+        while pending:
+            name = pending.pop()
+            if name not in names:
+                names.add(name)
+                pending.extend(self._speaks_of.get(name, ()))
+                pending.extend(self._spoken_of_by.get(name, ()))
+        return names
+
+    def put(self, message: ThreadMessage) -> None:
+        """Adds the message, or this version of it in place of an older one.
+
+        Raises InvalidInputError (`thread_too_large`) and changes nothing when its thread would have more than
+        `LARGEST_THREAD` messages, also counting those that are only spoken about.
+        """
+        identifier = message.record.identifier
+        before = self._speaks_of.get(identifier, frozenset())
+        self._link(identifier, message.references)
+        if identifier in self._too_large or len(self.names_of_thread(identifier)) > LARGEST_THREAD:
+            self._link(identifier, before)
+            raise InvalidInputError(f"the thread has more than {LARGEST_THREAD} messages", "thread_too_large")
+        self._messages.put(identifier, message)
+
+    def settle(self, identifier: str, now: datetime) -> list[ThreadMessage]:
+        """Gives every message of the thread the state that it has by now; returns those that had another."""
+        thread = self._messages.get_all(self.names_of_thread(identifier))
+        states = thread_states(thread)
+        changed = [message for message in thread if message.record.state != states[message.record.identifier]]
+        for message in changed:
+            name = message.record.identifier
+            record = replace(message.record, state=states[name].value, updated_at=now)
+            self._messages.put(name, replace(message, record=record))
+        return changed
+
+    def is_active(self, identifier: str) -> bool:
+        """Whether any message of the thread is neither superseded nor cancelled."""
+        thread = self._messages.get_all(self.names_of_thread(identifier))
+        return any(message.record.state == ThreatState.ACTIVE for message in thread)
+
+    async def save(self, tx: Transaction) -> None:
+        """Stores what changed. Raises TransientError when another transaction created one of the messages meanwhile."""
+        await threats.change_all(tx, self._messages.of_stored)
+        await threats.add_all(tx, self._messages.of_new)
+        self._messages.saved()
+
+    def _link(self, identifier: str, references: frozenset[str]) -> None:
+        for name in self._speaks_of.get(identifier, ()):
+            self._spoken_of_by[name].discard(identifier)
+        self._speaks_of[identifier] = references
+        for name in references:
+            self._spoken_of_by[name].add(identifier)
