@@ -31,8 +31,9 @@ class _Item(Generic[EventT]):
 class InputHandler(ABC, Generic[EventT]):
     """One batch: one transaction with the notes of its events, what they change and what goes to the floor.
 
-    An event that bears the identity of one that was refused gets another transaction: two that lock incidents twice may
-    wait for each other.
+    But where an event bears the identity of an earlier one of its batch and says something else, another transaction
+    begins with it: whether it counts hangs on what became of the earlier one, and one transaction locks incidents once,
+    since two that lock them in several steps may wait for each other.
     """
 
     most_at_once = 10_000
@@ -56,8 +57,10 @@ class InputHandler(ABC, Generic[EventT]):
             except RejectedError as refusal:
                 outcomes[place] = refusal
         while items:
+            together = _without_contradiction(items)
             async with self._database.write() as tx:
-                items = await self._handle(tx, items, outcomes)
+                await self._handle(tx, together, outcomes)
+            items = items[len(together) :]
         return outcomes
 
     @abstractmethod
@@ -75,29 +78,31 @@ class InputHandler(ABC, Generic[EventT]):
 
     async def _handle(
         self, tx: Transaction, items: Sequence[_Item[EventT]], outcomes: list[RejectedError | None]
-    ) -> list[_Item[EventT]]:
-        """Applies the events that had no effect yet. One that is refused is not noted: it may be sent again.
-
-        Returns those that are still to be handled: they bear the identity of a refused one, and say something else.
-        """
-        noted = await input_events.noted(tx, [item.note.identity for item in items])
-        fresh: dict[Identity, _Item[EventT]] = {}
+    ) -> None:
+        """Applies the events that had no effect yet. One that is refused is not noted: it may be sent again."""
+        first: dict[Identity, _Item[EventT]] = {}
         for item in items:
-            if item.note.identity not in noted:
-                fresh.setdefault(item.note.identity, item)
-        answers = await self._apply(tx, [item.arrival for item in fresh.values()])
-        refused = {identity: answer for identity, answer in zip(fresh, answers, strict=True) if answer is not None}
-        accepted = [item.note for identity, item in fresh.items() if identity not in refused]
-        await input_events.note(tx, accepted)
-        noted |= {note.identity: note.value_sha256 for note in accepted}
-        others: list[_Item[EventT]] = []
+            first.setdefault(item.note.identity, item)
+        noted = await input_events.noted(tx, list(first))
+        fresh = {identity: item for identity, item in first.items() if identity not in noted}
+        refused: dict[Identity, RejectedError] = {}
+        if fresh:
+            answers = await self._apply(tx, [item.arrival for item in fresh.values()])
+            refused = {identity: answer for identity, answer in zip(fresh, answers, strict=True) if answer is not None}
+            await input_events.note(tx, [item.note for identity, item in fresh.items() if identity not in refused])
         for item in items:
-            identity, says = item.note.identity, item.note.value_sha256
-            if identity in refused and says == fresh[identity].note.value_sha256:
+            identity = item.note.identity
+            if identity in refused:
                 outcomes[item.place] = refused[identity]
-            elif identity in refused:
-                others.append(item)
-            elif noted[identity] not in {None, says}:
+            elif noted.get(identity) not in {None, item.note.value_sha256}:
                 message = "an earlier event of this source and id said something else: give each event its own id"
                 outcomes[item.place] = InvalidInputError(message, "identity_reused")
-        return others
+
+
+def _without_contradiction(items: Sequence[_Item[EventT]]) -> Sequence[_Item[EventT]]:
+    """The items up to the first that says something else than an earlier one of the same identity."""
+    said: dict[Identity, str] = {}
+    for place, item in enumerate(items):
+        if said.setdefault(item.note.identity, item.note.value_sha256) != item.note.value_sha256:
+            return items[:place]
+    return items

@@ -45,8 +45,8 @@ class BatchHandler(Protocol):
     """Does the work of one topic's records in their order, a batch at a time.
 
     `handle_batch` gives one answer for each record: None when its effect is durable, or why this record can never
-    succeed. Otherwise as `Handler`; a batch that fails for another reason than an outage is taken apart until the
-    record is found that is to blame.
+    succeed. When it raises, it is unknown which records had their effect. Otherwise as `Handler`; a batch that fails
+    for another reason than an outage is taken apart until the record is found that is to blame.
 
     most_at_once: records of a batch at most, where the topic would take more (`kafka.window`).
     """

@@ -27,11 +27,11 @@ TYPES: Final[Mapping[str, MessageType]] = MappingProxyType(
 class ThreatsHandler(InputHandler[ThreatEvent]):
     """Hands alerts, updates and cancels to the threat desk.
 
-    Those that end or merge an incident take statements of their own, while the incidents of the whole batch are kept
-    from all others: a batch of very many would hold up the incidents topic.
+    A batch keeps all its incidents from the incidents topic until its end. Messages on the same incident, and those
+    that end or merge one, take statements of their own, so a batch of many would hold that topic up.
     """
 
-    most_at_once = 100
+    most_at_once = 16
 
     def __init__(self, database: Database, desk: ThreatDesk, clock: Clock, kafka: KafkaSettings) -> None:
         super().__init__(database, clock, kafka)

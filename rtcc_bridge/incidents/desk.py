@@ -61,7 +61,10 @@ class IncidentDesk:
         return outcomes
 
     async def lock(self, tx: Transaction, incident_ids: Collection[str]) -> IncidentChanges:
-        """Those of these incidents that are stored, kept from others: take all that a batch may change at once."""
+        """Those of these incidents that are stored, and what they are merged into, kept from others until the end.
+
+        Take all that a batch may change at once.
+        """
         locked = await incidents.lock_all(tx, incident_ids)
         return IncidentChanges({incident.incident_id: incident for incident in locked})
 

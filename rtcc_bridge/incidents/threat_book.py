@@ -4,13 +4,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeAlias
 
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.incidents.changes import Changes
-from rtcc_bridge.incidents.threat import ThreatState, thread_states
+from rtcc_bridge.incidents.threat import thread_states
 from rtcc_bridge.storage import threats
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.threats import LARGEST_THREAD, ThreadMessage
+
+Coming: TypeAlias = tuple[str, frozenset[str]]
+"""A message that comes: its identifier, and the earlier messages that it speaks about."""
 
 
 class ThreatBook:
@@ -20,8 +24,8 @@ class ThreatBook:
     threats from the database.
     """
 
-    def __init__(self, stored: Iterable[ThreadMessage], too_large: Collection[str] = ()) -> None:
-        """too_large: messages to come whose threads are not among the stored ones, since they are beyond the limit."""
+    def __init__(self, stored: Iterable[ThreadMessage], too_large: Collection[Coming] = ()) -> None:
+        """too_large: messages to come whose threads are beyond the limit, so that they were not read."""
         self._messages = Changes({message.record.identifier: message for message in stored})
         self._too_large = frozenset(too_large)
         self._speaks_of: dict[str, frozenset[str]] = {}
@@ -30,11 +34,14 @@ class ThreatBook:
             self._link(message.record.identifier, message.references)
 
     @classmethod
-    async def open(cls, tx: Transaction, coming: Sequence[tuple[str, Collection[str]]]) -> "ThreatBook":
-        """The threads of messages that are about to come, each with the earlier ones that it speaks about."""
-        threads = await threats.names_of_threads(tx, [{identifier, *earlier} for identifier, earlier in coming])
-        too_large = [identifier for (identifier, _), names in zip(coming, threads, strict=True) if names is None]
-        return cls(await threats.messages(tx, {name for names in threads for name in names or ()}), too_large)
+    async def open(cls, tx: Transaction, coming: Sequence[Coming]) -> "ThreatBook":
+        """The threads of messages that are about to come, also those that an older version of one belongs to."""
+        starts = [{identifier, *references} for identifier, references in coming]
+        # A newer version may leave one whole thread for another, so what it may join comes to twice the limit at most.
+        threads = await threats.names_of_threads(tx, starts, most=2 * LARGEST_THREAD)
+        too_large = [each for each, names in zip(coming, threads, strict=True) if names is None]
+        names = {name for thread in threads for name in thread or ()}
+        return cls(await threats.get_all(tx, names.union(identifier for identifier, _ in coming)), too_large)
 
     def get(self, identifier: str) -> ThreadMessage | None:
         return self._messages.get(identifier)
@@ -43,10 +50,14 @@ class ThreatBook:
         """Those of these messages that are known."""
         return self._messages.get_all(identifiers)
 
-    def names_of_thread(self, identifier: str) -> set[str]:
-        """The messages that are connected with this one by speaking about each other, and all they speak about."""
+    def of_incident(self, incident_id: str) -> list[ThreadMessage]:
+        """Those of the known messages that belong to the incident."""
+        return [message for message in self._messages if incident_id in message.incident_ids]
+
+    def connected(self, identifiers: Iterable[str]) -> set[str]:
+        """The messages that are connected with these by speaking about each other, and all they speak about."""
         names: set[str] = set()
-        pending = [identifier]
+        pending = list(identifiers)
         while pending:
             name = pending.pop()
             if name not in names:
@@ -64,26 +75,22 @@ class ThreatBook:
         identifier = message.record.identifier
         before = self._speaks_of.get(identifier, frozenset())
         self._link(identifier, message.references)
-        if identifier in self._too_large or len(self.names_of_thread(identifier)) > LARGEST_THREAD:
+        too_large = (identifier, message.references) in self._too_large
+        if too_large or len(self.connected((identifier,))) > LARGEST_THREAD:
             self._link(identifier, before)
             raise InvalidInputError(f"the thread has more than {LARGEST_THREAD} messages", "thread_too_large")
         self._messages.put(identifier, message)
 
-    def settle(self, identifier: str, now: datetime) -> list[ThreadMessage]:
-        """Gives every message of the thread the state that it has by now; returns those that had another."""
-        thread = self._messages.get_all(self.names_of_thread(identifier))
-        states = thread_states(thread)
-        changed = [message for message in thread if message.record.state != states[message.record.identifier]]
+    def settle(self, identifiers: Iterable[str], now: datetime) -> list[ThreadMessage]:
+        """Gives each message that is connected with these the state that it has by now; returns those that had not."""
+        connected = self._messages.get_all(self.connected(identifiers))
+        states = thread_states(connected)
+        changed = [message for message in connected if message.record.state != states[message.record.identifier]]
         for message in changed:
             name = message.record.identifier
             record = replace(message.record, state=states[name].value, updated_at=now)
             self._messages.put(name, replace(message, record=record))
         return changed
-
-    def is_active(self, identifier: str) -> bool:
-        """Whether any message of the thread is neither superseded nor cancelled."""
-        thread = self._messages.get_all(self.names_of_thread(identifier))
-        return any(message.record.state == ThreatState.ACTIVE for message in thread)
 
     async def save(self, tx: Transaction) -> None:
         """Stores what changed. Raises TransientError when another transaction created one of the messages meanwhile."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.errors import RejectedError
+from rtcc_bridge.errors import RejectedError, TransientError
 from rtcc_bridge.incidents import threat
 from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import FLOOR_THREAT, IncidentChanges, IncidentDesk
 from rtcc_bridge.incidents.incident import THREAT_TYPE, UNKNOWN_TYPE, Status, is_placeholder, placeholder, with_status
-from rtcc_bridge.incidents.threat import NOT_FOR_PEOPLE, MessageType, ThreatEvent
+from rtcc_bridge.incidents.threat import NOT_FOR_PEOPLE, MessageType, ThreatEvent, ThreatState
 from rtcc_bridge.incidents.threat_book import ThreatBook
 from rtcc_bridge.storage import threats
 from rtcc_bridge.storage.engine import Transaction
@@ -25,6 +25,11 @@ class _Work:
     book: ThreatBook
     incidents: IncidentChanges
     told: list[tuple[IncidentRecord, Arrival[ThreatEvent]]] = field(default_factory=list)
+
+    def hangs_together(self, incident_ids: Iterable[str]) -> bool:
+        """Whether one of these is, or was merged with, an incident that is still to be told of."""
+        told = set().union(*(_way(self.incidents, incident.incident_id) for incident, _ in self.told))
+        return any(not told.isdisjoint(_way(self.incidents, incident_id)) for incident_id in incident_ids)
 
 
 class ThreatDesk:
@@ -45,7 +50,7 @@ class ThreatDesk:
         """
         await threats.wait_for_turn(tx)
         events = [arrival.event for arrival in arrivals]
-        book = await ThreatBook.open(tx, [(event.identifier, event.references) for event in events])
+        book = await ThreatBook.open(tx, [(event.identifier, frozenset(event.references)) for event in events])
         work = _Work(book, await self._incidents.lock(tx, _may_touch(book, events)))
         outcomes: list[RejectedError | None] = []
         for arrival in arrivals:
@@ -69,18 +74,20 @@ class ThreatDesk:
         threat.check(event, known, now)
         if known is not None and not threat.is_newer(event, known):
             return
-        if not _may_touch(book, (event,)).isdisjoint(incident.incident_id for incident, _ in work.told):
+        if work.told and work.hangs_together(_may_touch(book, (event,))):
             await self._tell(tx, work)  # each message is told with what is in force after it
         incident_ids = _incidents_of(book, event)
         record = threat.to_record(event, known, incident_ids[0], self._imminent_senders, now)
         book.put(ThreadMessage(record, frozenset(event.references), frozenset(incident_ids)))
-        changed = book.settle(event.identifier, now)
-        touched = {*incident_ids, *(incident_id for each in changed for incident_id in each.incident_ids)}
+        touched = set(incident_ids)
+        left = () if before is None else before.references
+        for message in book.settle((event.identifier, *left), now):
+            touched |= message.incident_ids
         if before is not None:
             touched |= before.incident_ids  # those that it no longer names are rid of it
         self._open_missing(work, event, incident_ids, now)
         touched |= await self._merge_own_incidents(tx, work, event, now)
-        await self._follow_with_own_incidents(tx, work, event, touched, now)
+        await self._follow_with_own_incidents(tx, work, touched, now)
         work.told.extend((incident, arrival) for incident in work.incidents.get_all(sorted(touched)))
 
     def _open_missing(self, work: _Work, event: ThreatEvent, incident_ids: Collection[str], now: datetime) -> None:
@@ -99,28 +106,40 @@ class ThreatDesk:
         if named is None or work.incidents.get(named) is None:
             return set()
         merged: set[str] = set()
-        for own in sorted(map(threat.own_incident_id, work.book.names_of_thread(event.identifier))):
+        for own in sorted(map(threat.own_incident_id, work.book.connected((event.identifier,)))):
             incident = work.incidents.get(own)
             if incident is None or not is_placeholder(incident) or incident.merged_into is not None:
                 continue
-            if own not in _chain(work.incidents, named):  # else they are one already
+            if own not in _way(work.incidents, named):  # else they are one already
                 await self._change(tx, work, with_status(incident, Status.MERGED, now, merged_into=named))
                 merged.add(own)
         return merged
 
     async def _follow_with_own_incidents(
-        self, tx: Transaction, work: _Work, event: ThreatEvent, incident_ids: Collection[str], now: datetime
+        self, tx: Transaction, work: _Work, incident_ids: Collection[str], now: datetime
     ) -> None:
-        """An incident that exists only for its threat ends when that is cancelled, and reopens with a later message."""
-        status = Status.OPEN if work.book.is_active(event.identifier) else Status.CANCELLED
+        """An incident that exists only for its threats ends with the last of them, and reopens with a later one."""
         for incident in work.incidents.get_all(sorted(filter(threat.is_own_incident_id, incident_ids))):
-            if is_placeholder(incident) and incident.merged_into is None and incident.status != status:
-                await self._change(tx, work, with_status(incident, status, now))
+            if is_placeholder(incident) and incident.merged_into is None:
+                goes_on = await self._is_threatened(tx, work.book, incident.incident_id)
+                status = Status.OPEN if goes_on else Status.CANCELLED
+                if incident.status != status:
+                    await self._change(tx, work, with_status(incident, status, now))
+
+    async def _is_threatened(self, tx: Transaction, book: ThreatBook, incident_id: str) -> bool:
+        """Whether any message is active on the incident: one that is in the book, or one that is not."""
+        if any(message.record.state == ThreatState.ACTIVE for message in book.of_incident(incident_id)):
+            return True
+        await book.save(tx)
+        return bool(await threats.of_incident(tx, incident_id))
 
     async def _change(self, tx: Transaction, work: _Work, incident: IncidentRecord) -> None:
         """Changes what other things hang on, which look at the threats in the database."""
         await work.book.save(tx)
-        await self._incidents.change(tx, work.incidents, incident)
+        try:
+            await self._incidents.change(tx, work.incidents, incident)
+        except RejectedError as refusal:  # the message is in the book already, and to blame is another transaction
+            raise TransientError(f"incidents were merged by another transaction: {refusal}") from refusal
 
     async def _tell(self, tx: Transaction, work: _Work) -> None:
         """Stores everything so far and tells the floor of it."""
@@ -141,21 +160,19 @@ def _incidents_of(book: ThreatBook, event: ThreatEvent) -> Sequence[str]:
 
 def _may_touch(book: ThreatBook, events: Iterable[ThreatEvent]) -> set[str]:
     """Every incident that the messages may change, or tell of: those of all messages that they are connected with."""
-    touched: set[str] = set()
-    for event in events:
-        names = set().union(*map(book.names_of_thread, (event.identifier, *event.references)))
-        messages = book.get_all(names)
-        touched.update(event.incident_ids, map(threat.own_incident_id, names))
-        touched.update(*(message.incident_ids for message in messages))
-    return touched
+    events = list(events)
+    names = book.connected(name for event in events for name in (event.identifier, *event.references))
+    touched = {incident_id for event in events for incident_id in event.incident_ids}
+    touched.update(map(threat.own_incident_id, names))
+    return touched.union(*(message.incident_ids for message in book.get_all(names)))
 
 
-def _chain(incidents: IncidentChanges, incident_id: str) -> set[str]:
+def _way(incidents: IncidentChanges, incident_id: str) -> set[str]:
     """The incident, the one that it was merged into, and so on."""
-    chain: set[str] = set()
+    way: set[str] = set()
     following: str | None = incident_id
-    while following is not None and following not in chain:
-        chain.add(following)
+    while following is not None and following not in way:
+        way.add(following)
         incident = incidents.get(following)
         following = None if incident is None else incident.merged_into
-    return chain
+    return way

@@ -145,7 +145,7 @@ async def count(tx: Transaction, status: str | None = None) -> int:
 
 
 async def merged_into(tx: Transaction, incident_ids: Collection[str]) -> dict[str, str]:
-    """Every incident that was merged into one of these, directly or through others, with the one it ends in."""
+    """Every incident that was merged into one of these, directly or through others, with the first of these it met."""
     found: dict[str, str] = {}
     frontier = {incident_id: incident_id for incident_id in incident_ids}
     for _ in range(LONGEST_MERGE_CHAIN):

@@ -82,12 +82,12 @@ async def change_all(tx: Transaction, messages: Collection[ThreadMessage]) -> No
     await _link(tx, messages)
 
 
-async def names_of_threads(tx: Transaction, starts: Sequence[Collection[str]]) -> list[set[str] | None]:
+async def names_of_threads(tx: Transaction, starts: Sequence[Collection[str]], most: int) -> list[set[str] | None]:
     """For each of these: the messages connected with them by speaking about each other, and all they speak about.
 
-    None for more than `LARGEST_THREAD`: those are not followed any further.
+    None where they are more than `most`: those are not followed any further.
     """
-    found = [set(names) if len(names) <= LARGEST_THREAD else None for names in starts]
+    found = [set(names) if len(names) <= most else None for names in starts]
     frontiers = [set(names or ()) for names in found]
     while any(frontiers):
         neighbours = await _neighbours(tx, set().union(*frontiers))
@@ -95,12 +95,12 @@ async def names_of_threads(tx: Transaction, starts: Sequence[Collection[str]]) -
             if known is not None:
                 frontiers[place] = set().union(*(neighbours[name] for name in frontiers[place])) - known
                 known.update(frontiers[place])
-                if len(known) > LARGEST_THREAD:
+                if len(known) > most:
                     found[place], frontiers[place] = None, set()
     return found
 
 
-async def messages(tx: Transaction, identifiers: Collection[str]) -> list[ThreadMessage]:
+async def get_all(tx: Transaction, identifiers: Collection[str]) -> list[ThreadMessage]:
     """Those of these messages that are stored, in no particular order."""
     records: list[ThreatRecord] = []
     named: dict[Table, defaultdict[str, set[str]]] = {}
@@ -131,17 +131,18 @@ async def of_incidents(
     """
     if merged is None:
         merged = await merged_into(tx, incident_ids)
-    owner = {incident_id: incident_id for incident_id in incident_ids} | dict(merged)
     found: dict[str, dict[str, ThreatRecord]] = {incident_id: {} for incident_id in incident_ids}
-    for linked in slices(owner):
+    for linked in slices({*incident_ids, *merged}):
         query = (
             select(threats, threat_incidents.c.incident_id.label("linked"))
             .join(threat_incidents, threat_incidents.c.identifier == threats.c.identifier)
             .where(threat_incidents.c.incident_id.in_(linked), threats.c.state == "active")
         )
         for row in (await tx.execute(query)).mappings():
-            columns = {name: value for name, value in row.items() if name != "linked"}
-            found[owner[row["linked"]]][row["identifier"]] = ThreatRecord(**columns)
+            record = ThreatRecord(**{name: value for name, value in row.items() if name != "linked"})
+            for incident_id in _way(row["linked"], merged):
+                if incident_id in found:
+                    found[incident_id][record.identifier] = record
     return {incident_id: _newest_first(those.values()) for incident_id, those in found.items()}
 
 
@@ -172,6 +173,16 @@ async def _link(tx: Transaction, messages: Collection[ThreadMessage]) -> None:
         await tx.execute(insert(threat_incidents), [{"identifier": one, "incident_id": name} for one, name in links])
     if earlier:
         await tx.execute(insert(threat_references), [{"identifier": one, "referenced": name} for one, name in earlier])
+
+
+def _way(incident_id: str, merged: Mapping[str, str]) -> set[str]:
+    """The incident and those that it became part of."""
+    way: set[str] = set()
+    following: str | None = incident_id
+    while following is not None and following not in way:
+        way.add(following)
+        following = merged.get(following)
+    return way
 
 
 def _newest_first(records: Iterable[ThreatRecord]) -> list[ThreatRecord]:

@@ -11,8 +11,8 @@ import pytest
 
 from rtcc_bridge.demo.daemon import running_daemon
 from tests.brokers import OwnBroker
+from tests.e2e.calls import URGENT, ClientOf, choose_on_threat, on_floor, publish, readiness, until
 from tests.e2e.conftest import Place
-from tests.e2e.test_outages import URGENT, ClientOf, choose_on_threat, on_floor, publish, readiness, until
 
 pytestmark = pytest.mark.timeout(180)
 

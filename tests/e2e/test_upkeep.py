@@ -1,18 +1,23 @@
 """Rotation of the master key, backup and restoration by command, beside a daemon and without one."""
 
+import asyncio
 import json
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+import aiohttp
 import pytest
 
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_REJECTED
 from rtcc_bridge.demo.daemon import running_daemon
+from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.storage import topic_pauses
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.topic_pauses import TopicPause
+from tests.e2e.calls import URGENT, ClientOf, choose_on_threat, leads_of, on_floor, publish, until
 from tests.e2e.conftest import Place
 from tests.integration.installation import destroy_database
 
@@ -29,14 +34,34 @@ async def key_status(place: Place) -> dict[str, Any]:
     return found
 
 
-async def test_keys_are_rotated_while_the_daemon_serves(daemon: Place) -> None:
+async def test_keys_are_rotated_while_stills_come_in_and_are_searched(
+    daemon: Place, http: aiohttp.ClientSession, client_of: ClientOf
+) -> None:
+    client = client_of(daemon)
+    incident = await publish(daemon, threat=True)
+    await on_floor(client, incident)
+    early = await client.attach(incident, URGENT, rephotograph(portrait()), "still.jpg")
     before = await key_status(daemon)
     assert before["left"] == 0
-    assert "wrapped anew" in await done(daemon, "keys", "rotate")
+    rotating = asyncio.create_task(done(daemon, "keys", "rotate"))
+    probes: list[str] = []
+    while not rotating.done():
+        probes.append(await choose_on_threat(client, incident))
+    assert "wrapped anew" in await rotating
+    assert probes
+    probes.append(await choose_on_threat(client, incident))
+    await client.choose(early["probeId"], early["faces"][0]["number"])
+    for probe in (*probes, early["probeId"]):
+        await until(partial(_has_lead, http, daemon, probe))
     after = await key_status(daemon)
-    assert (after["left"], after["objectKeys"]) == (0, {after["current"]: sum(before["objectKeys"].values())})
+    assert (after["left"], list(after["objectKeys"])) == (0, [after["current"]])
+    assert after["objectKeys"][after["current"]] > sum(before["objectKeys"].values())
     assert after["current"] != before["current"]
     assert len((daemon.folder / "master.key").read_text().split()) == 2
+
+
+async def _has_lead(http: aiohttp.ClientSession, place: Place, probe_id: str) -> bool:
+    return len(await leads_of(http, place, probe_id)) == 1
 
 
 @pytest.mark.timeout(400)  # eight starts of the program, and members of groups that the broker has to drop first

@@ -6,7 +6,7 @@ from rtcc_bridge.storage.engine import Database
 
 
 async def waiting_for_a_lock(database: Database) -> int:
-    """How many transactions do."""
+    """How many transactions of this database wait for a lock."""
     query = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )

@@ -458,7 +458,7 @@ async def test_an_alert_that_is_replayed_after_its_cancel_does_not_come_alive(
     async with running(corrected, Desks(database, corrected).handlers):
         await until(lambda: _is_committed(kafka, topic, 3))
     async with database.read() as tx:
-        (known,) = await threats.messages(tx, ["T-1"])
+        (known,) = await threats.get_all(tx, ["T-1"])
         assert known.record.state == "cancelled"
         opened = await incidents.get(tx, "threat:T-1")
         assert opened is None or opened.status == "cancelled"

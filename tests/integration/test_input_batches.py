@@ -166,6 +166,17 @@ async def test_what_bears_the_identity_of_a_refused_event_counts_when_it_can_be_
     assert len(await dispatch.told("I-1")) == len(await dispatch.told("I-2")) == 1
 
 
+async def test_P08_a_corrected_event_comes_before_those_that_follow_it(dispatch: Dispatch) -> None:  # noqa: N802
+    outcomes = await dispatch.handle(
+        dispatch.incident("I-1", -3),
+        dispatch.incident("I-1", 60, "same", incidentStatusCommonRegistryText="cancelled"),
+        dispatch.incident("I-1", -2, "same", incidentStatusCommonRegistryText="cancelled"),
+        dispatch.incident("I-1", -1, incidentStatusCommonRegistryText="open"),
+    )
+    assert reasons(outcomes) == [None, "from_the_future", None, None]
+    assert dispatch.desks.ended == [("I-1", "the incident is cancelled")]
+
+
 async def test_P08_an_end_of_authority_counts_though_the_same_batch_takes_it_back(dispatch: Dispatch) -> None:  # noqa: N802
     await dispatch.handle(
         dispatch.incident("I-1", -3),
@@ -218,7 +229,7 @@ async def test_a_threat_that_would_make_its_thread_too_large_changes_nothing(dis
     )
     assert reasons(outcomes) == [None, None, "thread_too_large", None]
     async with dispatch.database.read() as tx:
-        assert [each.record.identifier for each in await threats.messages(tx, ["T-1", "T-2"])] == ["T-1"]
+        assert [each.record.identifier for each in await threats.get_all(tx, ["T-1", "T-2"])] == ["T-1"]
     assert len(await dispatch.told("I-1")) == 2
     assert len(await dispatch.told("I-2")) == 1
 
@@ -253,6 +264,60 @@ async def test_an_incident_that_was_merged_into_a_threats_own_may_be_named_by_it
     assert own is not None
     assert own.status == "open"
     assert [threat["identifier"] for threat in (await dispatch.told("threat:T-1"))[-1]["threats"]] == ["T-2"]
+
+
+async def test_P14_threats_on_incidents_that_are_one_by_now_are_told_as_they_come(dispatch: Dispatch) -> None:  # noqa: N802
+    """C is part of A, and A of B. Each message is told with what is in force after it on what it names."""
+    await dispatch.handle(
+        dispatch.incident("B", -9),
+        dispatch.incident("A", -8, incidentStatusCommonRegistryText="merged", mergedInto="B"),
+        dispatch.incident("C", -7, incidentStatusCommonRegistryText="merged", mergedInto="A"),
+    )
+    await dispatch.handle(dispatch.alert("T-0", "C", minutes=-6))
+    await dispatch.handle(dispatch.alert("T-1", "B", minutes=-5), dispatch.alert("T-2", "A", minutes=-4))
+    await dispatch.handle(dispatch.alert("T-3", "A", "B", minutes=-3))
+
+    def threats_in(view: dict[str, Any]) -> set[str]:
+        return {threat["identifier"] for threat in view["threats"]}
+
+    on_a, on_b = await dispatch.told("A"), await dispatch.told("B")
+    assert [threats_in(view) for view in on_a[-2:]] == [{"T-0", "T-2"}, {"T-0", "T-2", "T-3"}]
+    assert [threats_in(view) for view in on_b[-2:]] == [{"T-0", "T-1"}, {"T-0", "T-1", "T-2", "T-3"}]
+    assert all(view["imminent"] for view in (*on_a[-2:], *on_b[-2:]))
+
+
+async def test_P08_a_cancel_that_leaves_a_thread_does_not_end_the_incident_of_that_thread(dispatch: Dispatch) -> None:  # noqa: N802
+    await dispatch.handle(dispatch.alert("T-0", minutes=-5))
+    await dispatch.handle(dispatch.alert("T-1", minutes=-4, references=["T-0"]))
+    await dispatch.handle(dispatch.alert("T-1", minutes=-3, msgType="Cancel"))
+    own = await dispatch.stored("threat:T-0")
+    assert own is not None
+    assert own.status == "open"
+    assert dispatch.desks.ended == []
+    assert (await dispatch.told("threat:T-0"))[-1]["imminent"]
+
+
+async def test_P14_an_update_that_leaves_a_thread_supersedes_nothing_there(dispatch: Dispatch) -> None:  # noqa: N802
+    await dispatch.handle(dispatch.alert("T-0", "I-1", minutes=-5))
+    await dispatch.handle(dispatch.alert("T-1", "I-1", minutes=-4, msgType="Update", references=["T-0"]))
+    await dispatch.handle(dispatch.alert("T-1", "I-2", minutes=-3, msgType="Update"))
+    assert [view["imminent"] for view in await dispatch.told("I-1")] == [True, True, True]
+    assert [threat["identifier"] for threat in (await dispatch.told("I-1"))[-1]["threats"]] == ["T-0"]
+
+
+async def test_P08_a_cancelled_threats_own_incident_stays_ended_until_a_later_message_of_it(dispatch: Dispatch) -> None:  # noqa: N802
+    async def status() -> str | None:
+        own = await dispatch.stored("threat:T-0")
+        return None if own is None else own.status
+
+    await dispatch.handle(dispatch.alert("T-0", minutes=-9))
+    await dispatch.handle(dispatch.alert("T-1", minutes=-8, msgType="Update", references=["T-0"]))
+    await dispatch.handle(dispatch.alert("T-2", minutes=-7, msgType="Cancel", references=["T-0"]))
+    assert await status() == "cancelled"
+    await dispatch.handle(dispatch.alert("T-1", minutes=-6))
+    assert await status() == "cancelled", "it no longer speaks of the thread"
+    await dispatch.handle(dispatch.alert("T-3", minutes=-5, msgType="Update", references=["T-0"]))
+    assert await status() == "open"
 
 
 def _random_messages(dispatch: Dispatch, prefix: str, seed: int) -> list[ConsumedRecord]:
@@ -290,7 +355,7 @@ async def test_a_batch_of_threats_has_the_effect_that_its_messages_would_have_ha
 
     async def effect_of(prefix: str) -> tuple[object, ...]:
         async with dispatch.database.read() as tx:
-            stored = await threats.messages(tx, [prefix + name for name in THREATS])
+            stored = await threats.get_all(tx, [prefix + name for name in THREATS])
         names = [f"{prefix}I-{number}" for number in (1, 2, 3)] + [f"threat:{prefix}{name}" for name in THREATS]
         told = {name: await dispatch.told(name) for name in names}
         incidents_now = [await dispatch.stored(name) for name in names]
