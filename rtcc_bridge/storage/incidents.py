@@ -7,10 +7,9 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping, case, func, select
 
-from rtcc_bridge.errors import TransientError
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.inserts import insert_all_if_absent, replace_all
-from rtcc_bridge.storage.slices import VALUES_AT_ONCE, slices
+from rtcc_bridge.storage.inserts import insert_all, replace_all
+from rtcc_bridge.storage.slices import VALUES_AT_ONCE, padded, slices
 from rtcc_bridge.storage.tables import incidents, threat_incidents, threats
 
 LONGEST_MERGE_CHAIN: Final = 32
@@ -107,8 +106,7 @@ async def add_all(tx: Transaction, records: Collection[IncidentRecord]) -> None:
 
     Raises TransientError when another transaction created one meanwhile: the same work then finds it.
     """
-    if await insert_all_if_absent(tx, incidents, _rows(records)) != len(records):
-        raise TransientError("an incident was created by another transaction at the same moment")
+    await insert_all(tx, incidents, _rows(records))
 
 
 async def change_all(tx: Transaction, records: Collection[IncidentRecord]) -> None:
@@ -130,7 +128,9 @@ async def list_open(tx: Transaction, limit: int, now: datetime, offset: int = 0)
     A threat of an incident counts for the one that it was merged into. Among equals the latest changed comes first.
     """
     imminent, other = await _threatened(tx, now)
-    rank = case((incidents.c.incident_id.in_(imminent), 0), (incidents.c.incident_id.in_(other), 1), else_=2)
+    rank = case(
+        (incidents.c.incident_id.in_(padded(imminent)), 0), (incidents.c.incident_id.in_(padded(other)), 1), else_=2
+    )
     query = select(incidents).where(incidents.c.status == "open")
     query = query.order_by(rank, incidents.c.last_update_at.desc(), incidents.c.incident_id)
     return [_record(row) for row in (await tx.execute(query.limit(limit).offset(offset))).mappings()]

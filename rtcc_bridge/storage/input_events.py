@@ -8,9 +8,8 @@ from typing import TypeAlias
 
 from sqlalchemy import delete, select, tuple_
 
-from rtcc_bridge.errors import TransientError
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.inserts import insert_all_if_absent
+from rtcc_bridge.storage.inserts import insert_all
 from rtcc_bridge.storage.slices import slices
 from rtcc_bridge.storage.tables import input_events
 
@@ -57,8 +56,7 @@ async def note(tx: Transaction, events: Sequence[InputEvent]) -> None:
     when it does its work again.
     """
     rows = [asdict(event) for event in sorted(events, key=lambda event: event.identity)]
-    if await insert_all_if_absent(tx, input_events, rows) != len(rows):
-        raise TransientError("an event was noted by another transaction at the same moment")
+    await insert_all(tx, input_events, rows)
 
 
 async def prune(tx: Transaction, received_before: datetime, limit: int) -> int:

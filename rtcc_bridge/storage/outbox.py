@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.slices import padded
 from rtcc_bridge.storage.tables import outbox
 
 
@@ -93,7 +94,7 @@ async def number(tx: Transaction, row_ids: Collection[int], at: datetime) -> int
     latest = await latest_position(tx)
     place = func.row_number().over(order_by=outbox.c.id).label("place")
     waiting = outbox.c.feed_position.is_(None)
-    places = select(outbox.c.id, place).where(outbox.c.id.in_(row_ids), waiting).subquery()
+    places = select(outbox.c.id, place).where(outbox.c.id.in_(padded(row_ids)), waiting).subquery()
     done_at = case((outbox.c.topic.is_(None), at), else_=outbox.c.published_at)
     statement = update(outbox).where(outbox.c.id == places.c.id, waiting)
     try:
@@ -114,7 +115,7 @@ async def unpublished(tx: Transaction, topic: str, limit: int) -> list[OutboxRec
 
 async def mark_published(tx: Transaction, row_ids: Collection[int], at: datetime) -> None:
     """Notes that the broker has acknowledged these rows."""
-    await tx.execute(update(outbox).where(outbox.c.id.in_(row_ids)).values(published_at=at))
+    await tx.execute(update(outbox).where(outbox.c.id.in_(padded(row_ids))).values(published_at=at))
 
 
 async def backlog_by_topic(tx: Transaction) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, func, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.slices import padded
 from rtcc_bridge.storage.tables import probes
 
 
@@ -83,7 +84,7 @@ async def of_incidents(
     tx: Transaction, incident_ids: Collection[str], states: Collection[str] | None = None, *, lock: bool = False
 ) -> Sequence[ProbeRecord]:
     """The probes of these incidents, the oldest first; of those states only, if any are named. `lock`: see `find`."""
-    query = select(probes).where(probes.c.incident_id.in_(incident_ids))
+    query = select(probes).where(probes.c.incident_id.in_(padded(incident_ids)))
     if states is not None:
         query = query.where(probes.c.state.in_(states))
     query = query.order_by(probes.c.created_at, probes.c.probe_id)

@@ -8,11 +8,10 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping, Table, delete, insert, select
 
-from rtcc_bridge.errors import TransientError
 from rtcc_bridge.storage import locks
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.incidents import merged_into
-from rtcc_bridge.storage.inserts import insert_all_if_absent, replace_all
+from rtcc_bridge.storage.inserts import insert_all, replace_all
 from rtcc_bridge.storage.locks import Work
 from rtcc_bridge.storage.slices import slices
 from rtcc_bridge.storage.tables import threat_incidents, threat_references, threats
@@ -68,8 +67,7 @@ async def add_all(tx: Transaction, messages: Collection[ThreadMessage]) -> None:
 
     Raises TransientError when another transaction created one meanwhile.
     """
-    if await insert_all_if_absent(tx, threats, _rows(messages)) != len(messages):
-        raise TransientError("a threat was created by another transaction at the same moment")
+    await insert_all(tx, threats, _rows(messages))
     await _link(tx, messages)
 
 

@@ -12,7 +12,7 @@ from rtcc_bridge.incidents.threat import ThreatEvent, to_record
 from rtcc_bridge.incidents.threat_book import ThreatBook
 from rtcc_bridge.storage import incidents, threats
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.slices import VALUES_AT_ONCE, slices
+from rtcc_bridge.storage.slices import VALUES_AT_ONCE, padded, slices
 from rtcc_bridge.storage.threats import LARGEST_THREAD, ThreadMessage
 from tests.unit.incidents.cases import NOON, threat_event
 
@@ -128,3 +128,5 @@ async def test_more_incidents_than_a_statement_takes(database: Database) -> None
 def test_slices() -> None:
     assert [len(piece) for piece in slices(range(2 * VALUES_AT_ONCE + 1))] == [VALUES_AT_ONCE, VALUES_AT_ONCE, 1]
     assert list(slices([])) == []
+    assert list(slices([3, 1, 2])) == [[3, 1, 2, 2]]
+    assert {len(padded(range(count))) for count in range(20)} == {0, 1, 2, 4, 8, 16, 32}
