@@ -79,7 +79,10 @@ class InputHandler(ABC, Generic[EventT]):
     async def _handle(
         self, tx: Transaction, items: Sequence[_Item[EventT]], outcomes: list[RejectedError | None]
     ) -> None:
-        """Applies the events that had no effect yet. One that is refused is not noted: it may be sent again."""
+        """Applies the events that had no effect yet; a repetition gets the answer of the first.
+
+        One that is refused is not noted: it may be sent again.
+        """
         first: dict[Identity, _Item[EventT]] = {}
         for item in items:
             first.setdefault(item.note.identity, item)

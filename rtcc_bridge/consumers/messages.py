@@ -19,8 +19,10 @@ LongText: TypeAlias = Annotated[str, StringConstraints(max_length=2048)]
 IncidentType: TypeAlias = Annotated[
     str, StringConstraints(to_upper=True, strip_whitespace=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 ]
-CapIdentifier: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^\s,<&]{1,240}$")]
-"""CAP 1.2, section 3.2.1: no spaces, commas or restricted characters. 240 leaves room for `threat:` before it."""
+_LONGEST_IDENTIFIER: Final = 240
+"""Leaves room for `threat:` before it."""
+CapIdentifier: TypeAlias = Annotated[str, StringConstraints(pattern=rf"^[^\s,<&]{{1,{_LONGEST_IDENTIFIER}}}$")]
+"""CAP 1.2, section 3.2.1: no spaces, commas or restricted characters."""
 
 _MOST_PROBLEMS: Final = 5
 
@@ -145,7 +147,11 @@ def referenced_identifiers(references: list[str]) -> tuple[str, ...]:
         parts = reference.split(",")
         if len(parts) not in {1, 3} or not all(parts):
             raise InvalidInputError("references: each is sender,identifier,sent or an identifier", "invalid_fields")
-        dated[parts[0] if len(parts) == 1 else parts[1]] = None if len(parts) == 1 else _sent(parts[2])
+        name = parts[0] if len(parts) == 1 else parts[1]
+        if len(name) > _LONGEST_IDENTIFIER:
+            message = f"references: an identifier has at most {_LONGEST_IDENTIFIER} characters"
+            raise InvalidInputError(message, "invalid_fields")
+        dated[name] = None if len(parts) == 1 else _sent(parts[2])
     moments = [moment for moment in dated.values() if moment is not None]
     if len(moments) < len(dated):
         return tuple(dated)

@@ -71,7 +71,7 @@ class IncidentDesk:
     async def change(self, tx: Transaction, changes: IncidentChanges, incident: IncidentRecord) -> None:
         """Puts the new state to the changes; what hangs on the incident follows now, or when they are saved.
 
-        Raises ConflictError, with nothing done, for a merge in a circle.
+        Raises ConflictError for a merge in a circle; the incident is as it was then.
         """
         if incident.merged_into is None and not authority_ended(incident):
             changes.put(incident.incident_id, incident)

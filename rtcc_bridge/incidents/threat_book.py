@@ -25,7 +25,7 @@ class ThreatBook:
     """
 
     def __init__(self, stored: Iterable[ThreadMessage], too_large: Collection[Coming] = ()) -> None:
-        """too_large: messages to come whose threads are beyond the limit, so that they were not read."""
+        """too_large: messages to come that would join far more messages than a thread may have, which were not read."""
         self._messages = Changes({message.record.identifier: message for message in stored})
         self._too_large = frozenset(too_large)
         self._speaks_of: dict[str, frozenset[str]] = {}
@@ -53,6 +53,11 @@ class ThreatBook:
     def of_incident(self, incident_id: str) -> list[ThreadMessage]:
         """Those of the known messages that belong to the incident."""
         return [message for message in self._messages if incident_id in message.incident_ids]
+
+    def that_speak_of(self, identifier: str) -> list[ThreadMessage]:
+        """The known messages that reference this one, the earliest first."""
+        speakers = self._messages.get_all(self._spoken_of_by.get(identifier, ()))
+        return sorted(speakers, key=lambda message: (message.record.sent_at, message.record.identifier))
 
     def connected(self, identifiers: Iterable[str]) -> set[str]:
         """The messages that are connected with these by speaking about each other, and all they speak about."""

@@ -86,8 +86,8 @@ class ThreatDesk:
         if before is not None:
             touched |= before.incident_ids  # those that it no longer names are rid of it
         self._open_missing(work, event, incident_ids, now)
-        touched |= await self._merge_own_incidents(tx, work, event, now)
-        await self._follow_with_own_incidents(tx, work, touched, now)
+        touched |= await self._merge_own_incidents(tx, work, event, incident_ids, now)
+        touched |= await self._follow_with_own_incidents(tx, work, touched, now)
         work.told.extend((incident, arrival) for incident in work.incidents.get_all(sorted(touched)))
 
     def _open_missing(self, work: _Work, event: ThreatEvent, incident_ids: Collection[str], now: datetime) -> None:
@@ -100,10 +100,18 @@ class ThreatDesk:
                 opened = placeholder(incident_id, kind, exercise=event.exercise, at=event.sent, now=now)
                 work.incidents.put(incident_id, opened)
 
-    async def _merge_own_incidents(self, tx: Transaction, work: _Work, event: ThreatEvent, now: datetime) -> set[str]:
-        """An incident that this thread had opened by itself goes on as the one that a message now names."""
-        named = next((name for name in event.incident_ids if not threat.is_own_incident_id(name)), None)
-        if named is None or work.incidents.get(named) is None:
+    async def _merge_own_incidents(
+        self, tx: Transaction, work: _Work, event: ThreatEvent, incident_ids: Collection[str], now: datetime
+    ) -> set[str]:
+        """An incident that this thread had opened by itself goes on as the one that a later message belongs to.
+
+        A cancel does not say that two threads are about the same: it merges only into what it names itself.
+        """
+        belongs_to = event.incident_ids if event.message_type is MessageType.CANCEL else incident_ids
+        later = [name for message in work.book.that_speak_of(event.identifier) for name in sorted(message.incident_ids)]
+        stored = work.incidents.get_all((*belongs_to, *later))
+        named = next((each.incident_id for each in stored if not threat.is_own_incident_id(each.incident_id)), None)
+        if named is None:
             return set()
         merged: set[str] = set()
         for own in sorted(map(threat.own_incident_id, work.book.connected((event.identifier,)))):
@@ -116,15 +124,19 @@ class ThreatDesk:
         return merged
 
     async def _follow_with_own_incidents(
-        self, tx: Transaction, work: _Work, incident_ids: Collection[str], now: datetime
-    ) -> None:
-        """An incident that exists only for its threats ends with the last of them, and reopens with a later one."""
-        for incident in work.incidents.get_all(sorted(filter(threat.is_own_incident_id, incident_ids))):
+        self, tx: Transaction, work: _Work, touched: Collection[str], now: datetime
+    ) -> set[str]:
+        """An incident that exists only for its threats, also on what it took in, ends with the last and reopens."""
+        changed: set[str] = set()
+        ways = {name for incident_id in touched for name in _way(work.incidents, incident_id)}
+        for incident in work.incidents.get_all(sorted(filter(threat.is_own_incident_id, ways))):
             if is_placeholder(incident) and incident.merged_into is None:
                 goes_on = await self._is_threatened(tx, work.book, incident.incident_id)
                 status = Status.OPEN if goes_on else Status.CANCELLED
                 if incident.status != status:
                     await self._change(tx, work, with_status(incident, status, now))
+                    changed.add(incident.incident_id)
+        return changed
 
     async def _is_threatened(self, tx: Transaction, book: ThreatBook, incident_id: str) -> bool:
         """Whether any message is active on the incident: one that is in the book, or one that is not."""

@@ -16,6 +16,7 @@ from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
 from rtcc_bridge.consumers.records import BatchHandler, ConsumedRecord
 from rtcc_bridge.errors import ConflictError, InvalidInputError, RejectedError, TransientError
+from rtcc_bridge.incidents.incident import is_placeholder
 from rtcc_bridge.settings import DatabaseSettings, KafkaSettings
 from rtcc_bridge.simulate import incident_data, threat_data
 from rtcc_bridge.storage import incidents, input_events, threats
@@ -320,6 +321,48 @@ async def test_P08_a_cancelled_threats_own_incident_stays_ended_until_a_later_me
     assert await status() == "open"
 
 
+@pytest.mark.parametrize("first", ["T-1", "T-2"])
+async def test_P08_an_own_incident_ends_with_the_last_threat_on_it_and_on_what_became_part_of_it(  # noqa: N802
+    dispatch: Dispatch, first: str
+) -> None:
+    async def status() -> str | None:
+        own = await dispatch.stored("threat:T-1")
+        return None if own is None else own.status
+
+    await dispatch.handle(dispatch.alert("T-1", minutes=-9))
+    await dispatch.handle(
+        dispatch.incident("I-1", -8),
+        dispatch.incident("I-1", -7, incidentStatusCommonRegistryText="merged", mergedInto="threat:T-1"),
+    )
+    await dispatch.handle(dispatch.alert("T-2", "I-1", minutes=-6))
+    for minutes, name in ((-5, first), (-4, {"T-1": "T-2", "T-2": "T-1"}[first])):
+        assert await status() == "open"
+        await dispatch.handle(dispatch.alert(f"C-{name}", minutes=minutes, msgType="Cancel", references=[name]))
+    assert await status() == "cancelled"
+    assert {name for name, _ in dispatch.desks.ended} == {"threat:T-1", "I-1"}
+    await dispatch.handle(dispatch.alert("T-3", "I-1", minutes=-3))
+    assert await status() == "open"
+    assert (await dispatch.told("threat:T-1"))[-1]["imminent"]
+
+
+async def test_P08_an_own_incident_goes_on_where_its_threat_does(dispatch: Dispatch) -> None:  # noqa: N802
+    await dispatch.handle(dispatch.alert("T-0", "I-1", minutes=-9))
+    await dispatch.handle(dispatch.alert("T-2", minutes=-8, msgType="Update", references=["T-9"]))
+    await dispatch.handle(dispatch.alert("T-2", minutes=-7, msgType="Update", references=["T-9", "T-0"]))
+    assert dispatch.desks.merged == [("threat:T-9", "I-1")]
+    await dispatch.handle(dispatch.alert("T-5", "I-1", minutes=-6, msgType="Update", references=["T-4"]))
+    await dispatch.handle(dispatch.alert("T-4", minutes=-7))
+    assert dispatch.desks.merged == [("threat:T-9", "I-1"), ("threat:T-4", "I-1")], "also when it comes afterwards"
+    assert dispatch.desks.ended == []
+
+
+async def test_P08_a_cancel_of_two_threats_does_not_make_one_of_their_incidents(dispatch: Dispatch) -> None:  # noqa: N802
+    await dispatch.handle(dispatch.alert("T-1", minutes=-9), dispatch.alert("T-2", "I-1", minutes=-8))
+    await dispatch.handle(dispatch.alert("T-3", minutes=-7, msgType="Cancel", references=["T-1", "T-2"]))
+    assert dispatch.desks.merged == []
+    assert dispatch.desks.ended == [("threat:T-1", "the incident is cancelled")]
+
+
 def _random_messages(dispatch: Dispatch, prefix: str, seed: int) -> list[ConsumedRecord]:
     """Messages of few threads and incidents that speak about each other, come out of order, and are refused at times.
 
@@ -345,6 +388,28 @@ def _random_messages(dispatch: Dispatch, prefix: str, seed: int) -> list[Consume
             )
         )
     return messages
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_an_own_incident_is_open_exactly_while_a_threat_is_active_on_it(dispatch: Dispatch, seed: int) -> None:
+    chance = random.Random(seed)
+    messages = _random_messages(dispatch, "", seed)
+    while messages:
+        count = chance.randint(1, 4)
+        await dispatch.handle(*messages[:count])
+        messages = messages[count:]
+        merged = f"I-{chance.randint(1, 3)}"
+        into = chance.choice(("I-1", "I-2", *(f"threat:{name}" for name in THREATS)))
+        ended = (goes_on_as := await dispatch.stored(into)) is not None and goes_on_as.status != "open"
+        status = "open" if merged == into or ended else "merged"
+        report = dispatch.incident(merged, -len(messages), incidentStatusCommonRegistryText=status, mergedInto=into)
+        await dispatch.handle(report)
+        async with dispatch.database.read() as tx:
+            own = await incidents.get_all(tx, [f"threat:{name}" for name in THREATS])
+            active = {each.incident_id: await threats.of_incident(tx, each.incident_id) for each in own}
+        for each in own:
+            if is_placeholder(each) and each.merged_into is None:
+                assert (each.status == "open") == bool(active[each.incident_id]), each.incident_id
 
 
 @pytest.mark.parametrize("seed", range(12))

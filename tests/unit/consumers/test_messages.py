@@ -153,7 +153,7 @@ def test_references_begin_with_the_earliest_message() -> None:
     late, early = "s,late,2026-01-02T00:00:00Z", "s,early,2026-01-01T00:00:00Z"
     assert referenced_identifiers([late, early]) == ("early", "late")
     assert referenced_identifiers(["b", early]) == ("b", "early")
-    for wrong in ("a,b", "a,,2026-01-01T00:00:00Z", "a,b,yesterday"):
+    for wrong in ("a,b", "a,,2026-01-01T00:00:00Z", "a,b,yesterday", "x" * 241):
         with pytest.raises(InvalidInputError, match="references"):
             referenced_identifiers([wrong])
 
