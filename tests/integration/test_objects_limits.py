@@ -143,7 +143,7 @@ async def main():
     async with open_vault(Path(sys.argv[1]), ManualClock()) as vault:
         await vault.seal("picture", stream(20))
         before = peak()
-        sealed = await vault.seal("picture", stream(300))
+        sealed = await vault.seal("picture", stream(150))
         print(sealed.size_bytes, peak() - before)
 
 asyncio.run(main())
@@ -166,7 +166,7 @@ def _python(script: str, folder: Path, **options: object) -> str:
 
 def test_a_large_stream_is_sealed_with_flat_memory(tmp_path: Path) -> None:
     size, growth_mebibytes = map(int, _python(_SEAL_MUCH, tmp_path / "objects").split())
-    assert size == 300 << 20
+    assert size == 150 << 20
     assert growth_mebibytes < 30
 
 
