@@ -73,7 +73,7 @@ class Program:
 async def start(arguments: Sequence[str], output: Path, **environment: str) -> Program:
     """Runs `rtcc-bridge` with these arguments; what it prints is added to the file."""
     everything = {**os.environ, **environment}
-    process = _CONTEXT.Process(target=_become, args=(list(arguments), output, everything, Path.cwd()))
+    process = _CONTEXT.Process(target=_become, args=(list(arguments), output, everything, Path.cwd()), daemon=True)
     await asyncio.to_thread(process.start)
     return Program(process)
 
