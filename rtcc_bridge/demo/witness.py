@@ -12,13 +12,23 @@ from types import TracebackType
 from typing import Any, Self
 
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from jsonschema import Draft202012Validator
 
 from rtcc_bridge.errors import BridgeError
 
 Lead = dict[str, Any]
 BROKER_SECONDS = 15.0
+_ASK_AGAIN_SECONDS = 0.1
+_NOT_KNOWN_YET = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+    }
+)
 
 
 class WitnessError(BridgeError):
@@ -74,10 +84,24 @@ class LeadWitness:
         )
 
     def _ends(self, consumer: Consumer) -> list[TopicPartition]:
-        """Where each partition ends now. Raises WitnessError when the topic is not there."""
+        """Where each partition ends now. Raises WitnessError when the topic is not there.
+
+        A topic that was just created is waited for: brokers acknowledge that before each of them knows of it.
+        """
+        give_up_at = time.monotonic() + BROKER_SECONDS
+        while True:
+            try:
+                return self._ends_now(consumer)
+            except KafkaException as error:
+                if time.monotonic() > give_up_at or error.args[0].code() not in _NOT_KNOWN_YET:
+                    raise WitnessError(f"the topic {self._topic} cannot be read: {error.args[0]}") from error
+            time.sleep(_ASK_AGAIN_SECONDS)
+
+    def _ends_now(self, consumer: Consumer) -> list[TopicPartition]:
+        """Raises KafkaException."""
         found = consumer.list_topics(self._topic, timeout=BROKER_SECONDS).topics[self._topic]
-        if found.error is not None or not found.partitions:
-            raise WitnessError(f"the topic {self._topic} cannot be read: {found.error}")
+        if found.error is not None:
+            raise KafkaException(found.error)
         places = [TopicPartition(self._topic, number) for number in sorted(found.partitions)]
         for place in places:
             _, place.offset = consumer.get_watermark_offsets(place, timeout=BROKER_SECONDS)

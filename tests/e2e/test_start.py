@@ -21,6 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the module 
 
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_UNAVAILABLE
 from tests.brokers import unique_names
+from tests.e2e.calls import until
 from tests.e2e.conftest import ROOT, Place
 
 SECRET = base64.b64encode(bytes(range(32))).decode()
@@ -44,6 +45,12 @@ async def test_a_missing_topic_is_named(place: Place) -> None:
     assert "rtcc-bridge topics create" in output
 
 
+async def _is_compacted(admin: AdminClient, topic: str) -> bool:
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    found = await asyncio.to_thread(admin.describe_configs([resource])[resource].result)
+    return bool(found["cleanup.policy"].value == "compact")
+
+
 @pytest.mark.kafka
 async def test_a_topic_that_compaction_would_tear_is_named(place: Place) -> None:
     """Its partitions are fewer than the settings ask for, too: that is told, and stops nothing."""
@@ -55,6 +62,7 @@ async def test_a_topic_that_compaction_would_tear_is_named(place: Place) -> None
         incremental_configs=[ConfigEntry("cleanup.policy", "compact", incremental_operation=AlterConfigOpType.SET)],
     )
     await asyncio.to_thread(admin.incremental_alter_configs([resource])[resource].result)
+    await until(lambda: _is_compacted(admin, incidents))  # the broker acknowledges it before it goes by it
     place.changes["kafka"] = {"topics": {**unique_names(place.mark), "partitions": 50}}
     code, output = await place.command("serve")
     assert code == EXIT_CONFIGURATION
