@@ -95,13 +95,13 @@ class LeadWitness:
             except KafkaException as error:
                 if time.monotonic() > give_up_at or error.args[0].code() not in _NOT_KNOWN_YET:
                     raise WitnessError(f"the topic {self._topic} cannot be read: {error.args[0]}") from error
-            time.sleep(_ASK_AGAIN_SECONDS)
+            time.sleep(_ASK_AGAIN_SECONDS)  # the client has no call that waits for a broker's knowledge of a topic
 
     def _ends_now(self, consumer: Consumer) -> list[TopicPartition]:
         """Raises KafkaException."""
         found = consumer.list_topics(self._topic, timeout=BROKER_SECONDS).topics[self._topic]
-        if found.error is not None:
-            raise KafkaException(found.error)
+        if found.error is not None or not found.partitions:
+            raise KafkaException(found.error or KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
         places = [TopicPartition(self._topic, number) for number in sorted(found.partitions)]
         for place in places:
             _, place.offset = consumer.get_watermark_offsets(place, timeout=BROKER_SECONDS)

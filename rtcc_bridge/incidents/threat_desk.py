@@ -14,7 +14,7 @@ from rtcc_bridge.incidents.threat import NOT_FOR_PEOPLE, MessageType, ThreatEven
 from rtcc_bridge.incidents.threat_book import ThreatBook
 from rtcc_bridge.storage import threats
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.incidents import IncidentRecord
+from rtcc_bridge.storage.incidents import IncidentRecord, way
 from rtcc_bridge.storage.threats import ThreadMessage
 
 
@@ -180,11 +180,10 @@ def _may_touch(book: ThreatBook, events: Iterable[ThreatEvent]) -> set[str]:
 
 
 def _way(incidents: IncidentChanges, incident_id: str) -> set[str]:
-    """The incident, the one that it was merged into, and so on."""
-    way: set[str] = set()
-    following: str | None = incident_id
-    while following is not None and following not in way:
-        way.add(following)
-        incident = incidents.get(following)
-        following = None if incident is None else incident.merged_into
-    return way
+    """The incident and those that it became part of."""
+
+    def merged_into(name: str) -> str | None:
+        incident = incidents.get(name)
+        return None if incident is None else incident.merged_into
+
+    return way(incident_id, merged_into)

@@ -1,6 +1,6 @@
 """Incidents: the newest state that dispatch reported of each."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
@@ -99,6 +99,16 @@ async def hold(tx: Transaction, incident_id: str) -> None:
         query = select(incidents.c.incident_id).where(incidents.c.incident_id.in_(wanted))
         await tx.execute(query.order_by(incidents.c.incident_id).with_for_update(read=True))
         held |= wanted
+
+
+def way(incident_id: str, merged_into: Callable[[str], str | None]) -> set[str]:
+    """The incident, the one that it was merged into, and so on. merged_into: of one incident, as far as it is known."""
+    names: set[str] = set()
+    following: str | None = incident_id
+    while following is not None and following not in names:
+        names.add(following)
+        following = merged_into(following)
+    return names
 
 
 async def add_all(tx: Transaction, records: Collection[IncidentRecord]) -> None:

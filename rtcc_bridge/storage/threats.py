@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, Table, delete, insert, select
 
 from rtcc_bridge.storage import locks
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.incidents import merged_into
+from rtcc_bridge.storage.incidents import merged_into, way
 from rtcc_bridge.storage.inserts import insert_all, replace_all
 from rtcc_bridge.storage.locks import Work
 from rtcc_bridge.storage.slices import slices
@@ -138,7 +138,7 @@ async def of_incidents(
         )
         for row in (await tx.execute(query)).mappings():
             record = ThreatRecord(**{name: value for name, value in row.items() if name != "linked"})
-            for incident_id in _way(row["linked"], merged):
+            for incident_id in way(row["linked"], merged.get):
                 if incident_id in found:
                     found[incident_id][record.identifier] = record
     return {incident_id: _newest_first(those.values()) for incident_id, those in found.items()}
@@ -171,16 +171,6 @@ async def _link(tx: Transaction, messages: Collection[ThreadMessage]) -> None:
         await tx.execute(insert(threat_incidents), [{"identifier": one, "incident_id": name} for one, name in links])
     if earlier:
         await tx.execute(insert(threat_references), [{"identifier": one, "referenced": name} for one, name in earlier])
-
-
-def _way(incident_id: str, merged: Mapping[str, str]) -> set[str]:
-    """The incident and those that it became part of."""
-    way: set[str] = set()
-    following: str | None = incident_id
-    while following is not None and following not in way:
-        way.add(following)
-        following = merged.get(following)
-    return way
 
 
 def _newest_first(records: Iterable[ThreatRecord]) -> list[ThreatRecord]:

@@ -1,8 +1,8 @@
 """What a test does with a daemon as a sender of events and as an analyst: a still on a threat, and what comes of it."""
 
-import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 
 import aiohttp
 
@@ -12,17 +12,12 @@ from rtcc_bridge.demo.client import Answer, CallError, DemoClient, ProbeRequest
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.simulate import incident_data, publish_incident, publish_threat, threat_data
 from tests.e2e.conftest import Place
+from tests.integration import pipeline
 
 WAIT_SECONDS = 60.0
 URGENT = ProbeRequest(purpose="imminent_threat", legal_basis="Exigency", case_number="CASE-1")
 ClientOf = Callable[[Place], DemoClient]
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Waits for a condition of the world, with a limit."""
-    async with asyncio.timeout(WAIT_SECONDS):
-        while not await holds():  # noqa: ASYNC110 - another process changes what is waited for
-            await asyncio.sleep(0.1)
+until = partial(pipeline.until, seconds=WAIT_SECONDS)
 
 
 async def readiness(http: aiohttp.ClientSession, place: Place) -> tuple[int, str]:

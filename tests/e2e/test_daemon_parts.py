@@ -1,7 +1,7 @@
 """The daemon's own wiring: what it does although nobody asks, and what ends it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -27,16 +27,11 @@ from rtcc_bridge.storage import leads as stored_leads
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import input_events, leads, probes
 from tests.e2e.conftest import Place
+from tests.integration.pipeline import until
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 INCIDENT = "DAEMON-PARTS"
 FORM = ProbeRequest(purpose="violent_offense", legal_basis="Criminal investigation", case_number="CASE-1")
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
-        while not await holds():  # noqa: ASYNC110 - another process changes what is waited for
-            await asyncio.sleep(0.1)
 
 
 async def note_an_old_event(database: Database) -> None:

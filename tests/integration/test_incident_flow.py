@@ -189,7 +189,7 @@ async def test_an_update_of_an_unknown_incident_makes_it(
     assert await effects(database) == Counter({"I-1": 1})
 
 
-async def test_P08_a_cancelled_incident_ends_the_authority_of_all_that_was_merged_into_it(  # noqa: N802
+async def test_P08_a_cancelled_incident_ends_the_authority_of_all_that_was_merged_into_it(
     kafka: KafkaSettings, producer: EventProducer, database: Database
 ) -> None:
     desks = Desks(database, kafka)
@@ -345,7 +345,7 @@ async def test_dispatch_takes_over_an_incident_that_a_threat_named_first(
     assert (await views(database, "I-1"))[-1]["imminent"]
 
 
-async def test_P07_what_is_not_actual_stays_an_exercise(  # noqa: N802
+async def test_P07_what_is_not_actual_stays_an_exercise(
     kafka: KafkaSettings, producer: EventProducer, database: Database
 ) -> None:
     for status in ("Exercise", "Test", "System", "Draft"):
@@ -366,9 +366,7 @@ async def test_P07_what_is_not_actual_stays_an_exercise(  # noqa: N802
     }
 
 
-async def test_P16_notes_stay_off_the_floor(  # noqa: N802
-    kafka: KafkaSettings, producer: EventProducer, database: Database
-) -> None:
+async def test_P16_notes_stay_off_the_floor(kafka: KafkaSettings, producer: EventProducer, database: Database) -> None:
     content = data("I-1", notes=["a secret note"], caseNumber="CASE-7", caller={"name": "somebody"})
     await publish_incident(producer, kafka.topics, "reported", content)
     async with consuming(kafka, Desks(database, kafka)) as reach:

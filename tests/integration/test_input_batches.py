@@ -167,7 +167,7 @@ async def test_what_bears_the_identity_of_a_refused_event_counts_when_it_can_be_
     assert len(await dispatch.told("I-1")) == len(await dispatch.told("I-2")) == 1
 
 
-async def test_P08_a_corrected_event_comes_before_those_that_follow_it(dispatch: Dispatch) -> None:  # noqa: N802
+async def test_P08_a_corrected_event_comes_before_those_that_follow_it(dispatch: Dispatch) -> None:
     outcomes = await dispatch.handle(
         dispatch.incident("I-1", -3),
         dispatch.incident("I-1", 60, "same", incidentStatusCommonRegistryText="cancelled"),
@@ -178,7 +178,7 @@ async def test_P08_a_corrected_event_comes_before_those_that_follow_it(dispatch:
     assert dispatch.desks.ended == [("I-1", "the incident is cancelled")]
 
 
-async def test_P08_an_end_of_authority_counts_though_the_same_batch_takes_it_back(dispatch: Dispatch) -> None:  # noqa: N802
+async def test_P08_an_end_of_authority_counts_though_the_same_batch_takes_it_back(dispatch: Dispatch) -> None:
     await dispatch.handle(
         dispatch.incident("I-1", -3),
         dispatch.incident("I-1", -2, incidentStatusCommonRegistryText="cancelled"),
@@ -267,7 +267,7 @@ async def test_an_incident_that_was_merged_into_a_threats_own_may_be_named_by_it
     assert [threat["identifier"] for threat in (await dispatch.told("threat:T-1"))[-1]["threats"]] == ["T-2"]
 
 
-async def test_P14_threats_on_incidents_that_are_one_by_now_are_told_as_they_come(dispatch: Dispatch) -> None:  # noqa: N802
+async def test_P14_threats_on_incidents_that_are_one_by_now_are_told_as_they_come(dispatch: Dispatch) -> None:
     """C is part of A, and A of B. Each message is told with what is in force after it on what it names."""
     await dispatch.handle(
         dispatch.incident("B", -9),
@@ -287,7 +287,7 @@ async def test_P14_threats_on_incidents_that_are_one_by_now_are_told_as_they_com
     assert all(view["imminent"] for view in (*on_a[-2:], *on_b[-2:]))
 
 
-async def test_P08_a_cancel_that_leaves_a_thread_does_not_end_the_incident_of_that_thread(dispatch: Dispatch) -> None:  # noqa: N802
+async def test_P08_a_cancel_that_leaves_a_thread_does_not_end_the_incident_of_that_thread(dispatch: Dispatch) -> None:
     await dispatch.handle(dispatch.alert("T-0", minutes=-5))
     await dispatch.handle(dispatch.alert("T-1", minutes=-4, references=["T-0"]))
     await dispatch.handle(dispatch.alert("T-1", minutes=-3, msgType="Cancel"))
@@ -298,7 +298,7 @@ async def test_P08_a_cancel_that_leaves_a_thread_does_not_end_the_incident_of_th
     assert (await dispatch.told("threat:T-0"))[-1]["imminent"]
 
 
-async def test_P14_an_update_that_leaves_a_thread_supersedes_nothing_there(dispatch: Dispatch) -> None:  # noqa: N802
+async def test_P14_an_update_that_leaves_a_thread_supersedes_nothing_there(dispatch: Dispatch) -> None:
     await dispatch.handle(dispatch.alert("T-0", "I-1", minutes=-5))
     await dispatch.handle(dispatch.alert("T-1", "I-1", minutes=-4, msgType="Update", references=["T-0"]))
     await dispatch.handle(dispatch.alert("T-1", "I-2", minutes=-3, msgType="Update"))
@@ -306,7 +306,7 @@ async def test_P14_an_update_that_leaves_a_thread_supersedes_nothing_there(dispa
     assert [threat["identifier"] for threat in (await dispatch.told("I-1"))[-1]["threats"]] == ["T-0"]
 
 
-async def test_P08_a_cancelled_threats_own_incident_stays_ended_until_a_later_message_of_it(dispatch: Dispatch) -> None:  # noqa: N802
+async def test_P08_a_cancelled_threats_own_incident_stays_ended_until_a_later_message_of_it(dispatch: Dispatch) -> None:
     async def status() -> str | None:
         own = await dispatch.stored("threat:T-0")
         return None if own is None else own.status
@@ -322,7 +322,7 @@ async def test_P08_a_cancelled_threats_own_incident_stays_ended_until_a_later_me
 
 
 @pytest.mark.parametrize("first", ["T-1", "T-2"])
-async def test_P08_an_own_incident_ends_with_the_last_threat_on_it_and_on_what_became_part_of_it(  # noqa: N802
+async def test_P08_an_own_incident_ends_with_the_last_threat_on_it_and_on_what_became_part_of_it(
     dispatch: Dispatch, first: str
 ) -> None:
     async def status() -> str | None:
@@ -345,7 +345,7 @@ async def test_P08_an_own_incident_ends_with_the_last_threat_on_it_and_on_what_b
     assert (await dispatch.told("threat:T-1"))[-1]["imminent"]
 
 
-async def test_P08_an_own_incident_goes_on_where_its_threat_does(dispatch: Dispatch) -> None:  # noqa: N802
+async def test_P08_an_own_incident_goes_on_where_its_threat_does(dispatch: Dispatch) -> None:
     await dispatch.handle(dispatch.alert("T-0", "I-1", minutes=-9))
     await dispatch.handle(dispatch.alert("T-2", minutes=-8, msgType="Update", references=["T-9"]))
     await dispatch.handle(dispatch.alert("T-2", minutes=-7, msgType="Update", references=["T-9", "T-0"]))
@@ -356,7 +356,7 @@ async def test_P08_an_own_incident_goes_on_where_its_threat_does(dispatch: Dispa
     assert dispatch.desks.ended == []
 
 
-async def test_P08_a_cancel_of_two_threats_does_not_make_one_of_their_incidents(dispatch: Dispatch) -> None:  # noqa: N802
+async def test_P08_a_cancel_of_two_threats_does_not_make_one_of_their_incidents(dispatch: Dispatch) -> None:
     await dispatch.handle(dispatch.alert("T-1", minutes=-9), dispatch.alert("T-2", "I-1", minutes=-8))
     await dispatch.handle(dispatch.alert("T-3", minutes=-7, msgType="Cancel", references=["T-1", "T-2"]))
     assert dispatch.desks.merged == []

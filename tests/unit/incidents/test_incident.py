@@ -86,7 +86,7 @@ def test_type_and_status_of_an_event(what: str, said: str | None, becomes: str) 
     assert incident(incident_event(what, **data)).status == becomes
 
 
-def test_P08_what_ends_the_authority() -> None:  # noqa: N802 - the rule's id
+def test_P08_what_ends_the_authority() -> None:
     ended = {status for status in ("open", "closed") if authority_ended(incident(_with(status)))}
     assert ended == set()
     assert authority_ended(incident(_with("cancelled")))
@@ -144,7 +144,7 @@ def test_what_an_incident_gathers_is_limited(full: IncidentRecord) -> None:
 
 
 @pytest.mark.parametrize("full", [_full_of_fields(), _full_of_bytes()], ids=["fields", "bytes"])
-def test_P08_no_limit_keeps_an_incident_from_ending(full: IncidentRecord) -> None:  # noqa: N802
+def test_P08_no_limit_keeps_an_incident_from_ending(full: IncidentRecord) -> None:
     ended = apply_event(full, incident_event("cancelled", 1, another="x" * 100), NOON)
     assert authority_ended(ended)
     assert "another" not in ended.data

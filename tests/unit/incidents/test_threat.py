@@ -24,14 +24,14 @@ def states(*events: ThreatEvent) -> dict[str, str]:
     return {identifier: state.value for identifier, state in thread_states(thread).items()}
 
 
-def test_P14_imminent_by_its_own_fields() -> None:  # noqa: N802 - the rule's id
+def test_P14_imminent_by_its_own_fields() -> None:
     assert says_imminent(threat_event(), {SENDER})
 
 
 @pytest.mark.parametrize("severity", ["Extreme", "Severe"])
 @pytest.mark.parametrize("certainty", ["Observed", "Likely"])
 @pytest.mark.parametrize("category", ["Safety", "Security", "CBRNE", ["Other", "CBRNE"]])
-def test_P14_every_way_to_be_imminent(severity: str, certainty: str, category: Any) -> None:  # noqa: N802
+def test_P14_every_way_to_be_imminent(severity: str, certainty: str, category: Any) -> None:
     info = {**INFO, "severity": severity, "certainty": certainty, "category": category}
     assert says_imminent(threat_event(info=info), {SENDER})
     assert says_imminent(threat_event(info=[{**INFO, "urgency": "Past"}, info]), {SENDER})
@@ -52,11 +52,11 @@ def test_P14_every_way_to_be_imminent(severity: str, certainty: str, category: A
         {"info": [{**INFO, "severity": "Minor"}, {**INFO, "category": "Met"}]},
     ],
 )
-def test_P14_what_is_not_imminent(changes: dict[str, Any]) -> None:  # noqa: N802
+def test_P14_what_is_not_imminent(changes: dict[str, Any]) -> None:
     assert not says_imminent(threat_event(**changes), {SENDER})
 
 
-def test_P14_the_policy_may_list_nobody() -> None:  # noqa: N802
+def test_P14_the_policy_may_list_nobody() -> None:
     assert not says_imminent(threat_event(), set())
 
 
@@ -74,14 +74,14 @@ def test_a_threat_without_an_expiry_ends_after_a_day() -> None:
     assert not threat.in_force(endless, NOON + timedelta(hours=24))
 
 
-def test_P07_an_exercise_is_never_imminent_whatever_a_threat_says() -> None:  # noqa: N802
+def test_P07_an_exercise_is_never_imminent_whatever_a_threat_says() -> None:
     drill = incident(incident_event("reported", exercise=True))
     assert not threat.is_imminent(drill, [record(threat_event())], NOON)
     assert record(threat_event(status="Exercise")).exercise
     assert record(threat_event(status="Test")).exercise
 
 
-def test_P08_a_cancelled_incident_is_not_imminent() -> None:  # noqa: N802
+def test_P08_a_cancelled_incident_is_not_imminent() -> None:
     cancelled = incident(incident_event("cancelled"))
     assert not threat.is_imminent(cancelled, [record(threat_event())], NOON)
 
@@ -123,7 +123,7 @@ def test_nobody_else_no_exercise_and_no_older_message_ends_a_threat(changes: dic
 
 
 @pytest.mark.parametrize(("expires", "hours"), [("2026-11-23T13:00:00Z", 1), ("2999-01-01T00:00:00Z", 24), (None, 24)])
-def test_P14_no_threat_is_in_force_longer_than_a_day(expires: str | None, hours: int) -> None:  # noqa: N802
+def test_P14_no_threat_is_in_force_longer_than_a_day(expires: str | None, hours: int) -> None:
     assert record(threat_event(info={**INFO, "expires": expires})).expires_at == NOON + timedelta(hours=hours)
 
 
@@ -175,7 +175,7 @@ def test_which_version_of_a_message_is_newer() -> None:
     assert not threat.is_newer(threat_event(what="cancel", minutes=-1), known)
 
 
-def test_P16_the_floor_sees_no_notes_and_no_case_number() -> None:  # noqa: N802
+def test_P16_the_floor_sees_no_notes_and_no_case_number() -> None:
     shooting = incident(
         incident_event(
             "reported", caseNumber="26-1", notes=["a name"], location={"text": "Elm St", "lat": 1.0}, callerName="x"
