@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from rtcc_bridge.app import unused_memory
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.consumer import add_consumer
 from rtcc_bridge.app.exit_limit import ExitLimit
@@ -69,6 +70,8 @@ async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progr
         await add_web(assembly, pack)
     else:
         await add_operations(assembly)
+    if unused_memory.can_be_returned():
+        assembly.add_part("unused memory", unused_memory.keep_returning)
     heartbeat = Heartbeat(assembly.core.database, roles, assembly.board)
     assembly.add_part("heartbeat", heartbeat.run, heartbeat.stop)
 
