@@ -1,6 +1,6 @@
 """Memory that nothing uses any more is given back to the system.
 
-The C library keeps what was freed between blocks in use, and the process then seems to grow by the largest burst it has seen.
+The C library keeps what was freed between blocks in use: a process stays as large as the largest burst made it.
 glibc's `malloc_trim(3)` gives those pages back; where the C library has no such function, there is no such part.
 """
 
@@ -17,7 +17,7 @@ def can_be_returned() -> bool:
 
 
 def return_unused_memory() -> None:
-    """Gives back every page of freed memory. Blocks for some milliseconds; other threads run, but those that allocate wait."""
+    """Gives back every page of freed memory. Blocks for some milliseconds, and other threads that allocate meanwhile."""
     ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))
 
 
