@@ -17,7 +17,7 @@ def can_be_returned() -> bool:
 
 
 def return_unused_memory() -> None:
-    """Gives back every page of freed memory. Blocks for some milliseconds, and other threads that allocate meanwhile."""
+    """Gives back every page of freed memory. Blocks for some milliseconds, and other threads that allocate, too."""
     ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))
 
 
