@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-JOBS ?= 2
+JOBS ?= 3
 SHELL_SCRIPTS := .ci/run scripts/kafka scripts/lock
 
 .PHONY: help setup demo kafka test test-production faults soak check format docs lock bench clean
@@ -27,7 +27,7 @@ demo: $(STAMP) ## An imminent-threat alert becomes a lead, on this machine. FACE
 kafka: $(STAMP) ## Apache Kafka on loopback until Ctrl-C (needs a JDK 17 and Maven). ARGS="--nodes 3" and others: scripts/kafka start --help.
 	scripts/kafka start $(ARGS)
 
-test: $(STAMP) ## All tests on the embedded parts, two at a time, with the short fault test. ARGS="-k name" narrows, JOBS=0 runs one at a time.
+test: $(STAMP) ## All tests on the embedded parts, three at a time, with the short fault test. ARGS="-k name" narrows, JOBS=0 runs one at a time.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-production: $(STAMP) ## The tests that use a broker or a database once more, on Apache Kafka and PostgreSQL.

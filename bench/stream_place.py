@@ -73,11 +73,7 @@ async def place(folder: Path, packs: Path, *, broker: str, database: str) -> Asy
         await create_topics(settings.kafka)
         made = Place(settings, f"http://{LOOPBACK}:{port}", urls[0], urls[1])
         await _enroll(file, folder)
-        made.daemons = [
-            await stack.enter_async_context(
-                running_daemon(file, made.address, folder / "daemon.log", ready_seconds=180)
-            )
-        ]
+        made.daemons = [await stack.enter_async_context(running_daemon(file, made.address, folder / "daemon.log"))]
         yield made
 
 

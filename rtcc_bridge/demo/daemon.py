@@ -2,42 +2,64 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final, Protocol
 
 import aiohttp
 
 from rtcc_bridge.errors import BridgeError
 
-STOP_SECONDS = 20.0
+READY_SECONDS: Final = 90.0
+STOP_SECONDS: Final = 20.0
 
 
 class DaemonError(BridgeError):
     """The daemon did not start or stopped by itself."""
 
 
+class DaemonProcess(Protocol):
+    """What is asked of the process; `asyncio.subprocess.Process` can do it."""
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
 @asynccontextmanager
 async def running_daemon(
-    settings_file: Path, address: str, log_file: Path, ready_seconds: float = 90.0, options: Sequence[str] = ()
+    settings_file: Path, address: str, log_file: Path
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Starts `rtcc-bridge serve` (with more options), waits until it is ready, and stops it at the end.
+    """Starts `rtcc-bridge serve`, waits until it is ready, and stops it at the end. Raises as `ready_daemon` does."""
+    with log_file.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "rtcc_bridge", "serve", "--config", str(settings_file),
+            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+    async with ready_daemon(process, address, log_file):
+        yield process
+
+
+@asynccontextmanager
+async def ready_daemon(process: DaemonProcess, address: str, log_file: Path) -> AsyncIterator[None]:
+    """Waits until a daemon that was just started is ready, and stops it at the end.
 
     Raises DaemonError with the end of its log when it is not ready in time.
     """
-    with log_file.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rtcc_bridge", "serve", "--config", str(settings_file), *options,
-            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-        )  # fmt: skip
     try:
-        await _ready(process, address, log_file, ready_seconds)
-        yield process
+        await _ready(process, address, log_file, READY_SECONDS)
+        yield
     finally:
         await _stop(process)
 
 
-async def _ready(process: asyncio.subprocess.Process, address: str, log_file: Path, seconds: float) -> None:
+async def _ready(process: DaemonProcess, address: str, log_file: Path, seconds: float) -> None:
     last = "it did not answer"
     try:
         async with asyncio.timeout(seconds), aiohttp.ClientSession() as http:
@@ -55,7 +77,7 @@ async def _ready(process: asyncio.subprocess.Process, address: str, log_file: Pa
     raise DaemonError(f"the daemon stopped with exit code {process.returncode}:\n{_tail(log_file)}")
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: DaemonProcess) -> None:
     if process.returncode is not None:
         return
     process.terminate()

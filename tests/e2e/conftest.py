@@ -1,9 +1,8 @@
 """The daemon as a process, on the broker and the database of the run and a local object store."""
 
 import asyncio
-import os
 import socket
-import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +16,12 @@ from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.app.galleries import enroller_for
 from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.demo.client import DemoClient
-from rtcc_bridge.demo.daemon import running_daemon
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.modelpacks.installed import open_pack
 from rtcc_bridge.settings import Settings, load_settings
 from tests.brokers import KAFKA, BrokerOfRun, delete_topics, new_mark, unique_names
+from tests.e2e.program import running_daemon, start
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120.0
@@ -88,20 +87,16 @@ class Place:
 
     async def command(self, *arguments: str) -> tuple[int, str]:
         """Runs a command of the command line with this place's settings."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rtcc_bridge", *arguments, "--config", str(self.settings_file),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "COLUMNS": "200"},
-        )  # fmt: skip
-        try:
-            async with asyncio.timeout(COMMAND_SECONDS):
-                output, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
+        with tempfile.TemporaryDirectory() as folder:
+            printed = Path(folder) / "printed.txt"
+            process = await start([*arguments, "--config", str(self.settings_file)], printed, COLUMNS="200")
+            try:
+                async with asyncio.timeout(COMMAND_SECONDS):
+                    code = await process.wait()
+            finally:
                 process.kill()
                 await process.wait()
-        assert process.returncode is not None
-        return process.returncode, output.decode()
+            return code, printed.read_text()
 
 
 @pytest.fixture(scope="session")

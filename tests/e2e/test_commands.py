@@ -8,9 +8,9 @@ import pytest
 
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.commands.console import EXIT_FAILED, EXIT_REJECTED, EXIT_UNAVAILABLE
-from rtcc_bridge.demo.daemon import running_daemon
 from rtcc_bridge.demo.pictures import encode_png, portrait
 from tests.e2e.conftest import Place
+from tests.e2e.program import running_daemon
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -15,7 +15,6 @@ from rtcc_bridge.app.galleries import expunger_for
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.commands.console import EXIT_INTEGRITY
 from rtcc_bridge.demo.client import CallError, DemoClient, ProbeRequest
-from rtcc_bridge.demo.daemon import running_daemon
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.gallery.scrub import SegmentScrubber
@@ -27,6 +26,7 @@ from rtcc_bridge.storage import leads as stored_leads
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import input_events, leads, probes
 from tests.e2e.conftest import Place
+from tests.e2e.program import running_daemon
 from tests.integration.pipeline import until
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

@@ -17,12 +17,12 @@ import pytest
 
 from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.demo.client import CallError
-from rtcc_bridge.demo.daemon import running_daemon
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from tests.brokers import OwnBroker
 from tests.e2e.calls import URGENT, ClientOf, choose_on_threat, leads_of, on_floor, publish, readiness, until
 from tests.e2e.conftest import Place
 from tests.e2e.faults.network import Link
+from tests.e2e.program import running_daemon
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -15,11 +15,11 @@ from rtcc_bridge.app.roles import Role
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.demo.client import CallError, DemoClient, ProbeRequest
-from rtcc_bridge.demo.daemon import running_daemon
 from rtcc_bridge.demo.pictures import encode_png, portrait, rephotograph
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.simulate import publish_threat, threat_data
 from tests.e2e.conftest import Place
+from tests.e2e.program import Program, running_daemon
 from tests.integration.guarded_kafka import GuardedKafka, guarded_kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgresql, pytest.mark.timeout(300)]
@@ -99,7 +99,7 @@ async def test_a_threat_becomes_a_lead_with_the_rights_of_each_role_alone(
     assert event["data"]["classification"] == "INVESTIGATIVE_LEAD_ONLY"
 
 
-def running(place: Place, role: Role) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+def running(place: Place, role: Role) -> AbstractAsyncContextManager[Program]:
     return running_daemon(place.settings_file, place.address, place.log, options=["--roles", role])
 
 

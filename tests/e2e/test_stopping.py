@@ -9,10 +9,10 @@ from contextlib import suppress
 import aiohttp
 import pytest
 
-from rtcc_bridge.demo.daemon import running_daemon
 from tests.brokers import OwnBroker
 from tests.e2e.calls import URGENT, ClientOf, choose_on_threat, on_floor, publish, readiness, until
 from tests.e2e.conftest import Place
+from tests.e2e.program import Program, running_daemon
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -25,7 +25,7 @@ def broker(own_broker: OwnBroker) -> str:
     return own_broker.address
 
 
-async def ends(process: asyncio.subprocess.Process) -> int:
+async def ends(process: Program) -> int:
     """The exit code. Raises TimeoutError when the process outlives what was promised."""
     process.send_signal(signal.SIGTERM)
     return await asyncio.wait_for(process.wait(), PROMISED_SECONDS)

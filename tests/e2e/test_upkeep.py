@@ -12,13 +12,13 @@ import pytest
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_REJECTED
-from rtcc_bridge.demo.daemon import running_daemon
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.storage import topic_pauses
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.topic_pauses import TopicPause
 from tests.e2e.calls import URGENT, ClientOf, choose_on_threat, leads_of, on_floor, publish, until
 from tests.e2e.conftest import Place
+from tests.e2e.program import running_daemon
 from tests.integration.installation import destroy_database
 
 
