@@ -1,7 +1,7 @@
 """A PostgreSQL server of the tests' own, from the system's packages. `python -m tests.postgres_server` says which.
 
-It listens on loopback only, lets everybody in, and is gone with its folder when the process that started it ends,
-however that ends: a watchdog holds the other end of a pipe.
+It listens on loopback or on a host of the tests' own, lets everybody in, and is gone with its folder when the process
+that started it ends, however that ends: a watchdog holds the other end of a pipe.
 """
 
 import os
@@ -19,12 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.hosts import LOOPBACK, Host
+
 USER: Final = "rtcc"
-_LOOPBACK: Final = "127.0.0.1"
 _STEP_SECONDS: Final = 30.0
 _ASK_AGAIN_SECONDS: Final = 0.05
 _OPTIONS: Final = {
-    "listen_addresses": _LOOPBACK,
     "unix_socket_directories": "",
     "max_connections": "300",
     "shared_buffers": "64MB",
@@ -55,12 +55,20 @@ class PostgresServer:
     """One server. A context manager; `start` and `stop` may also be called by hand, and block until it is done.
 
     durable: what was committed survives `kill`; without it nothing is flushed to a disk, which is quicker. options: of
-    postgresql.conf. The port stays the same for the life of the object.
+    postgresql.conf. host: where it runs. The port stays the same for the life of the object.
     """
 
-    def __init__(self, *, durable: bool = False, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, durable: bool = False, options: Mapping[str, str] | None = None, host: Host | None = None
+    ) -> None:
         self._programs = find_programs()
-        self._options = {**_OPTIONS, **({} if durable else _FORGETFUL), **(options or {})}
+        self.host = host or Host()
+        self._options = {
+            **_OPTIONS,
+            "listen_addresses": self.host.address,
+            **({} if durable else _FORGETFUL),
+            **(options or {}),
+        }
         self._account = _account()
         in_memory = Path("/dev/shm")
         parent = in_memory if not durable and in_memory.is_dir() else Path(tempfile.gettempdir())
@@ -81,7 +89,7 @@ class PostgresServer:
     @property
     def address(self) -> str:
         """host:port."""
-        return f"{_LOOPBACK}:{self.port}"
+        return f"{self.host.address}:{self.port}"
 
     def url(self, database: str = "postgres") -> str:
         """For `database.url` of the settings."""
@@ -108,6 +116,8 @@ class PostgresServer:
             self._run(
                 "initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"
             )
+            with (self.data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\nhost replication all samenet trust\n")
         command = [str(self._programs / "postgres"), "-D", str(self.data), "-p", str(self.port)]
         for name, value in self._options.items():
             command += ["-c", f"{name}={value}"]
@@ -143,14 +153,14 @@ class PostgresServer:
         for process_id in processes_in(self.data):
             os.kill(process_id, signal.SIGCONT)
 
-    def make_standby(self) -> "PostgresServer":
+    def make_standby(self, host: Host | None = None) -> "PostgresServer":
         """A second server that follows this one by streaming; not started yet. The caller removes it."""
-        standby = PostgresServer()
-        standby._options = dict(self._options)
+        standby = PostgresServer(host=host)
+        standby._options = {**self._options, "listen_addresses": standby.host.address}
         standby._watch()
         standby._run(
             "pg_basebackup", "-D", str(standby.data), "-R", "-X", "stream", "-c", "fast", "--no-sync",
-            "-d", f"host={_LOOPBACK} port={self.port} user={USER} dbname=postgres",
+            "-d", f"host={self.host.address} port={self.port} user={USER} dbname=postgres",
         )  # fmt: skip
         return standby
 
@@ -200,13 +210,15 @@ class PostgresServer:
     def _popen(self, command: list[str], output: int) -> subprocess.Popen[bytes]:
         """PostgreSQL refuses to run as root: it then gets the account of its package, or nobody's."""
         account = self._account
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=self.folder,
-            user=None if account is None else account.pw_uid,
-            group=None if account is None else account.pw_gid,
-            extra_groups=None if account is None else [],
-            env={"PATH": os.defpath, "LC_ALL": "C"},
-        )  # fmt: skip
+        with self.host.entered():
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                cwd=self.folder,
+                user=None if account is None else account.pw_uid,
+                group=None if account is None else account.pw_gid,
+                extra_groups=None if account is None else [],
+                env={"PATH": os.defpath, "LC_ALL": "C"},
+            )  # fmt: skip
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
@@ -216,7 +228,7 @@ class PostgresServer:
         self._process = None
 
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
-        ask = [str(self._programs / "pg_isready"), "-q", "-h", _LOOPBACK, "-p", str(self.port), "-U", USER]
+        ask = [str(self._programs / "pg_isready"), "-q", "-h", self.host.address, "-p", str(self.port), "-U", USER]
         deadline = time.monotonic() + _STEP_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
             if subprocess.run(ask, check=False).returncode == 0:
@@ -253,7 +265,7 @@ def _account() -> pwd.struct_passwd | None:
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind((_LOOPBACK, 0))
+        probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
 

@@ -2,20 +2,14 @@
 
 import asyncio
 from collections.abc import Collection, Iterator
-from typing import Final
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_fixed
 
 from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.broker.topic_check import CLEANUP, Difference
-from rtcc_bridge.broker.topics import TopicsState, compare_topics
+from rtcc_bridge.broker.topics import TopicsState, compare_topics_when_told
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
-
-_LOOKS: Final = 3
-_LOOK_AGAIN_SECONDS: Final = 1.0
-"""A cluster that has just started, or on which a topic was just created, may tell of it late."""
 
 _log = structlog.get_logger(__name__)
 
@@ -32,7 +26,7 @@ async def require_topics(kafka: KafkaSettings, names: Collection[str]) -> None:
     if found := await asyncio.to_thread(credential_problems, kafka):
         raise ConfigurationError(*found)
     try:
-        state = await _state(kafka, names)
+        state = await compare_topics_when_told(kafka, names)
     except UnavailableError as error:
         _log.warning("the topics were not looked at: the process starts and waits for the broker", error=str(error))
         return
@@ -48,26 +42,6 @@ async def require_topics(kafka: KafkaSettings, names: Collection[str]) -> None:
         )
     if problems := tuple(_problems(state)):
         raise ConfigurationError(*problems)
-
-
-async def _state(kafka: KafkaSettings, names: Collection[str]) -> TopicsState:
-    """How the topics are, looked at again while one is missing."""
-
-    def is_incomplete(state: TopicsState) -> bool:
-        return bool(state.missing)
-
-    def last(state: RetryCallState) -> TopicsState:
-        assert state.outcome is not None
-        found: TopicsState = state.outcome.result()
-        return found
-
-    looking = AsyncRetrying(
-        retry=retry_if_result(is_incomplete),
-        stop=stop_after_attempt(_LOOKS),
-        wait=wait_fixed(_LOOK_AGAIN_SECONDS),
-        retry_error_callback=last,
-    )
-    return await looking(compare_topics, kafka, names)
 
 
 def _problems(state: TopicsState) -> Iterator[ConfigurationProblem]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_fixed
 
 from rtcc_bridge.broker.arguments import client_arguments
 from rtcc_bridge.broker.client import stop_within
@@ -17,6 +18,9 @@ from rtcc_bridge.broker.topic_check import PARTITIONS, REPLICATION, Difference, 
 from rtcc_bridge.broker.topic_plan import TopicPlan, topic_plans
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
+
+_LOOKS: Final = 5
+_LOOK_AGAIN_SECONDS: Final = 1.0
 
 _SET_ON_THE_TOPIC: Final = 1
 """config_source of the DescribeConfigs API: the value was set on this topic, and is no default."""
@@ -89,6 +93,27 @@ async def compare_topics(kafka: KafkaSettings, names: Iterable[str] | None = Non
         ),
         untold=tuple(name for name, topic in found.items() if topic.configs is None),
     )
+
+
+async def compare_topics_when_told(kafka: KafkaSettings, names: Iterable[str] | None = None) -> TopicsState:
+    """As `compare_topics`, looked at a few times while one is missing: a cluster that was just started, or on which a
+    topic was just created, may tell of it late."""
+
+    def is_incomplete(state: TopicsState) -> bool:
+        return bool(state.missing)
+
+    def last(state: RetryCallState) -> TopicsState:
+        assert state.outcome is not None
+        found: TopicsState = state.outcome.result()
+        return found
+
+    looking = AsyncRetrying(
+        retry=retry_if_result(is_incomplete),
+        stop=stop_after_attempt(_LOOKS),
+        wait=wait_fixed(_LOOK_AGAIN_SECONDS),
+        retry_error_callback=last,
+    )
+    return await looking(compare_topics, kafka, names)
 
 
 async def apply_differences(kafka: KafkaSettings, found: Sequence[Difference]) -> Alterations:

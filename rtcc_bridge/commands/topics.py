@@ -2,14 +2,22 @@
 
 import asyncio
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rtcc_bridge.app.topics import open_pause_desk
 from rtcc_bridge.broker.grants import PARTIES, grants
 from rtcc_bridge.broker.topic_check import PARTITIONS, Difference
-from rtcc_bridge.broker.topics import TopicsState, apply_differences, compare_topics, create_topics
+from rtcc_bridge.broker.topics import (
+    TopicsState,
+    apply_differences,
+    compare_topics,
+    compare_topics_when_told,
+    create_topics,
+)
 from rtcc_bridge.commands.acl_text import as_commands, as_json
 from rtcc_bridge.commands.console import EXIT_FAILED, tells_errors
 from rtcc_bridge.commands.options import ACTOR, config_option
@@ -40,7 +48,7 @@ def create(config: Path | None, apply: bool) -> None:
         click.echo(f"created   {name}")
     for name in report.existing:
         click.echo(f"is there  {name}")
-    _check(kafka, apply=apply)
+    _check(kafka, compare_topics_when_told, apply=apply)
 
 
 @topics.command("check")
@@ -52,7 +60,7 @@ def check(config: Path | None, apply: bool) -> None:
 
     Exits with 1 when one is missing or cannot keep the promise of delivery.
     """
-    _check(load_settings(config).kafka, apply=apply)
+    _check(load_settings(config).kafka, compare_topics, apply=apply)
 
 
 @topics.command("acls")
@@ -117,8 +125,10 @@ def resume(topic: str, config: Path | None) -> None:
     click.echo(f"{topic} is resumed")
 
 
-def _check(kafka: KafkaSettings, *, apply: bool) -> None:
-    state = asyncio.run(compare_topics(kafka))
+def _check(
+    kafka: KafkaSettings, look: Callable[[KafkaSettings], Coroutine[Any, Any, TopicsState]], *, apply: bool
+) -> None:
+    state = asyncio.run(look(kafka))
     _tell(state)
     if not apply:
         if state.breaks:

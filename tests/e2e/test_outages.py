@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -20,8 +21,8 @@ from rtcc_bridge.demo.client import CallError
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from tests.brokers import OwnBroker
 from tests.e2e.calls import URGENT, ClientOf, choose_on_threat, leads_of, on_floor, publish, readiness, until
+from tests.e2e.carrying import Delay, carried
 from tests.e2e.conftest import Place
-from tests.e2e.faults.network import Link
 from tests.e2e.program import running_daemon
 
 pytestmark = pytest.mark.timeout(180)
@@ -189,29 +190,16 @@ async def test_a_full_object_store_refuses_the_upload_and_keeps_nothing(
 
 
 @asynccontextmanager
-async def late_database(place: Place) -> AsyncIterator[Link]:
-    """A link to the place's PostgreSQL, which the daemon is told to use; what it carries can be delayed."""
+async def late_database(place: Place) -> AsyncIterator[Delay]:
+    """The place's PostgreSQL by another address, which the daemon is told to use; its answers can be late."""
     url = place.database_url
     address = url.rpartition("@")[2].partition("/")[0]
     host, _, port = address.partition(":")
-    link = Link("database")
-    carrying: set[asyncio.Task[None]] = set()
-
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(link.carry((reader, writer), partial(asyncio.open_connection, host, int(port))))
-        carrying.add(task)
-        task.add_done_callback(carrying.discard)
-
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
-    own_port = server.sockets[0].getsockname()[1]
-    place.changes["database"] = {"url": url.replace(address, f"127.0.0.1:{own_port}")}
-    try:
-        yield link
-    finally:
-        server.close()
-        for task in list(carrying):
-            task.cancel()
-        await asyncio.gather(*carrying, return_exceptions=True)
+    listening = socket.create_server(("127.0.0.1", 0))
+    place.changes["database"] = {"url": url.replace(address, f"127.0.0.1:{listening.getsockname()[1]}")}
+    delay = Delay()
+    async with carried(listening, partial(asyncio.open_connection, host, int(port)), delay):
+        yield delay
 
 
 @pytest.mark.postgresql
@@ -219,9 +207,9 @@ async def test_a_database_that_answers_after_five_seconds_is_told_and_loses_noth
     enrolled_place: Place, http: aiohttp.ClientSession, client_of: ClientOf
 ) -> None:
     place, client = enrolled_place, client_of(enrolled_place)
-    async with late_database(place) as link, running_daemon(place.settings_file, place.address, place.log):
+    async with late_database(place) as delay, running_daemon(place.settings_file, place.address, place.log):
         await on_floor(client, await publish(place, threat=False))
-        link.delay_seconds = 2.5  # there, and back
+        delay.seconds = 2.5  # there, and back
         late = await publish(place, threat=False)
 
         async def is_told() -> bool:
@@ -233,7 +221,7 @@ async def test_a_database_that_answers_after_five_seconds_is_told_and_loses_noth
             assert answer.status == 200
         async with http.get(f"{place.address}/api/v1/floor") as answer:
             assert "database" in [problem["name"] for problem in (await answer.json())["problems"]]
-        link.delay_seconds = 0.0
+        delay.seconds = 0.0
         await on_floor(client, late)
 
         async def is_ready() -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.kafka_cluster.node import LOOPBACK, Node
+from tests.kafka_cluster.node import Node
 
 
 def broker_properties(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
@@ -12,7 +12,7 @@ def broker_properties(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
     return {
         "process.roles": "broker,controller",
         "controller.quorum.bootstrap.servers": ",".join(each.controller for each in nodes),
-        "listeners": f"INTERNAL://{node.internal},CONTROLLER://{LOOPBACK}:{node.controller_port}",
+        "listeners": f"INTERNAL://{node.internal},CONTROLLER://{node.controller}",
         "advertised.listeners": f"INTERNAL://{node.internal}",
         "listener.security.protocol.map": "INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "INTERNAL",

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tests.kafka_cluster.node import LOOPBACK
+from tests.hosts import LOOPBACK
 
 _AGE = timedelta(days=2)
 

@@ -6,7 +6,7 @@ import signal
 import tempfile
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the module 
     ClusterMetadata,
 )
 
+from tests.hosts import Host
 from tests.kafka_cluster.broker_properties import broker_properties
 from tests.kafka_cluster.certificates import TestAuthority
 from tests.kafka_cluster.distribution import fetch
@@ -33,7 +34,8 @@ class KafkaCluster:
 
     `folder` keeps data and logs; without one they lie in a temporary folder that is removed at the end. `security` adds
     a listener for clients; without it they use the internal one, which asks for nothing. `settings` are broker settings
-    that differ from ours. The nodes die with the process that started them (Linux).
+    that differ from ours. `hosts` are where the nodes run, one for each; without them on loopback. The nodes die
+    with the process that started them (Linux).
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class KafkaCluster:
         folder: Path | None = None,
         security: ClientSecurity | None = None,
         settings: Mapping[str, str] | None = None,
+        hosts: Sequence[Host] | None = None,
     ) -> None:
         self._temporary = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="kafka-"))
@@ -50,14 +53,19 @@ class KafkaCluster:
         self._security = security
         self._settings = dict(settings or {})
         self._nodes: dict[int, Node] = {}
-        for number in range(1, nodes + 1):
+        for number, host in enumerate(hosts or [Host()] * nodes, 1):
             internal, clients, controller = free_ports(3)
-            self._nodes[number] = Node(number, self.folder / f"node-{number}", internal, clients, controller)
+            self._nodes[number] = Node(number, self.folder / f"node-{number}", host, internal, clients, controller)
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The numbers of the nodes, which are their ids in Kafka too."""
         return tuple(self._nodes)
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Where each of them runs."""
+        return tuple(node.host for node in self._nodes.values())
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -145,6 +153,10 @@ class KafkaCluster:
         """Lets frozen nodes go on (SIGCONT)."""
         for number in numbers:
             self._nodes[number].send(signal.SIGCONT)
+
+    def folder_of(self, number: int) -> Path:
+        """Where a node has its settings, its data and its log."""
+        return self._nodes[number].folder
 
     def log_of(self, number: int) -> Path:
         """The log file of a node."""

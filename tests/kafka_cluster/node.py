@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.hosts import LOOPBACK, Host
 from tests.kafka_cluster.distribution import fetch, java
 
-LOOPBACK: Final = "127.0.0.1"
 _JVM: Final = (
     "-Xms64m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
     "-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -30,6 +30,7 @@ class Node:
 
     number: int
     folder: Path
+    host: Host
     internal_port: int
     clients_port: int
     controller_port: int
@@ -38,17 +39,17 @@ class Node:
     @property
     def internal(self) -> str:
         """host:port of the listener of brokers and tests, which asks for no password."""
-        return f"{LOOPBACK}:{self.internal_port}"
+        return f"{self.host.address}:{self.internal_port}"
 
     @property
     def clients(self) -> str:
         """host:port of the listener with the security that was asked for."""
-        return f"{LOOPBACK}:{self.clients_port}"
+        return f"{self.host.address}:{self.clients_port}"
 
     @property
     def controller(self) -> str:
         """host:port of the listener of the controllers among themselves."""
-        return f"{LOOPBACK}:{self.controller_port}"
+        return f"{self.host.address}:{self.controller_port}"
 
     @property
     def log(self) -> Path:
@@ -82,7 +83,7 @@ class Node:
     def launch(self) -> None:
         """Starts the process with the data that is there, and does not wait. It dies with its starter (Linux)."""
         assert not self.is_running, f"node {self.number} is running already"
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, self.host.entered():
             self.process = subprocess.Popen(
                 [
                     sys.executable, "-m", "rtcc_bridge.broker.launcher", str(os.getpid()),

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
@@ -19,18 +20,24 @@ from rich.console import Console
 
 from tests.e2e.faults import cases
 from tests.e2e.faults.disks import why_no_small_disks
-from tests.e2e.faults.network import why_no_namespaces
 from tests.e2e.faults.plant import running_plant
+from tests.e2e.faults.problems import Problems
+from tests.e2e.faults.site import Site
 from tests.e2e.faults.stage import Stage
 from tests.e2e.faults.table import Row, markdown, write
+from tests.e2e.faults.wire import why_no_wire
+from tests.hosts import why_no_hosts
 from tests.kafka_cluster.distribution import KafkaNotAvailableError, fetch
 from tests.postgres_server import PostgresMissingError, find_programs
 
 _DISK_MEGABYTES = 768
 
 
-async def run(names: Sequence[str], extent: cases.Extent, options: argparse.Namespace, console: Console) -> list[Row]:
-    """Does the named faults and returns the table. The logs stay when something was not as promised."""
+async def run(
+    names: Sequence[str], site: Site | None, options: argparse.Namespace, console: Console, rows: list[Row]
+) -> None:
+    """Does the named faults and adds a row for each. The logs stay when something was not as promised."""
+    extent = cases.SHORT if options.short else cases.LONG
     folder = Path(tempfile.mkdtemp(prefix="rtcc-faults-"))
     began = time.monotonic()
     async with (
@@ -39,7 +46,8 @@ async def run(names: Sequence[str], extent: cases.Extent, options: argparse.Name
             options.packs.resolve(),
             nodes=3,
             each=2,
-            with_standby="failover" in names,
+            with_standby=bool(cases.NEEDS_STANDBY & set(names)),
+            site=site,
             disk_megabytes=_DISK_MEGABYTES if cases.NEEDS_DISKS & set(names) else None,
         ) as plant,
         aiohttp.ClientSession() as http,
@@ -53,7 +61,7 @@ async def run(names: Sequence[str], extent: cases.Extent, options: argparse.Name
             for problem in row.problems:
                 console.print(f"          {problem}", style="red", markup=False)
 
-        async with Stage(plant, http, options.seed, options.rate, options.probes, report) as stage:
+        async with Stage(plant, http, options.seed, options.rate, options.probes, report, rows=rows) as stage:
             await stage.warm_up()
             console.print(f"ready after {time.monotonic() - began:.0f} s; seed {options.seed}; logs in {folder}")
             for name in names:
@@ -64,16 +72,16 @@ async def run(names: Sequence[str], extent: cases.Extent, options: argparse.Name
             f"{len(ledger.probes)} probes, {len(ledger.cancelled)} incidents cancelled, "
             f"{len(stage.heard)} places of the feed heard"
         )
-        rows = stage.rows
     if not any(row.problems for row in rows):
         shutil.rmtree(folder, ignore_errors=True)
-    return rows
 
 
 def missing_for(name: str, folder: Path) -> str | None:
     """Why a fault cannot be done on this machine; None when it can."""
-    if name in cases.NEEDS_NAMESPACES:
-        return why_no_namespaces()
+    if name in cases.NEEDS_SITE and (why := why_no_hosts()) is not None:
+        return why
+    if name in cases.NEEDS_WIRE:
+        return why_no_wire()
     if name in cases.NEEDS_DISKS:
         return why_no_small_disks(folder)
     return None
@@ -101,12 +109,21 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     left_out = {name: why for name in names if (why := missing_for(name, options.out)) is not None}
     names = [name for name in names if name not in left_out]
-    rows = asyncio.run(run(names, cases.SHORT if options.short else cases.LONG, options, console))
+    if not names:
+        console.print(f"faults: nothing can be done here: {'; '.join(left_out.values())}", markup=False)
+        return 2
+    rows: list[Row] = []
+    problems = Problems()
+    with problems.noted("the run broke off"), ExitStack() as stack:
+        site = stack.enter_context(Site(options.seed)) if cases.NEEDS_SITE & set(names) else None
+        asyncio.run(run(names, site, options, console, rows))
     rows += [Row(name, remark=f"left out: {why}") for name, why in left_out.items()]
     write(rows, options.out)
     console.print(markdown(rows), markup=False)
     console.print(f"faults: took {time.monotonic() - began:.0f} s")
-    passed = not any(row.problems for row in rows)
+    for problem in problems:
+        console.print(problem, style="red", markup=False)
+    passed = not problems and not any(row.problems for row in rows)
     console.print(f"faults: {'passed' if passed else 'FAILED'}")
     return 0 if passed else 1
 

@@ -12,10 +12,10 @@ from tests.e2e.faults import hardships
 from tests.e2e.faults.crash_points import POINTS_OF_ROLE
 from tests.e2e.faults.disks import fill_disk
 from tests.e2e.faults.kills import KillCampaign
+from tests.e2e.faults.network import NetworkFaults
 from tests.e2e.faults.outages import BrokerFaults, DatabaseFaults
 from tests.e2e.faults.plant import ROLES
 from tests.e2e.faults.replica import Replica
-from tests.e2e.faults.separation import separated
 from tests.e2e.faults.stage import Stage
 
 KILLS: Final = 100
@@ -28,12 +28,13 @@ _TAKEN_OVER_SECONDS: Final = 13.0
 _LANES: Final = ("imminent", "routine")
 _JUMP_SECONDS: Final = 600.0
 
-PAIRS: Final = (
-    ("consumer", "broker"),
+_CUTS: Final = (
+    ("consumer", "brokers"),
+    ("consumer", "leading broker"),
     ("consumer", "database"),
-    ("matcher", "broker"),
+    ("matcher", "brokers"),
     ("matcher", "database"),
-    ("relay", "broker"),
+    ("relay", "brokers"),
     ("relay", "database"),
     ("web", "database"),
     ("web", "people"),
@@ -137,17 +138,24 @@ async def failed_over(stage: Stage, _extent: Extent) -> None:
 
 
 async def partitions(stage: Stage, extent: Extent) -> None:
-    async with separated(stage.plant) as separation:
-        for pair in PAIRS:
-            name = f"network: {pair[0]} cut off from {pair[1]} for {extent.cut_seconds:g} s"
-            await stage.under(name, partial(separation.cut, pair, extent.cut_seconds), "one of two processes")
+    network, seconds = NetworkFaults(stage.plant), extent.cut_seconds
+    for role, party in _CUTS:
+        deed = partial(network.role_cut_off, role, party, seconds)
+        await stage.under(f"network: {role} cut off from {party} for {seconds:g} s", deed, "one of two processes")
+    await stage.under(
+        f"network: broker cut off from the other two for {seconds:g} s",
+        partial(network.leader_cut_off, seconds),
+        "a leader; everybody else reaches it",
+    )
+    await stage.under(
+        f"network: standby cut off from database for {seconds:g} s", partial(network.standby_cut_off, seconds)
+    )
 
 
 async def slow_network(stage: Stage, extent: Extent) -> None:
-    async with separated(stage.plant) as separation:
-        deed = partial(separation.degrade, extent.away_seconds, delay_seconds=0.2, loss=0.05)
-        name = f"network: 200 ms delay, 5 % loss for {extent.away_seconds:g} s"
-        await stage.under(name, deed, "all links of one process of each role")
+    deed = partial(NetworkFaults(stage.plant).far_away, ROLES, extent.away_seconds, delay_seconds=0.2, loss=0.05)
+    name = f"network: 200 ms delay, 5 % loss for {extent.away_seconds:g} s"
+    await stage.under(name, deed, "one process of each role")
 
 
 async def objects_full(stage: Stage, extent: Extent) -> None:
@@ -157,6 +165,11 @@ async def objects_full(stage: Stage, extent: Extent) -> None:
 async def database_full(stage: Stage, extent: Extent) -> None:
     deed = partial(hardships.fill_database_disk, stage.plant, stage.database, extent.cut_seconds)
     await stage.under("disk full: database", deed)
+
+
+async def broker_full(stage: Stage, extent: Extent) -> None:
+    deed = partial(hardships.fill_broker_disk, stage.plant, extent.cut_seconds)
+    await stage.under("disk full: broker", deed, "one of three")
 
 
 async def clock_ahead(stage: Stage, extent: Extent) -> None:
@@ -243,6 +256,7 @@ CASES: Final[Mapping[str, Case]] = MappingProxyType(
         "slow-network": slow_network,
         "objects-full": objects_full,
         "database-full": database_full,
+        "broker-full": broker_full,
         "clock-ahead": clock_ahead,
         "clock-behind": clock_behind,
         "frozen": frozen,
@@ -250,5 +264,7 @@ CASES: Final[Mapping[str, Case]] = MappingProxyType(
     }
 )
 IN_SHORT: Final = ("kills", "leader", "database-restart", "sessions", "frozen")
-NEEDS_NAMESPACES: Final = frozenset({"partitions", "slow-network"})
-NEEDS_DISKS: Final = frozenset({"objects-full", "database-full"})
+NEEDS_SITE: Final = frozenset({"partitions", "slow-network"})
+NEEDS_WIRE: Final = frozenset({"slow-network"})
+NEEDS_STANDBY: Final = frozenset({"partitions", "failover"})
+NEEDS_DISKS: Final = frozenset({"objects-full", "database-full", "broker-full"})

@@ -1,4 +1,4 @@
-"""A full database disk, a clock that jumps, a process that freezes and wakes up."""
+"""A full disk, a clock that jumps, a process that freezes and wakes up."""
 
 import asyncio
 import signal
@@ -21,6 +21,13 @@ async def fill_database_disk(plant: Plant, reader: DatabaseReader, seconds: floa
     except (OSError, asyncpg.PostgresError):
         await asyncio.to_thread(plant.postgres.stop)
         await asyncio.to_thread(plant.postgres.start)
+    return done
+
+
+async def fill_broker_disk(plant: Plant, seconds: float) -> int:
+    """As `fill_disk`, for the first broker, which gives up then, and is started again as its operator would do."""
+    done = await fill_disk(plant.kafka.folder_of(1), seconds)
+    await plant.kafka.restart(1)
     return done
 
 

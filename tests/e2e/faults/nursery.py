@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from tests.hosts import enter_namespace
+
 _PR_SET_PDEATHSIG: Final = 1
 """Linux: include/uapi/linux/prctl.h."""
-_CLONE_NEWNET: Final = 0x40000000
-"""Linux: include/uapi/linux/sched.h."""
 _START_SECONDS: Final = 60.0
 
 
@@ -151,17 +151,6 @@ def _become(request: dict[str, Any], main: Any) -> None:
     finally:
         sys.stderr.flush()
         os._exit(code)
-
-
-def enter_namespace(name: str) -> None:
-    """Moves the calling thread into a network namespace that `ip netns add` has made. Raises OSError."""
-    library = ctypes.CDLL(None, use_errno=True)
-    file = os.open(f"/run/netns/{name}", os.O_RDONLY)
-    try:
-        if library.setns(file, _CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f"the namespace {name} cannot be entered")
-    finally:
-        os.close(file)
 
 
 if __name__ == "__main__":

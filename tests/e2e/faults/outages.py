@@ -65,7 +65,11 @@ class DatabaseFaults:
         return 1
 
     async def gone(self, seconds: float) -> int:
+        """It is away for a while; a process that is started meanwhile waits for it."""
         await asyncio.to_thread(self._plant.postgres.stop)
+        started = self._plant.of_role("consumer")[-1]
+        await started.kill()
+        await started.start()
         await asyncio.sleep(seconds)
         await asyncio.to_thread(self._plant.postgres.start)
         return 1

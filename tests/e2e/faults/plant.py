@@ -16,6 +16,9 @@ from rtcc_bridge.demo.pictures import encode_png, portrait
 from tests.e2e.faults.disks import small_disk
 from tests.e2e.faults.nursery import Nursery
 from tests.e2e.faults.replica import Replica
+from tests.e2e.faults.site import Site
+from tests.e2e.faults.tunnel import tunnel
+from tests.hosts import Host
 from tests.kafka_cluster.cluster import KafkaCluster
 from tests.postgres_server import PostgresServer
 
@@ -27,12 +30,14 @@ _STATIC_MEMBERS: Final = frozenset({"consumer-1", "matcher-1"})
 """The others are dynamic members of their groups, so that both kinds of membership are there."""
 
 _COMMAND_SECONDS: Final = 180.0
-_CREATE_TRIES: Final = 3
 
 
 @dataclass
 class Plant:
-    """Everything that runs. standby: a second database server that follows the first one."""
+    """Everything that runs. standby: a second database server that follows the first one.
+
+    site: the network that the servers and the first process of each role have hosts on; without it all are on loopback.
+    """
 
     folder: Path
     nursery: Nursery
@@ -40,12 +45,18 @@ class Plant:
     postgres: PostgresServer
     packs: Path
     standby: PostgresServer | None = None
+    site: Site | None = None
     replicas: dict[str, Replica] = field(default_factory=dict)
     _ports: dict[str, int] = field(default_factory=dict)
 
     @property
     def objects(self) -> Path:
         return self.folder / "objects"
+
+    @property
+    def servers(self) -> list[PostgresServer]:
+        """The database and, if there is one, its standby."""
+        return [server for server in (self.postgres, self.standby) if server is not None]
 
     @property
     def addresses(self) -> list[str]:
@@ -64,7 +75,8 @@ class Plant:
         self._ports[name] = free_port()
         file = self.folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump(self._settings(name)), encoding="utf-8")
-        self.replicas[name] = Replica(name, role, file, self.nursery)
+        host = self.site.add_host(name) if self.site is not None and number == 1 else Host()
+        self.replicas[name] = Replica(name, role, file, self.nursery, host)
         return self.replicas[name]
 
     async def command(self, *arguments: str) -> str:
@@ -83,8 +95,7 @@ class Plant:
 
     def _settings(self, name: str) -> Mapping[str, Any]:
         nodes = len(self.kafka.numbers)
-        servers = [server for server in (self.postgres, self.standby) if server is not None]
-        hosts = "&".join(f"host={server.address}" for server in servers)
+        hosts = "&".join(f"host={server.address}" for server in self.servers)
         return {
             "kafka": {
                 "bootstrap_servers": list(self.kafka.addresses),
@@ -101,7 +112,7 @@ class Plant:
                 },
             },
             "database": {
-                "url": f"postgresql+asyncpg://rtcc@/postgres?{hosts}",
+                "url": f"postgresql+asyncpg://rtcc@/postgres?{hosts}&ssl=disable",
                 "application_name": name,
                 "connect_timeout_seconds": 3,
                 "statement_timeout_seconds": 5,
@@ -120,46 +131,50 @@ class Plant:
 
 @asynccontextmanager
 async def running_plant(
-    folder: Path, packs: Path, *, nodes: int, each: int, with_standby: bool = False, disk_megabytes: int | None = None
+    folder: Path,
+    packs: Path,
+    *,
+    nodes: int,
+    each: int,
+    with_standby: bool = False,
+    site: Site | None = None,
+    disk_megabytes: int | None = None,
 ) -> AsyncIterator[Plant]:
     """Brokers, database, topics, one enrolled portrait and the processes; all ended and removed at the end.
 
-    each: processes of each role. disk_megabytes: the objects and the database get file systems of that size.
+    each: processes of each role. disk_megabytes: of a file system of its own for the objects, the database and the
+    first broker.
     """
+
+    def host(name: str) -> Host:
+        return Host() if site is None else site.add_host(name)
+
     async with AsyncExitStack() as stack:
         nursery = await stack.enter_async_context(Nursery())
-        server = PostgresServer(durable=True)
+        server = PostgresServer(durable=True, host=host("database"))
+        hosts = [host(f"broker-{number}") for number in range(1, nodes + 1)]
+        cluster = KafkaCluster(nodes, folder=folder / "kafka", hosts=hosts)
         if disk_megabytes is not None:
-            for disk in (folder / "objects", server.folder):
+            for disk in (folder / "objects", server.folder, cluster.folder_of(1)):
                 stack.enter_context(small_disk(disk, disk_megabytes))
         postgres = await asyncio.to_thread(stack.enter_context, server)
         standby = None
         if with_standby:
-            standby = await asyncio.to_thread(postgres.make_standby)
+            standby = await asyncio.to_thread(postgres.make_standby, host("standby"))
             stack.callback(standby.remove)
             await asyncio.to_thread(standby.start)
-        kafka = await stack.enter_async_context(KafkaCluster(nodes, folder=folder / "kafka"))
-        plant = Plant(folder, nursery, kafka, postgres, packs, standby)
+        kafka = await stack.enter_async_context(cluster)
+        plant = Plant(folder, nursery, kafka, postgres, packs, standby, site)
         for role in ROLES:
             for number in range(1, each + 1):
                 plant.add(role, number)
-        await _create_topics(plant)
+        await plant.command("topics", "create")
         await _enroll(plant)
         for replica in plant.replicas.values():
+            if replica.role == "web" and replica.host.namespace is not None:
+                await stack.enter_async_context(tunnel(replica.host, plant.port_of(replica)))
             await replica.start()
         yield plant
-
-
-async def _create_topics(plant: Plant) -> None:
-    """A cluster that has just started may tell of a new topic late: asking once more is what the command says to do."""
-    for tries_left in reversed(range(_CREATE_TRIES)):
-        try:
-            await plant.command("topics", "create")
-        except RuntimeError:
-            if not tries_left:
-                raise
-        else:
-            return
 
 
 async def _enroll(plant: Plant) -> None:

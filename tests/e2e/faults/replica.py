@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.e2e.faults.nursery import Child, Nursery
+from tests.hosts import Host
 
 _STOP_SECONDS: Final = 25.0
 
@@ -22,13 +23,13 @@ class Trap:
 
 @dataclass
 class Replica:
-    """One of the processes of a role. namespace: the network namespace that it runs in, if it has one of its own."""
+    """One of the processes of a role. host: where it runs."""
 
     name: str
     role: str
     settings_file: Path
     nursery: Nursery = field(repr=False)
-    namespace: str | None = None
+    host: Host = field(default_factory=Host)
     _child: Child | None = field(default=None, repr=False)
 
     @property
@@ -73,7 +74,7 @@ class Replica:
         if trap is not None:
             options += ["--point", trap.point, "--pass", str(trap.passes), "--note", str(self._note)]
         command = ["serve", "--roles", self.role, "--config", str(self.settings_file)]
-        self._child = await self.nursery.fork([*options, "--", *command], self.log, self.namespace)
+        self._child = await self.nursery.fork([*options, "--", *command], self.log, self.host.namespace)
 
     async def ended(self, seconds: float) -> bool:
         """Whether the process ends by itself in that time."""

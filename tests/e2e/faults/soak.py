@@ -7,6 +7,9 @@ The picture workers that a process has started are a row of their own: each live
 the first of them, so their sum goes up and down by more than a leak in the daemon would add. Their medians stay where
 they are, unless a new worker needs more than an old one did or there are more of them.
 
+Early in the warm-up the broker stands still for a moment, so that each process meets a backlog and works it off in its
+largest batches: what it takes for those it keeps.
+
 The load has to be there: with less than 95 % of the events or probes that were asked for, the soak has failed.
 The last line is `soak: passed` or `soak: FAILED`. soak.json, soak.md and soak.svg are written to the folder.
 """
@@ -31,6 +34,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from tests.e2e.faults.plant import Plant, running_plant
+from tests.e2e.faults.problems import Problems
 from tests.e2e.faults.stage import Stage
 
 MOST_GROWTH: Final = 0.02
@@ -38,6 +42,9 @@ LEAST_LOAD: Final = 0.95
 _PROCESSES: Final = Path("/proc")
 _SAMPLE_SECONDS: Final = 5.0
 _WARM_UP: Final = 0.25
+_STANDSTILL_AFTER: Final = 0.2
+"""Of the warm-up."""
+_STANDSTILL_SECONDS: Final = 10.0
 _AT_AN_END: Final = 0.1
 """The share of the samples at either end of what counts whose median is compared."""
 
@@ -189,13 +196,23 @@ async def soak(options: argparse.Namespace, console: Console) -> bool:
         samples: list[Sample] = []
         reached = Load(0, 0)
 
+        async def stand_still(warm_up_seconds: float) -> None:
+            await asyncio.sleep(_STANDSTILL_AFTER * warm_up_seconds)
+            plant.kafka.pause(*plant.kafka.numbers)
+            try:
+                await asyncio.sleep(min(_STANDSTILL_SECONDS, _STANDSTILL_AFTER * warm_up_seconds))
+            finally:
+                plant.kafka.resume(*plant.kafka.numbers)
+
         async def watch() -> int:
             nonlocal reached
             began = time.monotonic()
+            standing_still = asyncio.create_task(stand_still(60 * options.minutes * _WARM_UP))
             events, probes = len(stage.ledger.acknowledged), stage.probes.ended
             while (seconds := time.monotonic() - began) < 60 * options.minutes:
                 samples.extend(await asyncio.to_thread(look, plant, seconds))
                 await asyncio.sleep(_SAMPLE_SECONDS)
+            await standing_still
             reached = Load((len(stage.ledger.acknowledged) - events) / seconds, (stage.probes.ended - probes) / seconds)
             return 1
 
@@ -229,7 +246,12 @@ def main() -> int:
     parser.add_argument("--packs", type=Path, default=Path("var/packs"), help="where the model pack is, or is built")
     parser.add_argument("--out", type=Path, default=Path("var/soak"), help="where table and plot are written to")
     console = Console(highlight=False, soft_wrap=True)
-    passed = asyncio.run(soak(parser.parse_args(), console))
+    passed = False
+    problems = Problems()
+    with problems.noted("the run broke off"):
+        passed = asyncio.run(soak(parser.parse_args(), console))
+    for problem in problems:
+        console.print(problem, style="red", markup=False)
     console.print(f"soak: {'passed' if passed else 'FAILED'}")
     return 0 if passed else 1
 

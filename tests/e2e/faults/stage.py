@@ -19,6 +19,7 @@ from tests.e2e.faults.oracle import Fault, Finding, judge
 from tests.e2e.faults.own_incidents import OwnIncidents
 from tests.e2e.faults.plant import Plant
 from tests.e2e.faults.probe_load import ProbeLoad
+from tests.e2e.faults.problems import Problems
 from tests.e2e.faults.readers import BrokerReader, DatabaseReader, gather_evidence
 from tests.e2e.faults.table import Row
 from tests.e2e.feed_follower import FeedFollower
@@ -54,9 +55,8 @@ class Stage:
     rows: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        servers = [server for server in (self.plant.postgres, self.plant.standby) if server is not None]
         self.broker = BrokerReader(self.plant.kafka.bootstrap)
-        self.database = DatabaseReader([server.address for server in servers])
+        self.database = DatabaseReader([server.address for server in self.plant.servers])
         self.random = random.Random(self.seed)
         self.events = EventLoad(self.plant.kafka.bootstrap, self.ledger, self.seed)
         self.probes = ProbeLoad(self.http, self.plant.addresses, self.ledger, self.seed)
@@ -103,17 +103,22 @@ class Stage:
             asyncio.create_task(self.incidents.run(until=stop)),
             asyncio.create_task(self.probes.run(self.incidents.choose, self.probes_per_second, until=stop)),
         ]
+        problems = Problems()
+        count = 0
         try:
-            count = await deed()
+            with problems.noted("it could not be done to its end"):
+                count = await deed()
             over = time.monotonic()
             await asyncio.sleep(_AFTERWARDS_SECONDS)
         finally:
             stop.set()
-            await asyncio.gather(*load)
-        died = await self._start_the_dead()
-        late = [*died, *await self._see_the_end(), *await self._start_the_dead()]
-        recovery_seconds = time.monotonic() - over
-        row = await self._judged(fault, count, recovery_seconds, [*failures(), *late])
+            ended = await asyncio.gather(*load, return_exceptions=True)
+        problems += [f"the load broke off: {error!r}" for error in ended if isinstance(error, Exception)]
+        problems += failures()
+        problems += await self._start_the_dead()
+        await self._see_the_end(problems)
+        problems += await self._start_the_dead()
+        row = await self._judged(fault, count, time.monotonic() - over, problems)
         row = replace(row, remark=remark if isinstance(remark, str) else remark())
         self.rows.append(row)
         self.report(row)
@@ -128,27 +133,25 @@ class Stage:
                 await replica.start()
         return told
 
-    async def _see_the_end(self) -> list[str]:
-        """Waits for the senders, the analysts and the deployment; says which of them did not come to an end."""
-        late = []
+    async def _see_the_end(self, problems: Problems) -> None:
+        """Waits for the senders, the analysts and the deployment; notes which of them did not come to an end."""
         for who, end in (
             ("the broker did not acknowledge", self.events.acknowledged(_PATIENCE_SECONDS)),
             ("probes did not get their leads", self.probes.finished(_PATIENCE_SECONDS)),
             ("the deployment did not come to rest", self._settled()),
         ):
-            try:
+            with problems.noted(who):
                 await end
-            except TimeoutError as error:
-                late.append(f"{who}: {error}")
         if self._following.done():
-            late.append(f"nobody follows the feed any more: {self._following.exception()!r}")
-        return late
+            problems.append(f"nobody follows the feed any more: {self._following.exception()!r}")
 
-    async def _judged(self, fault: str, count: int, recovery_seconds: float, late: list[str]) -> Row:
-        evidence = await gather_evidence(self.broker, self.database, self.plant.objects, self.heard)
-        found = [finding for finding in judge(self.ledger, evidence) if finding not in self._seen]
+    async def _judged(self, fault: str, count: int, recovery_seconds: float, problems: Problems) -> Row:
+        found: list[Finding] = []
+        with problems.noted("it could not be judged"):
+            evidence = await gather_evidence(self.broker, self.database, self.plant.objects, self.heard)
+            found = [finding for finding in judge(self.ledger, evidence) if finding not in self._seen]
         self._seen.update(found)
-        problems = [*late, *(f"{finding.fault}: {finding.what}" for finding in found)]
+        problems += [f"{finding.fault}: {finding.what}" for finding in found]
         if recovery_seconds > RECOVERY_SECONDS:
             problems.append(f"recovery took {recovery_seconds:.1f} s, more than {RECOVERY_SECONDS:g} s")
         of = {kind: sum(finding.fault is kind for finding in found) for kind in Fault}
