@@ -76,6 +76,10 @@ class UnavailableError(TransientError):
     """A dependency (broker, database, object store, worker) does not answer."""
 
 
+class ObjectUnavailableError(UnavailableError):
+    """One sealed object cannot be read, though the store answers: a bad sector, a right that is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigurationProblem:
     """One thing wrong in the settings: where, what, and what to do about it."""

@@ -169,6 +169,12 @@ class DatabaseSettings(Section):
     )
     busy_timeout_seconds: Seconds = Field(5.0, description="How long a statement waits for a lock.")
     connect_timeout_seconds: Seconds = Field(5.0, description="How long each host of PostgreSQL has to let us in.")
+    start_patience_seconds: float = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        description="How long a daemon that starts while the database is away, or fails over, tries again.",
+    )
     statement_timeout_seconds: Seconds = Field(
         15.0,
         description="Limit of one statement on PostgreSQL, and of a pause within a transaction; longer is an outage.",

@@ -1,14 +1,20 @@
 """What every role of the daemon and every command stands on: database, sealed objects, policy, outbox, audit."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.clock import Clock, SystemClock
+from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.outage_log import OutageLog
 from rtcc_bridge.policy.policy_file import Policy, load_policy
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.publishing.outbox import Outbox
@@ -18,6 +24,8 @@ from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.master_keys import MasterKeys
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.open_master_keys import open_master_keys
+
+_LONGEST_PAUSE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +57,13 @@ class Core:
 
 
 @asynccontextmanager
-async def open_core(settings: Settings, *, restoring: bool = False) -> AsyncIterator[Core]:
+async def open_core(
+    settings: Settings, *, restoring: bool = False, patience_seconds: float = 0.0
+) -> AsyncIterator[Core]:
     """Opens the database (and brings it to this program's revision), the sealed objects and the policy.
 
-    restoring: the caller finishes what a restoration has begun; nobody else may work with such a database. Raises
-    ConfigurationError or UnavailableError.
+    restoring: the caller finishes what a restoration has begun; nobody else may work with such a database.
+    patience_seconds: how long a database that is away is tried again. Raises ConfigurationError or UnavailableError.
     """
     clock, metrics = SystemClock(), Metrics()
     policy = await asyncio.to_thread(load_policy, settings.policy.file)
@@ -62,7 +72,7 @@ async def open_core(settings: Settings, *, restoring: bool = False) -> AsyncIter
         master_keys = await stack.enter_async_context(open_master_keys(settings.objects, may_create=may_create))
         database = Database(settings.database)
         stack.push_async_callback(database.close)
-        await schema.upgrade(database)
+        await _patiently(partial(schema.upgrade, database), patience_seconds)
         if not restoring:
             async with database.read() as tx:
                 await restorations.require_finished(tx)
@@ -70,6 +80,25 @@ async def open_core(settings: Settings, *, restoring: bool = False) -> AsyncIter
         outbox, audit = Outbox(clock), AuditLog(clock)
         leads = LeadDesk(database, outbox, audit, vault, settings.kafka.topics, settings.leads, metrics, clock)
         yield Core(settings, clock, metrics, database, master_keys, vault, policy, outbox, audit, leads)
+
+
+async def _patiently(opening: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Tries again while the database is away or fails over. Raises UnavailableError when that takes longer."""
+    outage = OutageLog("opening the database")
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(UnavailableError),
+        stop=stop_after_delay(seconds),
+        wait=wait_random_exponential(multiplier=0.5, max=_LONGEST_PAUSE_SECONDS),
+        reraise=True,
+    )
+    async for attempt in retrying:
+        with attempt:
+            try:
+                await opening()
+            except UnavailableError as error:
+                outage.failed(error)
+                raise
+    outage.succeeded()
 
 
 async def upgrade_database(settings: DatabaseSettings) -> str | None:

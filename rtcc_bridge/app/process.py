@@ -2,9 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -44,15 +44,33 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
         limit.start()
         stop.set()
 
+    async def assemble(stack: AsyncExitStack) -> Assembly:
+        await require_topics(settings.kafka, topics_of(settings.kafka, roles))
+        opening = open_core(settings, patience_seconds=settings.database.start_patience_seconds)
+        assembly = Assembly(await stack.enter_async_context(opening), stack)
+        await _assemble(assembly, roles, progress)
+        return assembly
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_stop)
-    await require_topics(settings.kafka, topics_of(settings.kafka, roles))
     async with _closed_within(seconds * (1 - _SHARE_OF_PARTS)) as stack:
-        assembly = Assembly(await stack.enter_async_context(open_core(settings)), stack)
-        await _assemble(assembly, roles, progress)
-        await supervise(assembly.parts, stop, seconds * _SHARE_OF_PARTS, on_stopping=limit.start)
+        assembly = await _unless(stop, assemble(stack))
+        if assembly is not None:
+            await supervise(assembly.parts, stop, seconds * _SHARE_OF_PARTS, on_stopping=limit.start)
     _log.info("stopped")
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Assembly]) -> Assembly | None:
+    """What the work returns or raises; None when it was cut off because the process has to stop."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return await working if working.done() else None
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progress) -> None:

@@ -20,6 +20,7 @@ from rtcc_bridge.errors import (
     ConfigurationError,
     IntegrityError,
     NotFoundError,
+    ObjectUnavailableError,
     PolicyRefusalError,
     TransientError,
     UnavailableError,
@@ -78,32 +79,37 @@ class SearchHandler:
         """Returns when the lead is recorded, or when there is nothing to do for the probe any more.
 
         A picture that is damaged is one probe's misfortune and harms no other: it ends that probe with a result. A
-        model that fails twice is no reason to keep the record: the probe keeps its authority and the reconciler
-        requests it again. Raises InvalidInputError and NotFoundError (no request, or no such probe), TransientError
-        (busy, gallery stale, database or object store away, too slow).
+        picture that the store does not give, a model that fails twice and a search that takes too long are no reason
+        to keep the record, and its partition with it: the probe keeps its authority and the reconciler requests it
+        again. Raises InvalidInputError and NotFoundError (no request, or no such probe), TransientError (busy, gallery
+        stale, database or object store away).
         """
-        probe_id = parse_search_request(parse(record)).probe_id
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                await self._handle(probe_id)
-        except TimeoutError as error:
-            raise UnavailableError(f"a search did not end within {self._timeout_seconds:g} s") from error
-
-    async def _handle(self, probe_id: str) -> None:
-        probe = await self._admitted(probe_id)
+        probe = await self._admitted(parse_search_request(parse(record)).probe_id)
         search = None if probe is None else await self._gallery_for(probe)
         if probe is None or search is None:
             return
         with self._parts.metrics.probes_in_flight.labels(probe.lane).track_inprogress():
             try:
-                crop = await self._open_crop(probe)
-            except (IntegrityError, NotFoundError) as damage:
-                log.error("a probe's picture cannot be read", probe_id=probe.probe_id, error=str(damage))
-                await self._end_unreadable(probe_id)
-                return
-            found = await self._find(probe, search, crop)
-            if found is not None:
-                await self._record(probe, found)
+                async with asyncio.timeout(self._timeout_seconds):
+                    await self._search(probe, search)
+            except TimeoutError:
+                self._give_up(probe, f"it did not end within {self._timeout_seconds:g} s")
+
+    async def _search(self, probe: ProbeRecord, search: FaceSearch) -> None:
+        try:
+            crop = await self._open_crop(probe)
+        except (IntegrityError, NotFoundError) as damage:
+            log.error("a probe's picture cannot be read", probe_id=probe.probe_id, error=str(damage))
+            await self._end_unreadable(probe.probe_id)
+            return
+        except ObjectUnavailableError as error:
+            self._give_up(probe, str(error))
+            return
+        found = await self._find(probe, search, crop)
+        if found is None:
+            self._give_up(probe, "the model failed on it again and again")
+        else:
+            await self._record(probe, found)
 
     async def _admitted(self, probe_id: str) -> ProbeRecord | None:
         """The probe, if it may be searched now; one that may never be searched any more is withdrawn."""
@@ -172,9 +178,12 @@ class SearchHandler:
                 if isinstance(error.__cause__, TransientError):
                     raise error.__cause__ from error
                 log.warning("search failed", probe_id=probe.probe_id, attempt=attempt, error=str(error))
-        self._parts.metrics.searches_total.labels(probe.purpose, "failed").inc()
-        log.error("search given up until the reconciler requests it again", probe_id=probe.probe_id)
         return None
+
+    def _give_up(self, probe: ProbeRecord, why: str) -> None:
+        """Leaves a probe that fails by itself to the reconciler, which requests it again; its partition goes on."""
+        self._parts.metrics.searches_total.labels(probe.purpose, "failed").inc()
+        log.error("search given up until the reconciler requests it again", probe_id=probe.probe_id, why=why)
 
     async def _record(self, probe: ProbeRecord, found: FoundCandidates) -> None:
         started = time.perf_counter()

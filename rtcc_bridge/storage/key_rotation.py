@@ -89,10 +89,15 @@ class KeyRotation:
                 try:
                     key = await self._keys.unwrap(WrappedKey(record.wrapped_key, record.master_key_id))
                 except (IntegrityError, UnavailableError) as error:
+                    await self._keys.current_id()  # raises when nobody answers: the other keys would fare no better
                     _log.error("a key cannot be wrapped anew", object_key=record.object_key, error=str(error))
                     return None
                 return await self._keys.wrap(key)
 
-        async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(one(record)) for record in records]
-        return [(record, key) for record, task in zip(records, work, strict=True) if (key := task.result()) is not None]
+        wrapped: list[tuple[ObjectKeyRecord, WrappedKey]] = []
+        for record, key in zip(records, await asyncio.gather(*map(one, records), return_exceptions=True), strict=True):
+            if isinstance(key, BaseException):
+                raise key
+            if key is not None:
+                wrapped.append((record, key))
+        return wrapped

@@ -28,6 +28,7 @@ from rtcc_bridge.errors import (
     ConfigurationProblem,
     IntegrityError,
     NotFoundError,
+    ObjectUnavailableError,
     UnavailableError,
 )
 from rtcc_bridge.settings import ObjectSettings
@@ -166,8 +167,8 @@ class ObjectVault:
         Not to be called inside a transaction: it reads from the store.
 
         Raises NotFoundError when the bytes are gone, IntegrityError when they are not what was sealed,
-        UnavailableError when the master key is not known here, or the store does not answer or is not the one that was
-        used.
+        ObjectUnavailableError when it is this object alone that the store does not give, UnavailableError when the
+        master key is not known here, or the store does not answer or is not the one that was used.
         """
         key = await self._master_keys.unwrap(WrappedKey(wrapped.wrapped_key, wrapped.master_key_id))
         try:
@@ -177,6 +178,9 @@ class ObjectVault:
         except NotFoundError:
             await self._require_same_store()
             raise
+        except UnavailableError as error:
+            await self.ping()
+            raise ObjectUnavailableError(str(error)) from error
         if len(sealed) != sealing.sealed_size(wrapped.size_bytes):
             raise IntegrityError(f"{object_key} has {len(sealed)} bytes, which is not what was sealed")
         return await asyncio.to_thread(sealing.unseal, key, object_key, memoryview(sealed))
