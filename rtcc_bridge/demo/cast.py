@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from rtcc_bridge.app.galleries import enroller_for
 from rtcc_bridge.commands.console import ProgressBar
 from rtcc_bridge.demo.checklist import CheckFailedError
 from rtcc_bridge.demo.pictures import PORTRAIT_REF, FacesSplit, encode_png, portrait
-from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.demo.sealed_lists import is_enrolled
+from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
+from rtcc_bridge.gallery.identity import GalleryKind, normal_ref
 from rtcc_bridge.gallery.receipts import EnrollReceipt, Progress
 from rtcc_bridge.gallery.sources import FolderSource, SourceRow
 from rtcc_bridge.matching.modelpack import ModelPack
@@ -78,12 +81,29 @@ async def enroll_portrait(core: Core, pack: ModelPack, gallery: str, folder: Pat
 
 async def enroll_faces(
     core: Core, pack: ModelPack, gallery: str, root: Path, split: FacesSplit, bar: ProgressBar
-) -> EnrollReceipt:
-    """Enrols half of the user's people."""
+) -> tuple[EnrollReceipt, FacesSplit]:
+    """Enrols half of the user's people.
+
+    Returns the split as it came out: of the mated those are left that the gallery holds, under the references that it
+    knows them by. Raises ConfigurationError when there is nobody.
+    """
     enroller = await asyncio.to_thread(enroller_for, core, pack)
-    return await enroller.enroll(
+    receipt = await enroller.enroll(
         SplitSource(root, split), gallery, GalleryKind.DEMO, actor=ACTOR, on_progress=_shown(bar, "enrolling pictures")
     )
+    mated = [
+        replace(person, reference=normal_ref(person.reference))
+        for person in split.mated
+        if await is_enrolled(core, gallery, person.reference)
+    ]
+    if not mated:
+        problem = ConfigurationProblem(
+            str(root),
+            "nobody who was enrolled has another picture to search with",
+            "Give more people with two pictures or more, each of one face that is large and sharp enough",
+        )
+        raise ConfigurationError(problem)
+    return receipt, replace(split, mated=tuple(mated))
 
 
 def _shown(bar: ProgressBar, what: str) -> Callable[[Progress], None]:

@@ -32,7 +32,7 @@ class Checklist:
             self._console.print(f"  {outcome} {milliseconds:8.0f} ms  {name}", highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
-        self._console.print(f"                      {text}", highlight=False, soft_wrap=True)
+        self._console.print(f"                      {text}", highlight=False, markup=False, soft_wrap=True)
 
 
 def require(holds: bool, otherwise: str) -> None:

@@ -1,7 +1,9 @@
 """The demo's people: each call is the one that a page makes, under a demo account."""
 
+import json
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 import aiohttp
 
@@ -9,9 +11,30 @@ from rtcc_bridge.errors import BridgeError
 
 Answer = dict[str, Any]
 
+_UNUSABLE: Final = frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
+_ONE_PICTURE: Final = "P03"
+"""The policy's rule that refuses a still of several frames."""
+
 
 class CallError(BridgeError):
-    """The daemon refused a call; the message is what it said."""
+    """The daemon refused a call; the message is what it said.
+
+    problem: its problem document (RFC 9457), which is empty when it answered something else.
+    """
+
+    def __init__(self, call: str, status: int, text: str) -> None:
+        super().__init__(f"{call}: {status} {text}")
+        self.status = status
+        self.problem = _document(text)
+
+    @property
+    def is_about_the_still(self) -> bool:
+        """Whether the still that was attached cannot be used: it is damaged, for example, too large or animated."""
+        return self.status in _UNUSABLE or self.problem.get("rule") == _ONE_PICTURE
+
+
+class StillRefusedError(BridgeError):
+    """The daemon does not take a still in; the message says why, in its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +68,15 @@ class DemoClient:
         return await self._call("GET", f"/api/v1/incidents/{incident_id}", "floor")
 
     async def attach(self, incident_id: str, request: ProbeRequest, picture: bytes, file_name: str) -> Answer:
+        """Raises StillRefusedError when it is the still that cannot be used, CallError for another failure."""
         form = aiohttp.FormData(request.fields())
         form.add_field("image", picture, filename=file_name, content_type="application/octet-stream")
-        return await self._call("POST", f"/api/v1/incidents/{incident_id}/probes", "analyst", data=form)
+        try:
+            return await self._call("POST", f"/api/v1/incidents/{incident_id}/probes", "analyst", data=form)
+        except CallError as error:
+            if not error.is_about_the_still:
+                raise
+            raise StillRefusedError(str(error.problem.get("detail", error))) from error
 
     async def choose(self, probe_id: str, number: int) -> Answer:
         return await self._call("POST", f"/api/v1/probes/{probe_id}/face", "analyst", json={"number": number})
@@ -65,6 +94,14 @@ class DemoClient:
         headers = {"X-Demo-Account": account}
         async with self._http.request(method, f"{self._address}{path}", headers=headers, **arguments) as answer:
             if answer.status >= 400:
-                raise CallError(f"{method} {path}: {answer.status} {await answer.text()}")
+                raise CallError(f"{method} {path}", answer.status, await answer.text())
             content: Answer = await answer.json(content_type=None)
             return content
+
+
+def _document(text: str) -> Answer:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

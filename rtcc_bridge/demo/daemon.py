@@ -1,11 +1,12 @@
 """The daemon as a process of its own, the way it runs in earnest."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import IO, Final, Protocol
 
 import aiohttp
 
@@ -38,12 +39,22 @@ async def running_daemon(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Starts `rtcc-bridge serve`, waits until it is ready, and stops it at the end. Raises as `ready_daemon` does."""
     with log_file.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rtcc_bridge", "serve", "--config", str(settings_file),
-            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-        )  # fmt: skip
+        process = await start_program("serve", "--config", str(settings_file), output=log)
     async with ready_daemon(process, address, log_file):
         yield process
+
+
+async def start_program(*arguments: str, output: int | IO[bytes]) -> asyncio.subprocess.Process:
+    """Starts `rtcc-bridge` with these arguments.
+
+    It dies with the process that started it (Linux), also when that is killed. A terminal's Ctrl-C does not reach it:
+    whoever started it ends it.
+    """
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "rtcc_bridge.broker.launcher", str(os.getpid()),
+        sys.executable, "-m", "rtcc_bridge", *arguments,
+        stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=asyncio.subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
 
 
 @asynccontextmanager

@@ -4,14 +4,15 @@ import asyncio
 import secrets
 import shutil
 import signal
-import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 
 from rtcc_bridge.app.foundation import open_core
@@ -19,10 +20,10 @@ from rtcc_bridge.app.simulation import open_simulator
 from rtcc_bridge.demo import stage as staging
 from rtcc_bridge.demo.checklist import CheckFailedError, Checklist
 from rtcc_bridge.demo.client import DemoClient
-from rtcc_bridge.demo.daemon import DaemonError
+from rtcc_bridge.demo.daemon import DaemonError, start_program
 from rtcc_bridge.demo.pictures import PORTRAIT_REF, portrait, rephotograph
 from rtcc_bridge.demo.rates import SEARCHES, measure
-from rtcc_bridge.demo.sealed_lists import first_reference, is_enrolled
+from rtcc_bridge.demo.sealed_lists import first_reference
 from rtcc_bridge.demo.stage_times import mean_milliseconds
 from rtcc_bridge.demo.story import Story, play
 from rtcc_bridge.demo.witness import LeadWitness
@@ -34,29 +35,89 @@ from rtcc_bridge.simulate import Simulator, incident_data, publish_incident, pub
 EVENTS_PER_SECOND = 0.5
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=60)
 
-_FAILURES = (BridgeError, MatchingError, aiohttp.ClientError, TimeoutError)
+_FAILURES = (BridgeError, MatchingError, aiohttp.ClientError, OSError)
+"""What a demo can fail from. A TimeoutError is an OSError too."""
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def run_demo(options: staging.DemoOptions, *, check: bool, console: Console) -> int:
-    """Plays the demo until it is stopped, or with `check` until the story is over. Returns the exit code."""
+    """Plays the demo until it is stopped, or with `check` until the story is over. Returns the exit code.
+
+    Interrupted, terminated or hung up, it ends in order. Its folder is gone afterwards: what lies in it is sealed
+    beside its key. After a failure only the daemon's log stays, which is named.
+    """
+    stopped = _first_stop_signal()
     folder = Path(tempfile.mkdtemp(prefix="rtcc-bridge-demo-"))
-    _introduce(options, console)
+    log: Path | None = None
     try:
-        async with staging.stage_set(options, console, folder) as stage:
-            await (_check(stage, console) if check else _keep_running(stage, folder, console))
+        _introduce(options, console)
+        signalled = await _played_or_stopped(_play(options, folder, check=check, console=console), stopped, console)
+        passed = not check or signalled is None
     except _FAILURES as error:
         console.print(f"failed: {str(error) or type(error).__name__}", style="red", markup=False, highlight=False)
-        if (log := folder / "daemon.log").exists():
-            console.print(f"the daemon's log: {log}", highlight=False)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)  # nothing in it tells why
-        if check:
-            console.print("demo check: FAILED", highlight=False)
-        return 1
-    shutil.rmtree(folder, ignore_errors=True)
+        passed = False
+        if (folder / "daemon.log").exists():
+            log = folder / "daemon.log"
+            console.print(f"the daemon's log: {log}", highlight=False, soft_wrap=True)
+    finally:
+        await asyncio.get_running_loop().shutdown_default_executor()  # a thread may still write into the folder
+        _clear(folder, log, console)
     if check:
-        console.print("demo check: passed", highlight=False)
-    return 0
+        console.print(f"demo check: {'passed' if passed else 'FAILED'}", highlight=False)
+    return 0 if passed else 1
+
+
+def _first_stop_signal() -> asyncio.Future[signal.Signals]:
+    """Done with the first signal that asks the demo to stop. Later ones change nothing: it is stopping."""
+    loop = asyncio.get_running_loop()
+    first: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def note(number: signal.Signals) -> None:
+        if not first.done():
+            first.set_result(number)
+
+    for number in _STOP_SIGNALS:
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
+            loop.add_signal_handler(number, note, number)
+    return first
+
+
+async def _played_or_stopped(
+    play: Coroutine[None, None, None], stopped: asyncio.Future[signal.Signals], console: Console
+) -> signal.Signals | None:
+    """Ends with the play, or cuts it short and waits until it is torn down. Raises what the play raises."""
+    playing = asyncio.create_task(play)
+    either: tuple[asyncio.Future[Any], ...] = (playing, stopped)
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not playing.done():
+        playing.cancel()
+        try:
+            console.print(f"{stopped.result().name}: the demo is stopping", highlight=False)
+        finally:  # a terminal that hung up takes no words
+            await asyncio.wait([playing])
+    if playing.cancelled():
+        return stopped.result()
+    playing.result()
+    return None
+
+
+async def _play(options: staging.DemoOptions, folder: Path, *, check: bool, console: Console) -> None:
+    async with staging.stage_set(options, console, folder) as stage:
+        await (_check(stage, console) if check else _keep_running(stage, folder, console))
+
+
+def _clear(folder: Path, kept: Path | None, console: Console) -> None:
+    """Removes everything in the folder but one file, or the folder. What cannot be removed is told."""
+    try:
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry != kept:
+                entry.unlink(missing_ok=True)
+        if kept is None:
+            folder.rmdir()
+    except OSError as error:
+        console.print(f"{folder} cannot be removed ({error.strerror}): remove it", style="red", highlight=False)
 
 
 def _introduce(options: staging.DemoOptions, console: Console) -> None:
@@ -95,12 +156,17 @@ async def _players(stage: staging.Stage, console: Console) -> AsyncIterator[Stor
             return name
 
         async def expunge(reference: str) -> None:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "rtcc_bridge", "gallery", "expunge", reference,
-                "--config", str(stage.settings_file), "--reason", "Demonstration of an expungement order",
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            process = await start_program(
+                "gallery", "expunge", "--config", str(stage.settings_file),
+                "--reason", "Demonstration of an expungement order", "--", reference,
+                output=asyncio.subprocess.PIPE,
             )  # fmt: skip
-            output, _ = await process.communicate()
+            try:
+                output, _ = await process.communicate()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
             if process.returncode != 0:
                 raise CheckFailedError(f"gallery expunge failed: {output.decode(errors='replace')}")
 
@@ -115,13 +181,11 @@ async def _check(stage: staging.Stage, console: Console) -> None:
             await play(story, rephotograph(portrait()), PORTRAIT_REF)
         else:
             async with open_core(stage.settings) as core:
-                mated = [
-                    person for person in stage.split.mated if await is_enrolled(core, staging.GALLERY, person.reference)
-                ][:SEARCHES]
-                if not mated:
-                    raise CheckFailedError("nobody who was enrolled has a second picture to search with")
                 found = await measure(
-                    story, mated, stage.split.nonmated[:SEARCHES], lambda lead_id: first_reference(core, lead_id)
+                    story,
+                    stage.split.mated[:SEARCHES],
+                    stage.split.nonmated[:SEARCHES],
+                    lambda lead_id: first_reference(core, lead_id),
                 )
             await play(story, found.probe.read_bytes(), found.reference)
         async with aiohttp.ClientSession(timeout=CALL_TIMEOUT) as http:
@@ -135,35 +199,31 @@ async def _check(stage: staging.Stage, console: Console) -> None:
 
 
 async def _keep_running(stage: staging.Stage, folder: Path, console: Console) -> None:
-    """Simulates events until Ctrl-C. Leaves a still to try in the demo's folder."""
+    """Simulates events until it is cancelled. Leaves a still to try in the demo's folder."""
     still = folder / "still.jpg"
     if stage.split is None:
         still.write_bytes(rephotograph(portrait()))
         hint = f"The still to attach: {still}"
     else:
         hint = f"Stills to attach: {stage.split.mated[0].probe} is of an enrolled person"
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     console.print(
         Panel(
-            f"The floor board: [bold]{stage.address}/[/bold]\n{hint}\nCtrl-C ends the demo.",
+            f"The floor board: [bold]{stage.address}/[/bold]\n{escape(hint)}\nCtrl-C ends the demo.",
             title="ready",
         )
     )
     async with open_simulator(stage.settings.kafka, threat_share=0.04) as simulator:
         await _first_threat(simulator, stage, console)
         simulating = asyncio.create_task(simulator.run(EVENTS_PER_SECOND))
-        stopping = asyncio.create_task(stop.wait())
         daemon = asyncio.create_task(stage.daemon.wait())
-        await asyncio.wait([simulating, stopping, daemon], return_when=asyncio.FIRST_COMPLETED)
-        if daemon.done():
-            raise DaemonError(f"the daemon ended by itself with exit code {daemon.result()}")
-        for task in (simulating, stopping, daemon):
-            task.cancel()
-        if simulating.done() and not simulating.cancelled() and (error := simulating.exception()) is not None:
-            raise error
+        try:
+            await asyncio.wait([simulating, daemon], return_when=asyncio.FIRST_COMPLETED)
+            if daemon.done():
+                raise DaemonError(f"the daemon ended by itself with exit code {daemon.result()}")
+            simulating.result()
+        finally:
+            for task in (simulating, daemon):
+                task.cancel()
 
 
 async def _first_threat(simulator: Simulator, stage: staging.Stage, console: Console) -> None:

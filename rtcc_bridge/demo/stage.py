@@ -71,7 +71,7 @@ async def stage_set(options: DemoOptions, console: Console, folder: Path) -> Asy
             f"  topics{where}: {len(report.created)} created, {len(report.existing)} were there", highlight=False
         )
         split = await asyncio.to_thread(split_faces, options.faces, options.seed) if options.faces else None
-        await _enroll(settings, options, split, folder, console)
+        split = await _enroll(settings, options, split, folder, console)
         address = f"http://{settings.web.host}:{settings.web.port}"
         daemon = await stack.enter_async_context(running_daemon(settings_file, address, folder / "daemon.log"))
         yield Stage(settings, settings_file, address, split, daemon)
@@ -102,17 +102,24 @@ def _beside_others() -> dict[str, object]:
 
 async def _enroll(
     settings: Settings, options: DemoOptions, split: FacesSplit | None, folder: Path, console: Console
-) -> None:
+) -> FacesSplit | None:
+    """Returns the split without those whom nobody can search for, and says how many they are."""
     with ProgressBar(console).shown() as bar:
         pack = await asyncio.to_thread(open_pack, settings.matching, bar)
         async with open_core(settings) as core:
             if split is None:
                 await enroll_portrait(core, pack, GALLERY, folder / "portrait", bar, options.seed)
-                return
+                return None
             assert options.faces is not None
-            receipt = await enroll_faces(core, pack, GALLERY, options.faces, split, bar)
+            receipt, found = await enroll_faces(core, pack, GALLERY, options.faces, split, bar)
     left_out = ", ".join(f"{count} {reason.in_words}" for reason, count in sorted(receipt.set_aside.items())) or "none"
     console.print(f"  enrolled {receipt.enrolled} of {receipt.total} pictures; left out: {left_out}", highlight=False)
+    missing = len(split.mated) - len(found.mated)
+    console.print(
+        f"  people to search for: {len(found.mated)}; left out, since no picture of theirs was enrolled: {missing}",
+        highlight=False,
+    )
+    return found
 
 
 def _require_free(port: int) -> None:

@@ -47,7 +47,7 @@ class Searched:
 async def play(story: Story, picture: bytes, enrolled_ref: str) -> None:
     """A violent incident and an imminent threat, a search on each, acknowledgement, expungement, the same still again.
 
-    Raises CheckFailedError, CallError or WitnessError at the first thing that is not as promised.
+    Raises CheckFailedError, CallError, StillRefusedError or WitnessError at the first thing that is not as promised.
     """
     checklist = story.checklist
     async with checklist.step("a violent incident reaches the floor"):
@@ -87,7 +87,10 @@ async def on_floor(story: Story, incident_id: str) -> Answer:
 
 
 async def search(story: Story, incident_id: str, request: ProbeRequest, picture: bytes) -> Searched:
-    """Attaches the still, chooses the face, lets the supervisor approve where it has to come first, awaits the lead."""
+    """Attaches the still, chooses the face, lets the supervisor approve where it has to come first, awaits the lead.
+
+    Raises StillRefusedError, CallError or WitnessError.
+    """
     probe = await story.client.attach(incident_id, request, picture, "still.jpg")
     if probe["state"] == "faces_found":
         probe = await story.client.choose(probe["probeId"], central_face(probe))

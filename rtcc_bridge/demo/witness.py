@@ -70,6 +70,7 @@ class LeadWitness:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
+        self._fail("the witness was dismissed")  # nobody has to wait for what will not be read
         self._thread.join(timeout=10)
         self._consumer.close()
 
