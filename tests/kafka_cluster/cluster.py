@@ -19,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the module 
 )
 
 from tests.hosts import Host
+from tests.kafka_cluster import class_archive
 from tests.kafka_cluster.broker_properties import broker_properties
 from tests.kafka_cluster.certificates import TestAuthority
 from tests.kafka_cluster.distribution import fetch
@@ -34,8 +35,8 @@ class KafkaCluster:
 
     `folder` keeps data and logs; without one they lie in a temporary folder that is removed at the end. `security` adds
     a listener for clients; without it they use the internal one, which asks for nothing. `settings` are broker settings
-    that differ from ours. `hosts` are where the nodes run, one for each; without them on loopback. The nodes die
-    with the process that started them (Linux).
+    that differ from ours. `hosts` are where the nodes run, one for each; without them on loopback. `java_options`
+    replace the class archive. The nodes die with the process that started them (Linux).
     """
 
     def __init__(
@@ -46,16 +47,19 @@ class KafkaCluster:
         security: ClientSecurity | None = None,
         settings: Mapping[str, str] | None = None,
         hosts: Sequence[Host] | None = None,
+        java_options: Sequence[str] | None = None,
     ) -> None:
         self._temporary = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="kafka-"))
         self.authority = TestAuthority(self.folder / "certificates")
         self._security = security
+        self._java_options = java_options
         self._settings = dict(settings or {})
         self._nodes: dict[int, Node] = {}
         for number, host in enumerate(hosts or [Host()] * nodes, 1):
             internal, clients, controller = free_ports(3)
-            self._nodes[number] = Node(number, self.folder / f"node-{number}", host, internal, clients, controller)
+            folder = self.folder / f"node-{number}"
+            self._nodes[number] = Node(number, folder, host, internal, clients, controller, java_options)
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -103,6 +107,8 @@ class KafkaCluster:
         Raises KafkaNotAvailableError without Java or Maven; RuntimeError when a node ends or does not answer.
         """
         await asyncio.to_thread(fetch)
+        if self._java_options is None:
+            await asyncio.to_thread(class_archive.make_once, _start_and_stop)
         cluster_id = _new_id()
         voters = ",".join(f"{node.number}@{node.controller}:{_new_id()}" for node in self._nodes.values())
         arguments = [f"--initial-controllers={voters}"]
@@ -162,6 +168,10 @@ class KafkaCluster:
         """The log file of a node."""
         return self._nodes[number].log
 
+    def process_id_of(self, number: int) -> int | None:
+        """Of a node that is running, be it frozen; None when it has ended."""
+        return self._nodes[number].process_id
+
     async def wait_until_ready(self, *numbers: int) -> None:
         """Returns when each of the nodes (without numbers: all) answers, and knows that the others of them serve.
 
@@ -213,6 +223,14 @@ class KafkaCluster:
             | self._security.properties(self.authority.ca_file, key_file)
             | self._settings
         )
+
+
+def _start_and_stop(java_options: Sequence[str]) -> None:
+    async def run() -> None:
+        async with KafkaCluster(java_options=java_options) as cluster:
+            await cluster.stop()
+
+    asyncio.run(run())
 
 
 def _new_id() -> str:

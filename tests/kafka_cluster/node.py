@@ -7,12 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from tests.hosts import LOOPBACK, Host
+from tests.kafka_cluster import class_archive
 from tests.kafka_cluster.distribution import fetch, java
 
 _JVM: Final = (
@@ -34,6 +35,7 @@ class Node:
     internal_port: int
     clients_port: int
     controller_port: int
+    java_options: Sequence[str] | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -59,7 +61,12 @@ class Node:
     @property
     def is_running(self) -> bool:
         """Whether there is a process, be it stopped by SIGSTOP."""
-        return self.process is not None and self.process.poll() is None
+        return self.process_id is not None
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the process; None before its start and after its end."""
+        return self.process.pid if self.process is not None and self.process.poll() is None else None
 
     @property
     def _properties(self) -> Path:
@@ -71,7 +78,7 @@ class Node:
         lines = {**properties, "node.id": str(self.number), "log.dirs": str(self.folder / "data")}
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
         tool = await asyncio.create_subprocess_exec(
-            *self._java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}",
+            *_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}",
             "--config", str(self._properties), *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
@@ -87,7 +94,7 @@ class Node:
             self.process = subprocess.Popen(
                 [
                     sys.executable, "-m", "rtcc_bridge.broker.launcher", str(os.getpid()),
-                    *self._java(), "kafka.Kafka", str(self._properties),
+                    *_java(self.java_options), "kafka.Kafka", str(self._properties),
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -112,8 +119,10 @@ class Node:
         text = self.log.read_text(errors="replace") if self.log.is_file() else ""
         return "\n".join(text.splitlines()[-_LAST_LINES:]) or "it said nothing"
 
-    def _java(self) -> list[str]:
-        return [java(), *_JVM, "-cp", str(fetch() / "*")]
+
+def _java(options: Sequence[str] | None = None) -> list[str]:
+    """options: of the Java machine; without any it uses the class archive."""
+    return [java(), *_JVM, *(class_archive.options() if options is None else options), "-cp", str(fetch() / "*")]
 
 
 def free_ports(count: int) -> list[int]:

@@ -10,7 +10,8 @@ from typing import Final
 from tests.e2e.faults.nursery import Child, Nursery
 from tests.hosts import Host
 
-_STOP_SECONDS: Final = 25.0
+_STOP_SECONDS: Final = 20.0
+"""Promised of a process that is asked to end."""
 
 
 @dataclass(frozen=True, slots=True)

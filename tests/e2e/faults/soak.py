@@ -7,8 +7,8 @@ The picture workers that a process has started are a row of their own: each live
 the first of them, so their sum goes up and down by more than a leak in the daemon would add. Their medians stay where
 they are, unless a new worker needs more than an old one did or there are more of them.
 
-Early in the warm-up the broker stands still for a moment, so that each process meets a backlog and works it off in its
-largest batches: what it takes for those it keeps.
+Early in the warm-up the broker stands still for half a minute, so that each process meets a backlog and works it off in
+its largest batches: what it takes for those it keeps, and whatever holds things up for a moment later is less.
 
 The load has to be there: with less than 95 % of the events or probes that were asked for, the soak has failed.
 The last line is `soak: passed` or `soak: FAILED`. soak.json, soak.md and soak.svg are written to the folder.
@@ -42,9 +42,9 @@ LEAST_LOAD: Final = 0.95
 _PROCESSES: Final = Path("/proc")
 _SAMPLE_SECONDS: Final = 5.0
 _WARM_UP: Final = 0.25
-_STANDSTILL_AFTER: Final = 0.2
-"""Of the warm-up."""
-_STANDSTILL_SECONDS: Final = 10.0
+_STANDSTILL_AT: Final = 0.1
+_STANDSTILL: Final = 0.1
+"""When it begins and how long it is, as shares of the warm-up."""
 _AT_AN_END: Final = 0.1
 """The share of the samples at either end of what counts whose median is compared."""
 
@@ -197,10 +197,10 @@ async def soak(options: argparse.Namespace, console: Console) -> bool:
         reached = Load(0, 0)
 
         async def stand_still(warm_up_seconds: float) -> None:
-            await asyncio.sleep(_STANDSTILL_AFTER * warm_up_seconds)
+            await asyncio.sleep(_STANDSTILL_AT * warm_up_seconds)
             plant.kafka.pause(*plant.kafka.numbers)
             try:
-                await asyncio.sleep(min(_STANDSTILL_SECONDS, _STANDSTILL_AFTER * warm_up_seconds))
+                await asyncio.sleep(_STANDSTILL * warm_up_seconds)
             finally:
                 plant.kafka.resume(*plant.kafka.numbers)
 
