@@ -12,11 +12,13 @@ from pydantic import SecretStr
 from rtcc_bridge.broker.embedded import EmbeddedBroker
 from rtcc_bridge.matching.modelpack import ModelPack, load_pack
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.modelpacks.add_pack import add_pack
 from rtcc_bridge.modelpacks.default_pack import build_default_pack
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import metadata
 from tests import brokers, databases
+from tests.agency_pack import write_agency_pack
 from tests.doubles import ManualClock
 from tests.outages import Outages
 
@@ -111,6 +113,13 @@ def default_pack(tmp_path_factory: pytest.TempPathFactory) -> ModelPack:
     """The default model pack, built once from the installed packages."""
     folder = tmp_path_factory.mktemp("default-pack")
     return load_pack(build_default_pack(folder, lambda _what, _done, _total: None))
+
+
+@pytest.fixture(scope="session")
+def second_pack(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelPack:
+    """A pack that is not the default one, added as an operator adds it. It has no calibration."""
+    source = write_agency_pack(tmp_path_factory.mktemp("agency"), test_data / "models")
+    return load_pack(add_pack(source, tmp_path_factory.mktemp("packs")))
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from sqlalchemy import Table, insert, select, update
@@ -17,6 +18,7 @@ from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
 from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.consumers.records import ConsumedRecord
+from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.parts import SearchFacts
 from rtcc_bridge.matching.batcher import Batcher
@@ -38,10 +40,10 @@ from rtcc_bridge.policy.policy_file import Policy, load_policy
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.desk import ProbeDesk, ProbeForm
 from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.reconciler import Reconciler
-from rtcc_bridge.probes.search import FaceSearch, FoundCandidates, GallerySearch, observe_batch
+from rtcc_bridge.probes.search import FaceSearch, FoundCandidates, SearchedGallery, observe_batch
 from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
-from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import LeadSettings, ObjectSettings
 from rtcc_bridge.storage import tables
@@ -63,6 +65,7 @@ OTHER_SUPERVISOR = Account("second-supervisor", frozenset({Role.SUPERVISOR}))
 FLOOR = Account("floor", frozenset({Role.FLOOR}))
 
 STILL = b"the bytes of a still " * 100
+STILL_WIDTH, STILL_HEIGHT = 640, 480
 FORM = ProbeForm(
     purpose="violent_offense",
     legal_basis="reasonable suspicion, section 12",
@@ -82,7 +85,7 @@ def form(**changes: Any) -> ProbeForm:
 
 def face(number: int = 1, verdict: Verdict = Verdict.ACCEPTED, left: float = 10.0) -> NumberedFace:
     landmarks = np.array([[4, 5], [12, 5], [8, 9], [5, 13], [11, 13]], np.float32) + np.float32(left)
-    component = QualityComponent("eye_distance", 14.0, "px", verdict, "eyes 14 px apart: too small to compare")
+    component = QualityComponent("inter_eye_distance", 14.0, "px", verdict, "eyes 14 px apart: too small to compare")
     detected = DetectedFace(Box(left, 10.0, left + 60, 80.0), landmarks, 0.99)
     return NumberedFace(number, detected, Quality(20 if verdict is Verdict.REFUSED else 70, (component,)))
 
@@ -94,7 +97,11 @@ async def upload(*chunks: bytes) -> AsyncIterator[bytes]:
 
 @dataclass
 class PictureWorkers:
-    """Stands in for the sandboxed workers: reports the faces that a test wants to be found."""
+    """Stands in for the sandboxed workers: reports the faces that a test wants to be found, in a still of 640 x 480.
+
+    `tests/integration/test_stand_ins.py` holds it to what `WorkerPool` does. Its crops are always the same pixels, and
+    their landmarks are still those of the whole picture.
+    """
 
     faces: Sequence[NumberedFace] = field(default_factory=lambda: (face(),))
     error: Exception | None = None
@@ -110,39 +117,54 @@ class PictureWorkers:
         self.inspected.append(data)
         if self.error is not None:
             raise self.error
-        return FoundFacesReport(640, 480, tuple(self.faces), {"decode": 0.01, "detect": 0.02, "quality": 0.001})
+        stages = {"decode": 0.01, "detect": 0.02, "quality": 0.001}
+        return FoundFacesReport(STILL_WIDTH, STILL_HEIGHT, tuple(self.faces), stages)
 
     async def crop(self, data: bytes, chosen: DetectedFace, others: Sequence[DetectedFace]) -> CroppedFace:
         self.cropped.append((data, chosen, others))
         if self.before_crop is not None:
             await self.before_crop()
+        if self.error is not None:
+            raise self.error
         pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
-        return CroppedFace(FaceCrop(pixels, chosen.landmarks), {})
+        return CroppedFace(FaceCrop(pixels, chosen.landmarks), {"decode": 0.01, "crop": 0.001})
 
     async def preview(
         self, data: bytes, side: int, chosen: DetectedFace | None = None, others: Sequence[DetectedFace] = ()
     ) -> Preview:
         self.previewed.append((chosen, others))
-        return Preview(b"\xff\xd8\xff", side, side, {})
+        if self.error is not None:
+            raise self.error
+        scale = min(1.0, side / STILL_WIDTH)
+        width, height = round(STILL_WIDTH * scale), round(STILL_HEIGHT * scale)
+        jpeg = cv2.imencode(".jpg", np.full((height, width, 3), 110, np.uint8))[1].tobytes()
+        return Preview(jpeg, width, height, {"decode": 0.01, "preview": 0.001})
 
 
 @dataclass
 class Gallery:
-    """Stands in for the model and the index behind a real batcher. `finds` answers each crop."""
+    """Stands in for the model and the index behind a real batcher. `finds` answers each crop.
+
+    error: what a search raises. closed: why the gallery may not be searched at all.
+    `tests/integration/test_stand_ins.py` holds it to what `GallerySearch` does.
+    """
 
     kind: str = "demo"
     finds: Callable[[FaceCrop], Sequence[Candidate]] = lambda _crop: ()
     error: Exception | None = None
+    closed: BridgeError | None = None
     seen: list[FaceCrop] = field(default_factory=list)
 
     @property
     def gallery_kind(self) -> str:
+        if self.closed is not None:
+            raise self.closed
         return self.kind
 
     def search_batch(self, crops: Sequence[FaceCrop]) -> list[FoundCandidates]:
         self.seen.extend(crops)
-        if self.error is not None:
-            raise self.error
+        if (problem := self.closed or self.error) is not None:
+            raise problem
         facts = SearchFacts(
             gallery=self.kind,
             gallery_version=3,
@@ -158,7 +180,10 @@ class Gallery:
 
 @dataclass
 class ProbeKit:
-    """The desks over one database, and ways to look at and to change the world behind them."""
+    """The desks over one database, and ways to look at and to change the world behind them.
+
+    workers: the stand-in, which nobody asks where a test brings real ones.
+    """
 
     parts: ProbeParts
     vault: ObjectVault
@@ -306,25 +331,33 @@ class ProbeKit:
 
 
 def build_kit(
-    database: Database, vault: ObjectVault, clock: ManualClock, metrics: Metrics, objects: Path, **options: Any
+    database: Database,
+    vault: ObjectVault,
+    clock: ManualClock,
+    metrics: Metrics,
+    objects: Path,
+    *,
+    training_gallery: str | None = None,
+    workers: PictureReader | None = None,
+    max_upload_bytes: int = 25_000_000,
+    upload_timeout_seconds: float = 30.0,
 ) -> ProbeKit:
-    """training_gallery, workers and policy may be given as options."""
+    """workers: real ones, or a stand-in of the test's own, which then is the kit's."""
     topics = TopicSettings()
     audit, outbox = AuditLog(clock), Outbox(clock)
     settings = LeadSettings()
     leads = LeadDesk(database, outbox, audit, vault, topics, settings, metrics, clock)
-    in_force = options.get("policy") or policy()
-    parts = ProbeParts(database, clock, in_force, audit, outbox, leads, metrics, topics)
-    workers = options.get("workers") or PictureWorkers()
+    parts = ProbeParts(database, clock, policy(), audit, outbox, leads, metrics, topics)
+    stand_in = workers if isinstance(workers, PictureWorkers) else PictureWorkers()
     desk = ProbeDesk(
         parts,
         vault,
-        cast("WorkerPool", workers),
-        training_gallery=options.get("training_gallery"),
-        max_upload_bytes=options.get("max_upload_bytes", 25_000_000),
-        upload_timeout_seconds=options.get("upload_timeout_seconds", 30.0),
+        workers or stand_in,
+        training_gallery=training_gallery,
+        max_upload_bytes=max_upload_bytes,
+        upload_timeout_seconds=upload_timeout_seconds,
     )
-    return ProbeKit(parts, vault, workers, desk, ApprovalDesk(parts), Reconciler(parts, settings), clock, objects)
+    return ProbeKit(parts, vault, stand_in, desk, ApprovalDesk(parts), Reconciler(parts, settings), clock, objects)
 
 
 def open_vault(folder: Path, clock: ManualClock) -> ObjectVault:
@@ -332,13 +365,13 @@ def open_vault(folder: Path, clock: ManualClock) -> ObjectVault:
     return ObjectVault(settings, LocalMasterKeys.load(settings, may_create=True), clock)
 
 
-def face_search(gallery: Gallery, metrics: Metrics | None = None) -> FaceSearch:
+def face_search(gallery: SearchedGallery, metrics: Metrics | None = None) -> FaceSearch:
     """A search with a real batcher, observed where metrics are given; open `batcher` before use."""
     on_batch = None if metrics is None else partial(observe_batch, metrics)
     batcher: Batcher[FaceCrop, FoundCandidates] = Batcher(
         gallery.search_batch, max_batch_size=8, max_wait_seconds=0.001, queue_limit=8, on_batch=on_batch
     )
-    return FaceSearch(cast("GallerySearch", gallery), batcher)
+    return FaceSearch(gallery, batcher)
 
 
 def search_handler(

@@ -11,6 +11,7 @@ from rtcc_bridge.policy.accounts import Account, Role, same_person
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of, require_still_permitted
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json, quality_to_json, reason_text, refusals
 from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.search_request import requested_now, search_request
 from rtcc_bridge.probes.state import Approval, ProbeState
@@ -18,7 +19,6 @@ from rtcc_bridge.probes.steps import take_step
 from rtcc_bridge.probes.stills import find_probe, observe_stages, open_original
 from rtcc_bridge.probes.unsettled import undo_seal
 from rtcc_bridge.probes.worker_messages import CroppedFace
-from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.storage import probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
@@ -32,7 +32,7 @@ _ACTION: Final = "probe.choose_face"
 class FaceChoice:
     """Where a face is chosen and its search gets its authority."""
 
-    def __init__(self, parts: ProbeParts, vault: ObjectVault, workers: WorkerPool) -> None:
+    def __init__(self, parts: ProbeParts, vault: ObjectVault, workers: PictureReader) -> None:
         self._parts = parts
         self._vault = vault
         self._workers = workers

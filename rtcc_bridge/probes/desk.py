@@ -20,13 +20,13 @@ from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.choice import FaceChoice
 from rtcc_bridge.probes.faces import best_quality, faces_to_json, reason_text, too_poor
 from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.state import Approval, ProbeState
 from rtcc_bridge.probes.steps import record_act
 from rtcc_bridge.probes.stills import StillViewer, find_probe, observe_stages
 from rtcc_bridge.probes.unsettled import undo_seal
 from rtcc_bridge.probes.worker_messages import FoundFacesReport
-from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.storage import incidents, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
@@ -71,7 +71,7 @@ class ProbeDesk:
         self,
         parts: ProbeParts,
         vault: ObjectVault,
-        workers: WorkerPool,
+        workers: PictureReader,
         *,
         training_gallery: str | None,
         max_upload_bytes: int,

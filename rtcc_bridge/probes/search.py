@@ -46,6 +46,19 @@ class FoundCandidates:
     facts: SearchFacts
 
 
+class SearchedGallery(Protocol):
+    """A gallery that can be searched, as the matcher's handler and a batcher see it."""
+
+    @property
+    def gallery_kind(self) -> str:
+        """live, demo or training. Raises as `FollowedGallery.current` does."""
+        ...
+
+    def search_batch(self, crops: Sequence[FaceCrop], /) -> list[FoundCandidates]:
+        """One answer for each crop, in their order. Raises as `gallery_kind` does, and what the model raises."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Setting:
     """What is asked of an index and said of its answers; the same for every search of one snapshot."""
@@ -119,7 +132,7 @@ class GallerySearch:
 class FaceSearch:
     """A gallery with the queue in front of it. The batcher runs `gallery.search_batch` and is opened by who made it."""
 
-    gallery: GallerySearch
+    gallery: SearchedGallery
     batcher: Batcher[FaceCrop, FoundCandidates]
 
     async def search(self, crop: FaceCrop, lane: Lane) -> FoundCandidates:

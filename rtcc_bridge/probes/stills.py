@@ -10,9 +10,9 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json
 from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.steps import record_act
-from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.storage import probes
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.objects import ObjectVault
@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 class StillViewer:
     """Shows stills to those who work on them."""
 
-    def __init__(self, parts: ProbeParts, vault: ObjectVault, workers: WorkerPool) -> None:
+    def __init__(self, parts: ProbeParts, vault: ObjectVault, workers: PictureReader) -> None:
         self._parts = parts
         self._vault = vault
         self._workers = workers

@@ -186,7 +186,7 @@ def _silence() -> None:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="rtcc-bridge-worker", allow_abbrev=False)
     parser.add_argument("--pack", type=Path, required=True)
-    parser.add_argument("--min-face-px", type=int, required=True)
+    parser.add_argument("--min-face-px", type=int)
     parser.add_argument("--max-upload-bytes", type=int, required=True)
     parser.add_argument("--max-pixels", type=int, required=True)
     parser.add_argument("--max-detection-pixels", type=int, required=True)

@@ -44,7 +44,7 @@ class InspectRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CropRequest:
-    """Cut the chosen face out, losslessly, with the bystanders masked. Faces are in pixels of the upright picture."""
+    """Cut the chosen face out, with the bystanders masked. Faces are in pixels of the upright picture."""
 
     chosen: DetectedFace
     bystanders: tuple[DetectedFace, ...]
@@ -77,7 +77,7 @@ class FoundFacesReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CroppedFace:
-    """The lossless cut-out of the chosen face, and how long each stage took."""
+    """The cut-out of the chosen face, and how long each stage took."""
 
     crop: FaceCrop
     stage_seconds: Mapping[str, float]

@@ -90,17 +90,21 @@ class WorkerLostError(Exception):
         self.reason = reason
 
 
-def worker_command(pack: Path, min_face_px: int, limits: WorkerLimits) -> tuple[str, ...]:
-    """The command line of a production worker that finds faces with the model pack in the folder `pack`."""
+def worker_command(pack: Path, min_face_px: int | None, limits: WorkerLimits) -> tuple[str, ...]:
+    """The command line of a production worker that finds faces with the model pack in the folder `pack`.
+
+    min_face_px: None for what the pack says.
+    """
     options = {
         "--pack": pack,
-        "--min-face-px": min_face_px,
         "--max-upload-bytes": limits.max_upload_bytes,
         "--max-pixels": limits.max_pixels,
         "--max-detection-pixels": limits.max_detection_pixels,
         "--memory-bytes": limits.memory_bytes,
         "--cpu-seconds": limits.cpu_seconds,
     }
+    if min_face_px is not None:
+        options["--min-face-px"] = min_face_px
     words = [word for name, value in options.items() for word in (name, str(value))]
     return (sys.executable, "-I", "-m", "rtcc_bridge.probes.worker", *words)
 

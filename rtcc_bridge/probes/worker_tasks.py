@@ -42,8 +42,8 @@ class FaceWork:
     All of them raise UnreadableImageError when the picture is at fault.
     """
 
-    def __init__(self, pack: Path, min_face_px: int, limits: DecodeLimits, max_detection_pixels: int) -> None:
-        """ModelPackError when the pack in the folder `pack` is missing or altered."""
+    def __init__(self, pack: Path, min_face_px: int | None, limits: DecodeLimits, max_detection_pixels: int) -> None:
+        """min_face_px: None for what the pack says. ModelPackError when the folder `pack` holds none in order."""
         cv2.setNumThreads(1)
         self._limits = limits
         self._seconds: dict[str, float] = {}

@@ -45,13 +45,17 @@ class Program:
         self._loop.add_reader(process.sentinel, self._note_the_end)
 
     @property
+    def process_id(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         return self._process.exitcode
 
     def send_signal(self, number: signal.Signals) -> None:
         if self.returncode is None:
-            assert self._process.pid is not None
-            os.kill(self._process.pid, number)
+            os.kill(self.process_id, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)

@@ -111,10 +111,12 @@ async def test_a_model_file_with_another_hash_is_refused(place: Place, tmp_path:
 async def test_a_read_only_database_is_told(place: Place) -> None:
     assert (await place.command("db", "upgrade"))[0] == 0
     file = place.database_url.removeprefix("sqlite+aiosqlite:///")
-    place.changes["database"] = {"url": f"sqlite+aiosqlite:///file:{file}?mode=ro&uri=true"}
+    url = f"sqlite+aiosqlite:///file:{file}?mode=ro&uri=true"
+    place.changes["database"] = {"url": url, "start_patience_seconds": 1}
     code, output = await place.command("serve")
     assert code == EXIT_UNAVAILABLE
     assert "readonly" in output
+    assert output.count("interrupted: it is tried again") == 1
 
 
 @pytest.mark.sqlite

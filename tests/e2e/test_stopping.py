@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.brokers import OwnBroker
 from tests.e2e.calls import URGENT, ClientOf, choose_on_threat, on_floor, publish, readiness, until
 from tests.e2e.conftest import Place
-from tests.e2e.program import Program, running_daemon
+from tests.e2e.program import Program, running_daemon, start
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -52,6 +53,26 @@ async def test_a_frozen_broker_holds_up_no_stop(
             assert await ends(process) == 0
         finally:
             own_broker.thaw()
+
+
+async def test_a_start_that_waits_for_the_broker_hears_that_it_shall_stop(place: Place, own_broker: OwnBroker) -> None:
+    place.changes["kafka"] = {"request_timeout_seconds": 60}
+    own_broker.freeze()
+    try:
+        process = await start(["serve", "--config", str(place.settings_file)], place.log)
+        await until(lambda: _hears_sigterm(process))
+        assert await ends(process) == 0
+    finally:
+        own_broker.thaw()
+    assert "stopped" in place.log.read_text()
+    assert "the shutdown hangs" not in place.log.read_text()
+
+
+def _hears_sigterm(process: Program) -> bool:
+    """Whether it has taken over the signal (proc(5): SigCgt); until then it would just be ended by it."""
+    status = Path(f"/proc/{process.process_id}/status").read_text(encoding="utf-8")
+    caught = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
 async def test_an_upload_that_hangs_holds_up_no_stop(enrolled_place: Place, client_of: ClientOf) -> None:

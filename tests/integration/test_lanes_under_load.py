@@ -144,3 +144,22 @@ async def test_a_poisoned_search_holds_nothing_of_its_partition(
     assert await list_dead_letters(kafka) == []
     (rejected,) = await kit.events("lead.rejected_quality")
     assert rejected["probeId"] == poisoned.probe_id
+
+
+async def test_a_search_whose_picture_the_store_does_not_give_holds_nothing_of_its_partition(
+    kafka: KafkaSettings, producer: EventProducer, kit: ProbeKit
+) -> None:
+    gallery = GatedGallery()
+    gallery.permits.release(1000)
+    stuck = await kit.authorized()
+    crop = kit.objects / str(stuck.crop_object)
+    crop.unlink()
+    crop.symlink_to(crop)  # opening it is an error of the file system, and that of no other object
+    for _ in range(10):
+        await kit.authorized()
+    await publish(kit, producer, kafka)
+    async with matcher(kafka, kit, gallery):
+        await until(lambda: are_leads(kit, "routine", 10))
+        await until(lambda: are_committed(kafka, 11))
+    assert await list_dead_letters(kafka) == []
+    assert [row["state"] for row in await kit.rows(tables.probes, probe_id=stuck.probe_id)] == ["authorized"]

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from rtcc_bridge.consumers.records import ConsumedRecord
-from rtcc_bridge.errors import BusyError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from rtcc_bridge.errors import (
+    BusyError,
+    ConfigurationError,
+    ConfigurationProblem,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    ObjectUnavailableError,
+    UnavailableError,
+)
 from rtcc_bridge.matching.types import Candidate, FaceCrop
 from rtcc_bridge.storage import probes, tables
 from tests.probe_kit import ANALYST, SUPERVISOR, Gallery, ProbeKit, face_search, record_of, search_handler
@@ -110,19 +119,30 @@ async def test_a_model_that_goes_on_failing_leaves_the_probe_to_the_reconciler(k
     gallery = Gallery(error=RuntimeError("no device"))
     await run(kit, gallery, record)
     assert len(gallery.seen) == 2
+    await is_left_to_the_reconciler(kit)
+
+
+@pytest.mark.parametrize("noticed", ["before the search", "in it"])
+async def test_a_stale_gallery_is_for_later(kit: ProbeKit, noticed: str) -> None:
+    record = await request_of(kit)
+    stale = UnavailableError("the gallery's head was not confirmed")
+    gallery = Gallery(closed=stale) if noticed == "before the search" else Gallery(error=stale)
+    with pytest.raises(UnavailableError, match="head"):
+        await run(kit, gallery, record)
+    assert len(gallery.seen) == (0 if noticed == "before the search" else 1)
+    assert (await kit.rows(tables.probes))[0]["state"] == "authorized"
+
+
+async def test_a_gallery_that_is_not_there_is_for_the_operator_and_the_probe_keeps_its_authority(
+    kit: ProbeKit,
+) -> None:
+    record = await request_of(kit)
+    problem = ConfigurationProblem("matching.gallery", "there is no such gallery", "Enroll it")
+    await run(kit, Gallery(closed=ConfigurationError(problem)), record)
+    assert (await kit.rows(tables.probes))[0]["state"] == "authorized"
     assert await kit.rows(tables.leads) == []
-    assert kit.count("searches_total", purpose="violent_offense", outcome="failed") == 1
     kit.clock.advance(31)
     assert await kit.reconciler.request_unanswered() == 1
-    await run(kit, Gallery(), record_of((await kit.requests())[-1]))
-    assert len(await kit.events("lead.no_candidate")) == 1
-
-
-async def test_a_stale_gallery_is_for_later(kit: ProbeKit) -> None:
-    record = await request_of(kit)
-    with pytest.raises(UnavailableError, match="head"):
-        await run(kit, Gallery(error=UnavailableError("the gallery's head was not confirmed")), record)
-    assert (await kit.rows(tables.probes))[0]["state"] == "authorized"
 
 
 async def test_a_stopped_matcher_is_for_later(kit: ProbeKit) -> None:
@@ -157,7 +177,7 @@ async def test_a_full_queue_is_for_later(kit: ProbeKit) -> None:
         await asyncio.gather(*busy)
 
 
-async def test_a_search_that_takes_too_long_is_for_later(kit: ProbeKit) -> None:
+async def test_a_search_that_takes_too_long_is_left_to_the_reconciler(kit: ProbeKit) -> None:
     record = await request_of(kit)
     finish = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -168,10 +188,46 @@ async def test_a_search_that_takes_too_long_is_for_later(kit: ProbeKit) -> None:
 
     search = face_search(Gallery(finds=slow))
     async with search.batcher:
-        with pytest.raises(UnavailableError, match="did not end"):
-            await search_handler(kit, search, timeout_seconds=0.2).handle(record)
+        await search_handler(kit, search, timeout_seconds=0.2).handle(record)
         finish.set()
+    await is_left_to_the_reconciler(kit)
+
+
+async def test_a_picture_that_the_store_does_not_give_is_left_to_the_reconciler(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    crop = await crop_file(kit)
+    aside = crop.rename(crop.with_suffix(".aside"))
+    crop.symlink_to(crop)  # opening it is an error of the file system, and that of no other object
+    await run(kit, Gallery(), record)
+    crop.unlink()
+    aside.rename(crop)
+    await is_left_to_the_reconciler(kit)
+
+
+async def test_a_store_that_is_away_keeps_the_record(kit: ProbeKit) -> None:
+    record = await request_of(kit)
+    away = kit.objects.rename(kit.objects.with_suffix(".away"))
+    with pytest.raises(UnavailableError) as raised:
+        await run(kit, Gallery(), record)
+    assert not isinstance(raised.value, ObjectUnavailableError)
+    away.rename(kit.objects)
+    await run(kit, Gallery(), record)
+    assert len(await kit.events("lead.no_candidate")) == 1
+
+
+async def crop_file(kit: ProbeKit) -> Path:
+    (probe,) = await kit.rows(tables.probes)
+    return kit.objects / str(probe["crop_object"])
+
+
+async def is_left_to_the_reconciler(kit: ProbeKit) -> None:
+    """Nothing came of the search but a count; it is requested again, and then it has its outcome."""
     assert await kit.rows(tables.leads) == []
+    assert kit.count("searches_total", purpose="violent_offense", outcome="failed") == 1
+    kit.clock.advance(31)
+    assert await kit.reconciler.request_unanswered() == 1
+    await run(kit, Gallery(), record_of((await kit.requests())[-1]))
+    assert len(await kit.events("lead.no_candidate")) == 1
 
 
 @pytest.mark.parametrize(

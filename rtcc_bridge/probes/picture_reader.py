@@ -1,0 +1,38 @@
+"""What the desks ask of whoever reads pictures. `WorkerPool` does it; tests may bring a stand-in."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from rtcc_bridge.matching.types import DetectedFace
+from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
+
+
+class PictureReader(Protocol):
+    """Finds faces in pictures, cuts the chosen one out, makes previews.
+
+    Every call raises InvalidInputError when the picture is at fault (it cannot be read, is too large, takes too long;
+    the message says what to do), BusyError when too many pictures wait, and UnavailableError when nobody can read one.
+    A call that failed or was cancelled does the next one no harm.
+    """
+
+    async def inspect(self, upload: AsyncIterator[bytes], /) -> FoundFacesReport:
+        """Finds and grades the faces. No face is a result. Whatever `upload` raises passes through."""
+        ...
+
+    async def crop(self, data: bytes, chosen: DetectedFace, bystanders: Sequence[DetectedFace], /) -> CroppedFace:
+        """Cuts the chosen face out losslessly, the bystanders masked (P04)."""
+        ...
+
+    async def preview(
+        self,
+        data: bytes,
+        max_side_px: int,
+        chosen: DetectedFace | None = None,
+        bystanders: Sequence[DetectedFace] = (),
+        /,
+    ) -> Preview:
+        """A JPEG without metadata, its longer side at most `max_side_px`.
+
+        Once a face is chosen the bystanders are masked (P04).
+        """
+        ...
