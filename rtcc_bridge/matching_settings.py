@@ -23,7 +23,13 @@ class IntakeSettings(Section):
     )
     jobs_per_worker: int = Field(50, ge=1, description="A worker is replaced after this many jobs.")
     max_waiting: int = Field(8, ge=1, le=1000, description="Jobs that may wait for a worker; more are answered 503.")
-    min_face_px: int = Field(20, ge=12, le=1000, description="Smallest face that is looked for, in pixels of width.")
+    min_face_px: int | None = Field(
+        None,
+        ge=12,
+        le=1000,
+        description="Smallest face that is looked for, in pixels of width; without it what the model pack says (20 in "
+        "the default one).",
+    )
 
 
 class MatchingSettings(Section):

@@ -1,6 +1,7 @@
 """Wires the role web, and the address at which every process tells how it is."""
 
 import asyncio
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -13,6 +14,7 @@ from rtcc_bridge.probes.desk import ProbeDesk
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
+from rtcc_bridge.settings import Settings
 from rtcc_bridge.supervisor import Stage
 from rtcc_bridge.web.application import create_app, create_operations_app
 from rtcc_bridge.web.services import WebServices
@@ -24,7 +26,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
     """The whole web. Raises ConfigurationError when its address cannot be bound."""
     core = assembly.core
     settings = core.settings
-    workers = await assembly.stack.enter_async_context(_worker_pool(assembly, pack))
+    workers = await assembly.stack.enter_async_context(WorkerPool(*picture_worker(settings, pack.folder), core.metrics))
 
     async def workers_ready() -> str | None:
         return None if workers.ready else workers.problem
@@ -90,18 +92,18 @@ async def _listen(assembly: Assembly, app: web.Application, stage: Stage) -> Non
         _log.info("listening", address=f"http://{address[0]}:{address[1]}")
 
 
-def _worker_pool(assembly: Assembly, pack: ModelPack) -> WorkerPool:
-    settings = assembly.core.settings.intake
+def picture_worker(settings: Settings, pack: Path) -> tuple[tuple[str, ...], WorkerLimits]:
+    """The command line of a picture worker with the model pack in the folder `pack`, and what it may use."""
+    intake = settings.intake
     limits = WorkerLimits(
-        workers=settings.workers,
-        max_upload_bytes=settings.max_upload_bytes,
-        max_pixels=settings.max_pixels,
-        max_detection_pixels=settings.max_detection_pixels,
-        memory_bytes=settings.worker_memory_bytes,
-        timeout_seconds=settings.worker_timeout_seconds,
-        upload_timeout_seconds=assembly.core.settings.web.upload_timeout_seconds,
-        jobs_per_worker=settings.jobs_per_worker,
-        max_waiting=settings.max_waiting,
+        workers=intake.workers,
+        max_upload_bytes=intake.max_upload_bytes,
+        max_pixels=intake.max_pixels,
+        max_detection_pixels=intake.max_detection_pixels,
+        memory_bytes=intake.worker_memory_bytes,
+        timeout_seconds=intake.worker_timeout_seconds,
+        upload_timeout_seconds=settings.web.upload_timeout_seconds,
+        jobs_per_worker=intake.jobs_per_worker,
+        max_waiting=intake.max_waiting,
     )
-    command = worker_command(pack.folder, settings.min_face_px, limits)
-    return WorkerPool(command, limits, assembly.core.metrics)
+    return worker_command(pack, intake.min_face_px, limits), limits

@@ -9,7 +9,8 @@ from rtcc_bridge.matching.align import similarity_transform
 from rtcc_bridge.matching.types import Box, DetectedFace, FaceCrop, Float32Array, RgbImage
 
 MAX_SIDE_PX = 1024
-"""A larger crop is shrunk by area to this. The eyes are then still over 180 px apart, three times what models use."""
+"""A larger crop is shrunk by area to this; a smaller one keeps every pixel. The eyes are then still over 180 px apart,
+three times what models use: docs/decisions/0022."""
 
 _REFERENCE = np.array([[-0.5, -0.53], [0.5, -0.53], [0, 0.06], [-0.41, 0.59], [0.41, 0.59]], np.float64)
 """A frontal face around its middle, in units of the eyes' distance."""

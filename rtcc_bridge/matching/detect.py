@@ -33,7 +33,8 @@ def open_detector(
     pack: ModelPack, device: Device = Device.CPU, threads: int = 1, min_face_px: int | None = None
 ) -> Detector:
     """Open the pack's detector; `min_face_px` overrides the pack's. Blocks. ModelPackError, DeviceError."""
-    return _OPENERS[pack.detector.kind](pack, device, threads, min_face_px or pack.detector.min_face_px)
+    smallest = pack.detector.min_face_px if min_face_px is None else min_face_px
+    return _OPENERS[pack.detector.kind](pack, device, threads, smallest)
 
 
 def detect_bounded(

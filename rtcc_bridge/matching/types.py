@@ -103,9 +103,10 @@ class NumberedFace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceCrop:
-    """The lossless cut-out of the one chosen face that travels on to the matcher.
+    """The cut-out of the one chosen face that travels on to the matcher.
 
-    pixels: uint8 (height, width, 3) RGB. landmarks: float32 (5, 2) in pixels of the crop.
+    pixels: uint8 (height, width, 3) RGB, those of the picture as they are unless the longer side would be over
+    `crop.MAX_SIDE_PX`; then shrunk to that, and never compressed. landmarks: float32 (5, 2) in pixels of the crop.
     """
 
     pixels: RgbImage

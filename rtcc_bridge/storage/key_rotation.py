@@ -94,10 +94,11 @@ class KeyRotation:
                     return None
                 return await self._keys.wrap(key)
 
-        wrapped: list[tuple[ObjectKeyRecord, WrappedKey]] = []
-        for record, key in zip(records, await asyncio.gather(*map(one, records), return_exceptions=True), strict=True):
-            if isinstance(key, BaseException):
-                raise key
-            if key is not None:
-                wrapped.append((record, key))
-        return wrapped
+        work = [asyncio.create_task(one(record)) for record in records]
+        try:
+            keys = await asyncio.gather(*work)  # the first failure goes up at once: none waits for its turn after it
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+        return [(record, key) for record, key in zip(records, keys, strict=True) if key is not None]

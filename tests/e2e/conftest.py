@@ -118,23 +118,26 @@ async def place(
         await delete_topics(kafka)
 
 
-@pytest.fixture
-async def enrolled_place(place: Place) -> Place:
-    """With one portrait enrolled, in this process: the command has tests of its own, and takes seconds to start."""
-    from rtcc_bridge.demo.pictures import encode_png, portrait  # noqa: PLC0415 - scikit-image is slow to import
-
-    people = place.folder / "people" / "portrait-01"
-    people.mkdir(parents=True)
-    (people / "portrait.png").write_bytes(encode_png(portrait()))
-    source = FolderSource(
-        people.parent, provenance="public-domain portrait", lawful_basis="test", retain_until="2099-01-01"
-    )
+async def enroll(place: Place, name: str, picture: bytes) -> None:
+    """Enrols the person with that picture, in this process: the command has tests of its own, and takes seconds."""
+    people = place.folder / f"people-{name}"
+    (people / name).mkdir(parents=True)
+    (people / name / "portrait.png").write_bytes(picture)
+    source = FolderSource(people, provenance="public-domain portrait", lawful_basis="test", retain_until="2099-01-01")
     settings = place.settings
     pack = await asyncio.to_thread(open_pack, settings.matching, lambda _what, _done, _total: None)
     async with open_core(settings) as core:
         enroller = await asyncio.to_thread(enroller_for, core, pack)
         receipt = await enroller.enroll(source, settings.matching.gallery, GalleryKind.DEMO, actor="administrator")
     assert receipt.enrolled == 1, receipt
+
+
+@pytest.fixture
+async def enrolled_place(place: Place) -> Place:
+    """With one portrait enrolled."""
+    from rtcc_bridge.demo.pictures import encode_png, portrait  # noqa: PLC0415 - scikit-image is slow to import
+
+    await enroll(place, "portrait-01", encode_png(portrait()))
     return place
 
 

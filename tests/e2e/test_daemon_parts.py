@@ -15,7 +15,7 @@ from rtcc_bridge.app.galleries import expunger_for
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.commands.console import EXIT_INTEGRITY
 from rtcc_bridge.demo.client import CallError, DemoClient, ProbeRequest
-from rtcc_bridge.demo.pictures import portrait, rephotograph
+from rtcc_bridge.demo.pictures import encode_png, portrait, rephotograph
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.policy.policy_file import load_policy
@@ -24,13 +24,16 @@ from rtcc_bridge.simulate import incident_data, publish_incident
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage import leads as stored_leads
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.tables import input_events, leads, probes
-from tests.e2e.conftest import Place
+from tests.e2e.conftest import Place, enroll
 from tests.e2e.program import running_daemon
 from tests.integration.pipeline import until
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 INCIDENT = "DAEMON-PARTS"
+LIST_LENGTH = 3
+TARGET_FPIR = 0.17
 FORM = ProbeRequest(purpose="violent_offense", legal_basis="Criminal investigation", case_number="CASE-1")
 
 
@@ -106,7 +109,9 @@ async def test_the_daemon_does_what_nobody_asks_for_and_ends_at_a_breach_of_inte
 ) -> None:
     place = enrolled_place
     place.changes["leads"] = {"reconcile_after_seconds": 1, "reconcile_every_seconds": 0.2}
+    place.changes["matching"] = {"list_length": LIST_LENGTH, "target_fpir": TARGET_FPIR}
     segment = await expunge_without_scrubbing(place, monkeypatch)
+    await enroll(place, "portrait-02", encode_png(portrait()[:, ::-1]))
     database = Database(place.settings.database)
     await note_an_old_event(database)
 
@@ -133,6 +138,9 @@ async def test_the_daemon_does_what_nobody_asks_for_and_ends_at_a_breach_of_inte
                 return await count(select(leads).where(leads.c.probe_id == probe_id)) == 1
 
             await until(has_a_lead)
+            search = (await lead_of(database, probe_id)).data["search"]
+            assert search["listLength"] == LIST_LENGTH
+            assert search["estimatedFpir"]["value"] == pytest.approx(TARGET_FPIR, rel=1e-3)
             headers = {"X-Demo-Account": "analyst"}
             spoil_stills(place)
             async with http.get(f"{place.address}/api/v1/probes/{probe_id}/image", headers=headers) as answer:
@@ -146,11 +154,17 @@ async def test_the_daemon_does_what_nobody_asks_for_and_ends_at_a_breach_of_inte
         await database.close()
 
 
+async def lead_of(database: Database, probe_id: str) -> LeadRecord:
+    async with database.read() as tx:
+        lead = await stored_leads.of_probe(tx, probe_id)
+    assert lead is not None
+    return lead
+
+
 async def spoil_lead(database: Database, probe_id: str) -> str:
     """Makes what was published of the probe's lead something that no lead may say."""
+    lead = await lead_of(database, probe_id)
     async with database.write() as tx:
-        lead = await stored_leads.of_probe(tx, probe_id)
-        assert lead is not None
         await stored_leads.change(tx, replace(lead, data={**lead.data, "policyHash": "altered"}))
     return lead.lead_id
 

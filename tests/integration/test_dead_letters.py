@@ -25,9 +25,10 @@ from rtcc_bridge.consumers.letter_box import LetterFilter, LetterPlace, count_de
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.consumers.replay import Replay, find_letters, replay
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from rtcc_bridge.incidents.board import open_incidents
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.simulate import incident_data, publish_incident, threat_data
+from rtcc_bridge.simulate import incident_data, publish_incident, publish_threat, threat_data
 from rtcc_bridge.storage import incidents, threats
 from rtcc_bridge.storage.engine import Database
 from tests.integration.pipeline import Desks, Recorder, committed, read_all, running, send_values, until
@@ -92,6 +93,34 @@ async def test_bad_records_become_letters_with_provenance_and_the_good_ones_go_o
     async with database.read() as tx:
         assert await incidents.get(tx, "I-good") is not None
         assert await incidents.count(tx) == 1
+
+
+async def test_bad_threats_become_letters_while_good_ones_and_incidents_go_on(
+    kafka: KafkaSettings, producer: EventProducer, database: Database
+) -> None:
+    topics, metrics = kafka.topics, Metrics()
+    bad = {
+        b"not JSON": (b"hello", "not_json"),
+        b"an unknown type": (enveloped(type="rtcc.threat.exploded"), "unknown_type"),
+        b"a missing field": (enveloped(type="rtcc.threat.alert", data={"identifier": "T-1"}), "invalid_fields"),
+    }
+    async with running(kafka, Desks(database, kafka).handlers, metrics):
+        for key, (value, _) in bad.items():
+            await producer.send(topics.threats, key=key, value=value, headers=STRUCTURED_HEADERS)
+        await publish_incident(producer, topics, "reported", _incident(incidentId="I-good"))
+        alert = threat_data("T-good", "Active shooter", NOW, incident_ids=("I-good",))
+        await publish_threat(producer, topics, "alert", alert)
+        await until(lambda: _is_committed(kafka, topics.threats, len(bad) + 1))
+        await until(lambda: _is_committed(kafka, topics.incidents, 1))
+    letters = await list_dead_letters(kafka)
+    told = {letter.key: (letter.value, letter.provenance["reason"]) for letter in letters}
+    assert told == bad
+    assert {letter.provenance["topic"] for letter in letters} == {topics.threats}
+    assert _counted(metrics, "events_total", topic=topics.threats, outcome="dead_letter") == len(bad)
+    assert not _counted(metrics, "events_total", topic=topics.incidents, outcome="dead_letter")
+    async with database.read() as tx:
+        (view,) = await open_incidents(tx, NOW, 10)
+    assert (view["incidentId"], view["imminent"]) == ("I-good", True)
 
 
 def _counted(metrics: Metrics, name: str, **labels: str) -> float | None:

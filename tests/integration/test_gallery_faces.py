@@ -4,9 +4,14 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
+from rtcc_bridge.app.foundation import open_core
+from rtcc_bridge.app.galleries import enroller_for
+from rtcc_bridge.demo.pictures import encode_png, portrait
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.portraits import PortraitReader
 from rtcc_bridge.gallery.receipts import EnrollReceipt
@@ -17,13 +22,17 @@ from rtcc_bridge.matching.detect import open_detector
 from rtcc_bridge.matching.embed import open_embedder
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder, FaceFinder
+from rtcc_bridge.matching_settings import IntakeSettings
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.settings import DatabaseSettings, ObjectSettings, PolicySettings, Settings
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
+from tests.agency_pack import write_pack_for_faces_of
 from tests.doubles import ManualClock
 from tests.gallery_kit import SOURCE_WORDS, GalleryKit, open_kit
 
 PEOPLE = 6
+POLICY = Path(__file__).resolve().parents[2] / "config/policy.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +107,32 @@ async def test_pictures_that_show_no_single_face_are_set_aside(
     receipt = await enroll(kit, reader, default_pack, tmp_path / "mixed")
     assert receipt.enrolled == 0
     assert receipt.set_aside == {Reason.UNREADABLE: 3, Reason.SEVERAL_FACES: 1, Reason.NO_FACE: 1}
+
+
+@pytest.mark.parametrize(("stated", "reason"), [(None, Reason.NO_FACE), (20, Reason.POOR_QUALITY)])
+async def test_the_smallest_face_is_the_packs_unless_the_settings_say_another(
+    default_pack: ModelPack, empty_database_url: str, tmp_path: Path, stated: int | None, reason: Reason
+) -> None:
+    """The face is 22 px wide, and the pack looks for faces of 60 and what its networks still see below that.
+
+    One that is found is too poor to be enrolled.
+    """
+    settings = Settings(
+        database=DatabaseSettings(url=SecretStr(empty_database_url)),
+        objects=ObjectSettings(url=(tmp_path / "objects").as_uri(), master_key_file=tmp_path / "master.key"),
+        policy=PolicySettings(file=POLICY),
+        intake=IntakeSettings(min_face_px=stated),
+    )
+    pack = write_pack_for_faces_of(60, default_pack, tmp_path / "pack")
+    folder = tmp_path / "people" / "somebody"
+    folder.mkdir(parents=True)
+    small = cv2.resize(portrait(), (84, 84), interpolation=cv2.INTER_AREA)
+    (folder / "small.png").write_bytes(encode_png(np.asarray(small, np.uint8)))
+    async with open_core(settings) as core:
+        enroller = enroller_for(core, pack)
+        source = FolderSource(folder.parent, **SOURCE_WORDS)
+        receipt = await enroller.enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    assert receipt.set_aside == {reason: 1}
 
 
 def _pictures(folder: Path) -> list[Path]:

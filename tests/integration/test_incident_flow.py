@@ -1,6 +1,7 @@
 """Incidents and threats from the topics to the database and the floor, each effect once."""
 
 import asyncio
+import json
 import random
 import sys
 from collections import Counter
@@ -10,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from cloudevents.core.bindings.kafka import to_binary_event
+from cloudevents.core.v1.event import CloudEvent as SdkEvent
 from sqlalchemy import func, select
 
 from rtcc_bridge.broker.client import EventProducer
@@ -97,6 +100,38 @@ async def test_a_repeated_event_has_its_effect_once(
     async with consuming(kafka, Desks(database, kafka)) as reach:
         await reach(30)
     assert await effects(database) == Counter({f"I-{number}": 1 for number in range(10)})
+
+
+async def test_events_in_binary_mode_reach_the_floor_as_those_in_structured_mode_do(
+    kafka: KafkaSettings, producer: EventProducer, database: Database
+) -> None:
+    """Written by the official SDK: the attributes are headers, the value is the data alone."""
+    shooting, threat = data("I-1", caseNumber="26-1"), alert("T-1", "I-1")
+    await send_binary(producer, kafka.topics.incidents, "rtcc.incident.reported", shooting)
+    await send_binary(producer, kafka.topics.threats, "rtcc.threat.alert", threat)
+    await publish_incident(producer, kafka.topics, "reported", data("I-2"))
+    async with consuming(kafka, Desks(database, kafka)) as reach:
+        await reach(3)
+    assert (await stored(database, "I-1")).data == shooting
+    (first, *_), (other,) = [await views(database, name) for name in ("I-1", "I-2")]
+    assert first.keys() == other.keys()
+    assert (await views(database, "I-1"))[-1]["imminent"]
+
+
+async def send_binary(producer: EventProducer, topic: str, event_type: str, content: dict[str, Any]) -> None:
+    attributes = {
+        "specversion": "1.0",
+        "id": event_type,
+        "source": "urn:city:dispatch",
+        "type": event_type,
+        "time": NOW,
+        "datacontenttype": "application/json",
+        "partitionkey": "I-1",
+    }
+    message = to_binary_event(SdkEvent(attributes, content))
+    assert message.headers["ce_type"] == event_type.encode()
+    assert json.loads(message.value) == content
+    await producer.send(topic, key=b"I-1", value=message.value, headers=tuple(message.headers.items()))
 
 
 async def test_two_runners_and_a_rebalance_have_no_double_effects(

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
 from rtcc_bridge.consumers.records import BatchHandler, ConsumedRecord
-from rtcc_bridge.errors import ConflictError, InvalidInputError, RejectedError, TransientError
+from rtcc_bridge.errors import ConflictError, InvalidInputError, RejectedError, TransientError, UnavailableError
 from rtcc_bridge.incidents.incident import is_placeholder
 from rtcc_bridge.settings import DatabaseSettings, KafkaSettings
 from rtcc_bridge.simulate import incident_data, threat_data
@@ -462,6 +462,55 @@ async def test_a_batch_that_another_process_overtook_is_refused_whole_and_applie
     monkeypatch.setattr(input_events, "noted", noted)
     assert await dispatch.handle(*records) == [None, None]
     assert len(await dispatch.told("I-1")) == len(await dispatch.told("I-2")) == 1
+
+
+@contextmanager
+def losing_the_second_transaction(database: Database, *, commits: bool) -> Iterator[None]:
+    """The database is lost as the second transaction notes its events, or when that has committed."""
+    done = 0
+
+    def lose() -> None:
+        nonlocal done
+        done += 1
+        if done == 2:
+            raise UnavailableError("the database was lost")
+
+    def lose_at_note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("INSERT INTO input_events"):
+            lose()
+
+    if commits:
+        database.after_commit(lose)
+        yield
+        return
+    engine_event.listen(database.engine.sync_engine, "before_cursor_execute", lose_at_note)
+    yield
+    engine_event.remove(database.engine.sync_engine, "before_cursor_execute", lose_at_note)
+
+
+@pytest.mark.parametrize("commits", [False, True], ids=["undone", "done, but nobody was told"])
+async def test_a_batch_whose_second_transaction_failed_has_each_effect_once_when_it_comes_again(
+    dispatch: Dispatch, commits: bool
+) -> None:
+    """The batch takes two, since an event bears the identity of a refused one that is before it."""
+    records = [
+        dispatch.incident("I-1", -5, "first", incidentCommonPriorityNumber=5),
+        dispatch.incident("I-1", 60, "same"),
+        dispatch.incident("I-1", -4, "same", incidentCommonPriorityNumber=4),
+        dispatch.incident("I-2", -3, "last"),
+    ]
+    with losing_the_second_transaction(dispatch.database, commits=commits), pytest.raises(UnavailableError):
+        await dispatch.handle(*records)
+    told = [len(await dispatch.told(name)) for name in ("I-1", "I-2")]
+    assert told == ([2, 1] if commits else [1, 0]), "what the first one did has stayed"
+    again = "identity_reused" if commits else "from_the_future"
+    for refusal in (again, "identity_reused"):
+        assert reasons(await dispatch.handle(*records)) == [None, refusal, None, None]
+        assert [view["priority"] for view in await dispatch.told("I-1")] == [5, 4]
+        assert len(await dispatch.told("I-2")) == 1
+    async with dispatch.database.read() as tx:
+        noted = await input_events.noted(tx, [("urn:cad", name) for name in ("first", "same", "last")])
+    assert len(noted) == 3
 
 
 async def test_what_cannot_be_read_needs_no_transaction(dispatch: Dispatch) -> None:

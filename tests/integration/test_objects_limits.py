@@ -6,15 +6,24 @@ import resource
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from obstore.store import from_url
 
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.settings import ObjectSettings
-from rtcc_bridge.storage.objects import ObjectVault
+from rtcc_bridge.storage import objects
+from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from tests.doubles import ManualClock
 from tests.vault_kit import master_keys, open_vault, stored_files
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_MORE_THAN_ONE_PART = 12_000_000
 
 
 @pytest.fixture
@@ -79,6 +88,18 @@ def s3_settings(monkeypatch: pytest.MonkeyPatch) -> ObjectSettings:
     return ObjectSettings(url="s3://bucket/prefix", timeout_seconds=1.5)
 
 
+@pytest.fixture(params=["with a limit of its own", "without"])
+def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's client. Its limit is for whole requests and hides the vault's own, so it is taken away as well."""
+
+    def without_limit(url: str, **_options: object) -> "ObjectStore":
+        return from_url(url, client_options={"timeout": timedelta(hours=1), "allow_http": True})
+
+    if request.param == "without":
+        monkeypatch.setattr(objects, "from_url", without_limit)
+
+
+@pytest.mark.usefixtures("client")
 async def test_a_store_that_hangs_or_is_not_there_is_unavailable_within_its_time(
     s3_settings: ObjectSettings, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
 ) -> None:
@@ -91,11 +112,19 @@ async def test_a_store_that_hangs_or_is_not_there_is_unavailable_within_its_time
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     async with ObjectVault(s3_settings, master_keys(), clock) as vault, asyncio.timeout(60):
-        with pytest.raises(UnavailableError):
-            await vault.seal("picture", b"x")
+        for content in (b"x", bytes(_MORE_THAN_ONE_PART)):
+            with pytest.raises(UnavailableError):
+                await vault.seal("picture", content)
         assert connections
-        with pytest.raises(UnavailableError):
-            await vault.ping()
+        for call in (
+            vault.ping(),
+            vault.delete("picture/x"),
+            vault.size_of_sealed("picture/x"),
+            vault.unseal("picture/x", await _sealed_before()),
+            _read(vault),
+        ):
+            with pytest.raises(UnavailableError):
+                await call
         server.close()
         for writer in connections:
             writer.close()
@@ -104,10 +133,16 @@ async def test_a_store_that_hangs_or_is_not_there_is_unavailable_within_its_time
             await vault.seal("picture", b"x")
 
 
-async def _read(vault: ObjectVault, object_key: str) -> int:
-    return sum([len(piece) async for piece in vault.read_sealed(object_key)])
+async def _sealed_before() -> SealedObject:
+    wrapped = await master_keys().wrap(bytes(32))
+    return SealedObject("picture/x", wrapped.wrapped, wrapped.master_key_id, 1, "")
 
 
+async def _read(vault: ObjectVault) -> int:
+    return sum([len(piece) async for piece in vault.read_sealed("picture/x")])
+
+
+@pytest.mark.usefixtures("client")
 async def test_a_store_that_falls_silent_within_an_object_is_not_waited_for(
     s3_settings: ObjectSettings, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
 ) -> None:
@@ -121,9 +156,9 @@ async def test_a_store_that_falls_silent_within_an_object_is_not_waited_for(
 
     server = await asyncio.start_server(stalls, "127.0.0.1", 0)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    async with server, ObjectVault(s3_settings, master_keys(), clock) as vault, asyncio.timeout(60):
+    async with server, ObjectVault(s3_settings, master_keys(), clock) as vault, asyncio.timeout(30):
         with pytest.raises(UnavailableError, match="picture/x cannot be read"):
-            await _read(vault, "picture/x")
+            await _read(vault)
 
 
 _SEAL_MUCH = """

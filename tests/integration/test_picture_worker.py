@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data as skimage_data
 
+from rtcc_bridge.demo.pictures import portrait
 from rtcc_bridge.errors import ConfigurationError, InvalidInputError
 from rtcc_bridge.matching.crop import crop_face
 from rtcc_bridge.matching.decode import DecodeLimits, decode
@@ -170,27 +172,44 @@ async def test_fifty_megapixels_are_looked_at_on_a_smaller_copy(pool: WorkerPool
     assert max(numbered.face.box.right for numbered in report.faces) > 4000
 
 
-async def test_what_is_no_accepted_picture_is_refused_with_its_reason(pool: WorkerPool, scene: bytes) -> None:
-    small = opened(scene).resize((120, 63))
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A JPEG with at least so many faces."""
+
+    jpeg: bytes
+    faces: int
+
+
+@pytest.fixture(params=["portrait", "crowd"])
+def sample(request: pytest.FixtureRequest) -> Sample:
+    """The portrait that scikit-image ships; and a photograph of several people, where there are pictures of people."""
+    if request.param == "portrait":
+        return Sample(saved(Image.fromarray(portrait()), "JPEG", quality=95), 1)
+    return Sample(request.getfixturevalue("scene"), 5)
+
+
+async def test_what_is_no_accepted_picture_is_refused_with_its_reason(pool: WorkerPool, sample: Sample) -> None:
+    small = opened(sample.jpeg).resize((120, 63))
     others = [small.rotate(90 * turn) for turn in range(1, 3)]
     assert await refusal(pool, b"Dear analyst, this is not a picture.") == "not_an_image"
     assert await refusal(pool, b"") == "not_an_image"
     assert await refusal(pool, saved(small, "GIF")) == "unsupported_format"
     assert await refusal(pool, saved(small, "WEBP", save_all=True, append_images=others)) == "animated"
     assert await refusal(pool, saved(small, "PNG", save_all=True, append_images=others)) == "animated"
-    assert await refusal(pool, scene[: len(scene) // 2]) == "truncated"
+    assert await refusal(pool, sample.jpeg[: len(sample.jpeg) // 2]) == "truncated"
     assert await refusal(pool, png_of_nothing(20_000, 20_000)) == "too_many_pixels"
-    assert len((await pool.inspect(upload(scene))).faces) >= 5
+    assert len((await pool.inspect(upload(sample.jpeg))).faces) >= sample.faces
 
 
-async def test_a_picture_without_faces_is_a_result(pool: WorkerPool, test_data: Path) -> None:
-    for name in ("sk_coins.jpg", "sk_brick.jpg", "sk_grass.jpg"):
-        data = (test_data / "noface" / name).read_bytes()
-        assert (await pool.inspect(upload(data))).faces == ()
+@pytest.mark.parametrize("name", ["coins", "brick", "grass"])
+async def test_a_picture_without_faces_is_a_result(pool: WorkerPool, name: str) -> None:
+    """Pictures of scikit-image's own."""
+    picture = getattr(skimage_data, name)()
+    assert (await pool.inspect(upload(saved(Image.fromarray(picture), "JPEG", quality=95)))).faces == ()
 
 
 async def test_a_picture_that_needs_too_much_memory_is_refused_and_the_next_one_works(
-    default_pack: ModelPack, scene: bytes
+    default_pack: ModelPack, sample: Sample
 ) -> None:
     limits = dataclasses.replace(LIMITS, memory_bytes=700_000_000)
     async with WorkerPool(worker_command(default_pack.folder, MIN_FACE_PX, limits), limits, Metrics()) as pool:
@@ -198,7 +217,7 @@ async def test_a_picture_that_needs_too_much_memory_is_refused_and_the_next_one_
         with pytest.raises(InvalidInputError, match="more memory") as raised:
             await pool.inspect(upload(saved(Image.new("RGBA", (7000, 7000)), "PNG", compress_level=1)))
         assert raised.value.reason == "decode_memory"
-        assert len((await pool.inspect(upload(scene))).faces) >= 5
+        assert len((await pool.inspect(upload(sample.jpeg))).faces) >= sample.faces
         assert pool.process_ids != (first,)
 
 
@@ -209,7 +228,7 @@ async def test_a_missing_model_pack_is_a_matter_for_the_operator(tmp_path: Path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
-async def test_an_ordinary_user_can_run_it(default_pack: ModelPack, scene: bytes) -> None:
+async def test_an_ordinary_user_can_run_it(default_pack: ModelPack, sample: Sample) -> None:
     command = as_ordinary_user(worker_command(default_pack.folder, MIN_FACE_PX, LIMITS))
     async with WorkerPool(command, LIMITS, Metrics()) as pool:
-        assert len((await pool.inspect(upload(scene))).faces) >= 5
+        assert len((await pool.inspect(upload(sample.jpeg))).faces) >= sample.faces

@@ -1,7 +1,7 @@
 """A photograph on its way from the upload to the lead: real workers, a real model, real sealing, a real index."""
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,16 +9,18 @@ import cv2
 import numpy as np
 import pytest
 
+from rtcc_bridge.demo.pictures import encode_png, portrait
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.matching.batcher import Batcher
 from rtcc_bridge.matching.calibration import load_calibration
-from rtcc_bridge.matching.decode import DecodeLimits
+from rtcc_bridge.matching.decode import DecodeLimits, decode
 from rtcc_bridge.matching.detect import open_detector
 from rtcc_bridge.matching.embed import open_embedder
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder, FaceFinder
 from rtcc_bridge.matching.search_ort import OrtSearchIndex
 from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.types import RgbImage
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.modelpacks.default_pack import CALIBRATION
 from rtcc_bridge.probes.search import FaceSearch, GallerySearch
@@ -124,33 +126,38 @@ async def test_the_faces_of_a_large_group_all_fit_the_reply(intake: ProbeKit, te
     assert (await intake.desk.find(probe.probe_id)).faces == probe.faces
 
 
-def dogs(test_data: Path) -> bytes:
-    return (test_data / "noface" / "dlib_dogs.jpg").read_bytes()
-
-
-def tiny_face(test_data: Path) -> bytes:
+@pytest.fixture(params=["the portrait", "somebody"])
+def tiny_face(request: pytest.FixtureRequest) -> bytes:
     """A person so far away that the face is 10 px wide."""
-    portrait = cv2.imread(str(next((test_data / "faces" / "Aaron_Sorkin").iterdir())))
-    assert portrait is not None
-    picture = np.full((480, 640, 3), 128, np.uint8)
-    picture[200:225, 300:325] = cv2.resize(portrait, (25, 25), interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".png", picture)[1].tobytes()
+    if request.param == "the portrait":
+        return far_away(portrait(), 38)
+    folder: Path = request.getfixturevalue("test_data") / "faces" / "Aaron_Sorkin"
+    return far_away(decode(next(folder.iterdir()).read_bytes()), 25)
 
 
-@pytest.mark.parametrize(
-    ("picture", "said"),
-    [(dogs, "No face was found"), (tiny_face, "face 10 px wide: too small to compare")],
-    ids=["dogs", "a face of 10 px"],
-)
-async def test_what_nobody_could_compare_is_rejected_in_words(
-    intake: ProbeKit, test_data: Path, picture: Callable[[Path], bytes], said: str
-) -> None:
+def far_away(picture: RgbImage, side_px: int) -> bytes:
+    """A grey scene with the square picture in it, so many pixels wide."""
+    scene = np.full((480, 640, 3), 128, np.uint8)
+    size = (side_px, side_px)
+    scene[200 : 200 + side_px, 300 : 300 + side_px] = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return encode_png(scene)
+
+
+async def told_of(intake: ProbeKit, picture: bytes) -> str:
+    """What is said of a picture in which nobody can be compared."""
     await intake.incident()
-    probe = await intake.desk.attach("incident-1", form(), ANALYST, upload(picture(test_data)))
+    probe = await intake.desk.attach("incident-1", form(), ANALYST, upload(picture))
     assert probe.state == "rejected_quality"
     (lead,) = await intake.events("lead.rejected_quality")
-    sentences = lead["probeQuality"]["sentences"]
-    assert said in " ".join(sentences)
+    return " ".join(lead["probeQuality"]["sentences"])
+
+
+async def test_a_face_of_10_px_is_rejected_in_words(intake: ProbeKit, tiny_face: bytes) -> None:
+    assert "face 10 px wide: too small to compare" in await told_of(intake, tiny_face)
+
+
+async def test_dogs_are_rejected_in_words(intake: ProbeKit, test_data: Path) -> None:
+    assert "No face was found" in await told_of(intake, (test_data / "noface" / "dlib_dogs.jpg").read_bytes())
 
 
 @pytest.mark.parametrize("data", [b"", b"just some text, named .jpg", b"\xff\xd8\xff\xe0 cut off"])

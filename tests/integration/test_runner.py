@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError
+from structlog.testing import capture_logs
 
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.topics import create_topics
@@ -260,8 +261,12 @@ async def test_the_poisoned_topic_is_paused_and_the_others_go_on(kafka: KafkaSet
 
     bad.before = refuse
     async with running(kafka, {poisoned: bad, sound: good}, metrics) as runner:
-        await send_values(producer, poisoned, numbered(100))
-        await until(lambda: runner.paused_topics == (poisoned,))
+        with capture_logs() as logs:
+            await send_values(producer, poisoned, numbered(100))
+            await until(lambda: runner.paused_topics == (poisoned,))
+        (told,) = [line for line in logs if "is paused for its rate of dead letters" in line["event"]]
+        assert (told["log_level"], told["topic"]) == ("error", poisoned)
+        assert (told["limit"], told["window_seconds"], told["pause_seconds"]) == (5, 60, 300)
         await send_values(producer, sound, numbered(40))
         await until(lambda: len(good.handled) == 40)
         await until(lambda: f"letters (more than 5 in 60 s): {poisoned}. Correct" in str(runner.not_ready_reason))

@@ -1,14 +1,18 @@
 """The topics of a cluster are compared with what they should be, and altered where that can be done."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from click.testing import CliRunner, Result
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the module does not list what it exports
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     ResourceType,
 )
@@ -26,8 +30,14 @@ from rtcc_bridge.broker.topics import (
 from rtcc_bridge.cli import main
 from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.settings import KafkaSettings
+from tests.brokers import KAFKA
 from tests.integration.conftest import kafka_settings
 from tests.integration.pipeline import until
+from tests.kafka_cluster.cluster import KafkaCluster
+
+IN_SYNC = "min.insync.replicas"
+Copies = dict[str, tuple[int, str | None]]
+"""By topic: the copies of the partition that has the fewest, and how many of them have to hold a record."""
 
 
 async def test_topics_that_were_just_created_are_as_they_should_be(kafka: KafkaSettings) -> None:
@@ -131,6 +141,42 @@ async def test_the_command_exits_with_one_when_the_promise_is_broken(broker: str
     assert f"created   {kafka.topics.incidents}" in created.output
 
 
+@pytest.mark.kafka
+async def test_on_three_nodes_two_hold_a_record_that_was_acknowledged_although_the_cluster_is_content_with_one(
+    tmp_path: Path,
+) -> None:
+    async with KafkaCluster(3, folder=tmp_path / "kafka", settings={"min.insync.replicas": "1"}) as cluster:
+        kafka = kafka_settings(cluster.bootstrap, KAFKA)
+        topics = kafka.topics.model_copy(update={"replication_factor": 3, "min_insync_replicas": 2})
+        kafka = kafka.model_copy(update={"bootstrap_servers": cluster.addresses, "topics": topics})
+        file = tmp_path / "settings.yaml"
+        told = kafka.model_dump(mode="json", include={"bootstrap_servers", "topics"})
+        file.write_text(yaml.safe_dump({"kafka": told}))
+        durable: Copies = dict.fromkeys(topic_names(kafka), (3, "2"))
+        why = "a record that was acknowledged can be lost with a broker"
+        sentence = f"BREAKS    {topics.leads}: {IN_SYNC} is 1, should be 2: {why}"
+
+        async def are(copies: Copies) -> bool:
+            """Another node than the one that was asked may hear of it later."""
+            with suppress(KafkaException):
+                return await asyncio.to_thread(_copies, kafka) == copies
+            return False
+
+        async def breaks() -> bool:
+            checked = await _run("check", file)
+            return (checked.exit_code, checked.output) == (1, f"{sentence}\n")
+
+        created = await _run("create", file)
+        assert created.exit_code == 0, created.output
+        await until(lambda: are(durable))
+        await asyncio.to_thread(_leave_to_the_cluster, kafka, topics.leads, IN_SYNC)
+        await until(lambda: are(durable | {topics.leads: (3, "1")}))
+        await until(breaks)
+        applied = await _run("check", file, "--apply")
+        assert applied.exit_code == 0, applied.output
+        await until(lambda: are(durable))
+
+
 async def _are_known(kafka: KafkaSettings) -> bool:
     """A broker may not tell yet of topics that it has just taken."""
     state = await compare_topics(kafka)
@@ -146,8 +192,28 @@ def _own_settings(kafka: KafkaSettings) -> dict[str, dict[str, str | None]]:
     }
 
 
-async def _run(command: str, file: Path) -> Result:
-    arguments = ["topics", command, "--config", str(file)]
+def _copies(kafka: KafkaSettings) -> Copies:
+    """Told by another client."""
+    admin = AdminClient({"bootstrap.servers": ",".join(kafka.bootstrap_servers)})
+    topics, own = admin.list_topics(timeout=10).topics, _own_settings(kafka)
+    return {
+        name: (min(len(partition.replicas) for partition in topics[name].partitions.values()), settings[IN_SYNC])
+        for name, settings in own.items()
+        if name in topics and topics[name].partitions
+    }
+
+
+def _leave_to_the_cluster(kafka: KafkaSettings, topic: str, setting: str) -> None:
+    """The topic has no value of its own any more, as when somebody else has created it."""
+    entry = ConfigEntry(setting, "", incremental_operation=AlterConfigOpType.DELETE)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": ",".join(kafka.bootstrap_servers)})
+    (answer,) = admin.incremental_alter_configs([resource]).values()
+    answer.result(10)
+
+
+async def _run(command: str, file: Path, *options: str) -> Result:
+    arguments = ["topics", command, "--config", str(file), *options]
     return await asyncio.to_thread(CliRunner().invoke, main, arguments)
 
 

@@ -8,14 +8,22 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
+from structlog.testing import capture_logs
 
+from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.errors import ConfigurationError, IntegrityError, UnavailableError
 from rtcc_bridge.settings import ObjectSettings
-from rtcc_bridge.storage.master_keys import WrappedKey
+from rtcc_bridge.storage import key_rotation
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.key_rotation import KeyRotation
+from rtcc_bridge.storage.master_keys import MasterKeys, WrappedKey
+from rtcc_bridge.storage.objects import SealedObject
 from rtcc_bridge.storage.open_master_keys import open_master_keys
 from rtcc_bridge.storage.transit import TransitMasterKeys
+from rtcc_bridge.upkeep.master_key import MasterKeyRotation
+from tests.doubles import ManualClock
 from tests.transit_server import TOKEN, TransitServer, transit_server
-from tests.vault_kit import master_keys
+from tests.vault_kit import master_keys, open_vault
 
 KEY = bytes(range(32))
 
@@ -35,6 +43,36 @@ async def keys(server: TransitServer) -> AsyncIterator[TransitMasterKeys]:
 def settings_for(address: str, **changes: object) -> ObjectSettings:
     values = {"transit_url": address, "transit_token": SecretStr(TOKEN), "timeout_seconds": 5, **changes}
     return ObjectSettings.model_validate(values)
+
+
+def beside_the_service(server: TransitServer, fill: bytes) -> ObjectSettings:
+    """With a master key of the environment as well, which only opens."""
+    return settings_for(server.address, master_key=SecretStr(base64.b64encode(fill * 32).decode()))
+
+
+def rotation_of(keys: MasterKeys, database: Database, clock: ManualClock) -> MasterKeyRotation:
+    return MasterKeyRotation(database, keys, KeyRotation(database, keys), AuditLog(clock), "administrator")
+
+
+async def seal(
+    keys: MasterKeys, database: Database, clock: ManualClock, folder: Path, count: int
+) -> list[SealedObject]:
+    """Objects that all hold the same, each under a key of its own."""
+    async with open_vault(folder / "objects", clock, keys) as vault:
+        objects = [await vault.seal("picture", b"a picture") for _ in range(count)]
+        async with database.write() as tx:
+            await vault.record(tx, *objects)
+    return objects
+
+
+async def require_readable(
+    objects: list[SealedObject], keys: MasterKeys, database: Database, clock: ManualClock, folder: Path
+) -> None:
+    async with open_vault(folder / "objects", clock, keys) as vault:
+        for sealed in objects:
+            async with database.read() as tx:
+                key = await vault.key_of(tx, sealed.object_key)
+            assert await vault.unseal(sealed.object_key, key) == b"a picture"
 
 
 async def test_a_key_comes_back_and_says_which_version_wrapped_it(keys: TransitMasterKeys) -> None:
@@ -154,11 +192,80 @@ def test_a_token_of_the_settings_has_to_be_one_word() -> None:
 
 async def test_keys_of_the_file_still_open_when_the_service_takes_over(server: TransitServer) -> None:
     earlier = await master_keys(b"a").wrap(KEY)
-    secret = SecretStr(base64.b64encode(b"a" * 32).decode())
-    async with open_master_keys(settings_for(server.address, master_key=secret), may_create=False) as keys:
+    async with open_master_keys(beside_the_service(server, b"a"), may_create=False) as keys:
         now = await keys.wrap(KEY)
         assert now.master_key_id.startswith("transit/")
         assert await keys.unwrap(earlier) == await keys.unwrap(now) == KEY
+
+
+async def test_a_rotation_wraps_with_the_next_version_and_the_first_is_not_needed_any_more(
+    keys: TransitMasterKeys, server: TransitServer, database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    objects = await seal(keys, database, clock, tmp_path, 5)
+    report = await rotation_of(keys, database, clock).rotate(lambda _done, _all: None)
+    assert (report.rewrapped, report.failed) == (5, 0)
+    assert dict(report.counts.by_master_key) == {"transit/rtcc-bridge:v2": 5}
+    server.min_decryption_version = 2
+    await require_readable(objects, keys, database, clock, tmp_path)
+
+
+async def test_from_the_file_to_the_service_nothing_is_left_under_the_key_of_the_file(
+    server: TransitServer, database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    objects = await seal(master_keys(b"a"), database, clock, tmp_path, 3)
+    async with open_master_keys(beside_the_service(server, b"a"), may_create=False) as both:
+        objects += await seal(both, database, clock, tmp_path, 2)
+        report = await rotation_of(both, database, clock).rotate(lambda _done, _all: None)
+    assert (report.rewrapped, report.failed) == (3, 0)
+    assert dict(report.counts.by_master_key) == {"transit/rtcc-bridge:v1": 5}, "no further version is made for that"
+    async with open_master_keys(settings_for(server.address), may_create=False) as alone:
+        await require_readable(objects, alone, database, clock, tmp_path)
+
+
+async def test_a_service_that_goes_away_before_it_wraps_what_was_unwrapped_is_an_outage_and_nothing_is_lost(
+    server: TransitServer, database: Database, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys of the file still open then: it is the wrapping that fails, of several keys at the same time."""
+    monkeypatch.setattr(key_rotation, "_AT_ONCE", 3)
+    objects = await seal(master_keys(b"a"), database, clock, tmp_path, 8)
+    async with open_master_keys(beside_the_service(server, b"a"), may_create=False) as both:
+        rotation = rotation_of(both, database, clock)
+
+        def leave(_done: int, _all: int) -> None:
+            server.fail_with = 503
+
+        with pytest.raises(UnavailableError, match=r"encrypt/rtcc-bridge with 503"):
+            await rotation.rotate(leave)
+        server.fail_with = None
+        assert (await rotation.counts()).left == 5
+        await require_readable(objects, both, database, clock, tmp_path)
+        report = await rotation.rotate(lambda _done, _all: None)
+        assert (report.rewrapped, report.failed, report.counts.left) == (5, 0, 0)
+        await require_readable(objects, both, database, clock, tmp_path)
+
+
+async def test_a_service_that_is_away_stops_a_rotation_before_it_is_asked_for_every_key(
+    keys: TransitMasterKeys, server: TransitServer, database: Database, clock: ManualClock, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Each key would wait for its own answer: for many keys and a service that is silent, for hours."""
+    monkeypatch.setattr(key_rotation, "_ASKED_AT_ONCE", 2)
+    monkeypatch.setattr(key_rotation, "_AT_ONCE", 20)
+    objects = await seal(keys, database, clock, tmp_path, 40)
+    rotation = rotation_of(keys, database, clock)
+    asked_before = 0
+
+    def leave(_done: int, _all: int) -> None:
+        nonlocal asked_before
+        server.fail_with, asked_before = 503, server.requests
+
+    with capture_logs() as logs, pytest.raises(UnavailableError, match="503"):
+        await rotation.rotate(leave)
+    server.fail_with = None
+    assert logs == [], "no key is told apart from the others"
+    assert server.requests - asked_before <= 8, "20 keys were left, and two at a time are asked for"
+    assert (await rotation.counts()).left == 20
+    await require_readable(objects, keys, database, clock, tmp_path)
 
 
 def test_an_address_that_would_send_keys_in_the_clear_is_refused() -> None:

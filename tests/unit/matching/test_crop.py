@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from rtcc_bridge.matching.align import extract_chip, similarity_transform
 from rtcc_bridge.matching.crop import MAX_SIDE_PX, crop_face
+from rtcc_bridge.matching.embed import open_embedder
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.types import Box, DetectedFace, Float32Array, Float64Array, RgbImage
-from tests.unit.matching.pictures import face_at
+from tests.unit.matching.pictures import PORTRAIT_LANDMARKS, face_at, portrait
 
 _ARCFACE = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]], np.float64)
 _FRONTAL = np.array([[-18, -19], [18, -19], [0, 2], [-15, 21], [15, 21]], np.float32)
@@ -81,6 +83,34 @@ def test_a_bystander_far_away_changes_nothing() -> None:
     face = face_at(_turned(0))
     far = face_at(_turned(0) + 5000)
     np.testing.assert_array_equal(crop_face(_picture(), face, [far]).pixels, crop_face(_picture(), face, []).pixels)
+
+
+def test_up_to_the_bound_every_pixel_is_that_of_the_picture() -> None:
+    """The face is so large that the crop is the whole picture."""
+    landmarks = (_FRONTAL * 12 + MAX_SIDE_PX / 2).astype(np.float32)
+    picture = _picture(MAX_SIDE_PX)
+    crop = crop_face(picture, face_at(landmarks, width=900), [])
+    np.testing.assert_array_equal(crop.pixels, picture)
+    np.testing.assert_array_equal(crop.landmarks, landmarks)
+    assert crop_face(_picture(MAX_SIDE_PX + 1), face_at(landmarks, width=900), []).pixels.shape == picture.shape
+
+
+@pytest.mark.parametrize("scale", [5, 8])
+def test_a_crop_that_was_shrunk_gives_the_template_of_the_picture(default_pack: ModelPack, scale: int) -> None:
+    """What the bound takes away is nothing that the model sees. With a bound of 150 px the similarity would be .997."""
+    large = cv2.resize(portrait(), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC).astype(np.float64)
+    grain = np.random.default_rng(3).normal(0, 12, large.shape)
+    picture = np.clip(large + grain, 0, 255).astype(np.uint8)
+    landmarks = ((PORTRAIT_LANDMARKS + 0.5) * scale - 0.5).astype(np.float32)
+    crop = crop_face(picture, face_at(landmarks, width=86 * scale), [])
+    assert max(crop.pixels.shape) == MAX_SIDE_PX
+    template, size = np.array(default_pack.recognizer.alignment_template), default_pack.recognizer.input_size
+    chips = [
+        extract_chip(picture, landmarks, template, size),
+        extract_chip(crop.pixels, crop.landmarks, template, size),
+    ]
+    whole, cut_out = open_embedder(default_pack).embed(np.stack(chips))
+    assert float(whole @ cut_out) > 0.9995
 
 
 def test_a_large_face_is_shrunk_to_the_bound_with_its_landmarks() -> None:

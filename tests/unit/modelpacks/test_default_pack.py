@@ -1,13 +1,18 @@
 """The default pack is the same every time, is kept, and is built by several processes at once without harm."""
 
+import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import lz4.frame
 import pytest
 
 from rtcc_bridge.matching.errors import ModelPackError
 from rtcc_bridge.matching.modelpack import ModelPack, load_pack
+from rtcc_bridge.modelpacks import default_pack as builder
+from rtcc_bridge.modelpacks import sources
 from rtcc_bridge.modelpacks.default_pack import build_default_pack, ensure_default_pack
 
 
@@ -37,6 +42,50 @@ def test_the_second_call_takes_the_kept_pack(tmp_path: Path, default_pack: Model
     assert ensure_default_pack(tmp_path, _never) == first
     assert [entry.name for entry in tmp_path.iterdir()] == [first.name]
     assert load_pack(first).pack_hash == default_pack.pack_hash
+
+
+def test_a_newer_builder_takes_no_pack_of_an_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ensure_default_pack(tmp_path, _ignore)
+    monkeypatch.setattr(builder, "BUILDER_VERSION", "2")
+    second = ensure_default_pack(tmp_path, _ignore)
+    assert (load_pack(first).version, load_pack(second).version) == ("1", "2")
+    assert ensure_default_pack(tmp_path, _never) == second
+
+
+def test_another_source_makes_another_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same weights, compressed anew."""
+    first = ensure_default_pack(tmp_path, _ignore)
+    repacked = tmp_path / "elsewhere" / "pnet.lz4"
+    repacked.parent.mkdir()
+    repacked.write_bytes(lz4.frame.compress(lz4.frame.decompress(sources.locate(sources.PROPOSAL).read_bytes()), 0))
+    source = replace(sources.PROPOSAL, path=str(repacked), sha256=hashlib.sha256(repacked.read_bytes()).hexdigest())
+    assert source.sha256 != sources.PROPOSAL.sha256
+    monkeypatch.setattr(sources, "SOURCES", (source, *sources.SOURCES[1:]))
+    monkeypatch.setattr(sources, "PROPOSAL", source)
+    second = ensure_default_pack(tmp_path, _ignore)
+    assert second != first
+    assert load_pack(second).pack_hash == load_pack(first).pack_hash
+    assert ensure_default_pack(tmp_path, _never) == second
+
+
+def test_another_calibration_makes_another_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ensure_default_pack(tmp_path, _ignore)
+    calibration = tmp_path / "elsewhere.json"
+    calibration.write_bytes(builder.CALIBRATION.read_bytes() + b"\n")
+    monkeypatch.setattr(builder, "CALIBRATION", calibration)
+    second = ensure_default_pack(tmp_path, _ignore)
+    assert load_pack(second).files["calibration.json"] != load_pack(first).files["calibration.json"]
+
+
+def test_a_source_that_is_another_than_the_pinned_one_is_not_built_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kept pack of the other sources is no way out either."""
+    ensure_default_pack(tmp_path, _ignore)
+    pinned = replace(sources.PROPOSAL, sha256="0" * 64)
+    monkeypatch.setattr(sources, "SOURCES", (pinned, *sources.SOURCES[1:]))
+    with pytest.raises(ModelPackError, match=r"not 0{64}: it is another version or was altered"):
+        ensure_default_pack(tmp_path, _ignore)
 
 
 def test_a_kept_pack_that_was_altered_is_refused_with_the_remedy(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The reconciler: requests what has no outcome, with growing pauses, as long as the authority lasts."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -9,6 +10,7 @@ from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.settings import LeadSettings
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.locks import SoleRight
+from rtcc_bridge.storage.probes import ProbeRecord
 from tests.probe_kit import Gallery, ProbeKit, face_search, record_of, search_handler
 
 
@@ -97,6 +99,58 @@ async def test_leads_without_outcome_expire(kit: ProbeKit) -> None:
     kit.clock.advance(721 * 3600)
     await kit.reconciler.sweep()
     assert len(await kit.events("lead.expired")) == 1
+
+
+async def an_ended_incident_with_a_lead(kit: ProbeKit) -> ProbeRecord:
+    """As if events had crossed each other: nobody withdrew the lead, nor the probe (returned) that waits beside it."""
+    await kit.authorized()
+    search = face_search(Gallery())
+    async with search.batcher:
+        await search_handler(kit, search).handle(record_of((await kit.requests())[0]))
+    waiting = await kit.chosen()
+    await kit.set_incident("incident-1", status="cancelled")
+    return waiting
+
+
+async def lead_states(kit: ProbeKit) -> list[str]:
+    return [row["review_state"] for row in await kit.rows(tables.leads)]
+
+
+async def test_P08_a_sweep_ends_what_is_left_of_an_ended_incident(kit: ProbeKit) -> None:
+    waiting = await an_ended_incident_with_a_lead(kit)
+    await kit.reconciler.sweep()
+    assert await lead_states(kit) == ["withdrawn"]
+    assert (await kit.desk.find(waiting.probe_id)).state == "withdrawn"
+
+
+class RightAtAMoment(SoleRight):
+    """A sole right; something happens as it is confirmed, which is after the look and before the step."""
+
+    def __init__(self, happens: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(None)
+        self._happens = happens
+
+    async def confirm(self) -> None:
+        await self._happens()
+
+
+async def test_P08_an_incident_that_goes_on_again_in_the_meantime_keeps_its_leads(kit: ProbeKit) -> None:
+    waiting = await an_ended_incident_with_a_lead(kit)
+    goes_on = RightAtAMoment(lambda: kit.set_incident("incident-1", status="open"))
+    assert await kit.reconciler.withdraw_ended(goes_on) == 0
+    assert await lead_states(kit) == ["unreviewed"]
+    assert (await kit.desk.find(waiting.probe_id)).state == "awaiting_approval"
+
+
+async def test_a_process_that_lost_the_right_to_sweep_withdraws_nothing(kit: ProbeKit) -> None:
+    await an_ended_incident_with_a_lead(kit)
+
+    async def lost() -> None:
+        raise UnavailableError("the connection was lost")
+
+    with pytest.raises(UnavailableError):
+        await kit.reconciler.withdraw_ended(RightAtAMoment(lost))
+    assert await lead_states(kit) == ["unreviewed"]
 
 
 async def test_one_probe_whose_incident_is_broken_does_not_stop_the_others(kit: ProbeKit) -> None:

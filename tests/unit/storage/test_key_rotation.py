@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from rtcc_bridge.audit.entries import AuditLog
-from rtcc_bridge.errors import NotFoundError, UnavailableError
+from rtcc_bridge.errors import ConfigurationError, NotFoundError, UnavailableError
 from rtcc_bridge.settings import ObjectSettings
 from rtcc_bridge.storage import audit_entries
 from rtcc_bridge.storage import key_rotation as rotation_module
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.key_rotation import KeyRotation
 from rtcc_bridge.storage.master_key import load_master_keys
-from rtcc_bridge.storage.master_keys import LocalMasterKeys
+from rtcc_bridge.storage.master_keys import LocalMasterKeys, MasterKeys
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from rtcc_bridge.upkeep.master_key import MasterKeyRotation
 from tests.doubles import ManualClock
-from tests.vault_kit import open_vault
+from tests.vault_kit import master_keys, open_vault
 
 
 @pytest.fixture
@@ -38,7 +38,10 @@ async def daemon(tmp_path: Path, settings: ObjectSettings, clock: ManualClock) -
 
 
 def rotation_of(settings: ObjectSettings, database: Database, clock: ManualClock) -> MasterKeyRotation:
-    keys = keys_of(settings)
+    return rotation_with(keys_of(settings), database, clock)
+
+
+def rotation_with(keys: MasterKeys, database: Database, clock: ManualClock) -> MasterKeyRotation:
     return MasterKeyRotation(database, keys, KeyRotation(database, keys), AuditLog(clock), "administrator")
 
 
@@ -132,15 +135,47 @@ async def test_an_interrupted_rotation_is_finished_and_makes_no_further_key(
     assert [entry.outcome for entry in entries].count("finished") == 1
 
 
+@pytest.mark.parametrize("at_once", [1, 200])
 async def test_keys_whose_master_key_is_missing_are_told_and_stop_no_others(
-    daemon: ObjectVault, database: Database, settings: ObjectSettings, clock: ManualClock, tmp_path: Path
+    at_once: int, database: Database, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stored(daemon, database, b"picture")
-    other = ObjectSettings(master_key_file=tmp_path / "other.key")
-    async with open_vault(tmp_path / "objects", clock, keys_of(other)) as elsewhere:
-        lost = await stored(elsewhere, database, b"lost")
-    rotation = rotation_of(settings, database, clock)
-    report = await rotation.rotate(lambda _done, _all: None, new_key=False)
-    assert (report.rewrapped, report.failed, report.counts.left) == (0, 1, 1)
-    with pytest.raises(UnavailableError):
-        await read(daemon, database, lost)
+    """One by one, and all in one batch."""
+    monkeypatch.setattr(rotation_module, "_AT_ONCE", at_once)
+    folder = tmp_path / "objects"
+    kept: list[SealedObject] = []
+    lost: list[SealedObject] = []
+    for number in range(4):
+        for key, objects in ((b"a", kept), (b"x", lost)):
+            async with open_vault(folder, clock, master_keys(key)) as vault:
+                objects.append(await stored(vault, database, b"picture %d" % number))
+    report = await rotation_with(master_keys(b"b", b"a"), database, clock).rotate(
+        lambda _done, _all: None, new_key=False
+    )
+    assert (report.rewrapped, report.failed, report.counts.left) == (4, 4, 4)
+    async with open_vault(folder, clock, master_keys(b"b")) as vault:
+        for number, sealed in enumerate(kept):
+            assert await read(vault, database, sealed) == b"picture %d" % number
+        for sealed in lost:
+            with pytest.raises(UnavailableError):
+                await read(vault, database, sealed)
+    report = await rotation_with(master_keys(b"b", b"x"), database, clock).rotate(lambda _done, _all: None)
+    assert (report.rewrapped, report.failed, report.counts.left) == (4, 0, 0)
+
+
+async def test_keys_of_the_environment_are_wrapped_anew_when_the_operator_has_put_a_new_one_first(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    async with open_vault(tmp_path / "objects", clock, master_keys(b"a")) as vault:
+        sealed = await stored(vault, database, b"picture")
+    with pytest.raises(ConfigurationError, match="keys rotate --no-new-key"):
+        await rotation_with(master_keys(b"a"), database, clock).rotate(lambda _done, _all: None)
+    both = master_keys(b"b", b"a")
+    for rewrapped in (1, 0):
+        report = await rotation_with(both, database, clock).rotate(lambda _done, _all: None, new_key=False)
+        assert (report.rewrapped, report.failed, report.counts.left) == (rewrapped, 0, 0)
+        assert report.counts.current == await both.current_id()
+    async with open_vault(tmp_path / "objects", clock, master_keys(b"b")) as vault:
+        assert await read(vault, database, sealed) == b"picture"
+    async with database.read() as tx:
+        entries = await audit_entries.by_subject(tx, f"master-key/{report.counts.current}")
+    assert [entry.outcome for entry in entries] == ["begun", "finished"] * 2
