@@ -25,7 +25,10 @@ class WebSettings(Section):
         15.0, description="A comment line is sent this often, so that proxies keep the feed open."
     )
     uploads: int = Field(
-        4, ge=1, le=64, description="Uploads at the same time; more are answered 503 with Retry-After."
+        4,
+        ge=1,
+        le=64,
+        description="Uploads at the same time; more are answered 503 with Retry-After. One in four is for threats.",
     )
     upload_timeout_seconds: Seconds = Field(120.0, description="Limit of one upload.")
 

@@ -28,6 +28,7 @@ from rtcc_bridge.matching.types import (
     DetectedFace,
     Estimate,
     FaceCrop,
+    Lane,
     NumberedFace,
     Quality,
     QualityComponent,
@@ -109,10 +110,12 @@ class PictureWorkers:
     inspected: list[bytes] = field(default_factory=list)
     cropped: list[tuple[bytes, DetectedFace, Sequence[DetectedFace]]] = field(default_factory=list)
     previewed: list[tuple[DetectedFace | None, Sequence[DetectedFace]]] = field(default_factory=list)
+    lanes: list[Lane] = field(default_factory=list)
     before_crop: Callable[[], Awaitable[None]] | None = None
 
-    async def inspect(self, chunks: AsyncIterator[bytes]) -> FoundFacesReport:
+    async def inspect(self, chunks: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE) -> FoundFacesReport:
         self.asked += 1
+        self.lanes.append(lane)
         data = b"".join([chunk async for chunk in chunks])
         self.inspected.append(data)
         if self.error is not None:
@@ -120,7 +123,10 @@ class PictureWorkers:
         stages = {"decode": 0.01, "detect": 0.02, "quality": 0.001}
         return FoundFacesReport(STILL_WIDTH, STILL_HEIGHT, tuple(self.faces), stages)
 
-    async def crop(self, data: bytes, chosen: DetectedFace, others: Sequence[DetectedFace]) -> CroppedFace:
+    async def crop(
+        self, data: bytes, chosen: DetectedFace, others: Sequence[DetectedFace], lane: Lane = Lane.ROUTINE
+    ) -> CroppedFace:
+        self.lanes.append(lane)
         self.cropped.append((data, chosen, others))
         if self.before_crop is not None:
             await self.before_crop()
@@ -130,8 +136,14 @@ class PictureWorkers:
         return CroppedFace(FaceCrop(pixels, chosen.landmarks), {"decode": 0.01, "crop": 0.001})
 
     async def preview(
-        self, data: bytes, side: int, chosen: DetectedFace | None = None, others: Sequence[DetectedFace] = ()
+        self,
+        data: bytes,
+        side: int,
+        chosen: DetectedFace | None = None,
+        others: Sequence[DetectedFace] = (),
+        lane: Lane = Lane.ROUTINE,
     ) -> Preview:
+        self.lanes.append(lane)
         self.previewed.append((chosen, others))
         if self.error is not None:
             raise self.error

@@ -58,12 +58,13 @@ class FaceChoice:
             if probe.state != ProbeState.FACES_FOUND:
                 raise ConflictError(f"A face can be chosen only once, and this probe is {probe.state} already.")
             async with self._parts.database.read() as tx:
-                await self._require_permitted(tx, probe)
+                authority = await self._require_permitted(tx, probe)
+            lane = rules.lane_of(imminent_threat=authority.imminent_threat, earlier=Lane(probe.lane))
             faces = faces_from_json(probe.faces or ())
             chosen = face_of_number(faces, number)
             if reasons := refusals(chosen, named=len(faces) > 1):
                 return await self._reject(probe, chosen, reasons)
-            cropped, sealed = await self._cut_out(probe, chosen, faces, undo)
+            cropped, sealed = await self._cut_out(probe, chosen, faces, lane, undo)
             async with self._parts.database.write() as tx:
                 updated = await self._authorize(tx, probe, chosen, cropped, sealed)
             undo.pop_all()
@@ -89,10 +90,15 @@ class FaceChoice:
         return updated
 
     async def _cut_out(
-        self, probe: ProbeRecord, chosen: NumberedFace, faces: Sequence[NumberedFace], undo: AsyncExitStack
+        self,
+        probe: ProbeRecord,
+        chosen: NumberedFace,
+        faces: Sequence[NumberedFace],
+        lane: Lane,
+        undo: AsyncExitStack,
     ) -> tuple[CroppedFace, SealedObject]:
         original = await open_original(self._parts.database, self._vault, probe)
-        cropped = await self._workers.crop(original, chosen.face, bystanders(faces, chosen.number))
+        cropped = await self._workers.crop(original, chosen.face, bystanders(faces, chosen.number), lane)
         sealed = await self._vault.seal(CROP_KIND, cropped.crop.pixels.tobytes())
         undo_seal(undo, self._parts.database, self._vault, sealed)
         return cropped, sealed

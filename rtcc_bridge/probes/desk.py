@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from rtcc_bridge.errors import InvalidInputError
-from rtcc_bridge.matching.types import NumberedFace
+from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
+from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.probes.approval import ApprovalDesk
@@ -107,9 +107,9 @@ class ProbeDesk:
             AsyncExitStack() as undo,
         ):
             async with self._parts.database.read() as tx:
-                await self._require_grounds(tx, incident_id, form, analyst)
+                grounds = await self._require_grounds(tx, incident_id, form, analyst)
             sealed = await self._seal(upload, undo)
-            report = await self._look_at(sealed)
+            report = await self._look_at(sealed, rules.lane_of(imminent_threat=grounds.authority.imminent_threat))
             async with self._parts.database.write() as tx:
                 # Asked again: the incident may have been cancelled while the upload was on its way.
                 await incidents.hold(tx, incident_id)
@@ -120,6 +120,15 @@ class ProbeDesk:
             undo.pop_all()
         observe_stages(self._parts.metrics, report.stage_seconds)
         return probe
+
+    async def lane_of(self, incident_id: str) -> Lane:
+        """How urgent a still for this incident would be; one that `attach` refuses is not."""
+        try:
+            async with self._parts.database.read() as tx:
+                authority = await authority_of(tx, incident_id, self._parts.policy, self._parts.clock.now())
+        except (NotFoundError, ConflictError):
+            return Lane.ROUTINE
+        return rules.lane_of(imminent_threat=authority.imminent_threat)
 
     async def choose_face(self, probe_id: str, number: int, account: Account) -> ProbeRecord:
         """The analyst chooses the one face that is searched; see `FaceChoice.choose`."""
@@ -176,14 +185,14 @@ class ProbeDesk:
                 raise too_large(self._max_upload_bytes)
             yield piece
 
-    async def _look_at(self, sealed: SealedObject) -> FoundFacesReport:
+    async def _look_at(self, sealed: SealedObject, lane: Lane) -> FoundFacesReport:
         """Lets a worker find the faces. The still is unsealed only when the worker is there, not while it waits."""
 
         async def still() -> AsyncIterator[bytes]:
             yield await self._vault.unseal(sealed.object_key, sealed)
 
         try:
-            return await self._workers.inspect(still())
+            return await self._workers.inspect(still(), lane)
         except InvalidInputError as error:
             rules.require_still(animated=error.reason == _ANIMATED)
             raise

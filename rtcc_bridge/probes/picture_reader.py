@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from rtcc_bridge.matching.types import DetectedFace
+from rtcc_bridge.matching.types import DetectedFace, Lane
 from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
 
 
@@ -12,14 +12,16 @@ class PictureReader(Protocol):
 
     Every call raises InvalidInputError when the picture is at fault (it cannot be read, is too large, takes too long;
     the message says what to do), BusyError when too many pictures wait, and UnavailableError when nobody can read one.
-    A call that failed or was cancelled does the next one no harm.
+    A call that failed or was cancelled does the next one no harm. The lane says who waits behind whom.
     """
 
-    async def inspect(self, upload: AsyncIterator[bytes], /) -> FoundFacesReport:
+    async def inspect(self, upload: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE, /) -> FoundFacesReport:
         """Finds and grades the faces. No face is a result. Whatever `upload` raises passes through."""
         ...
 
-    async def crop(self, data: bytes, chosen: DetectedFace, bystanders: Sequence[DetectedFace], /) -> CroppedFace:
+    async def crop(
+        self, data: bytes, chosen: DetectedFace, bystanders: Sequence[DetectedFace], lane: Lane = Lane.ROUTINE, /
+    ) -> CroppedFace:
         """Cuts the chosen face out losslessly, the bystanders masked (P04)."""
         ...
 
@@ -29,6 +31,7 @@ class PictureReader(Protocol):
         max_side_px: int,
         chosen: DetectedFace | None = None,
         bystanders: Sequence[DetectedFace] = (),
+        lane: Lane = Lane.ROUTINE,
         /,
     ) -> Preview:
         """A JPEG without metadata, its longer side at most `max_side_px`.

@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from rtcc_bridge.errors import IntegrityError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json
@@ -48,13 +49,13 @@ class StillViewer:
                 raise PolicyRefusalError("P10", "Only analysts and supervisors see stills: ask one of them.")
         async with self._parts.database.write() as tx:
             await record_act(self._parts, tx, probe, actor=account.name, action="probe.preview", outcome="shown")
-        original = await open_original(self._parts.database, self._vault, probe)
+        original, lane = await open_original(self._parts.database, self._vault, probe), Lane(probe.lane)
         if probe.chosen_face is None:
-            return (await self._workers.preview(original, PREVIEW_SIDE_PX)).jpeg
+            return (await self._workers.preview(original, PREVIEW_SIDE_PX, None, (), lane)).jpeg
         faces = faces_from_json(probe.faces or ())
         chosen = face_of_number(faces, probe.chosen_face).face
         others = bystanders(faces, probe.chosen_face)
-        return (await self._workers.preview(original, PREVIEW_SIDE_PX, chosen, others)).jpeg
+        return (await self._workers.preview(original, PREVIEW_SIDE_PX, chosen, others, lane)).jpeg
 
 
 async def find_probe(database: Database, probe_id: str) -> ProbeRecord:

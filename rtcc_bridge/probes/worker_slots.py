@@ -1,4 +1,4 @@
-"""Keeps the sandboxed workers of this process alive and lends them out, in the order in which they are asked for."""
+"""Keeps the sandboxed workers of this process alive and lends them out: for imminent threats first, then in order."""
 
 import asyncio
 import collections
@@ -10,6 +10,7 @@ import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from rtcc_bridge.errors import BridgeError, BusyError, UnavailableError
+from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.probes.worker_process import WorkerLimits, WorkerProcess, WorkerStartError
 
@@ -30,7 +31,9 @@ class WorkerSlots:
         self._metrics = metrics
         self._idle: collections.deque[WorkerProcess] = collections.deque()
         self._borrowed: dict[WorkerProcess, asyncio.Timeout] = {}
-        self._waiting: collections.deque[asyncio.Future[WorkerProcess]] = collections.deque()
+        self._waiting: dict[Lane, collections.deque[asyncio.Future[WorkerProcess]]] = {
+            lane: collections.deque() for lane in (Lane.IMMINENT, Lane.ROUTINE)
+        }
         self._starting = 0
         self._last_start_failed = False
         self._starts: set[asyncio.Task[None]] = set()
@@ -95,12 +98,13 @@ class WorkerSlots:
             worker.kill()
 
     @contextlib.asynccontextmanager
-    async def borrow(self) -> AsyncIterator[WorkerProcess]:
+    async def borrow(self, lane: Lane) -> AsyncIterator[WorkerProcess]:
         """Lend a worker; it is replaced afterwards unless it says that it is usable.
 
-        Raises BusyError when the queue is full or moves too slowly, UnavailableError without workers or at shutdown.
+        Raises BusyError when the lane's queue is full or moves too slowly, UnavailableError without workers or at
+        shutdown.
         """
-        worker = await self._take()
+        worker = await self._take(self._waiting[lane])
         try:
             async with asyncio.timeout(None) as until_close:
                 self._borrowed[worker] = until_close
@@ -114,7 +118,7 @@ class WorkerSlots:
             self._returned.set()
             self._put_back(worker)
 
-    async def _take(self) -> WorkerProcess:
+    async def _take(self, waiting: collections.deque[asyncio.Future[WorkerProcess]]) -> WorkerProcess:
         while self._idle:
             worker = self._idle.popleft()
             if not worker.ended:
@@ -122,10 +126,10 @@ class WorkerSlots:
             self._replace(worker, "ended")
         if not self.ready:
             raise UnavailableError(self._problem)
-        if len(self._waiting) >= self._limits.max_waiting:
+        if len(waiting) >= self._limits.max_waiting:
             raise BusyError("too many pictures are waiting to be read: try again shortly", self._limits.timeout_seconds)
         turn: asyncio.Future[WorkerProcess] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        waiting.append(turn)
         try:
             async with asyncio.timeout(self._limits.wait_timeout_seconds):
                 return await turn
@@ -139,7 +143,7 @@ class WorkerSlots:
             raise
         finally:
             with contextlib.suppress(ValueError):
-                self._waiting.remove(turn)
+                waiting.remove(turn)
 
     def _put_back(self, worker: WorkerProcess) -> None:
         if self._closing:
@@ -152,11 +156,12 @@ class WorkerSlots:
             self._offer(worker)
 
     def _offer(self, worker: WorkerProcess) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(worker)
-                return
+        for waiting in self._waiting.values():
+            while waiting:
+                turn = waiting.popleft()
+                if not turn.done():
+                    turn.set_result(worker)
+                    return
         self._idle.append(worker)
 
     def _replace(self, worker: WorkerProcess, why: str) -> None:
@@ -212,10 +217,11 @@ class WorkerSlots:
         return worker
 
     def _refuse_waiting(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_exception(UnavailableError(self._problem))
+        for waiting in self._waiting.values():
+            while waiting:
+                turn = waiting.popleft()
+                if not turn.done():
+                    turn.set_exception(UnavailableError(self._problem))
 
 
 def _track(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:

@@ -64,9 +64,9 @@ async def attach(request: web.Request) -> web.Response:
     services = services_of(request)
     intake = services.settings.intake
     await require_room(services.database, services.settings.relay, services.clock.now())
-    with request.app[UPLOADS].slot():
+    incident_id = request.match_info["incidentId"]
+    with request.app[UPLOADS].slot(await services.probes.lane_of(incident_id)):
         upload = await read_upload(request, intake.max_upload_bytes, services.settings.web.upload_timeout_seconds)
-        incident_id = request.match_info["incidentId"]
         record = await services.probes.attach(incident_id, upload.form, request[ACCOUNT], upload.image)
     return answer(await with_lead(services, record), HTTPStatus.CREATED)
 

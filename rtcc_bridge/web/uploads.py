@@ -10,6 +10,7 @@ from aiohttp import BodyPartReader, ClientError, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from rtcc_bridge.errors import BusyError, InvalidInputError
+from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.probes.desk import ProbeForm, too_large
 
 MULTIPART: Final = "multipart/form-data"
@@ -34,15 +35,19 @@ class ProbeUpload:
 
 
 class UploadSlots:
-    """How many uploads are taken at the same time. More are answered as busy."""
+    """How many uploads are taken at the same time. More are answered as busy.
+
+    One in four is kept for imminent threats, so that a flood of other stills does not hold them.
+    """
 
     def __init__(self, most: int) -> None:
         self._free = most
+        self._kept = most // 4
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
+    def slot(self, lane: Lane) -> Iterator[None]:
         """Raises BusyError."""
-        if self._free == 0:
+        if self._free <= (0 if lane is Lane.IMMINENT else self._kept):
             raise BusyError("Other stills are being read at this moment: try again in a few seconds.", RETRY_SECONDS)
         self._free -= 1
         try:

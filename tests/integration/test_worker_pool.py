@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rtcc_bridge.errors import BusyError, ConfigurationError, InvalidInputError, UnavailableError
-from rtcc_bridge.matching.types import Box, DetectedFace
+from rtcc_bridge.matching.types import Box, DetectedFace, Lane
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.probes.worker_messages import FoundFacesReport
 from rtcc_bridge.probes.worker_pool import WorkerPool
@@ -144,6 +144,28 @@ async def test_a_full_queue_says_when_to_come_back() -> None:
         gate.open.set()
         assert (await slow).width == 5
         assert (await patient).width == 4
+
+
+async def test_who_waits_for_an_imminent_threat_gets_the_next_worker_however_many_wait() -> None:
+    async with open_pool(dataclasses.replace(LIMITS, max_waiting=2)) as pool:
+        gate, served = Gate(), list[str]()
+
+        async def wait(name: str, lane: Lane) -> None:
+            await pool.inspect(upload(b"12345"), lane)
+            served.append(name)
+
+        async with asyncio.TaskGroup() as callers:
+            callers.create_task(pool.inspect(gate.chunks()))
+            await gate.reached.wait()
+            for name in ("first", "second"):
+                callers.create_task(wait(name, Lane.ROUTINE))
+            await asyncio.sleep(0)  # they queue up
+            with pytest.raises(BusyError):
+                await pool.inspect(upload(b"12345"), Lane.ROUTINE)
+            callers.create_task(wait("urgent", Lane.IMMINENT))
+            await asyncio.sleep(0)  # it queues up
+            gate.open.set()
+        assert served == ["urgent", "first", "second"]
 
 
 async def test_who_waits_too_long_is_told_so() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rtcc_bridge.errors import BusyError, InvalidInputError, NotFoundError, UnavailableError
-from rtcc_bridge.matching.types import Verdict
+from rtcc_bridge.matching.types import Lane, Verdict
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
@@ -218,3 +218,19 @@ async def test_a_probe_that_does_not_exist(kit: ProbeKit) -> None:
 
 async def test_the_policy_lists_the_sender_of_the_demo(kit: ProbeKit) -> None:
     assert SENDER in kit.parts.policy.deferral.senders
+
+
+async def test_pictures_of_imminent_threats_are_read_before_others(kit: ProbeKit) -> None:
+    await kit.incident()
+    await kit.incident("incident-2")
+    await kit.threat("incident-2")
+    assert await kit.desk.lane_of("incident-1") == Lane.ROUTINE
+    assert await kit.desk.lane_of("incident-2") == Lane.IMMINENT
+    assert await kit.desk.lane_of("nobody told of it") == Lane.ROUTINE
+    for incident, lane in (("incident-1", Lane.ROUTINE), ("incident-2", Lane.IMMINENT)):
+        kit.workers.lanes.clear()
+        probe = await kit.desk.attach(incident, form(), ANALYST, upload())
+        await kit.desk.preview(probe.probe_id, ANALYST)
+        await kit.desk.choose_face(probe.probe_id, 1, ANALYST)
+        await kit.desk.preview(probe.probe_id, ANALYST)
+        assert kit.workers.lanes == [lane] * 4
