@@ -6,7 +6,7 @@ Everything that a page logs as an error, and every breach of its content securit
 import io
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,9 +20,8 @@ from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.roles import Role
-from rtcc_bridge.matching.types import DetectedFace, Verdict
+from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.probes.worker_messages import Preview
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
@@ -33,16 +32,6 @@ from tests.website import Website, running_site
 
 WIDTH, HEIGHT = 640, 480
 SEEN_SECONDS = 15
-
-
-class DrawnStills(PictureWorkers):
-    """Shows a plain picture, since no real one is in the repository."""
-
-    async def preview(
-        self, data: bytes, side: int, chosen: DetectedFace | None = None, others: Sequence[DetectedFace] = ()
-    ) -> Preview:
-        del data, side, chosen, others
-        return Preview(jpeg(), WIDTH, HEIGHT, {})
 
 
 def jpeg() -> bytes:
@@ -73,7 +62,7 @@ Visit = Callable[..., Awaitable[Visitor]]
 
 @pytest.fixture
 async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
-    async with running_site(database, right_now(), Metrics(), tmp_path, workers=DrawnStills()) as running:
+    async with running_site(database, right_now(), Metrics(), tmp_path, workers=PictureWorkers()) as running:
         yield running
 
 

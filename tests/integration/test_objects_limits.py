@@ -5,7 +5,8 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,23 +100,66 @@ def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(objects, "from_url", without_limit)
 
 
+class Store:
+    """A server in the store's place."""
+
+    def __init__(self, answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
+        self._answer = answer
+        self._connections: list[asyncio.StreamWriter] = []
+        self._server: asyncio.Server | None = None
+
+    @property
+    def was_asked(self) -> bool:
+        return bool(self._connections)
+
+    async def open(self) -> str:
+        """Returns its address."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def close(self) -> None:
+        """From now on nobody is there. May be called again, for connections that came as it closed."""
+        assert self._server is not None
+        self._server.close()
+        while self._connections:
+            writer = self._connections.pop()
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.append(writer)
+        with suppress(ConnectionError):
+            await self._answer(reader, writer)
+
+
+@asynccontextmanager
+async def _vault_at(
+    store: Store, settings: ObjectSettings, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> AsyncIterator[ObjectVault]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", await store.open())
+    try:
+        async with ObjectVault(settings, master_keys(), clock) as vault, asyncio.timeout(60):
+            yield vault
+    finally:
+        await store.close()
+
+
 @pytest.mark.usefixtures("client")
 async def test_a_store_that_hangs_or_is_not_there_is_unavailable_within_its_time(
     s3_settings: ObjectSettings, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
 ) -> None:
     """A server that accepts and never answers, then the same port closed."""
-    connections: list[asyncio.StreamWriter] = []
 
-    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.append(writer)
+    async def silent(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        pass
 
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    async with ObjectVault(s3_settings, master_keys(), clock) as vault, asyncio.timeout(60):
+    store = Store(silent)
+    async with _vault_at(store, s3_settings, monkeypatch, clock) as vault:
         for content in (b"x", bytes(_MORE_THAN_ONE_PART)):
             with pytest.raises(UnavailableError):
                 await vault.seal("picture", content)
-        assert connections
+        assert store.was_asked
         for call in (
             vault.ping(),
             vault.delete("picture/x"),
@@ -125,10 +169,7 @@ async def test_a_store_that_hangs_or_is_not_there_is_unavailable_within_its_time
         ):
             with pytest.raises(UnavailableError):
                 await call
-        server.close()
-        for writer in connections:
-            writer.close()
-            await writer.wait_closed()
+        await store.close()
         with pytest.raises(UnavailableError):
             await vault.seal("picture", b"x")
 
@@ -151,12 +192,8 @@ async def test_a_store_that_falls_silent_within_an_object_is_not_waited_for(
         head = "HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\nLast-Modified: Wed, 25 Nov 2026 12:00:00 GMT\r\nETag: x"
         writer.write(head.encode() + b"\r\n\r\n" + bytes(3_000_000))
         await writer.drain()
-        await reader.read()  # until the client leaves
-        writer.close()
 
-    server = await asyncio.start_server(stalls, "127.0.0.1", 0)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    async with server, ObjectVault(s3_settings, master_keys(), clock) as vault, asyncio.timeout(30):
+    async with _vault_at(Store(stalls), s3_settings, monkeypatch, clock) as vault:
         with pytest.raises(UnavailableError, match="picture/x cannot be read"):
             await _read(vault)
 

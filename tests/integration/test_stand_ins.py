@@ -177,9 +177,9 @@ async def test_faces_are_found_numbered_and_graded_and_no_face_is_a_result(readi
 async def test_the_chosen_face_is_cut_out_and_shown(reading: Reading) -> None:
     async with reading.opened() as reader:
         data = reading.picture(reader, 2)
-        report = await reader.inspect(upload(data))
+        report = await reader.inspect(upload(data), Lane.IMMINENT)
         chosen, bystander = (numbered.face for numbered in report.faces)
-        cropped = await reader.crop(data, chosen, [bystander])
+        cropped = await reader.crop(data, chosen, [bystander], Lane.IMMINENT)
         height, width, channels = cropped.crop.pixels.shape
         assert cropped.crop.pixels.dtype == np.uint8
         assert channels == 3
@@ -189,7 +189,10 @@ async def test_the_chosen_face_is_cut_out_and_shown(reading: Reading) -> None:
         assert _is_five_points(cropped.crop.landmarks)
         assert set(cropped.stage_seconds) == {"decode", "crop"}
         for side in (100, 4000):
-            for preview in (await reader.preview(data, side), await reader.preview(data, side, chosen, [bystander])):
+            for preview in (
+                await reader.preview(data, side),
+                await reader.preview(data, side, chosen, [bystander], Lane.IMMINENT),
+            ):
                 assert _size_of(preview.jpeg) == (preview.width, preview.height)
                 assert max(preview.width, preview.height) == min(side, max(report.width, report.height))
                 assert preview.width / preview.height == pytest.approx(report.width / report.height, rel=0.02)
