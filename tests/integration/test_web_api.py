@@ -18,6 +18,7 @@ from rtcc_bridge.publishing.outbox import OutgoingEvent
 from rtcc_bridge.storage import outbox, tables
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
+from tests.integration.pipeline import until
 from tests.outages import Outages
 from tests.probe_kit import STILL, face
 from tests.website import FIELDS, Website, acting, running_site, still_form
@@ -444,12 +445,15 @@ async def test_uploads_beyond_the_limit_are_told_to_wait(
             "Expect: 100-continue\r\n\r\n"
         )
         writer.write(head.encode())
-        assert b"100" in await reader.readline()  # the first upload has its place now, or will before the next is read
-        async with site.client.post(
-            "/api/v1/incidents/INC-1/probes", data=still_form(), headers=acting("analyst")
-        ) as answer:
-            assert answer.status == 503
-            assert "Retry-After" in answer.headers
+        assert b"100" in await reader.readline()  # the first upload has its place now, or very soon
+
+        async def is_told_to_wait() -> bool:
+            async with site.client.post(
+                "/api/v1/incidents/INC-1/probes", data=still_form(), headers=acting("analyst")
+            ) as answer:
+                return answer.status == 503 and "Retry-After" in answer.headers
+
+        await until(is_told_to_wait)
         writer.close()
         await writer.wait_closed()
     del reader
