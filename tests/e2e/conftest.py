@@ -14,7 +14,7 @@ import yaml
 
 from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.app.galleries import enroller_for
-from rtcc_bridge.broker.topics import create_topics
+from rtcc_bridge.broker.topics import compare_topics_when_told, create_topics
 from rtcc_bridge.demo.client import DemoClient
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.sources import FolderSource
@@ -113,6 +113,7 @@ async def place(
     made = Place(tmp_path, broker, packs_directory, empty_database_url, broker_of_run.kind == KAFKA)
     kafka = made.settings.kafka
     await create_topics(kafka)
+    assert not (await compare_topics_when_told(kafka)).missing
     yield made
     if broker == broker_of_run.address:
         await delete_topics(kafka)

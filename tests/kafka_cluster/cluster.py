@@ -200,6 +200,8 @@ class KafkaCluster:
     async def leader_of(self, topic: str, partition: int) -> int | None:
         """The number of the node that leads a partition, as a running node knows it; None while there is none."""
         metadata = await asyncio.to_thread(_ask, *self.internal_addresses)
+        if topic not in metadata.topics or partition not in metadata.topics[topic].partitions:
+            return None
         leader = metadata.topics[topic].partitions[partition].leader
         return leader if leader in self._nodes else None
 
