@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final, TypeAlias
 
 from sqlalchemy import Connection, event, text
@@ -20,6 +21,7 @@ Transaction: TypeAlias = AsyncConnection
 """An open transaction. Callers outside `storage` only pass it on."""
 
 
+_SILENT: Final = "the database did not answer in time"
 _LONG_STATEMENT_SECONDS: Final = 4 * 3600.0
 _WRITES = "rtcc_writes"
 _ON_COMMIT = "rtcc_on_commit"
@@ -132,13 +134,14 @@ class Database:
         """A connection that goes back to the pool at the end, or nowhere when its server may never answer on it."""
         async with AsyncExitStack() as stack:
             connection = await self.connect(stack)
+            stack.push_async_exit(partial(_roll_back, connection))
             try:
                 yield connection
             except (TimeoutError, asyncio.CancelledError) as error:
                 if not self._sqlite:  # a server that was not waited for may never answer to a rollback either
                     await connection.invalidate()
                 if isinstance(error, TimeoutError):
-                    raise UnavailableError("the database did not answer in time") from error
+                    raise UnavailableError(_SILENT) from error
                 raise
             except DBAPIError as error:
                 if postgres.takes_no_writes(error):  # nor does it on the other connections to that server
@@ -153,8 +156,10 @@ class Database:
         """
         try:
             return await stack.enter_async_context(self._engine.connect())
-        except (TimeoutError, PoolTimeoutError) as error:
+        except PoolTimeoutError as error:
             raise UnavailableError("no connection to the database came free in time") from error
+        except TimeoutError as error:
+            raise UnavailableError(_SILENT) from error
         except (DBAPIError, OSError) as error:
             problem = _sqlite_problem(error) if self._sqlite else postgres.connection_problem(error)
             raise problem or error from error
@@ -183,6 +188,15 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+async def _roll_back(connection: Transaction, *_ended: object) -> None:
+    """Ends what is not committed. Raises UnavailableError when that is not answered, and gives the connection up."""
+    try:
+        await connection.rollback()
+    except TimeoutError as error:
+        await connection.invalidate()
+        raise UnavailableError(_SILENT) from error
 
 
 def _sqlite_problem(error: Exception) -> UnavailableError | IntegrityError | None:
