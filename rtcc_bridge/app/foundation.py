@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.clock import Clock, SystemClock
@@ -85,19 +85,21 @@ async def open_core(
 async def _patiently(opening: Callable[[], Awaitable[None]], seconds: float) -> None:
     """Tries again while the database is away or fails over. Raises UnavailableError when that takes longer."""
     outage = OutageLog("opening the database")
+
+    def tell(state: RetryCallState) -> None:
+        assert state.outcome is not None
+        error = state.outcome.exception()
+        assert error is not None
+        outage.failed(error)
+
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(UnavailableError),
         stop=stop_after_delay(seconds),
         wait=wait_random_exponential(multiplier=0.5, max=_LONGEST_PAUSE_SECONDS),
+        before_sleep=tell,
         reraise=True,
     )
-    async for attempt in retrying:
-        with attempt:
-            try:
-                await opening()
-            except UnavailableError as error:
-                outage.failed(error)
-                raise
+    await retrying(opening)
     outage.succeeded()
 
 

@@ -59,6 +59,16 @@ async def test_it_does_not_wait_for_ever_and_says_why(enrolled_place: Place, ser
     assert "error: the database cannot be reached" in output
 
 
+async def test_a_command_does_not_wait_and_does_not_say_that_it_tries_again(
+    enrolled_place: Place, server: PostgresServer
+) -> None:
+    await asyncio.to_thread(server.stop)
+    code, output = await enrolled_place.command("keys", "status")
+    assert code == EXIT_UNAVAILABLE
+    assert "error: the database cannot be reached" in output
+    assert "tried again" not in output
+
+
 async def test_a_frozen_database_holds_up_no_stop(
     enrolled_place: Place, server: PostgresServer, http: aiohttp.ClientSession, client_of: ClientOf
 ) -> None:
