@@ -25,6 +25,14 @@ async def readiness(http: aiohttp.ClientSession, place: Place) -> tuple[int, str
         return answer.status, await answer.text()
 
 
+async def is_ready(http: aiohttp.ClientSession, place: Place) -> bool:
+    """Whether the daemon is up, and ready."""
+    try:
+        return (await readiness(http, place))[0] == 200
+    except aiohttp.ClientError:
+        return False
+
+
 async def publish(place: Place, *, threat: bool) -> str:
     name = f"T-{secrets.token_hex(4)}"
     now = SystemClock().now()

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from rtcc_bridge.commands.console import EXIT_UNAVAILABLE
-from tests.e2e.calls import ClientOf, on_floor, publish, readiness, until
+from tests.e2e.calls import ClientOf, is_ready, on_floor, publish, readiness, until
 from tests.e2e.conftest import Place
 from tests.e2e.program import running_daemon, start
 from tests.e2e.test_stopping import ends
@@ -37,14 +37,7 @@ async def test_a_daemon_that_starts_first_waits_for_its_database(
     try:
         await until(lambda: place.log.exists() and "opening the database" in place.log.read_text())
         await asyncio.to_thread(server.start)
-
-        async def is_ready() -> bool:
-            try:
-                return (await readiness(http, place))[0] == 200
-            except aiohttp.ClientError:
-                return False
-
-        await until(is_ready)
+        await until(lambda: is_ready(http, place))
         await on_floor(client_of(place), await publish(place, threat=False))
     finally:
         assert await ends(process) == 0

@@ -20,7 +20,7 @@ from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.demo.client import CallError
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from tests.brokers import OwnBroker
-from tests.e2e.calls import URGENT, ClientOf, choose_on_threat, leads_of, on_floor, publish, readiness, until
+from tests.e2e.calls import URGENT, ClientOf, choose_on_threat, is_ready, leads_of, on_floor, publish, readiness, until
 from tests.e2e.carrying import Delay, carried
 from tests.e2e.conftest import Place
 from tests.e2e.program import running_daemon
@@ -125,13 +125,7 @@ async def test_a_killed_daemon_gives_the_lead_after_its_restart_once(
     client = client_of(place)
     process = await asyncio.create_subprocess_exec(*serve_command(place), stdin=asyncio.subprocess.DEVNULL)
 
-    async def ready() -> bool:
-        try:
-            return (await readiness(http, place))[0] == 200
-        except aiohttp.ClientError:
-            return False
-
-    await until(ready)
+    await until(lambda: is_ready(http, place))
     incident = await publish(place, threat=True)
     await on_floor(client, incident)
     probe_id = await choose_on_threat(client, incident)

@@ -1,6 +1,7 @@
-"""A real broker for every integration test."""
+"""What many integration tests start from: a real broker, a photograph of people."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,9 @@ def kafka_settings(address: str, kind: str = TANSU) -> KafkaSettings:
         handle_backoff_seconds=0.02,
         topics=TopicSettings.model_validate({**unique_names(mark), "partitions": 3}),
     )
+
+
+@pytest.fixture
+def scene(test_data: Path) -> bytes:
+    """A photograph of several people, 1200 x 630 pixels."""
+    return (test_data / "scenes" / "fnp_multiface.jpg").read_bytes()

@@ -24,23 +24,11 @@ from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
 from rtcc_bridge.settings import Settings
 from tests.agency_pack import write_pack_for_faces_of
-from tests.integration.workers import status_of, upload
+from tests.integration.workers import saved, status_of, upload
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers run on Linux only")
 
 LIMITS = WorkerLimits(memory_bytes=2_000_000_000, timeout_seconds=120.0)
-
-
-@pytest.fixture
-def scene(test_data: Path) -> bytes:
-    """A photograph of several people, 1200 x 630 pixels."""
-    return (test_data / "scenes" / "fnp_multiface.jpg").read_bytes()
-
-
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def boxes_found_here(pack: ModelPack, data: bytes) -> list[Box]:

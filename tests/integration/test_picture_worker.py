@@ -27,7 +27,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.probes.worker_messages import FoundFacesReport
 from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
-from tests.integration.workers import as_ordinary_user, upload
+from tests.integration.workers import as_ordinary_user, saved, upload
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers run on Linux only")
 
@@ -40,18 +40,6 @@ BYSTANDER_GREY = 128
 async def pool(default_pack: ModelPack) -> AsyncIterator[WorkerPool]:
     async with WorkerPool(worker_command(default_pack.folder, MIN_FACE_PX, LIMITS), LIMITS, Metrics()) as opened:
         yield opened
-
-
-@pytest.fixture
-def scene(test_data: Path) -> bytes:
-    """A photograph of several people, 1200 x 630 pixels."""
-    return (test_data / "scenes" / "fnp_multiface.jpg").read_bytes()
-
-
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def opened(data: bytes) -> Image.Image:

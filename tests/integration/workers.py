@@ -1,8 +1,11 @@
 """Starts workers that do what the upload says, for the tests of the sandbox and of the pool."""
 
+import io
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+
+from PIL import Image
 
 from rtcc_bridge.probes.worker_process import WorkerLimits
 
@@ -43,3 +46,10 @@ def is_alive(process_id: int) -> bool:
         return status_of(process_id)["State"][0] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+    """The picture as a file of that kind."""
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
