@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from rtcc_bridge.broker.arguments import client_arguments
 from rtcc_bridge.broker.client import stop_within
 from rtcc_bridge.broker.embedded import EmbeddedBroker
-from rtcc_bridge.broker.topics import topic_names
+from rtcc_bridge.broker.topics import compare_topics_when_told, create_topics, topic_names
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.topic_settings import TopicSettings
 from tests.kafka_cluster.cluster import KafkaCluster
@@ -192,6 +192,12 @@ def unique_names(mark: str) -> dict[str, str]:
 
 def new_mark() -> str:
     return secrets.token_hex(4)
+
+
+async def make_topics(kafka: KafkaSettings) -> None:
+    """Creates all topics, and waits until the broker tells of them: Apache Kafka may answer before it does."""
+    await create_topics(kafka)
+    assert not (await compare_topics_when_told(kafka)).missing
 
 
 async def delete_topics(kafka: KafkaSettings) -> None:

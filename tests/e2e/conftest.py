@@ -14,13 +14,12 @@ import yaml
 
 from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.app.galleries import enroller_for
-from rtcc_bridge.broker.topics import compare_topics_when_told, create_topics
 from rtcc_bridge.demo.client import DemoClient
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.modelpacks.installed import open_pack
 from rtcc_bridge.settings import Settings, load_settings
-from tests.brokers import KAFKA, BrokerOfRun, delete_topics, new_mark, unique_names
+from tests.brokers import KAFKA, BrokerOfRun, delete_topics, make_topics, new_mark, unique_names
 from tests.e2e.program import running_daemon, start
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,8 +111,7 @@ async def place(
     """Settings and topics; nothing is running yet."""
     made = Place(tmp_path, broker, packs_directory, empty_database_url, broker_of_run.kind == KAFKA)
     kafka = made.settings.kafka
-    await create_topics(kafka)
-    assert not (await compare_topics_when_told(kafka)).missing
+    await make_topics(kafka)
     yield made
     if broker == broker_of_run.address:
         await delete_topics(kafka)

@@ -16,10 +16,9 @@ import aiohttp
 import asyncpg
 import pytest
 
-from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.demo.client import CallError
 from rtcc_bridge.demo.pictures import portrait, rephotograph
-from tests.brokers import OwnBroker
+from tests.brokers import OwnBroker, make_topics
 from tests.e2e.calls import URGENT, ClientOf, choose_on_threat, is_ready, leads_of, on_floor, publish, readiness, until
 from tests.e2e.carrying import Delay, carried
 from tests.e2e.conftest import Place
@@ -57,7 +56,7 @@ async def test_the_board_is_up_without_a_broker_and_says_so(
         async with http.get(f"{place.address}/healthz") as answer:
             assert answer.status == 200
         await own_broker.start()
-        await create_topics(place.settings.kafka)
+        await make_topics(place.settings.kafka)
 
         async def ready() -> bool:
             return (await readiness(http, place))[0] == 200
@@ -114,7 +113,7 @@ async def test_a_broker_that_restarts_is_used_again_even_when_it_forgot_all(
         await on_floor(client, await publish(place, threat=False))
         await own_broker.stop()
         await own_broker.start()
-        await create_topics(place.settings.kafka)
+        await make_topics(place.settings.kafka)
         await on_floor(client, await publish(place, threat=False))
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.topic_settings import TopicSettings
-from tests.brokers import KAFKA, TANSU, BrokerOfRun, OwnBroker, delete_topics, new_mark, unique_names
+from tests.brokers import KAFKA, TANSU, BrokerOfRun, OwnBroker, delete_topics, make_topics, new_mark, unique_names
 
 
 @pytest.fixture
@@ -19,7 +18,7 @@ async def kafka(broker: str, broker_of_run: BrokerOfRun) -> AsyncIterator[KafkaS
     The topics exist, and take larger events than the program does, as those of others may.
     """
     settings = kafka_settings(broker, broker_of_run.kind)
-    await create_topics(settings.model_copy(update={"max_record_bytes": 4 * settings.max_record_bytes}))
+    await make_topics(settings.model_copy(update={"max_record_bytes": 4 * settings.max_record_bytes}))
     yield settings
     if broker_of_run.address is not None:
         await delete_topics(settings)

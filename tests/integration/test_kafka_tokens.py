@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 
 from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.settings import KafkaSettings
+from tests.brokers import make_topics
 from tests.integration.pipeline import Recorder, running, until
 from tests.integration.secured_kafka import open_settings, secured
 from tests.integration.token_authority import CLIENT, TokenAuthority, token_authority, unsigned_token
@@ -44,7 +44,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
 
 
 async def test_producer_and_consumer_go_on_with_new_tokens(place: Place) -> None:
-    await create_topics(place.kafka)
+    await make_topics(place.kafka)
     recorder = Recorder()
     topic = place.open.topics.incidents
     async with EventProducer(place.kafka) as producer, running(place.kafka, {topic: recorder}) as runner:
@@ -81,7 +81,7 @@ async def test_what_keeps_a_client_with_tokens_out_is_told(place: Place) -> None
             await producer.ping()
     async with running(place.kafka, {place.open.topics.incidents: Recorder()}) as runner:
         await until(lambda: "by OAUTHBEARER" in (runner.not_ready_reason or ""))
-        await create_topics(place.open)
+        await make_topics(place.open)
         place.authority.instead = None
         await until(lambda: runner.ready)
 

@@ -18,11 +18,10 @@ from structlog.testing import capture_logs
 
 from rtcc_bridge.broker.arguments import client_arguments
 from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.consumers.positions import Positions
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import KafkaSettings
-from tests.brokers import KAFKA
+from tests.brokers import KAFKA, make_topics
 from tests.integration.conftest import kafka_settings
 from tests.integration.pipeline import Recorder, committed, read_all, running, send_values, until
 from tests.integration.raw_producer import Record, batch_of, send_batch
@@ -158,7 +157,7 @@ async def test_a_new_group_begins_with_the_oldest_record(kafka: KafkaSettings, p
 async def test_a_damaged_batch_holds_its_partition_only_and_is_named(tmp_path: Path) -> None:
     async with KafkaCluster(1, folder=tmp_path / "kafka") as cluster:
         kafka = kafka_settings(cluster.bootstrap, KAFKA)
-        await create_topics(kafka)
+        await make_topics(kafka)
         topic, recorder = kafka.topics.incidents, Recorder()
         async with EventProducer(kafka) as producer:
             await producer.send(topic, key=b"k", value=b"sound", partition=0)

@@ -4,9 +4,8 @@ import pytest
 from aiokafka import TopicPartition
 
 from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.errors import UnavailableError
-from tests.brokers import KAFKA
+from tests.brokers import KAFKA, make_topics
 from tests.integration.conftest import kafka_settings
 from tests.integration.pipeline import read_all
 
@@ -14,7 +13,7 @@ from tests.integration.pipeline import read_all
 @pytest.mark.kafka
 async def test_records_go_on_after_one_that_was_counted_and_never_sent(broker: str) -> None:
     kafka = kafka_settings(broker, KAFKA)
-    await create_topics(kafka)
+    await make_topics(kafka)
     topic = kafka.topics.leads
     async with EventProducer(kafka) as producer:
         await producer.send(topic, key=b"a", value=b"first", partition=0)

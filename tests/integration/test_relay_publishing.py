@@ -11,7 +11,6 @@ from pydantic import SecretStr
 from sqlalchemy import text, update
 
 from rtcc_bridge.broker.client import LARGEST_REQUEST_BYTES, EventProducer
-from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.metrics import Metrics
@@ -20,7 +19,7 @@ from rtcc_bridge.publishing.relay import Relay
 from rtcc_bridge.settings import DatabaseSettings, KafkaSettings
 from rtcc_bridge.storage import outbox, tables
 from rtcc_bridge.storage.engine import Database
-from tests.brokers import TANSU, BrokerOfRun, OwnBroker
+from tests.brokers import TANSU, BrokerOfRun, OwnBroker, make_topics
 from tests.integration.relays import (
     SETTINGS,
     WAIT_SECONDS,
@@ -126,7 +125,7 @@ async def test_nothing_is_lost_while_the_broker_hangs(
     database: Database, own_broker: OwnBroker, own_kafka: KafkaSettings
 ) -> None:
     kafka = own_kafka
-    await create_topics(kafka)
+    await make_topics(kafka)
     topic = kafka.topics.leads
     watch = FeedWatch()
     async with EventProducer(kafka) as producer, running_relay(database, producer, watch) as relay:
@@ -161,11 +160,11 @@ async def test_the_relay_recovers_from_a_broker_that_comes_late_and_one_that_for
     async with EventProducer(kafka) as producer, running_relay(database, producer):
         early = await put(database, an_event(kafka.topics.leads, number=1))
         await own_broker.start()
-        await create_topics(kafka)
+        await make_topics(kafka)
         assert await read_ids(kafka, kafka.topics.leads, 1) == early
         await own_broker.stop()
         await own_broker.start()
-        await create_topics(kafka)
+        await make_topics(kafka)
         late = await put(database, an_event(kafka.topics.leads, number=2))
         kept = [] if broker_of_run.kind == TANSU else early
         assert await read_ids(kafka, kafka.topics.leads, len(kept) + 1) == kept + late
@@ -213,7 +212,7 @@ async def test_the_stop_is_bounded_while_the_broker_hangs(
     database: Database, own_broker: OwnBroker, own_kafka: KafkaSettings
 ) -> None:
     kafka = own_kafka
-    await create_topics(kafka)
+    await make_topics(kafka)
     async with asyncio.timeout(WAIT_SECONDS):
         async with EventProducer(kafka) as producer, running_relay(database, producer):
             await put(database, an_event(kafka.topics.leads))

@@ -18,7 +18,6 @@ from rtcc_bridge.publishing.outbox import OutgoingEvent
 from rtcc_bridge.storage import outbox, tables
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
-from tests.integration.pipeline import until
 from tests.outages import Outages
 from tests.probe_kit import STILL, face
 from tests.website import FIELDS, Website, acting, running_site, still_form
@@ -433,27 +432,26 @@ async def test_the_database_away_is_said_with_retry_after(site: Website, outages
         assert int(answer.headers["Retry-After"]) >= 1
 
 
-async def test_uploads_beyond_the_limit_are_told_to_wait(
+async def test_of_two_uploads_one_more_than_the_limit_is_told_to_wait(
     database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path
 ) -> None:
     async with running_site(database, clock, metrics, tmp_path, web_settings={"uploads": 1}) as site:
         await site.report()
-        reader, writer = await asyncio.open_connection(site.client.host, site.client.port)
-        head = (
-            "POST /api/v1/incidents/INC-1/probes HTTP/1.1\r\nHost: localhost\r\nX-Demo-Account: analyst\r\n"
-            "Content-Type: multipart/form-data; boundary=edge\r\nContent-Length: 5000\r\n"
-            "Expect: 100-continue\r\n\r\n"
-        )
-        writer.write(head.encode())
-        assert b"100" in await reader.readline()  # the first upload has its place now, or very soon
-
-        async def is_told_to_wait() -> bool:
-            async with site.client.post(
-                "/api/v1/incidents/INC-1/probes", data=still_form(), headers=acting("analyst")
-            ) as answer:
-                return answer.status == 503 and "Retry-After" in answer.headers
-
-        await until(is_told_to_wait)
-        writer.close()
-        await writer.wait_closed()
-    del reader
+        connections = [await asyncio.open_connection(site.client.host, site.client.port) for _ in range(2)]
+        for reader, writer in connections:
+            writer.write(
+                b"POST /api/v1/incidents/INC-1/probes HTTP/1.1\r\nHost: localhost\r\nX-Demo-Account: analyst\r\n"
+                b"Content-Type: multipart/form-data; boundary=edge\r\nContent-Length: 5000\r\n"
+                b"Expect: 100-continue\r\n\r\n"
+            )
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        answers = [asyncio.create_task(reader.readuntil(b"\r\n\r\n")) for reader, _ in connections]
+        told, waiting = await asyncio.wait(answers, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        # Neither sends its form: the one that came second is answered, the other is still waited for.
+        assert len(waiting) == 1
+        head = (await told.pop()).lower()
+        assert b" 503 " in head
+        assert b"\r\nretry-after: 3\r\n" in head
+        for _, writer in connections:
+            writer.close()
+        await asyncio.gather(*waiting, return_exceptions=True)
