@@ -90,7 +90,9 @@ async def test_a_threat_becomes_a_lead_with_the_rights_of_each_role_alone(
             await stack.enter_async_context(running(place_of(role), role))
         web = place_of("web-without-a-user")
         await stack.enter_async_context(running(web, Role.WEB))
-        client = DemoClient(http, f"http://127.0.0.1:{web.settings.web.port}")
+        pages = f"http://127.0.0.1:{web.settings.web.port}"
+        await operations_are_apart(http, web.port, pages)
+        client = DemoClient(http, pages)
         async with EventProducer(guarded.of("watch-desk")) as producer:
             now = SystemClock().now()
             alert = threat_data("GUARDED-ALERT", "Active shooter", now, incident_ids=(INCIDENT,))
@@ -103,6 +105,24 @@ async def test_a_threat_becomes_a_lead_with_the_rights_of_each_role_alone(
     assert event["type"] == "lead.candidates"
     assert event["data"]["probeId"] == probe["probeId"]
     assert event["data"]["classification"] == "INVESTIGATIVE_LEAD_ONLY"
+
+
+async def operations_are_apart(http: aiohttp.ClientSession, port: int, pages: str) -> None:
+    """Prometheus and Kubernetes ask by other names and through proxies; people and searches are not served there."""
+    asked_as = {"Host": f"10.0.0.7:{port}", "X-Forwarded-For": "10.0.0.9"}
+    answers = {
+        "/healthz": 200,
+        "/readyz": 200,
+        "/metrics": 200,
+        "/": 404,
+        "/api/v1/feed": 404,
+        "/api/v1/incidents": 404,
+    }
+    for path, status in answers.items():
+        async with http.get(f"http://127.0.0.1:{port}{path}", headers=asked_as) as answer:
+            assert answer.status == status
+    async with http.get(f"{pages}/healthz", headers=asked_as) as answer:
+        assert answer.status == 403
 
 
 def running(place: Place, role: Role) -> AbstractAsyncContextManager[Program]:
