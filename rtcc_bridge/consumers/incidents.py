@@ -14,6 +14,7 @@ from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.incident import READ_FIELDS, Field, IncidentEvent, Status
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.telemetry.tracing import Facts
 
 TYPES: Final[Mapping[str, Status | None]] = MappingProxyType(
     {
@@ -29,12 +30,17 @@ TYPES: Final[Mapping[str, Status | None]] = MappingProxyType(
 class IncidentsHandler(InputHandler[IncidentEvent]):
     """Hands what dispatch reports to the incident desk."""
 
+    span_name = "incident.event"
+
     def __init__(self, database: Database, desk: IncidentDesk, clock: Clock, kafka: KafkaSettings) -> None:
         super().__init__(database, clock, kafka)
         self._desk = desk
 
     def _translate(self, event: CloudEvent) -> IncidentEvent:
         return to_incident_event(event, self._kafka.type_mapping, self._kafka.incident_status_mapping)
+
+    def _about(self, event: IncidentEvent) -> Facts:
+        return {"incident_id": event.incident_id}
 
     async def _apply(
         self, tx: Transaction, arrivals: Sequence[Arrival[IncidentEvent]]

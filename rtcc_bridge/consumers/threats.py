@@ -14,6 +14,7 @@ from rtcc_bridge.incidents.threat import MessageType, ThreatEvent, ThreatInfo
 from rtcc_bridge.incidents.threat_desk import ThreatDesk
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.telemetry.tracing import Facts
 
 TYPES: Final[Mapping[str, MessageType]] = MappingProxyType(
     {
@@ -32,6 +33,7 @@ class ThreatsHandler(InputHandler[ThreatEvent]):
     """
 
     most_at_once = 16
+    span_name = "threat.event"
 
     def __init__(self, database: Database, desk: ThreatDesk, clock: Clock, kafka: KafkaSettings) -> None:
         super().__init__(database, clock, kafka)
@@ -39,6 +41,9 @@ class ThreatsHandler(InputHandler[ThreatEvent]):
 
     def _translate(self, event: CloudEvent) -> ThreatEvent:
         return to_threat_event(event, self._kafka.type_mapping)
+
+    def _about(self, event: ThreatEvent) -> Facts:
+        return {"incident_id": event.incident_ids[0]} if event.incident_ids else {}
 
     async def _apply(self, tx: Transaction, arrivals: Sequence[Arrival[ThreatEvent]]) -> Sequence[RejectedError | None]:
         return await self._desk.apply_threats(tx, arrivals)

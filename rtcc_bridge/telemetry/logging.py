@@ -1,4 +1,7 @@
-"""Logging: one line an event on standard error. Never a name, a face, a score, a template or a secret."""
+"""Logging: one line an event on standard error. Never a name, a face, a score, a template or a secret.
+
+What a line is about (`trace_id`, `incident_id`, `probe_id`, `lead_id`) is bound by `telemetry.work`.
+"""
 
 import logging
 import sys
@@ -8,12 +11,13 @@ import structlog
 from rtcc_bridge.settings import LogSettings
 from rtcc_bridge.telemetry.quiet import quiet_libraries
 
-_NOISY = ("aiohttp.access", "alembic", "aiosqlite")
+_NOISY = ("aiohttp.access", "alembic", "aiosqlite", "urllib3")
 
 
 def configure_logging(settings: LogSettings) -> None:
     """Sends the standard library's log records through structlog, as JSON or for a terminal."""
     shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
