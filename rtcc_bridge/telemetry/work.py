@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, Unpack
 
+import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from rtcc_bridge.telemetry import tracing
 from rtcc_bridge.telemetry.traceparent import read_traceparent, trace_id_of
 from rtcc_bridge.telemetry.tracing import Facts, Kind, Span
+
+_log: Final = structlog.get_logger(__name__)
 
 LOGGED: Final = ("incident_id", "probe_id", "lead_id")
 """The facts that stand on log lines, beside `trace_id`."""
@@ -48,6 +51,7 @@ def taken_up(
         if opened is not None:
             bind_contextvars(trace_id=trace_id_of(opened.traceparent))
         _bind(facts)
+        _log.debug("begun", work=name)
         yield opened
 
 
