@@ -9,6 +9,7 @@ import sys
 import structlog
 
 from rtcc_bridge.settings import LogSettings
+from rtcc_bridge.telemetry.exception_text import format_exception
 from rtcc_bridge.telemetry.quiet import quiet_libraries
 
 _NOISY = ("aiohttp.access", "alembic", "aiosqlite", "urllib3")
@@ -22,6 +23,7 @@ def configure_logging(settings: LogSettings) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    exceptions = structlog.processors.ExceptionRenderer(format_exception)
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if settings.format == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -29,7 +31,7 @@ def configure_logging(settings: LogSettings) -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             *shared,
-            structlog.processors.format_exc_info,
+            exceptions,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -39,7 +41,7 @@ def configure_logging(settings: LogSettings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), structlog.processors.format_exc_info],
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), exceptions],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )

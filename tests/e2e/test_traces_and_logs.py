@@ -157,7 +157,6 @@ async def test_a_start_that_fails_logs_no_secret(place: Place) -> None:
     environment = {
         "RTCC_BRIDGE_LOG__LEVEL": "DEBUG",
         "RTCC_BRIDGE_DATABASE__URL": f"postgresql+asyncpg://rtcc:{secrets[0]}@127.0.0.1:1/rtcc",
-        "RTCC_BRIDGE_DATABASE__TLS": "disable",
         "RTCC_BRIDGE_DATABASE__START_PATIENCE_SECONDS": "0.5",
         "RTCC_BRIDGE_OBJECTS__TRANSIT_URL": "http://127.0.0.1:1",
         "RTCC_BRIDGE_OBJECTS__TRANSIT_TOKEN": secrets[1],

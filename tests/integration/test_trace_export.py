@@ -118,7 +118,10 @@ async def test_an_outage_of_the_collector_is_told_once_and_its_end_once(collecto
 async def test_a_collector_that_never_answers_holds_up_neither_the_work_nor_the_end(collector: Collector) -> None:
     collector.answers.clear()
     with capture_logs() as told:
-        async with asyncio.timeout(60), exporting_traces(settings_for(collector, queue_size=10), ["web"]):
+        async with (
+            asyncio.timeout(60),
+            exporting_traces(settings_for(collector, queue_size=10, timeout_seconds=60), ["web"]),
+        ):
             with tracing.span("first"):
                 pass
             for _ in range(10):
@@ -134,7 +137,8 @@ async def test_a_collector_that_never_answers_holds_up_neither_the_work_nor_the_
     with tracing.span("after the end") as off:
         assert off is None
     collector.answers.set()
-    assert len(collector.named("finds no place")) <= 10
+    await until(lambda: collector.named("finds no place"))
+    assert len(collector.named("finds no place")) == 10, "as many as the queue holds"
 
 
 async def test_nobody_at_the_address_stops_nothing() -> None:

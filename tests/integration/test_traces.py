@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from structlog.contextvars import clear_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 
+from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
+from rtcc_bridge.consumers.dead_letters import DeadLetterWriter
+from rtcc_bridge.consumers.finisher import Finisher
 from rtcc_bridge.consumers.records import ConsumedRecord
-from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.errors import PolicyRefusalError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import tables
 from rtcc_bridge.telemetry import tracing
@@ -18,7 +23,7 @@ from rtcc_bridge.telemetry.trace_export import exporting_traces
 from rtcc_bridge.telemetry.traceparent import span_id_of, trace_id_of
 from rtcc_bridge.tracing_settings import TracingSettings
 from tests.collector import Collector, Received, collecting
-from tests.integration.pipeline import Desks
+from tests.integration.pipeline import Desks, until
 from tests.probe_kit import (
     ANALYST,
     SUPERVISOR,
@@ -44,6 +49,13 @@ INCIDENTS, THREATS = KAFKA.topics.incidents, KAFKA.topics.threats
 def collector() -> Iterator[Collector]:
     with collecting() as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> Iterator[None]:
+    """A test takes up several works in one task."""
+    yield
+    clear_contextvars()
 
 
 @pytest.fixture
@@ -241,6 +253,28 @@ async def test_a_search_that_is_requested_again_goes_on_the_probes_trace(
     assert is_child(again, collector.one("probe.approve"))
     _, row = sorted(await kit.requests(), key=lambda row: int(row["id"]))
     assert span_id_of(row["event"]["traceparent"]) == again.span_id
+
+
+async def test_a_record_whose_handling_fails_is_told_with_its_trace_incident_and_probe(
+    kit: ProbeKit, collector: Collector, traced: TracingSettings
+) -> None:
+    gallery = Gallery(closed=UnavailableError("the gallery's head was not confirmed"))
+    search = face_search(gallery)
+    letters = DeadLetterWriter(EventProducer(KAFKA), KAFKA.topics.dead_letters)
+    finisher = Finisher(KAFKA, "matcher", letters, kit.metrics, kit.clock, lambda _topic: None)
+    async with exporting_traces(traced, ["matcher"]), search.batcher:
+        await take_in(kit, incident_record(kit, "I-1", traceparent=RECORDED))
+        probe = await kit.authorized("I-1")
+        (row,) = await kit.requests()
+        with capture_logs([merge_contextvars]) as logged:
+            finishing = asyncio.create_task(finisher.finish(search_handler(kit, search), record_of(row)))
+            await until(lambda: any(line["event"] == "handling a record failed" for line in logged))
+            gallery.closed = None
+            await finishing
+    (line,) = (line for line in logged if line["event"] == "handling a record failed")
+    assert (line["trace_id"], line["incident_id"], line["probe_id"]) == (TRACE, "I-1", probe.probe_id)
+    assert [span.failed for span in collector.named("probe.search")] == [True, False]
+    assert [span.facts["error.type"] for span in collector.named("probe.search") if span.failed] == ["UnavailableError"]
 
 
 async def test_p16_leads_that_are_withdrawn_for_one_person_stay_in_their_own_traces(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
+from pydantic import BaseModel, ValidationError
 
 from rtcc_bridge.settings import LogSettings
 from rtcc_bridge.telemetry import tracing
@@ -108,6 +109,36 @@ def test_without_traces_the_ids_of_the_work_are_there_and_no_trace(written: Writ
     assert line["incident_id"] == "I-1"
     assert "trace_id" not in line
     assert "lane" not in line, "what a span says beside ids does not stand on every line"
+
+
+class Person(BaseModel):
+    born: int
+
+
+def test_an_error_that_quotes_what_was_sent_is_logged_without_its_text(written: Written) -> None:
+    try:
+        try:
+            Person.model_validate({"born": "a name that was sent"})
+        except ValidationError as error:
+            raise RuntimeError(f"refused: {error}") from error
+    except RuntimeError:
+        structlog.get_logger().exception("ours")
+        logging.getLogger("somebody.elses").exception("theirs")
+    assert "a name that was sent" not in written.getvalue()
+    for line in written.lines:
+        assert "RuntimeError" in line["exception"]
+        assert "ValidationError" in line["exception"]
+        assert "test_work.py" in line["exception"]
+
+
+def test_an_error_that_quotes_nothing_is_logged_in_full(written: Written) -> None:
+    try:
+        raise KeyError("caseNumber")
+    except KeyError:
+        structlog.get_logger().exception("ours")
+    (line,) = written.lines
+    assert line["exception"].startswith("Traceback")
+    assert line["exception"].endswith("KeyError: 'caseNumber'")
 
 
 def test_a_terminal_gets_a_line_that_a_person_reads(monkeypatch: pytest.MonkeyPatch, traces: LocalTracer) -> None:
