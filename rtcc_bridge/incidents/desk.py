@@ -125,7 +125,8 @@ class IncidentDesk:
         incident = apply_event(known, arrival.event, self._clock.now())
         if incident is known:
             return None
-        incident = replace(incident, traceparent=arrival.traceparent or incident.traceparent)
+        if arrival.traceparent is not None:
+            incident = replace(incident, traceparent=arrival.traceparent)
         await self.change(tx, changes, incident)
         return incident
 
