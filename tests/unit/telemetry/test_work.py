@@ -5,6 +5,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -27,20 +28,30 @@ class Written(io.StringIO):
         return [json.loads(line) for line in self.getvalue().splitlines()]
 
 
+@contextmanager
+def configured(stream: io.StringIO, settings: LogSettings) -> Iterator[None]:
+    """Logging as a process has it, into that stream."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.stderr", stream)
+            configure_logging(settings)
+            structlog.configure(cache_logger_on_first_use=False)  # the loggers outlive this
+            yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
+
+
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
+def written() -> Iterator[Written]:
     """What the process logs, as it is configured for production."""
     stream = Written()
-    monkeypatch.setattr("sys.stderr", stream)
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    configure_logging(LogSettings(level="DEBUG", format="json"))
-    structlog.configure(cache_logger_on_first_use=False)
-    yield stream
-    root.handlers[:] = before
-    root.setLevel(level)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+    with configured(stream, LogSettings(level="INFO", format="json")):
+        yield stream
 
 
 @pytest.fixture
@@ -111,20 +122,24 @@ def test_without_traces_the_ids_of_the_work_are_there_and_no_trace(written: Writ
     assert "lane" not in line, "what a span says beside ids does not stand on every line"
 
 
+SENT = "a name that was sent"
+
+
 class Person(BaseModel):
     born: int
 
 
 def test_an_error_that_quotes_what_was_sent_is_logged_without_its_text(written: Written) -> None:
+    sent = {"born": SENT}
     try:
         try:
-            Person.model_validate({"born": "a name that was sent"})
+            Person.model_validate(sent)
         except ValidationError as error:
             raise RuntimeError(f"refused: {error}") from error
     except RuntimeError:
         structlog.get_logger().exception("ours")
         logging.getLogger("somebody.elses").exception("theirs")
-    assert "a name that was sent" not in written.getvalue()
+    assert SENT not in written.getvalue()
     for line in written.lines:
         assert "RuntimeError" in line["exception"]
         assert "ValidationError" in line["exception"]
@@ -141,21 +156,23 @@ def test_an_error_that_quotes_nothing_is_logged_in_full(written: Written) -> Non
     assert line["exception"].endswith("KeyError: 'caseNumber'")
 
 
-def test_a_terminal_gets_a_line_that_a_person_reads(monkeypatch: pytest.MonkeyPatch, traces: LocalTracer) -> None:
+def test_a_terminal_gets_a_line_that_a_person_reads(traces: LocalTracer) -> None:
     stream = io.StringIO()
-    monkeypatch.setattr("sys.stderr", stream)
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    try:
-        configure_logging(LogSettings(level="INFO", format="console"))
-        with log_scope(), taken_up("probe.search", CAME_WITH, incident_id="I-1"):
-            logging.getLogger("rtcc_bridge.x").info("search given up")
-    finally:
-        root.handlers[:] = before
-        root.setLevel(level)
-        structlog.reset_defaults()
+    console = configured(stream, LogSettings(level="INFO", format="console"))
+    with console, log_scope(), taken_up("probe.search", CAME_WITH, incident_id="I-1"):
+        logging.getLogger("rtcc_bridge.x").info("search given up")
     (line,) = stream.getvalue().splitlines()
     assert line.index("search given up") < line.index("incident_id=I-1")
+
+
+def test_that_a_work_began_is_told_to_who_wants_to_know_everything(traces: LocalTracer) -> None:
+    stream = Written()
+    everything = configured(stream, LogSettings(level="DEBUG", format="json"))
+    with everything, log_scope(), taken_up("probe.search", CAME_WITH, incident_id="I-1"):
+        pass
+    (line,) = stream.lines
+    assert (line["event"], line["work"], line["trace_id"]) == ("begun", "probe.search", TRACE)
+    assert line["incident_id"] == "I-1"
 
 
 def test_a_caller_is_linked_to_and_decides_nothing(traces: LocalTracer) -> None:
