@@ -14,7 +14,6 @@ from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.incident import READ_FIELDS, Field, IncidentEvent, Status
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage.engine import Database, Transaction
-from rtcc_bridge.telemetry.tracing import Facts
 
 TYPES: Final[Mapping[str, Status | None]] = MappingProxyType(
     {
@@ -39,8 +38,8 @@ class IncidentsHandler(InputHandler[IncidentEvent]):
     def _translate(self, event: CloudEvent) -> IncidentEvent:
         return to_incident_event(event, self._kafka.type_mapping, self._kafka.incident_status_mapping)
 
-    def _about(self, event: IncidentEvent) -> Facts:
-        return {"incident_id": event.incident_id}
+    def _incident_of(self, event: IncidentEvent) -> str | None:
+        return event.incident_id
 
     async def _apply(
         self, tx: Transaction, arrivals: Sequence[Arrival[IncidentEvent]]

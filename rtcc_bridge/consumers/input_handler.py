@@ -75,8 +75,8 @@ class InputHandler(ABC, Generic[EventT]):
         """The checked event. Raises InvalidInputError."""
 
     @abstractmethod
-    def _about(self, event: EventT) -> Facts:
-        """What its span says of it."""
+    def _incident_of(self, event: EventT) -> str | None:
+        """The incident that it tells of, for its span; None when it names none."""
 
     @abstractmethod
     async def _apply(self, tx: Transaction, arrivals: Sequence[Arrival[EventT]]) -> Sequence[RejectedError | None]:
@@ -86,8 +86,10 @@ class InputHandler(ABC, Generic[EventT]):
         event = parse(record, max_bytes=self._kafka.max_record_bytes)
         note = InputEvent(event.source, event.id, record.topic, sha256_of(event), self._clock.now())
         translated = self._translate(event)
-        where: Facts = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-        traceparent = spans.begin(place, event.traceparent, **where, **self._about(translated))
+        facts: Facts = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        if (incident_id := self._incident_of(translated)) is not None:
+            facts["incident_id"] = incident_id
+        traceparent = spans.begin(place, event.traceparent, facts)
         return _Item(place, note, Arrival(translated, record.topic, record.timestamp, traceparent))
 
     async def _handle(

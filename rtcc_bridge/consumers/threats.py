@@ -14,7 +14,6 @@ from rtcc_bridge.incidents.threat import MessageType, ThreatEvent, ThreatInfo
 from rtcc_bridge.incidents.threat_desk import ThreatDesk
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage.engine import Database, Transaction
-from rtcc_bridge.telemetry.tracing import Facts
 
 TYPES: Final[Mapping[str, MessageType]] = MappingProxyType(
     {
@@ -42,8 +41,8 @@ class ThreatsHandler(InputHandler[ThreatEvent]):
     def _translate(self, event: CloudEvent) -> ThreatEvent:
         return to_threat_event(event, self._kafka.type_mapping)
 
-    def _about(self, event: ThreatEvent) -> Facts:
-        return {"incident_id": event.incident_ids[0]} if event.incident_ids else {}
+    def _incident_of(self, event: ThreatEvent) -> str | None:
+        return next(iter(event.incident_ids), None)
 
     async def _apply(self, tx: Transaction, arrivals: Sequence[Arrival[ThreatEvent]]) -> Sequence[RejectedError | None]:
         return await self._desk.apply_threats(tx, arrivals)

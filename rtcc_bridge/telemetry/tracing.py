@@ -181,7 +181,7 @@ class RecordSpans:
         self._name = name
         self._open: dict[int, Span] = {}
 
-    def begin(self, place: int, parent: str | None, **facts: Unpack[Facts]) -> str | None:
+    def begin(self, place: int, parent: str | None, facts: Facts) -> str | None:
         """The place in its trace of the work on the record at this place of the batch; None while traces are off."""
         tracer = _Switch.tracer
         if tracer is None:

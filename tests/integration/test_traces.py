@@ -17,6 +17,7 @@ from rtcc_bridge.consumers.finisher import Finisher
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.errors import PolicyRefusalError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
+from rtcc_bridge.simulate import incident_data, threat_data
 from rtcc_bridge.storage import tables
 from rtcc_bridge.telemetry import tracing
 from rtcc_bridge.telemetry.trace_export import exporting_traces
@@ -63,18 +64,16 @@ def traced(collector: Collector) -> TracingSettings:
     return TracingSettings(endpoint=collector.endpoint)
 
 
+def record(kit: ProbeKit, topic: str, event_type: str, data: dict[str, Any], **attributes: Any) -> ConsumedRecord:
+    event = {"specversion": "1.0", "id": "1", "source": "urn:sender", "type": event_type, "data": data}
+    value = json.dumps(event | attributes).encode()
+    return ConsumedRecord(topic, 2, 7, None, value, STRUCTURED_HEADERS, kit.clock.now())
+
+
 def incident_record(kit: ProbeKit, incident_id: str, event_id: str = "1", **attributes: Any) -> ConsumedRecord:
-    now = kit.clock.now().isoformat()
-    data = {
-        "incidentId": incident_id,
-        "incidentTypeCommonRegistryText": "HOMICIDE",
-        "incidentStatusCommonRegistryText": "open",
-        "lastUpdateTimeStamp": now,
-    }
-    event = {"specversion": "1.0", "id": event_id, "source": "urn:d", "type": "rtcc.incident.reported", "data": data}
-    return ConsumedRecord(
-        INCIDENTS, 2, 7, None, json.dumps(event | attributes).encode(), STRUCTURED_HEADERS, kit.clock.now()
-    )
+    data = incident_data(incident_id, "HOMICIDE", 1, kit.clock.now(), location="Test square")
+    kind = attributes.pop("type", "rtcc.incident.reported")
+    return record(kit, INCIDENTS, kind, data, id=event_id, **attributes)
 
 
 async def take_in(kit: ProbeKit, *records: ConsumedRecord) -> list[Any]:
@@ -175,14 +174,8 @@ async def test_a_still_on_a_threat_goes_on_the_trace_of_the_threat(
     kit: ProbeKit, collector: Collector, traced: TracingSettings
 ) -> None:
     """Dispatch had reported the incident before, in a trace of its own."""
-    now = kit.clock.now().isoformat()
-    info = {"category": ["Safety"], "event": "Active shooter", "urgency": "Immediate", "severity": "Extreme"}
-    info |= {"certainty": "Observed", "expires": now.replace("2026", "2027"), "headline": "x", "area": "y"}
-    alert = {"identifier": "T-1", "sender": "urn:rtcc-bridge:demo:watch-desk", "sent": now, "status": "Actual"}
-    alert |= {"msgType": "Alert", "references": [], "incidents": ["I-1"], "info": info}
-    event = {"specversion": "1.0", "id": "a", "source": "urn:a", "type": "rtcc.threat.alert", "data": alert}
-    event["traceparent"] = RECORDED
-    threat = ConsumedRecord(THREATS, 0, 1, None, json.dumps(event).encode(), STRUCTURED_HEADERS, kit.clock.now())
+    data = threat_data("T-1", "Active shooter", kit.clock.now(), incident_ids=("I-1",))
+    threat = record(kit, THREATS, "rtcc.threat.alert", data, id="alert", traceparent=RECORDED)
     async with exporting_traces(traced, ["consumer"]):
         await take_in(kit, incident_record(kit, "I-1", traceparent=f"00-{'a' * 32}-{SPAN}-01"))
         assert await take_in(kit, threat) == [None]

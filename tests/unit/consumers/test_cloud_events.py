@@ -179,12 +179,11 @@ def test_a_trace_comes_in_structured_mode_as_attribute_or_header() -> None:
 
 
 def test_what_the_event_says_of_its_trace_counts_before_the_header() -> None:
-    headers = (*STRUCTURED_HEADERS, ("traceparent", OTHER.encode()))
-    assert (
-        parse(record(json.dumps(ENVELOPE | {"traceparent": TRACEPARENT}).encode(), headers)).traceparent == TRACEPARENT
-    )
-    headers = (*BINARY, ("traceparent", OTHER.encode()), ("ce_traceparent", TRACEPARENT.encode()))
-    assert parse(record(b"{}", headers)).traceparent == TRACEPARENT
+    header = ("traceparent", OTHER.encode())
+    value = json.dumps(ENVELOPE | {"traceparent": TRACEPARENT}).encode()
+    assert parse(record(value, (*STRUCTURED_HEADERS, header))).traceparent == TRACEPARENT
+    attribute = ("ce_traceparent", TRACEPARENT.encode())
+    assert parse(record(b"{}", (*BINARY, header, attribute))).traceparent == TRACEPARENT
 
 
 @pytest.mark.parametrize(
