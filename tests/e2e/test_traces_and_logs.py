@@ -1,5 +1,6 @@
 """The whole demo with traces on and everything logged: what it tells operations, and what it must tell nobody."""
 
+import base64
 import io
 import json
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -15,6 +17,7 @@ from rtcc_bridge.demo import story
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.demo.run import play_and_check
 from rtcc_bridge.demo.stage import DemoOptions, stage_set
+from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.telemetry.otlp import ATTRIBUTES, ERROR_TYPE
 from tests.collector import Collector, Received, collecting
 from tests.e2e.conftest import Place
@@ -115,9 +118,9 @@ def require_way_of_a_search(told: Told, authority: Received) -> None:
 
 
 def require_nothing_forbidden(told: Told) -> None:
-    bodies = b"\n".join(told.collector.bodies)
-    for where, text in (("log", told.log), ("spans", bodies.decode("utf-8", errors="replace"))):
-        assert told.forbidden.found_in(text) == [], where
+    spans = b"\n".join(told.collector.bodies).decode("utf-8", errors="replace")
+    found = {where: told.forbidden.found_in(text) for where, text in (("log", told.log), ("spans", spans))}
+    assert found == {"log": [], "spans": []}
     assert {name for span in told.collector.spans for name in span.facts} <= {*ATTRIBUTES.values(), ERROR_TYPE}
     assert not [line for line in told.lines if ACCOUNTS.intersection(values_of(line))]
 
@@ -168,3 +171,32 @@ async def test_a_start_that_fails_logs_no_secret(place: Place) -> None:
     told = place.log.read_text()
     assert "traces are sent" in told
     assert [secret for secret in secrets if secret in told] == []
+
+
+def test_what_is_forbidden_is_known_again_in_whatever_form() -> None:
+    forbidden = Forbidden(references={"portrait-01"})
+    template = unit_vector(128)
+    picture = bytes(range(256))
+    forbidden.add_template(template)
+    forbidden.add_bytes("picture", picture)
+    forbidden.add_score("score", 0.8123456789)
+    told = [
+        "of portrait-01, who",
+        "0.8123456",
+        str(template.tolist()),
+        json.dumps({"template": template.tolist()}),
+        template.tobytes().hex(),
+        base64.b64encode(b"x" + template.tobytes()).decode(),
+        json.dumps(repr(template.tobytes())),
+        base64.b64encode(b"xy" + picture).decode(),
+        repr(picture),
+        str(list(picture)),
+    ]
+    assert [text for text in told if not forbidden.found_in(text)] == []
+    assert forbidden.found_in("portrait-012 took 0.81 s and 0.123456 s") == []
+
+
+def unit_vector(length: int) -> Float32Array:
+    vector = np.random.default_rng(1).standard_normal(length).astype(np.float32)
+    unit: Float32Array = vector / np.float32(np.linalg.norm(vector))
+    return unit
