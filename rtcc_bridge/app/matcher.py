@@ -15,7 +15,7 @@ from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.session import Device
 from rtcc_bridge.modelpacks.installed import require_calibration
-from rtcc_bridge.probes.search import FaceSearch, GallerySearch, observe_batch
+from rtcc_bridge.probes.search import FaceSearch, GallerySearch, observe_batch, trace_batch
 
 
 async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
@@ -67,6 +67,7 @@ async def _add_gallery(
             max_wait_seconds=settings.batch_deadline_seconds,
             queue_limit=settings.queue_size,
             on_batch=partial(observe_batch, core.metrics),
+            around_batch=trace_batch,
         )
     )
     assembly.add_part(f"batches of {name}", batcher.wait, batcher.close)

@@ -23,6 +23,7 @@ from rtcc_bridge.broker.start_check import require_topics
 from rtcc_bridge.modelpacks.installed import Progress, open_pack
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.supervisor import supervise
+from rtcc_bridge.telemetry.trace_export import exporting_traces
 
 _SHARE_OF_PARTS: Final = 0.7
 """So much of the shutdown may go to the parts; the rest is for closing what they used."""
@@ -45,6 +46,7 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
         stop.set()
 
     async def assemble(stack: AsyncExitStack) -> Assembly:
+        await stack.enter_async_context(exporting_traces(settings.tracing, sorted(roles)))
         await require_topics(settings.kafka, topics_of(settings.kafka, roles))
         opening = open_core(settings, patience_seconds=settings.database.start_patience_seconds)
         assembly = Assembly(await stack.enter_async_context(opening), stack)

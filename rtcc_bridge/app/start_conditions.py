@@ -13,6 +13,7 @@ from rtcc_bridge.settings import SQLITE_SCHEME, DatabaseSettings, Settings
 from rtcc_bridge.storage.master_key import load_master_keys
 from rtcc_bridge.storage.postgres import create_engine
 from rtcc_bridge.storage.transit import TransitMasterKeys
+from rtcc_bridge.telemetry.trace_export import trace_export_problems
 
 _FOLDER_SCHEME: Final = "file://"
 
@@ -34,6 +35,7 @@ def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     else:
         yield from _told_by(lambda: open_pack(settings.matching, lambda _what, _done, _total: None))
     yield from _of_the_database(settings.database)
+    yield from trace_export_problems(settings.tracing)
 
 
 def _of_the_database(settings: DatabaseSettings) -> Iterator[ConfigurationProblem]:

@@ -1,6 +1,7 @@
 """A chosen face's way through the face work: crop -> template -> candidates, a batch at a time."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from rtcc_bridge.matching.pipeline import CandidateFinder, FaceEmbedder, OnStage
 from rtcc_bridge.matching.search import SearchIndex
 from rtcc_bridge.matching.types import Candidate, FaceCrop, Lane
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.telemetry.tracing import batch_span
 
 
 class GalleryView(Protocol):
@@ -138,6 +140,11 @@ class FaceSearch:
     async def search(self, crop: FaceCrop, lane: Lane) -> FoundCandidates:
         """Raises what `Batcher.submit` raises."""
         return await self.batcher.submit(crop, lane)
+
+
+def trace_batch(report: BatchReport) -> AbstractContextManager[None]:
+    """Around a batch: its span, which is found from that of each probe in it. Its stages are spans within it."""
+    return batch_span(report.contexts)
 
 
 def observe_batch(metrics: Metrics, report: BatchReport) -> None:
