@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.roles import Role
+from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import processes, restorations
@@ -29,7 +30,7 @@ def _ask_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def heartbeat_of(database: Database, probes: dict[str, ReadinessProbe], *roles: Role) -> Heartbeat:
-    return Heartbeat(database, roles, ReadinessBoard(Metrics(), probes), beat_seconds=0.02)
+    return Heartbeat(database, roles, ReadinessBoard(Metrics(), probes), SystemClock(), beat_seconds=0.02)
 
 
 @asynccontextmanager

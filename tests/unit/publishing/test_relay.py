@@ -62,7 +62,7 @@ async def test_an_outbox_that_cannot_be_read_is_logged_when_it_begins_and_when_i
 ) -> None:
     rounds, is_over, backlog_by_topic = 0, asyncio.Event(), outbox.backlog_by_topic
 
-    async def sometimes(tx: Transaction) -> Mapping[str, int]:
+    async def sometimes(tx: Transaction) -> Mapping[str | None, outbox.Waiting]:
         nonlocal rounds
         rounds += 1
         if rounds <= OUTAGE_ROUNDS:
