@@ -25,10 +25,10 @@ from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
 from rtcc_bridge.demo.client import CallError, DemoClient, ProbeRequest
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.demo.story import central_face
-from rtcc_bridge.simulate import SENDER, incident_data, publish_incident, publish_threat, threat_data
+from rtcc_bridge.simulate import incident_data, publish_incident, publish_threat, threat_data
 from tests.e2e.conftest import Place
 from tests.e2e.program import running_daemon
-from tests.monitoring.test_in_step import RUNBOOKS, promql_of
+from tests.monitoring.expressions import RUNBOOKS, promql_of
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_SECONDS: Final = 60.0
@@ -51,7 +51,7 @@ NOTHING_TO_SHOW: Final = frozenset({"Lag by partition", "Picture workers replace
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Waits for what is not told to anybody."""
     async with asyncio.timeout(WAIT_SECONDS):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110 - neither Prometheus nor the floor tells
             await asyncio.sleep(0.2)
 
 
@@ -103,10 +103,10 @@ async def a_day_on_the_floor(place: Place, client: DemoClient) -> None:
     for incident in ("SHOT", "ARMED"):
 
         async def has_lead(incident: str = incident) -> bool:
-            return bool((await client.incident(incident))["leads"])
+            return bool(await client.leads_of(incident))
 
         await until(has_lead)
-        await client.acknowledge((await client.incident(incident))["leads"][0]["leadId"])
+        await client.acknowledge((await client.leads_of(incident))[0]["data"]["leadId"])
 
 
 async def value(prometheus: Prometheus, expr: str) -> float | None:
@@ -117,7 +117,6 @@ async def value(prometheus: Prometheus, expr: str) -> float | None:
 async def test_a_daemon_is_scraped_and_every_query_is_answered(
     enrolled_place: Place, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    assert SENDER
     place, folder, started = enrolled_place, tmp_path / "prometheus", time.time()
     folder.mkdir()
     async with running_prometheus(folder, [f"127.0.0.1:{place.port}"], often(folder)) as prometheus:

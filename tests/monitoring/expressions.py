@@ -3,9 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from deploy.monitoring.documents import RUNBOOKS_FOLDER
 from rtcc_bridge.metrics import PROCESS_METRICS, Metrics
+
+RUNBOOKS: Final = Path(__file__).resolve().parents[2] / RUNBOOKS_FOLDER
 
 SELECTOR: Final = re.compile(r"\b((?:rtcc_bridge_|rtcc_bridge:|process_)[\w:]+|up|ALERTS)\b(?:\s*{([^}]*)})?")
 MATCHER: Final = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
@@ -25,6 +29,11 @@ class Selector:
 def selectors(expr: str) -> Iterator[Selector]:
     for found in SELECTOR.finditer(expr):
         yield Selector(found[1], tuple(MATCHER.findall(found[2] or "")))
+
+
+def promql_of(page: Path) -> list[str]:
+    """The queries of a runbook."""
+    return re.findall(r"```promql\n(.*?)\n```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def grouping_labels(expr: str) -> frozenset[str]:

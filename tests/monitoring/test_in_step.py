@@ -6,26 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from deploy.monitoring.alerts import alerts, groups
-from deploy.monitoring.documents import DASHBOARDS, RUNBOOKS_FOLDER, documents, shown_on
+from deploy.monitoring.documents import DASHBOARDS, documents, shown_on
 from deploy.monitoring.panels import COLUMNS
 from deploy.monitoring.rules import RUNBOOK_BASE, Recording
 from rtcc_bridge.cli import main as cli
 from rtcc_bridge.metrics import PREFIX, PROCESS_METRICS, Metrics
-from tests.monitoring.expressions import grouping_labels, selectors, served
+from tests.monitoring.expressions import RUNBOOKS, grouping_labels, promql_of, selectors, served
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNBOOKS = ROOT / RUNBOOKS_FOLDER
 ALERT_NAMES = sorted({alert.name for alert in alerts()})
 SECTIONS = ["What it means for the floor", "Look", "Do", "Whom to wake"]
 RECORDED = {rule.name for group in groups() for rule in group.rules if isinstance(rule, Recording)}
-
-
-def promql_of(page: Path) -> list[str]:
-    """The queries of a runbook."""
-    return re.findall(r"```promql\n(.*?)\n```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def expressions() -> Iterator[tuple[str, str]]:
@@ -120,13 +115,14 @@ def test_no_runbook_is_about_nothing() -> None:
 
 @pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
 def test_a_runbook_names_commands_that_there_are(page: Path) -> None:
-    for command in re.findall(r"rtcc-bridge ((?:[a-z][a-z-]+ ?)+)", page.read_text(encoding="utf-8")):
-        found: Any = cli
+    context = click.Context(cli)
+    for command in re.findall(r"(?:`|^ +)rtcc-bridge ((?:[a-z][a-z-]+ ?)+)", page.read_text("utf-8"), re.MULTILINE):
+        found: click.Command | None = cli
         for word in command.split():
-            if not hasattr(found, "commands"):
+            if not isinstance(found, click.Group):
                 break
-            assert word in found.commands, f"{page.name}: there is no rtcc-bridge {command}"
-            found = found.commands[word]
+            found = found.get_command(context, word)
+            assert found is not None, f"{page.name}: there is no rtcc-bridge {command}"
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.name)
