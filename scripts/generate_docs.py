@@ -12,10 +12,11 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from deploy.monitoring import documents as monitoring
 from rtcc_bridge.asyncapi import asyncapi_document
 from rtcc_bridge.cli import main as cli
 from rtcc_bridge.leads.schemas import lead_schemas
-from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.metrics import PROCESS_METRICS, Metrics
 from rtcc_bridge.settings import ENVIRONMENT_PREFIX, Settings
 from rtcc_bridge.topic_schemas import topic_data_schemas
 from rtcc_bridge.web.openapi import openapi_document
@@ -86,13 +87,31 @@ def _cell(text: str) -> str:
 
 
 def metrics() -> str:
-    """A row for each metric."""
-    lines = [GENERATED, "# Metrics\n\n", "Served at `/metrics`. Times are seconds.\n\n"]
-    lines.append("| metric | kind | labels | meaning |\n|---|---|---|---|\n")
+    """A row for each metric, and the dashboards that show it."""
+    lines = [
+        GENERATED,
+        "# Metrics\n\n",
+        "Served at `/metrics` in Prometheus's text format, and as OpenMetrics to a scraper that asks for it: there\n",
+        "slow observations bear the id of their trace. Times are seconds. What a label may say comes from a closed\n",
+        "list or from the settings; whatever else somebody sends is counted as `other`. The dashboards are shown in\n",
+        "[Dashboards](dashboards.md).\n\n",
+        "| metric | kind | labels | meaning | dashboards |\n|---|---|---|---|---|\n",
+    ]
     for row in Metrics().help:
-        labels = ", ".join(f"`{label}`" for label in row.labels)
-        lines.append(f"| `{row.name}` | {row.kind} | {labels} | {_cell(row.text)} |\n")
+        labels = "<br>".join(_label(name, values) for name, values in row.labels.items())
+        shown = ", ".join(monitoring.shown_on(row.name))
+        lines.append(f"| `{row.name}` | {row.kind} | {labels} | {_cell(row.text)} | {shown} |\n")
+    for name, text in PROCESS_METRICS.items():
+        kind = "counter" if name.endswith("_total") else "gauge"
+        lines.append(f"| `{name}` | {kind} |  | {text} | {', '.join(monitoring.shown_on(name))} |\n")
     return "".join(lines)
+
+
+def _label(name: str, values: tuple[str, ...] | None) -> str:
+    if values is None:
+        return f"`{name}`"
+    shown = ", ".join(values) if len(values) < 12 else f"{values[0]} to {values[-1]}, {len(values)} words"
+    return f"`{name}`: {shown}"
 
 
 def command_line() -> str:
@@ -123,6 +142,7 @@ def documents() -> dict[str, str]:
         "docs/asyncapi.json": _json(asyncapi_document(Settings())),
         "docs/openapi.json": _json(openapi_document()),
     }
+    files |= monitoring.documents()
     for name, schema in (lead_schemas() | topic_data_schemas()).items():
         files[f"docs/schemas/{name}.json"] = _json(schema)
     return files
@@ -138,7 +158,9 @@ def main() -> int:
     only_compare = parser.parse_args().check
     stale = []
     expected = documents()
-    left_over = {str(path.relative_to(ROOT)) for path in (ROOT / "docs/schemas").glob("*.json")} - expected.keys()
+    folders = ("docs/schemas", monitoring.DASHBOARDS_FOLDER)
+    there = {str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).glob("*.json")}
+    left_over = there - expected.keys()
     for name, content in expected.items():
         path = ROOT / name
         if path.is_file() and path.read_text(encoding="utf-8") == content:

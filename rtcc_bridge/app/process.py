@@ -17,6 +17,7 @@ from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.matcher import add_matcher
 from rtcc_bridge.app.relay import add_relay
 from rtcc_bridge.app.roles import Role, require_possible
+from rtcc_bridge.app.surroundings import add_surroundings
 from rtcc_bridge.app.web import add_operations, add_web
 from rtcc_bridge.broker.grants import topics_of
 from rtcc_bridge.broker.start_check import require_topics
@@ -92,7 +93,8 @@ async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progr
         await add_operations(assembly)
     if unused_memory.can_be_returned():
         assembly.add_part("unused memory", unused_memory.keep_returning)
-    heartbeat = Heartbeat(assembly.core.database, roles, assembly.board)
+    add_surroundings(assembly, roles)
+    heartbeat = Heartbeat(assembly.core.database, roles, assembly.board, assembly.core.clock)
     assembly.add_part("heartbeat", heartbeat.run, heartbeat.stop)
 
 
