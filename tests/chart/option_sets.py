@@ -74,10 +74,10 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "--set=packs.volume.existingClaim=packs,operations.host=::,tools.enabled=true",
     ),
     "nothing that has a switch": (
-        *PRODUCTION,
+        PRODUCTION[0],
         "--set=networkPolicy.enabled=false,migration.enabled=false,topics.job=none,monitoring.podMonitor.enabled=false",
         "--set=monitoring.rules.enabled=false,monitoring.dashboards.enabled=false,web.autoscaling.enabled=false",
-        "--set=serviceAccount.create=false,serviceAccount.name=own,policy.content=,policy.existingConfigMap=policy",
+        "--set=serviceAccount.create=false,serviceAccount.name=own,policy.existingConfigMap=policy",
         "--set=podSecurity.runAsUser=null,podSecurity.fsGroup=null,web.preStopSeconds=0",
         "--set-json=topologySpread.keys=[]",
     ),

@@ -5,6 +5,7 @@ What stands in Secrets and in ConfigMaps of the site is made up here; everything
 
 import base64
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -71,10 +72,9 @@ def lay_out(rendered: Rendered, workload: Document, site: Site, root: Path) -> P
 
 def _leading_into(mounts: Mapping[str, Path], text: str) -> str:
     """The settings with their paths in the folder; one that no mount begins stays what it is."""
-    for old, new in mounts.items():
-        for before in (" ", "file://", "sqlite+aiosqlite:///"):
-            text = text.replace(f"{before}{old}", f"{before}{new}")
-    return text
+    old = "|".join(re.escape(path) for path in sorted(mounts, key=len, reverse=True))
+    path = re.compile(rf"(?P<before> |file://|sqlite\+aiosqlite:///)(?P<mount>{old})(?=[/\s])")
+    return path.sub(lambda found: f"{found['before']}{mounts[found['mount']]}", text)
 
 
 def _files_of(rendered: Rendered, source: Document, site: Site) -> list[tuple[str, str]]:

@@ -160,7 +160,7 @@ def test_a_change_of_settings_or_policy_replaces_the_pods_that_it_concerns(base:
     before = _checksums(render(*base).daemons)
     log = _checksums(render(*base, "--set=settings.log.level=DEBUG").daemons)
     assert all(log[role]["checksum/settings"] != before[role]["checksum/settings"] for role in before)
-    policy = _checksums(render(*base, "--set-string=policy.content=other").daemons)
+    policy = _checksums(render(base[0], "--set=policy.content=other").daemons)
     assert all(policy[role]["checksum/policy"] != before[role]["checksum/policy"] for role in before)
 
 

@@ -6,6 +6,7 @@ from tests.chart.option_sets import POLICY, PRODUCTION, SINGLE_NODE
 from tests.chart.rendering import CHART, RefusedError, helm, render
 
 LAG = "--set=matcher.replicas=null,matcher.autoscaling.enabled=true"
+IDENTITY = "networkPolicy.identity.to[0].ipBlock.cidr=192.0.2.48/28"
 EXPOSE = "--set=web.expose.enabled=true,web.expose.host=h,networkPolicy.controller.from[0].ipBlock.cidr=192.0.2.96/28"
 
 CONTRADICTIONS = {
@@ -60,7 +61,7 @@ CONTRADICTIONS = {
     ),
     "tokens for KEDA": (
         (*PRODUCTION, LAG),
-        "kafka.authentication=token,kafka.token.endpoint=https://i/t,networkPolicy.identity.to[0].ipBlock.cidr=192.0.2.48/28",
+        f"kafka.authentication=token,kafka.token.endpoint=https://i/t,{IDENTITY}",
         "the chart cannot give KEDA tokens",
     ),
     "no broker": (PRODUCTION, "kafka.bootstrapServers=null", "kafka.bootstrapServers is empty"),
@@ -74,7 +75,7 @@ CONTRADICTIONS = {
         "kafka.authentication=none,kafka.tls.enabled=false",
         "kafka.tls.ca is set, and kafka.tls.enabled off",
     ),
-    "tokens from nowhere": (PRODUCTION, "kafka.authentication=token", "kafka.token.endpoint empty"),
+    "tokens from nowhere": (PRODUCTION, f"kafka.authentication=token,{IDENTITY}", "kafka.token.endpoint empty"),
     "a token endpoint for nothing": (
         PRODUCTION,
         "kafka.token.endpoint=https://i/t",
@@ -82,7 +83,7 @@ CONTRADICTIONS = {
     ),
     "no certificate": (
         PRODUCTION,
-        "kafka.authentication=certificate,kafka.certificates.consumer=c,kafka.certificates.matcher=m",
+        "kafka.authentication=certificate,kafka.certificates.consumer=c,kafka.certificates.matcher=m,kafka.certificates.operator=o",
         "kafka.certificates.relay empty",
     ),
     "no user": (PRODUCTION, "kafka.users.operator=", "kafka.users.operator is empty"),
@@ -94,7 +95,11 @@ CONTRADICTIONS = {
     "no bucket": (PRODUCTION, "objects.url=", "objects.type is s3, and objects.url empty"),
     "a bucket and a folder": (SINGLE_NODE, "objects.url=s3://b/o", "objects.url is set, and objects.type folder"),
     "a ledger's bucket and a folder": (SINGLE_NODE, "objects.ledgerUrl=s3://b/o", "objects.ledgerUrl names a bucket"),
-    "no key service": (PRODUCTION, "objects.keys=transit", "objects.transit.url empty"),
+    "no key service": (
+        PRODUCTION,
+        "objects.keys=transit,networkPolicy.keyService.to[0].ipBlock.cidr=192.0.2.64/28",
+        "objects.transit.url empty",
+    ),
     "a key service for nothing": (
         PRODUCTION,
         "objects.transit.url=https://v",
@@ -115,10 +120,10 @@ CONTRADICTIONS = {
         "policy.existingConfigMap=p",
         "policy.content and policy.existingConfigMap are both set",
     ),
-    "no policy": (PRODUCTION, "policy.content=", "there is no policy: give the file with --set-file"),
+    "no policy": (PRODUCTION[:1], "policy.content=", "there is no policy: give the file with --set-file"),
     "no secret": (
-        PRODUCTION,
-        "secrets.existingSecret=",
+        SINGLE_NODE,
+        "secrets.existingSecret=,secrets.kafkaSingle.secret=s",
         "secrets.masterKey is needed, and no Secret named that holds it",
     ),
     "secrets and external secrets": (
@@ -128,7 +133,8 @@ CONTRADICTIONS = {
     ),
     "one secret and external secrets": (
         PRODUCTION,
-        "externalSecrets.enabled=true,externalSecrets.storeName=s,externalSecrets.remoteKey=k,secrets.masterKey.secret=m",
+        "secrets.existingSecret=,externalSecrets.enabled=true,externalSecrets.storeName=s,externalSecrets.remoteKey=k"
+        ",secrets.masterKey.secret=m",
         "externalSecrets is on, and secrets.masterKey.secret set",
     ),
     "external secrets from nowhere": (
