@@ -7,6 +7,7 @@ from tests.chart.rendering import CHART, RefusedError, helm, render
 
 LAG = "--set=matcher.replicas=null,matcher.autoscaling.enabled=true"
 IDENTITY = "networkPolicy.identity.to[0].ipBlock.cidr=192.0.2.48/28"
+EXTERNAL = "externalSecrets.enabled=true,externalSecrets.storeName=s,externalSecrets.remoteKey=k"
 EXPOSE = "--set=web.expose.enabled=true,web.expose.host=h,networkPolicy.controller.from[0].ipBlock.cidr=192.0.2.96/28"
 
 CONTRADICTIONS = {
@@ -128,13 +129,12 @@ CONTRADICTIONS = {
     ),
     "secrets and external secrets": (
         PRODUCTION,
-        "externalSecrets.enabled=true,externalSecrets.storeName=s,externalSecrets.remoteKey=k",
+        EXTERNAL,
         "externalSecrets is on, and secrets.existingSecret set",
     ),
     "one secret and external secrets": (
         PRODUCTION,
-        "secrets.existingSecret=,externalSecrets.enabled=true,externalSecrets.storeName=s,externalSecrets.remoteKey=k"
-        ",secrets.masterKey.secret=m",
+        f"secrets.existingSecret=,{EXTERNAL},secrets.masterKey.secret=m",
         "externalSecrets is on, and secrets.masterKey.secret set",
     ),
     "external secrets from nowhere": (
