@@ -120,12 +120,10 @@ def _comment(path: str, key: yaml.ScalarNode, lines: list[str]) -> tuple[str, di
 
 
 def _object(children: tuple[Value, ...]) -> dict[str, Any]:
-    properties = {child.path.rpartition(".")[2]: child.schema | _described(child) for child in children}
+    properties = {
+        child.path.rpartition(".")[2]: {**child.schema, "description": child.description} for child in children
+    }
     return {"type": "object", "additionalProperties": False, "properties": properties}
-
-
-def _described(value: Value) -> dict[str, str]:
-    return {"description": value.description}
 
 
 def _leaf(path: str, default: Any, narrowed: Mapping[str, Any]) -> dict[str, Any]:

@@ -167,6 +167,7 @@ def test_what_the_site_sets_reaches_the_process_and_what_a_role_sets_wins(
     rendered = render(
         *PRODUCTION,
         "--set=settings.intake.max_upload_bytes=12345678,settings.kafka.window=64,matcher.settings.kafka.window=32",
+        "--set=settings.database.start_patience_seconds=45,matcher.settings.database.start_patience_seconds=0",
         "--set=settings.kafka.type_mapping.cad\\.opened=rtcc.incident.reported",
     )
     loaded = {}
@@ -175,6 +176,8 @@ def test_what_the_site_sets_reaches_the_process_and_what_a_role_sets_wins(
         loaded[role] = load(files, monkeypatch)
     assert loaded["web"].intake.max_upload_bytes == 12345678
     assert (loaded["consumer"].kafka.window, loaded["matcher"].kafka.window) == (64, 32)
+    assert loaded["consumer"].database.start_patience_seconds == 45
+    assert loaded["matcher"].database.start_patience_seconds == 0
     assert loaded["consumer"].kafka.type_mapping == {"cad.opened": "rtcc.incident.reported"}
 
 
