@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from pydantic import BaseModel
 
 from rtcc_bridge.settings import Settings
 
@@ -155,10 +156,11 @@ def settings_definitions() -> dict[str, Any]:
     model = Settings.model_json_schema(mode="validation")
     sections: dict[str, Any] = model.pop("$defs")
     sections["Settings"] = {name: model[name] for name in ("type", "properties", "additionalProperties")}
+    bounds = dict(_upper_bounds(Settings))
     for name, section in sections.items():
         left_out = MADE_BY_THE_CHART.get(name, frozenset())
         section["properties"] = {
-            key: _plain(field)
+            key: _plain(field) | bounds.get((name, key), {})
             for key, field in section["properties"].items()
             if key not in left_out and not _is_secret_or_path(field)
         }
@@ -169,6 +171,15 @@ def settings_definitions() -> dict[str, Any]:
         name: {"type": "object", "additionalProperties": False, "properties": sections[name]["properties"]}
         for name in sorted(set(_used(sections, "Settings")))
     }
+
+
+def _upper_bounds(model: type[BaseModel]) -> Iterator[tuple[tuple[str, str], dict[str, float]]]:
+    """The least of those that stand on a field: its type's own hides the others in the program's JSON Schema."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _upper_bounds(field.annotation)
+        elif found := [item.le for item in field.metadata if getattr(item, "le", None) is not None]:
+            yield (model.__name__, name), {"maximum": min(found)}
 
 
 def _is_empty(sections: Mapping[str, Any], field: Mapping[str, Any]) -> bool:

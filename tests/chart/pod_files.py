@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.chart.rendering import Document, Rendered, component_of, container_of, pod_of, sources_of
+from tests.chart.rendering import ROOT, Document, Rendered, component_of, container_of, pod_of, sources_of
 from tests.kafka_cluster.certificates import TestAuthority
 
 DATABASE_URL: Final = "postgresql+asyncpg://rtcc:of-the-test@database.example.org/rtcc"
@@ -29,6 +29,7 @@ class Site:
         made: Mapping[str, Callable[[], str]] = {
             "database-url": lambda: DATABASE_URL,
             "master-key": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
+            "policy.yaml": lambda: (ROOT / "config/policy.yaml").read_text(encoding="utf-8"),
             "ca.crt": lambda: self._authority.ca_file.read_text(encoding="ascii"),
             "tls.crt": lambda: self._client.read_text(encoding="ascii"),
             "tls.key": lambda: self._client.read_text(encoding="ascii"),

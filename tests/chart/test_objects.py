@@ -1,15 +1,28 @@
 """What the chart renders is what Kubernetes knows, whatever options are chosen, and its objects fit each other."""
 
 import json
+import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate.utils
 import pytest
 
-from tests.chart.option_sets import OPTIONS, POLICY, PRODUCTION, option
-from tests.chart.rendering import CHART, NAME, NAMESPACE, OF_OPERATORS, Document, component_of, helm, pod_of, selects
+from tests.chart.option_sets import OPTIONS, PRODUCTION, option
+from tests.chart.rendering import (
+    CHART,
+    NAME,
+    NAMESPACE,
+    OF_OPERATORS,
+    Document,
+    component_of,
+    helm,
+    pod_of,
+    render,
+    selects,
+)
 
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
 """The oldest that Chart.yaml allows, and the newest whose schemas are at hand."""
@@ -142,11 +155,39 @@ def test_a_long_name_of_a_release_is_cut() -> None:
     assert f"name: {'r' * 40}-consumer" in done.stdout
 
 
-def test_notes_tell_how_to_reach_it_and_what_it_needs() -> None:
-    done = helm("install", "night", str(CHART), f"--namespace={NAMESPACE}", "--dry-run=client", *PRODUCTION)
-    assert done.returncode == 0, done.stderr
-    notes = done.stdout.partition("NOTES:")[2]
-    assert "port-forward deployment/night-rtcc-bridge-web 8080:8080" in notes
-    assert "Secret rtcc-bridge, key master-key" in notes
-    assert "needs corroboration" in notes
-    assert POLICY not in notes
+NOTES_AS_AN_OBJECT = """\
+kind: Notes
+text: {{ include (print $.Template.BasePath "/NOTES.txt") . | toJson }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "unsaid"),
+    [
+        (
+            "production",
+            ("port-forward deployment/night-rtcc-bridge-web 8080:8080", "Secret rtcc-bridge, key master-key"),
+            ("WARNING", "rtcc-bridge topics check"),
+        ),
+        (
+            "single node",
+            ("deployment/night-rtcc-bridge-single 8080:8080", "one process with all roles"),
+            ("database-url",),
+        ),
+        ("exposed by an Ingress", ("WARNING: web.expose is on", "let anybody search"), ("8080:8080",)),
+        ("external secrets", ("ClusterSecretStore vault, entry rtcc-bridge",), ("Secret rtcc-bridge, key",)),
+        ("nothing that has a switch", ("WARNING: networkPolicy is off", "rtcc-bridge topics check"), ()),
+    ],
+)
+def test_notes_tell_how_to_reach_it_and_what_it_needs(
+    name: str, said: tuple[str, ...], unsaid: tuple[str, ...], tmp_path: Path
+) -> None:
+    chart = tmp_path / "rtcc-bridge"
+    shutil.copytree(CHART, chart)
+    (chart / "templates/notes.yaml").write_text(NOTES_AS_AN_OBJECT, encoding="utf-8")
+    (notes,) = (one["text"] for one in render(*OPTIONS[name], chart=chart).of_kind("Notes"))
+    assert "an investigative lead that needs corroboration, never an identification" in notes
+    for text in said:
+        assert text in notes
+    for text in unsaid:
+        assert text not in notes

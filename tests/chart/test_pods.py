@@ -92,7 +92,9 @@ def test_the_web_drains_before_it_is_asked_to_stop() -> None:
 
 
 def test_a_longer_shutdown_of_one_role_lengthens_its_grace_period_alone() -> None:
-    rendered = render(*PRODUCTION, "--set=relay.settings.process.shutdown_seconds=19.5,web.preStopSeconds=30")
+    rendered = render(
+        *PRODUCTION, "--set=web.preStopSeconds=30", "--set-json=relay.settings.process.shutdown_seconds=19.5"
+    )
     periods = {component_of(one): pod_of(one)["spec"]["terminationGracePeriodSeconds"] for one in rendered.daemons}
     assert periods == {"web": 51, "consumer": 21, "matcher": 21, "relay": 25}
 
