@@ -9,7 +9,7 @@ NOT_OURS := .git .venv .cache .gpu .mypy_cache .ruff_cache .pytest_cache .hypoth
 SHELL_SCRIPTS = $(shell find . $(NOT_OURS:%=-path ./% -prune -o) -type f -exec awk \
   'FNR == 1 && (FILENAME ~ /\.(ba)?sh$$/ || /^\#!.*[\/ ](ba|da|k)?sh( |$$)/) { print FILENAME } FNR > 1 { nextfile }' {} +)
 
-.PHONY: help setup demo kafka test test-production faults soak check format docs lock bench clean
+.PHONY: help setup demo kafka test test-production chart-test faults soak check format docs lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -36,6 +36,9 @@ test: $(STAMP) ## All tests on the embedded parts, three at a time, with the sho
 test-production: $(STAMP) ## The tests that use a broker or a database once more, on Apache Kafka and PostgreSQL.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --broker kafka --database postgresql $(ARGS)
 
+chart-test: $(STAMP) ## The tests of the Helm chart alone; part of `make test`. Needs Go, which builds Helm once.
+	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/chart $(ARGS)
+
 faults: $(STAMP) ## Kills, outages, partitions on Apache Kafka and PostgreSQL; half an hour. SHORT=1: a few minutes; ARGS="--only NAME" narrows.
 	$(BIN)/python -m tests.e2e.faults $(if $(SHORT),--short) $(ARGS)
 
@@ -50,6 +53,7 @@ check: $(STAMP) ## Format, lint, types, import contracts, dependencies, scripts,
 	$(BIN)/deptry .
 	$(BIN)/shellcheck $(SHELL_SCRIPTS)
 	$(BIN)/python scripts/generate_docs.py --check
+	$(BIN)/python scripts/generate_chart_reference.py --check
 
 format: $(STAMP) ## Formats the code.
 	$(BIN)/ruff format .
@@ -57,6 +61,7 @@ format: $(STAMP) ## Formats the code.
 
 docs: $(STAMP) ## Writes the generated documents.
 	$(BIN)/python scripts/generate_docs.py
+	$(BIN)/python scripts/generate_chart_reference.py
 
 lock: $(STAMP) ## Writes the lock files again.
 	scripts/lock
