@@ -86,7 +86,7 @@ async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progr
         add_consumer(assembly)
     if Role.WEB in roles and pack is not None:
         await add_web(assembly, pack)
-    else:
+    if Role.WEB not in roles or assembly.core.settings.operations.port is not None:
         await add_operations(assembly)
     if unused_memory.can_be_returned():
         assembly.add_part("unused memory", unused_memory.keep_returning)
