@@ -7,8 +7,8 @@ from typing import Final
 
 import click
 
-from rtcc_bridge import __version__
-from rtcc_bridge.commands.console import EXIT_CODES
+from rtcc_bridge import __version__, processor
+from rtcc_bridge.commands.console import EXIT_CODES, EXIT_CONFIGURATION
 from rtcc_bridge.telemetry.quiet import quiet_libraries
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -39,6 +39,10 @@ class _OnDemand(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in _COMMANDS:
             return None
+        if (problem := processor.problem()) is not None:  # before a library ends the import with a trace
+            refusal = click.ClickException(str(problem))
+            refusal.exit_code = EXIT_CONFIGURATION
+            raise refusal
         module, name = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"rtcc_bridge.commands.{module}"), name)
         return command

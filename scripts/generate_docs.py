@@ -19,6 +19,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import ENVIRONMENT_PREFIX, Settings
 from rtcc_bridge.topic_schemas import topic_data_schemas
 from rtcc_bridge.web.openapi import openapi_document
+from scripts.contract_pages import http_page, kafka_page
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = "<!-- Generated from the code by `make docs`. Do not edit. -->\n\n"
@@ -116,12 +117,15 @@ def _command_help(command: click.Command, name: str, parent: click.Context | Non
 
 def documents() -> dict[str, str]:
     """Every generated document by its path."""
+    events, api = asyncapi_document(Settings()), openapi_document()
     files = {
         "docs/configuration.md": configuration(),
         "docs/metrics.md": metrics(),
         "docs/command-line.md": command_line().rstrip() + "\n",
-        "docs/asyncapi.json": _json(asyncapi_document(Settings())),
-        "docs/openapi.json": _json(openapi_document()),
+        "docs/kafka.md": GENERATED + kafka_page(events).rstrip() + "\n",
+        "docs/http.md": GENERATED + http_page(api).rstrip() + "\n",
+        "docs/asyncapi.json": _json(events),
+        "docs/openapi.json": _json(api),
     }
     for name, schema in (lead_schemas() | topic_data_schemas()).items():
         files[f"docs/schemas/{name}.json"] = _json(schema)
