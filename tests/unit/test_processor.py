@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from rtcc_bridge import processor
 from rtcc_bridge.cli import main
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION
 
+ROOT = Path(__file__).resolve().parents[2]
 QEMU_DEFAULT = (
     "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat clflush mmx fxsr sse sse2 syscall nx lm pni"
 )
@@ -66,7 +68,16 @@ def test_the_refusal_is_a_sentence_and_not_the_trace_of_a_library(command: str, 
     assert len(refused.output.splitlines()) == 1
 
 
-def test_check_config_tells_of_a_slow_processor(cpuinfo: Path) -> None:
+def test_check_config_tells_of_a_slow_processor(cpuinfo: Path, tmp_path: Path) -> None:
     describe(cpuinfo, NEHALEM)
-    told = CliRunner().invoke(main, ["check-config"])
-    assert "processor: it has no avx2, fma" in told.output, told.output
+    settings = {
+        "database": {"url": f"sqlite+aiosqlite:///{tmp_path}/test.sqlite3"},
+        "objects": {"url": tmp_path.as_uri(), "master_key_file": str(tmp_path / "master.key")},
+        "matching": {"packs_directory": str(tmp_path)},
+        "policy": {"file": str(ROOT / "config/policy.yaml")},
+    }
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    told = CliRunner().invoke(main, ["check-config", "--config", str(file)])
+    assert told.exit_code == 0, told.output
+    assert "processor: it has no avx2, fma" in told.output
