@@ -1,9 +1,13 @@
 """The pages of the two contracts, for people: what the AsyncAPI and the OpenAPI document say, as tables."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 Json = Mapping[str, Any]
+
+_CHOICE: Final = re.compile(r"\^\(([A-Za-z|]+)\)\$")
+"""A pattern that is nothing but a list of words."""
 
 _KAFKA_HEAD = """# Kafka contract
 
@@ -134,12 +138,16 @@ def _rows(schema: Json, path: str) -> Iterator[str]:
 
 
 def _inner(field: Json) -> tuple[Json | None, str]:
-    """The object in a field, whether it may be null or is one of a list."""
-    for option in (field, *field.get("anyOf", ())):
-        if option.get("type") == "array" and "properties" in option.get("items", {}):
-            return option["items"], "[]"
-        if "properties" in option:
-            return option, ""
+    """The object in a field, whether it may be null or is one of a list, and what a path into it says of that."""
+    if "properties" in field:
+        return field, ""
+    if field.get("type") == "array":
+        inner, step = _inner(field.get("items", {}))
+        return inner, f"[]{step}"
+    for option in field.get("anyOf", ()):
+        inner, step = _inner(option)
+        if inner is not None:
+            return inner, step
     return None, ""
 
 
@@ -173,6 +181,8 @@ def _type(schema: Json) -> str:
     ]
     if "format" in schema:
         kind = f"{kind} ({schema['format']})"
+    if choice := _CHOICE.fullmatch(schema.get("pattern", "")):
+        return _cell(" or ".join(f"`{word}`" for word in choice[1].split("|")))
     return ", ".join([kind, *bounds])
 
 
