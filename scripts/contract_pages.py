@@ -8,6 +8,7 @@ Json = Mapping[str, Any]
 
 _CHOICE: Final = re.compile(r"\^\(([A-Za-z|]+)\)\$")
 """A pattern that is nothing but a list of words."""
+_BOUNDS: Final = (("minimum", "from"), ("maximum", "to"), ("maxLength", "at most"))
 
 _KAFKA_HEAD = """# Kafka contract
 
@@ -165,25 +166,24 @@ def _type(schema: Json) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
-    if "const" in schema:
-        return str(schema.get("type", "constant"))
-    if "enum" in schema:
-        return _cell(" or ".join(f"`{_literal(value)}`" for value in schema["enum"]))
+    if words := _choice(schema):
+        return " or ".join(f"`{word}`" for word in words)
     if options := schema.get("anyOf"):
         return " or ".join(_type(option) for option in options)
     kind = str(schema.get("type", "any"))
     if kind == "array":
         return f"list of {_type(schema.get('items', {}))}"
-    bounds = [
-        f"{word} {schema[key]}"
-        for key, word in (("minimum", "from"), ("maximum", "to"), ("maxLength", "at most"), ("maxItems", "at most"))
-        if key in schema
-    ]
-    if "format" in schema:
-        kind = f"{kind} ({schema['format']})"
-    if choice := _CHOICE.fullmatch(schema.get("pattern", "")):
-        return _cell(" or ".join(f"`{word}`" for word in choice[1].split("|")))
-    return ", ".join([kind, *bounds])
+    bounds = [f"{word} {schema[key]}" for key, word in _BOUNDS if key in schema and "const" not in schema]
+    form = f" ({schema['format']})" if "format" in schema else ""
+    return ", ".join([kind + form, *bounds])
+
+
+def _choice(schema: Json) -> list[str]:
+    """The words that alone are allowed, whichever way the schema says so."""
+    if "enum" in schema:
+        return [_literal(value) for value in schema["enum"]]
+    listed = _CHOICE.fullmatch(schema.get("pattern", ""))
+    return listed[1].split("|") if listed else []
 
 
 def _literal(value: object) -> str:
