@@ -7,6 +7,7 @@ state of the lock file; a machine without Node.js leaves these tests out.
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -49,9 +50,11 @@ def judge(tools: Path, tmp_path: Path) -> Judge:
     def judged(kind: str, document: Any) -> subprocess.CompletedProcess[str]:
         file = tmp_path / f"{kind}.json"
         file.write_text(json.dumps(document))
+        quiet = {**os.environ, "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
         return subprocess.run(
-            ["npm", "run", "--silent", kind, "--", str(file)], cwd=tools, capture_output=True, text=True, check=False
-        )
+            ["npm", "run", "--silent", kind, "--", str(file)],
+            cwd=tools, env=quiet, capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
     return judged
 
