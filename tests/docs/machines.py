@@ -98,14 +98,16 @@ def _own_cgroup() -> Iterator[str]:
     """Yields a shell command that moves the shell into a control group of its own, in every hierarchy there is."""
     name = f"rtcc-{uuid.uuid4().hex[:8]}"
     hierarchies = [_CGROUPS] if (_CGROUPS / "cgroup.procs").exists() else sorted(_CGROUPS.iterdir())
-    groups = [one / name for one in hierarchies if one.is_dir() and not one.is_symlink()]
+    groups = [one / name for one in hierarchies if one.is_mount()]
     try:
         for group in groups:
             group.mkdir()
-        yield "for group in " + " ".join(map(str, groups)) + '; do echo $$ > "$group/cgroup.procs" || true; done'
+        yield "for group in " + " ".join(map(str, groups)) + '; do (echo $$ > "$group/cgroup.procs") 2> /dev/null || true; done'
     finally:
-        for group in groups:
-            for below in sorted(group.rglob("*/"), reverse=True):
-                if below.is_dir():
-                    below.rmdir()
-            group.rmdir()
+        for folder in [below for group in groups for below in _folders_of(group)]:
+            folder.rmdir()
+
+
+def _folders_of(group: Path) -> list[Path]:
+    """A control group with all below it, the deepest first: none can be removed before those in it."""
+    return [Path(folder) for folder, _, _ in os.walk(group, topdown=False)]
