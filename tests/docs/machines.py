@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-_SECONDS: Final = 150.0
+_SECONDS: Final = 500.0
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _BROKER: Final = """
 import asyncio, sys
@@ -102,7 +102,11 @@ def _own_cgroup() -> Iterator[str]:
     try:
         for group in groups:
             group.mkdir()
-        yield "for group in " + " ".join(map(str, groups)) + '; do (echo $$ > "$group/cgroup.procs") 2> /dev/null || true; done'
+        yield (
+            "for group in "
+            + " ".join(map(str, groups))
+            + '; do (echo $$ > "$group/cgroup.procs") 2> /dev/null || true; done'
+        )
     finally:
         for folder in [below for group in groups for below in _folders_of(group)]:
             folder.rmdir()

@@ -24,6 +24,7 @@ def test_a_page_can_be_followed_in_an_empty_folder(page: Path, tmp_path: Path) -
 
 @pytest.mark.long
 @pytest.mark.tansu
+@pytest.mark.timeout(600)
 def test_a_server_can_be_installed_as_the_page_says(tmp_path: Path) -> None:
     if (reason := why_no_machine()) is not None:
         pytest.skip(f"no machine to install on: {reason}")
