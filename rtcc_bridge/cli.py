@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 import click
 
@@ -30,6 +30,12 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 """The module below `rtcc_bridge.commands` and the name in it."""
 
 
+class _UnfitError(click.ClickException):
+    """This machine cannot run any command."""
+
+    exit_code: ClassVar[int] = EXIT_CONFIGURATION
+
+
 class _OnDemand(click.Group):
     """Imports a command when it is asked for: listing topics should not wait for the inference runtime to load."""
 
@@ -40,9 +46,7 @@ class _OnDemand(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         if (problem := processor.problem()) is not None:  # before a library ends the import with a trace
-            refusal = click.ClickException(str(problem))
-            refusal.exit_code = EXIT_CONFIGURATION
-            raise refusal
+            raise _UnfitError(str(problem))
         module, name = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"rtcc_bridge.commands.{module}"), name)
         return command

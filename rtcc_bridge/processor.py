@@ -1,9 +1,9 @@
 """Whether the processor has the instructions that the compiled libraries are built for.
 
-NumPy's wheels take x86-64-v2 for granted: without it the kernel ends the process at the import, without a word. Where it
-is missing, that is mostly a virtual machine whose model of processor was left at the hypervisor's default. Nothing needs
-AVX2, but the kernels of ONNX Runtime and NumPy are several times as fast with it. (Both were tried by QEMU's emulation,
-`qemu-x86_64 -cpu qemu64` and `-cpu Nehalem`.) Only the standard library is used here, since this is asked first.
+NumPy's wheels take x86-64-v2 for granted: without it the kernel ends the process at the import, without a word. Where
+it is missing, that is mostly a virtual machine whose model of processor was left at the hypervisor's default. Nothing
+needs AVX2, but the kernels of ONNX Runtime and NumPy are several times as fast with it. (Both were tried by QEMU's
+emulation, `qemu-x86_64 -cpu qemu64` and `-cpu Nehalem`.) Only the standard library is used, since this is asked first.
 """
 
 from pathlib import Path
