@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import structlog
 
+from rtcc_bridge import processor
 from rtcc_bridge.app import unused_memory
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.consumer import add_consumer
@@ -82,6 +83,8 @@ async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progr
         add_relay(assembly)
     pack = None
     if Role.MATCHER in roles or Role.WEB in roles:
+        if (remark := processor.remark()) is not None:
+            _log.warning("slow processor", remark=remark)
         pack = await asyncio.to_thread(open_pack, assembly.core.settings.matching, progress)
     if Role.MATCHER in roles and pack is not None:
         await add_matcher(assembly, pack)
