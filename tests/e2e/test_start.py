@@ -37,22 +37,6 @@ async def test_a_taken_port_is_named(place: Place) -> None:
     assert "choose another port" in output
 
 
-async def test_operations_have_an_address_of_their_own(place: Place) -> None:
-    """Prometheus and Kubernetes ask by other names and through proxies; people and searches are not served there."""
-    port = free_port()
-    place.changes["operations"] = {"host": "0.0.0.0", "port": port}
-    asked_as = {"Host": f"10.0.0.7:{port}", "X-Forwarded-For": "10.0.0.9"}
-    async with running_daemon(place.settings_file, place.address, place.log), aiohttp.ClientSession() as http:
-        for path in ("/healthz", "/readyz", "/metrics"):
-            async with http.get(f"http://127.0.0.1:{port}{path}", headers=asked_as) as answer:
-                assert answer.status == 200
-        for path in ("/", "/api/v1/feed", "/api/v1/incidents"):
-            async with http.get(f"http://127.0.0.1:{port}{path}", headers=asked_as) as answer:
-                assert answer.status == 404
-        async with http.get(f"{place.address}/healthz", headers=asked_as) as answer:
-            assert answer.status == 403
-
-
 async def test_a_missing_topic_is_named(place: Place) -> None:
     place.changes["kafka"] = {"topics": {**unique_names(place.mark), "threats": f"rtcc.threats.{place.mark}.elsewhere"}}
     code, output = await place.command("serve")
