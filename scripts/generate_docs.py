@@ -140,7 +140,11 @@ def command_line() -> str:
 
 def _command_help(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
     context = click.Context(
-        command, info_name=name.rsplit(maxsplit=1)[-1], parent=parent, terminal_width=100, max_content_width=100
+        command,
+        info_name=name.rsplit(maxsplit=1)[-1],
+        parent=parent,
+        terminal_width=100,
+        **(cli.context_settings if parent is None else {}),
     )
     yield f"## `{name}`\n\n```text\n{command.get_help(context)}\n```\n\n"
     if isinstance(command, click.Group):

@@ -37,7 +37,7 @@ def check_config(config: Path | None, show: bool, reaching: bool) -> None:
         click.echo(json.dumps(settings.model_dump(mode="json"), indent=2))
     click.echo(f"processor: {processor.remark() or 'good'}")
     click.echo(f"settings: good (profile {settings.profile})")
-    click.echo(f"broker: good ({_access(settings.kafka)})")
+    click.echo(f"access to the broker: good, not asked ({_access(settings.kafka)})")
     click.echo(f"policy: good ({policy.title}, hash {policy.hash[:16]}..., not signed)")
     if reaching:
         asyncio.run(_reach(settings))

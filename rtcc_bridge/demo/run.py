@@ -228,14 +228,22 @@ async def _keep_running(stage: staging.Stage, folder: Path, console: Console) ->
 
 
 async def _first_threat(simulator: Simulator, stage: staging.Stage, console: Console) -> None:
-    """Publishes the first event, an imminent threat that the simulation leaves alone, and says what to do with it."""
-    name = f"DEMO-{secrets.token_hex(3)}"
-    data = threat_data(f"{name}-alert", "Active shooter", simulator.clock.now(), incident_ids=(name,))
+    """Publishes the first event, an imminent threat that the simulation leaves alone, and says what to do with it.
+
+    Dispatch reports the incident that it opened right after it.
+    """
+    name, now = f"DEMO-{secrets.token_hex(3)}", simulator.clock.now()
+    data = threat_data(f"{name}-alert", "Active shooter", now, incident_ids=(name,))
     await publish_threat(simulator.producer, simulator.topics, "alert", data)
+    reported = incident_data(name, "SHOOT", 1, now, location="Central Station, main hall (simulated)")
+    await publish_incident(simulator.producer, simulator.topics, "reported", reported)
     console.print(
         f"An imminent threat is on the board: {stage.address}/incidents/{name}\n"
-        "Next, as the analyst: attach the still there with the purpose imminent threat, and choose the face. The lead "
-        "appears on the board at once; the supervisor's approval may follow within the hour.",
+        "Next, on that page:\n"
+        "  1. Switch to the Analyst, at the foot of the page.\n"
+        "  2. Attach the still for the purpose imminent threat; write what you like in the other fields, and tick the box.\n"
+        "  3. Choose the face and search for it. The lead appears on the board at once.\n"
+        "  4. Acknowledge it; the Supervisor's approval may follow within the hour.",
         highlight=False,
         soft_wrap=True,
     )

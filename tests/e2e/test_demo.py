@@ -277,7 +277,7 @@ async def test_the_demo_runs_until_it_is_stopped(tmp_path: Path) -> None:
 
             await until(shows_both_topics)
             assert "needs corroboration" in await text_of(http, f"{address}/")
-        await running.prints("Next, as the analyst")
+        await running.prints("Next, on that page")
         assert re.search(rf"{address}/incidents/DEMO-\w+", running.printed), running.printed
         running.process.send_signal(signal.SIGINT)
         code = await asyncio.wait_for(running.ends(), 60)
