@@ -21,8 +21,8 @@ from rtcc_bridge.storage import outbox, tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.telemetry import tracing
 from tests.doubles import ManualClock
-from tests.outages import Outages
 from tests.local_tracer import LocalTracer
+from tests.outages import Outages
 from tests.probe_kit import STILL, face
 from tests.website import FIELDS, Website, acting, running_site, still_form
 
