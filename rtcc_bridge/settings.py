@@ -20,7 +20,7 @@ from rtcc_bridge.matching_settings import IntakeSettings, MatchingSettings
 from rtcc_bridge.settings_section import Bytes, Seconds, Section
 from rtcc_bridge.topic_settings import TopicSettings
 from rtcc_bridge.tracing_settings import TracingSettings
-from rtcc_bridge.web_settings import WebSettings
+from rtcc_bridge.web_settings import OperationsSettings, WebSettings
 
 ENVIRONMENT_PREFIX = "RTCC_BRIDGE_"
 CONFIG_VARIABLE = f"{ENVIRONMENT_PREFIX}CONFIG"
@@ -324,6 +324,7 @@ class Settings(BaseSettings):
     objects: ObjectSettings = Field(default_factory=ObjectSettings)
     process: ProcessSettings = Field(default_factory=ProcessSettings)
     web: WebSettings = Field(default_factory=WebSettings)
+    operations: OperationsSettings = Field(default_factory=OperationsSettings)
     intake: IntakeSettings = Field(default_factory=IntakeSettings)
     matching: MatchingSettings = Field(default_factory=MatchingSettings)
     leads: LeadSettings = Field(default_factory=LeadSettings)

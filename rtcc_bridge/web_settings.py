@@ -1,4 +1,4 @@
-"""The settings of the HTTP server."""
+"""The settings of what is served by HTTP."""
 
 from typing import Annotated
 
@@ -42,3 +42,16 @@ class WebSettings(Section):
             )
             raise ValueError(message)
         return host
+
+
+class OperationsSettings(Section):
+    """Where `/healthz`, `/readyz` and `/metrics` are served. They tell nothing about people, incidents or searches."""
+
+    host: str = Field(
+        "127.0.0.1", description="Address to bind; 0.0.0.0 lets Prometheus and Kubernetes ask from elsewhere."
+    )
+    port: Port | None = Field(
+        None,
+        description="Port to bind; 0 takes a free one. Without it they are served at `web.port`; with it a process "
+        "without the role web opens no other port.",
+    )

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import structlog
 
+from rtcc_bridge import processor
 from rtcc_bridge.app import unused_memory
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.consumer import add_consumer
@@ -17,6 +18,7 @@ from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.matcher import add_matcher
 from rtcc_bridge.app.relay import add_relay
 from rtcc_bridge.app.roles import Role, require_possible
+from rtcc_bridge.app.surroundings import add_surroundings
 from rtcc_bridge.app.web import add_operations, add_web
 from rtcc_bridge.broker.grants import topics_of
 from rtcc_bridge.broker.start_check import require_topics
@@ -81,6 +83,8 @@ async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progr
         add_relay(assembly)
     pack = None
     if Role.MATCHER in roles or Role.WEB in roles:
+        if (remark := processor.remark()) is not None:
+            _log.warning("slow processor", remark=remark)
         pack = await asyncio.to_thread(open_pack, assembly.core.settings.matching, progress)
     if Role.MATCHER in roles and pack is not None:
         await add_matcher(assembly, pack)
@@ -88,11 +92,12 @@ async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progr
         add_consumer(assembly)
     if Role.WEB in roles and pack is not None:
         await add_web(assembly, pack)
-    else:
+    if Role.WEB not in roles or assembly.core.settings.operations.port is not None:
         await add_operations(assembly)
     if unused_memory.can_be_returned():
         assembly.add_part("unused memory", unused_memory.keep_returning)
-    heartbeat = Heartbeat(assembly.core.database, roles, assembly.board)
+    add_surroundings(assembly, roles)
+    heartbeat = Heartbeat(assembly.core.database, roles, assembly.board, assembly.core.clock)
     assembly.add_part("heartbeat", heartbeat.run, heartbeat.stop)
 
 

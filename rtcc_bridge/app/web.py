@@ -55,26 +55,35 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         on_integrity_breach=assembly.on_breach,
     )
     assembly.add_part("feed", assembly.feed.run, assembly.feed.close)
-    await _listen(assembly, create_app(services), Stage.INTAKE)
+    await _listen(assembly, "web", create_app(services), Stage.INTAKE, settings.web.host, settings.web.port)
 
 
 async def add_operations(assembly: Assembly) -> None:
-    """`/healthz`, `/readyz` and `/metrics` of a process that has no web role. Raises as `add_web` does."""
-    await _listen(assembly, create_operations_app(assembly.board, assembly.on_breach), Stage.BACKGROUND)
+    """`/healthz`, `/readyz` and `/metrics` at an address of their own, which is that of the web where none is set.
+
+    Raises as `add_web` does.
+    """
+    settings = assembly.core.settings
+    own = settings.operations
+    section, host, port = "operations", own.host, own.port
+    if port is None:
+        section, host, port = "web", settings.web.host, settings.web.port
+    app = create_operations_app(assembly.board, assembly.on_breach)
+    await _listen(assembly, section, app, Stage.BACKGROUND, host, port)
 
 
-async def _listen(assembly: Assembly, app: web.Application, stage: Stage) -> None:
-    settings = assembly.core.settings.web
-    runner = web.AppRunner(app, shutdown_timeout=settings.shutdown_seconds, access_log=None)
+async def _listen(assembly: Assembly, section: str, app: web.Application, stage: Stage, host: str, port: int) -> None:
+    shutdown_seconds = assembly.core.settings.web.shutdown_seconds
+    runner = web.AppRunner(app, shutdown_timeout=shutdown_seconds, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, settings.host, settings.port)
+    site = web.TCPSite(runner, host, port)
     try:
         await site.start()
     except OSError as error:
         await runner.cleanup()
         problem = ConfigurationProblem(
-            "web.port",
-            f"{settings.host}:{settings.port} cannot be bound ({error.strerror})",
+            f"{section}.port",
+            f"{host}:{port} cannot be bound ({error.strerror})",
             "Stop what listens there, or choose another port (0 takes a free one)",
         )
         raise ConfigurationError(problem) from error
@@ -87,9 +96,9 @@ async def _listen(assembly: Assembly, app: web.Application, stage: Stage) -> Non
     async def serve_requests() -> None:
         await stopped.wait()
 
-    assembly.add_part("web", serve_requests, stop_serving, stage)
+    assembly.add_part(section, serve_requests, stop_serving, stage)
     for address in runner.addresses:
-        _log.info("listening", address=f"http://{address[0]}:{address[1]}")
+        _log.info("listening", section=section, address=f"http://{address[0]}:{address[1]}")
 
 
 def picture_worker(settings: Settings, pack: Path) -> tuple[tuple[str, ...], WorkerLimits]:

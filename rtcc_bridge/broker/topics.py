@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_fixed
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_delay, wait_exponential
 
 from rtcc_bridge.broker.arguments import client_arguments
 from rtcc_bridge.broker.client import stop_within
@@ -19,8 +19,9 @@ from rtcc_bridge.broker.topic_plan import TopicPlan, topic_plans
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
 
-_LOOKS: Final = 5
-_LOOK_AGAIN_SECONDS: Final = 1.0
+_LOOKING_SECONDS: Final = 4.0
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 1.0
 
 _SET_ON_THE_TOPIC: Final = 1
 """config_source of the DescribeConfigs API: the value was set on this topic, and is no default."""
@@ -96,8 +97,10 @@ async def compare_topics(kafka: KafkaSettings, names: Iterable[str] | None = Non
 
 
 async def compare_topics_when_told(kafka: KafkaSettings, names: Iterable[str] | None = None) -> TopicsState:
-    """As `compare_topics`, looked at a few times while one is missing: a cluster that was just started, or on which a
-    topic was just created, may tell of it late."""
+    """As `compare_topics`, looked at again for a few seconds while one is missing.
+
+    A cluster that was just started, or on which a topic was just created, may tell of it late.
+    """
 
     def is_incomplete(state: TopicsState) -> bool:
         return bool(state.missing)
@@ -109,8 +112,8 @@ async def compare_topics_when_told(kafka: KafkaSettings, names: Iterable[str] | 
 
     looking = AsyncRetrying(
         retry=retry_if_result(is_incomplete),
-        stop=stop_after_attempt(_LOOKS),
-        wait=wait_fixed(_LOOK_AGAIN_SECONDS),
+        stop=stop_after_delay(_LOOKING_SECONDS),
+        wait=wait_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS),
         retry_error_callback=last,
     )
     return await looking(compare_topics, kafka, names)

@@ -6,23 +6,28 @@ from pathlib import Path
 
 import click
 
+from rtcc_bridge import processor
 from rtcc_bridge.app.foundation import upgrade_database
+from rtcc_bridge.app.reachability import reach
 from rtcc_bridge.app.start_conditions import start_problems
 from rtcc_bridge.commands.console import tells_errors
 from rtcc_bridge.commands.options import config_option
-from rtcc_bridge.errors import ConfigurationError
+from rtcc_bridge.errors import ConfigurationError, UnavailableError
 from rtcc_bridge.policy.policy_file import load_policy
-from rtcc_bridge.settings import KafkaSettings, load_settings
+from rtcc_bridge.settings import KafkaSettings, Settings, load_settings
 
 
 @click.command("check-config")
 @config_option
 @click.option("--show", is_flag=True, help="Print the effective settings; secrets are masked.")
+@click.option(
+    "--reach", "reaching", is_flag=True, help="Ask broker, topics, database, master keys and object store as well."
+)
 @tells_errors
-def check_config(config: Path | None, show: bool) -> None:
+def check_config(config: Path | None, show: bool, reaching: bool) -> None:
     """Check what `serve` needs to start: settings, policy, keys, packs, folders. Nothing is made or changed.
 
-    Says what is wrong, where, and what to do. Broker, database server and remote stores are not asked.
+    Says what is wrong, where, and what to do. Without --reach nothing is asked over the network.
     """
     settings = load_settings(config)
     if problems := start_problems(settings):
@@ -30,9 +35,23 @@ def check_config(config: Path | None, show: bool) -> None:
     policy = load_policy(settings.policy.file)
     if show:
         click.echo(json.dumps(settings.model_dump(mode="json"), indent=2))
+    click.echo(f"processor: {processor.remark() or 'good'}")
     click.echo(f"settings: good (profile {settings.profile})")
     click.echo(f"broker: good ({_access(settings.kafka)})")
     click.echo(f"policy: good ({policy.title}, hash {policy.hash[:16]}..., not signed)")
+    if reaching:
+        asyncio.run(_reach(settings))
+
+
+async def _reach(settings: Settings) -> None:
+    """Prints what each dependency answers. Raises UnavailableError when one cannot be used."""
+    failed = []
+    async for reached in reach(settings):
+        if reached.problem is not None:
+            failed.append(reached.dependency)
+        click.echo(f"reach {reached.dependency}: {reached.problem or f'good ({reached.detail})'}")
+    if failed:
+        raise UnavailableError(f"not usable: {', '.join(failed)}")
 
 
 def _access(kafka: KafkaSettings) -> str:

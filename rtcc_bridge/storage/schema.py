@@ -42,6 +42,22 @@ def knows(revision: str) -> bool:
     return revision in {script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()}
 
 
+async def present_revision(database: Database) -> str | None:
+    """The revision of the database; None while it is empty. Changes nothing.
+
+    Raises ConfigurationError when a newer program wrote it and this one does not work on it, UnavailableError.
+    """
+    async with database.read() as tx:
+        return await tx.run_sync(_present_revision)
+
+
+def _present_revision(connection: Connection) -> str | None:
+    present = MigrationContext.configure(connection).get_current_revision()
+    if present is not None and not knows(present):
+        _require_compatible(connection, present)
+    return present
+
+
 async def upgrade(database: Database) -> None:
     """Runs the migrations that are missing, in one transaction. Of several processes one does it, the others wait.
 

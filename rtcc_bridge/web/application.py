@@ -49,8 +49,8 @@ def create_app(services: WebServices) -> web.Application:
 def create_operations_app(
     readiness: ReadinessBoard, on_integrity_breach: Callable[[IntegrityError], None]
 ) -> web.Application:
-    """Liveness, readiness and metrics only, for a process without the floor board and the API."""
-    app = web.Application(middlewares=[answering_problems(on_integrity_breach, as_document), admit])
+    """Liveness, readiness and metrics only. Whoever reaches the address may ask: there is nothing about people."""
+    app = web.Application(middlewares=[answering_problems(on_integrity_breach, as_document)])
     app[READINESS] = readiness
     for operation in health.OPERATIONS:
         app.router.add_route(operation.method, operation.path, operation.handler)

@@ -18,7 +18,7 @@ from rtcc_bridge.demo.client import CallError, DemoClient, ProbeRequest
 from rtcc_bridge.demo.pictures import encode_png, portrait, rephotograph
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.simulate import publish_threat, threat_data
-from tests.e2e.conftest import Place
+from tests.e2e.conftest import Place, free_port
 from tests.e2e.program import Program, running_daemon
 from tests.integration.guarded_kafka import GuardedKafka, guarded_kafka
 
@@ -38,7 +38,11 @@ async def guarded() -> AsyncIterator[GuardedKafka]:
 def place_of(
     guarded: GuardedKafka, tmp_path: Path, packs_directory: Path, empty_database_url: str
 ) -> Callable[[str], Place]:
-    """Settings for a role or another user of the broker; objects and database are the same for all."""
+    """Settings for a role or another user of the broker; objects, database and the web's port are the same for all.
+
+    Each tells how it is at a port of its own, and only the role web takes the other.
+    """
+    web_port = free_port()
 
     def made(user: str) -> Place:
         folder = tmp_path / user
@@ -58,6 +62,8 @@ def place_of(
                 "password_file": str(password),
             },
         }
+        place.changes["web"] = {"port": web_port}
+        place.changes["operations"] = {"port": place.port}
         place.changes["objects"] = {
             "url": (tmp_path / "objects").as_uri(),
             "master_key_file": str(tmp_path / "master.key"),
@@ -84,7 +90,9 @@ async def test_a_threat_becomes_a_lead_with_the_rights_of_each_role_alone(
             await stack.enter_async_context(running(place_of(role), role))
         web = place_of("web-without-a-user")
         await stack.enter_async_context(running(web, Role.WEB))
-        client = DemoClient(http, web.address)
+        pages = f"http://127.0.0.1:{web.settings.web.port}"
+        await operations_are_apart(http, web.port, pages)
+        client = DemoClient(http, pages)
         async with EventProducer(guarded.of("watch-desk")) as producer:
             now = SystemClock().now()
             alert = threat_data("GUARDED-ALERT", "Active shooter", now, incident_ids=(INCIDENT,))
@@ -97,6 +105,24 @@ async def test_a_threat_becomes_a_lead_with_the_rights_of_each_role_alone(
     assert event["type"] == "lead.candidates"
     assert event["data"]["probeId"] == probe["probeId"]
     assert event["data"]["classification"] == "INVESTIGATIVE_LEAD_ONLY"
+
+
+async def operations_are_apart(http: aiohttp.ClientSession, port: int, pages: str) -> None:
+    """Prometheus and Kubernetes ask by other names and through proxies; people and searches are not served there."""
+    asked_as = {"Host": f"10.0.0.7:{port}", "X-Forwarded-For": "10.0.0.9"}
+    answers = {
+        "/healthz": 200,
+        "/readyz": 200,
+        "/metrics": 200,
+        "/": 404,
+        "/api/v1/feed": 404,
+        "/api/v1/incidents": 404,
+    }
+    for path, status in answers.items():
+        async with http.get(f"http://127.0.0.1:{port}{path}", headers=asked_as) as answer:
+            assert answer.status == status
+    async with http.get(f"{pages}/healthz", headers=asked_as) as answer:
+        assert answer.status == 403
 
 
 def running(place: Place, role: Role) -> AbstractAsyncContextManager[Program]:

@@ -22,7 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the module 
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_UNAVAILABLE
 from tests.brokers import unique_names
 from tests.e2e.calls import until
-from tests.e2e.conftest import ROOT, Place
+from tests.e2e.conftest import ROOT, Place, free_port
 
 SECRET = base64.b64encode(bytes(range(32))).decode()
 
@@ -164,6 +164,35 @@ async def test_check_config_refuses_what_serve_would_and_makes_nothing(
     assert code == EXIT_CONFIGURATION, output
     assert said in output
     assert names_in(tmp_path) == before
+
+
+async def test_check_config_asks_what_the_settings_name(place: Place) -> None:
+    code, output = await place.command("check-config", "--reach")
+    assert code == 0, output
+    assert {"reach broker: good (answers)", "reach topics: good (as they should be)"} <= set(output.splitlines())
+    assert "reach objects: good (not made yet: `serve` makes it)" in output
+    assert not place.objects.exists()
+    assert (await place.command("db", "upgrade"))[0] == 0
+    place.changes["kafka"] = {"topics": {**unique_names(place.mark), "threats": f"rtcc.threats.{place.mark}.elsewhere"}}
+    code, output = await place.command("check-config", "--reach")
+    assert code == EXIT_UNAVAILABLE
+    assert f"reach topics: rtcc.threats.{place.mark}.elsewhere: missing" in output
+    assert "run `rtcc-bridge topics create`" in output
+    assert "reach database: good (at revision" in output
+    assert output.rstrip().endswith("error: not usable: topics")
+
+
+async def test_check_config_names_what_does_not_answer(place: Place, tmp_path: Path) -> None:
+    """An object store on a disk that is not mounted: its folder is there, and is not the store."""
+    assert (await place.command("gallery", "stats"))[0] == 0  # makes the master key and the store
+    (place.objects / ".rtcc-bridge-store").unlink()
+    (place.objects / "lost+found").mkdir()
+    (place.objects / "something").touch()
+    place.changes["kafka"] = {"bootstrap_servers": [f"127.0.0.1:{free_port()}"]}
+    code, output = await place.command("check-config", "--reach")
+    assert code == EXIT_UNAVAILABLE
+    assert "is it mounted?" in next(line for line in output.splitlines() if line.startswith("reach objects:"))
+    assert output.rstrip().endswith("error: not usable: broker, topics, objects")
 
 
 async def test_the_example_in_config_starts_in_an_empty_folder(place: Place, tmp_path: Path) -> None:

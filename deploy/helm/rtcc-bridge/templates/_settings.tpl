@@ -1,0 +1,101 @@
+{{/* The settings file of a role: what the site set, over it what the role has of its own, over it what the chart makes.
+`tests/chart` loads each with the program's own model. */}}
+{{- define "rtcc-bridge.settings" -}}
+{{- $values := .root.Values -}}
+{{- $needs := splitList " " (include "rtcc-bridge.needs" .) -}}
+{{- $site := deepCopy $values.settings -}}
+{{- $own := deepCopy (get (index $values .role) "settings" | default dict) -}}
+{{- $made := dict -}}
+{{- if has "broker" $needs }}{{ $_ := set $made "kafka" (fromYaml (include "rtcc-bridge.kafkaSettings" .)) }}{{ end -}}
+{{- if has "database" $needs }}{{ $_ := set $made "database" (fromYaml (include "rtcc-bridge.databaseSettings" .)) }}{{ end -}}
+{{- if has "objects" $needs }}{{ $_ := set $made "objects" (fromYaml (include "rtcc-bridge.objectSettings" .)) }}{{ end -}}
+{{- if has "packs" $needs }}{{ $_ := set $made "matching" (dict "packs_directory" "/var/lib/rtcc-bridge/packs") }}{{ end -}}
+{{- if has "gpu" $needs }}{{ $_ := set $made.matching "device" (include "rtcc-bridge.device" .root) }}{{ end -}}
+{{- if has "operations" $needs }}{{ $_ := set $made "operations" (dict "host" $values.operations.host "port" 9464) }}{{ end -}}
+{{- if has "policy" $needs }}{{ $_ := set $made "policy" (dict "file" "/etc/rtcc-bridge/policy.yaml") }}{{ end -}}
+{{- if has "web" $needs -}}
+{{- $_ := set $made "web" (dict "host" (include "rtcc-bridge.webHost" .root) "port" 8080) -}}
+{{- end -}}
+{{- toYaml (mustMergeOverwrite $site $own $made) -}}
+{{- end -}}
+
+{{/* Loopback, and the address that an exposed web needs (which this version of the daemon refuses). */}}
+{{- define "rtcc-bridge.webHost" -}}
+{{- .Values.web.expose.enabled | ternary .Values.operations.host "127.0.0.1" -}}
+{{- end -}}
+
+{{- define "rtcc-bridge.device" -}}
+{{- if not .Values.matcher.gpu.enabled }}cpu{{ else if eq .Values.matcher.gpu.onLoss "refuse" }}cuda{{ else }}auto{{ end -}}
+{{- end -}}
+
+{{/* No group_instance_id: a Deployment's pods have a new name at each start, under which a static member would be waited
+for in vain (docs/decisions). */}}
+{{- define "rtcc-bridge.kafkaSettings" -}}
+{{- $kafka := .root.Values.kafka -}}
+{{- $user := index $kafka.users (include "rtcc-bridge.party" .) -}}
+bootstrap_servers: {{ toJson $kafka.bootstrapServers }}
+client_id: {{ include "rtcc-bridge.name" . }}
+{{- $sasl := has $kafka.authentication (list "password" "token") }}
+security_protocol: {{ $sasl | ternary "SASL_SSL" ($kafka.tls.enabled | ternary "SSL" "PLAINTEXT") }}
+{{- if $kafka.tls.enabled }}
+tls:
+  ca_file: {{ include "rtcc-bridge.caFile" (dict "ca" $kafka.tls.ca "path" "kafka.pem") }}
+  {{- if eq $kafka.authentication "certificate" }}
+  certificate_file: /run/secrets/rtcc-bridge/kafka.crt
+  key_file: /run/secrets/rtcc-bridge/kafka.key
+  {{- end }}
+{{- end }}
+{{- if eq $kafka.authentication "password" }}
+sasl:
+  mechanism: {{ $kafka.mechanism }}
+  username: {{ $user | quote }}
+  password_file: /run/secrets/rtcc-bridge/kafka-password
+{{- else if eq $kafka.authentication "token" }}
+sasl:
+  mechanism: OAUTHBEARER
+  token:
+    endpoint: {{ $kafka.token.endpoint | quote }}
+    client_id: {{ $user | quote }}
+    client_secret_file: /run/secrets/rtcc-bridge/kafka-password
+    scope: {{ empty $kafka.token.scope | ternary "null" (quote $kafka.token.scope) }}
+    ca_file: {{ include "rtcc-bridge.caFile" (dict "ca" $kafka.token.ca "path" "token.pem") }}
+{{- end }}
+{{- end -}}
+
+{{/* The URL of PostgreSQL has a password in it and comes from the environment. */}}
+{{- define "rtcc-bridge.databaseSettings" -}}
+{{- $database := .root.Values.database -}}
+application_name: {{ include "rtcc-bridge.name" . }}
+{{- if eq $database.type "sqlite" }}
+url: sqlite+aiosqlite:////var/lib/rtcc-bridge/database/rtcc-bridge.sqlite3
+{{- else if or $database.ca.secret $database.ca.configMap }}
+tls_ca_file: /etc/rtcc-bridge/authorities/database.pem
+{{- end }}
+{{- end -}}
+
+{{- define "rtcc-bridge.objectSettings" -}}
+{{- $objects := .root.Values.objects -}}
+url: {{ eq $objects.type "s3" | ternary $objects.url "file:///var/lib/rtcc-bridge/objects" | quote }}
+ledger_url: {{ empty $objects.ledgerUrl | ternary "null" (quote $objects.ledgerUrl) }}
+{{- if has "masterKey" (splitList " " (include "rtcc-bridge.secretsOfRole" .)) }}
+master_key_file: /run/secrets/rtcc-bridge/master-key
+{{- end }}
+{{- if eq $objects.keys "transit" }}
+transit_url: {{ $objects.transit.url | quote }}
+transit_mount: {{ $objects.transit.mount | quote }}
+transit_key: {{ $objects.transit.key | quote }}
+transit_token_file: /run/secrets/rtcc-bridge/transit-token
+transit_ca_file: {{ include "rtcc-bridge.caFile" (dict "ca" $objects.transit.ca "path" "transit.pem") }}
+{{- end }}
+{{- end -}}
+
+{{/* Seconds between a pod's leaving its Service and SIGTERM. */}}
+{{- define "rtcc-bridge.preStopSeconds" -}}
+{{- include "rtcc-bridge.hasNeed" (dict "role" .role "what" "web") | empty | ternary 0 .root.Values.web.preStopSeconds | int -}}
+{{- end -}}
+
+{{/* Seconds that a process of the role takes at most to stop, as a whole number. */}}
+{{- define "rtcc-bridge.shutdownSeconds" -}}
+{{- $settings := fromYaml (include "rtcc-bridge.settings" .) -}}
+{{- dig "process" "shutdown_seconds" 16 $settings | float64 | ceil | int -}}
+{{- end -}}

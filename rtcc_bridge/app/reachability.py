@@ -1,0 +1,117 @@
+"""Whether what the settings name answers, asked before anything is started."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.broker.topics import compare_topics
+from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.errors import BridgeError, UnavailableError
+from rtcc_bridge.settings import SQLITE_SCHEME, DatabaseSettings, KafkaSettings, ObjectSettings, Settings
+from rtcc_bridge.storage import schema
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.objects import ObjectVault
+from rtcc_bridge.storage.open_master_keys import open_master_keys
+
+_NOT_MADE_YET: Final = "not made yet: `serve` makes it"
+_FOLDER_SCHEME: Final = "file://"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What one dependency answered. problem: why it cannot be used, and what to do."""
+
+    dependency: str
+    detail: str = ""
+    problem: str | None = None
+
+
+async def reach(settings: Settings) -> AsyncIterator[Reached]:
+    """Asks each dependency in turn, each within its own time limit of the settings.
+
+    Creates and migrates nothing; an object store other than a folder that is not there yet gets a byte written, since
+    one that is full or read-only answers reads.
+    """
+    checks: tuple[tuple[str, Callable[[], Awaitable[str]]], ...] = (
+        ("broker", lambda: _broker(settings.kafka)),
+        ("topics", lambda: _topics(settings.kafka)),
+        ("database", lambda: _database(settings.database)),
+        ("master keys", lambda: _master_keys(settings.objects)),
+        ("objects", lambda: _objects(settings.objects)),
+    )
+    for dependency, ask in checks:
+        try:
+            yield Reached(dependency, await ask())
+        except BridgeError as error:
+            yield Reached(dependency, problem=str(error))
+
+
+async def _broker(kafka: KafkaSettings) -> str:
+    producer = EventProducer(kafka)
+    try:
+        await producer.ping()
+    finally:
+        await producer.close()
+    return "answers"
+
+
+async def _topics(kafka: KafkaSettings) -> str:
+    state = await compare_topics(kafka)
+    if state.missing:
+        missing = ", ".join(state.missing)
+        raise UnavailableError(f"{missing}: missing, or this client may not see them: run `rtcc-bridge topics create`")
+    if state.differences:
+        return f"{len(state.differences)} settings are not as they should be: see `rtcc-bridge topics check`"
+    return "as they should be"
+
+
+async def _database(settings: DatabaseSettings) -> str:
+    if _is_new_file(settings):
+        return _NOT_MADE_YET
+    database = Database(settings)
+    try:
+        present = await schema.present_revision(database)
+    finally:
+        await database.close()
+    if present is None:
+        return "answers and is empty: `rtcc-bridge db upgrade`, or the first `serve`, makes the tables"
+    newest = schema.newest_revision()
+    return f"at revision {present}" if present == newest else f"at revision {present}; `db upgrade` brings {newest}"
+
+
+async def _master_keys(settings: ObjectSettings) -> str:
+    if not _has_key(settings):
+        return _NOT_MADE_YET
+    async with open_master_keys(settings, may_create=False) as keys:
+        return f"the current one is {await keys.current_id()}"
+
+
+async def _objects(settings: ObjectSettings) -> str:
+    if not _has_key(settings) or _is_new_folder(settings.url):
+        return _NOT_MADE_YET
+    async with (
+        open_master_keys(settings, may_create=False) as keys,
+        ObjectVault(settings, keys, SystemClock()) as vault,
+    ):
+        await vault.ping()
+    return "can be written to"
+
+
+def _is_new_file(settings: DatabaseSettings) -> bool:
+    file = settings.url.get_secret_value().removeprefix(f"{SQLITE_SCHEME}/")
+    return settings.is_sqlite and not file.startswith("file:") and not Path(file).exists()
+
+
+def _has_key(settings: ObjectSettings) -> bool:
+    if settings.transit_url is not None or settings.master_key is not None:
+        return True
+    return settings.master_key_file is not None and settings.master_key_file.exists()
+
+
+def _is_new_folder(url: str) -> bool:
+    if not url.startswith(_FOLDER_SCHEME):
+        return False
+    folder = Path(url.removeprefix(_FOLDER_SCHEME))
+    return not folder.exists() or not any(folder.iterdir())

@@ -1,0 +1,14 @@
+"""The tests of the chart need Helm, which scripts/helm builds. Without it they are left out, and it is said why."""
+
+import pytest
+
+from tests.chart.rendering import HelmMissingError, helm
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _helm() -> None:
+    try:
+        done = helm("version", "--short")
+    except HelmMissingError as error:
+        pytest.skip(str(error))
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,88 @@
+"""Sets of values that between them render each object of the chart."""
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from tests.chart.rendering import CHART, ROOT, Rendered, render
+
+AFFINITY: Final = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": [{"key": "x", "operator": "Exists"}]}]
+        }
+    }
+}
+POLICY: Final = f"--set-file=policy.content={ROOT / 'config/policy.yaml'}"
+PRODUCTION: Final = (f"--values={CHART / 'values-production.yaml'}", POLICY)
+SINGLE_NODE: Final = (f"--values={CHART / 'values-single-node.yaml'}", POLICY)
+
+OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "production": PRODUCTION,
+    "single node": SINGLE_NODE,
+    "single node without a GPU": (*SINGLE_NODE, "--set=matcher.gpu.enabled=false"),
+    "matchers on the CPU": (*PRODUCTION, "--set=matcher.gpu.enabled=false"),
+    "matchers that need their GPU": (*PRODUCTION, "--set=matcher.gpu.onLoss=refuse"),
+    "matchers by lag": (*PRODUCTION, "--set=matcher.replicas=null,matcher.autoscaling.enabled=true"),
+    "matchers by lag, with certificates": (
+        *PRODUCTION,
+        "--set=matcher.replicas=null,matcher.autoscaling.enabled=true,kafka.authentication=certificate",
+        "--set=kafka.certificates.consumer=c,kafka.certificates.matcher=m,kafka.certificates.relay=r",
+        "--set=kafka.certificates.operator=o,kafka.tls.ca.configMap=,kafka.tls.ca.secret=strimzi,settings.kafka.window=64",
+    ),
+    "tokens and a key service": (
+        *PRODUCTION,
+        "--set=kafka.authentication=token,kafka.token.endpoint=https://identity.example.org/token,kafka.token.scope=kafka",
+        "--set=kafka.token.ca.configMap=identity-authorities,networkPolicy.identity.to[0].ipBlock.cidr=192.0.2.48/28",
+        "--set=objects.keys=transit,objects.transit.url=https://vault.example.org:8200,objects.transit.earlierMasterKey=true",
+        "--set=objects.transit.ca.secret=vault-authorities,networkPolicy.keyService.to[0].ipBlock.cidr=192.0.2.64/28",
+    ),
+    "external secrets": (
+        *PRODUCTION,
+        "--set=secrets.existingSecret=,externalSecrets.enabled=true",
+        "--set=externalSecrets.storeName=vault,externalSecrets.remoteKey=rtcc-bridge",
+    ),
+    "tools on one node": (*SINGLE_NODE, "--set=tools.enabled=true"),
+    "a folder for objects": (
+        *PRODUCTION,
+        "--set=objects.type=folder,objects.url=,objects.ledgerUrl=,topics.job=create",
+    ),
+    "a broker on this machine": (
+        *SINGLE_NODE,
+        "--set=kafka.authentication=none,kafka.tls.enabled=false,kafka.tls.ca.configMap=",
+    ),
+    "exposed by an Ingress": (
+        *PRODUCTION,
+        "--set=web.expose.enabled=true,web.expose.host=rtcc.example.org,web.expose.ingress.enabled=true",
+        "--set=web.expose.ingress.tlsSecret=rtcc-tls,web.expose.ingress.className=nginx",
+        "--set=networkPolicy.controller.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=ingress",
+    ),
+    "exposed by a Gateway": (
+        *PRODUCTION,
+        "--set=web.expose.enabled=true,web.expose.host=rtcc.example.org,web.expose.gateway.enabled=true",
+        "--set=web.expose.gateway.name=public,web.expose.gateway.namespace=gateways",
+        "--set=networkPolicy.controller.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=gateways",
+    ),
+    "everything that has a switch": (
+        *PRODUCTION,
+        "--set=monitoring.podMonitor.enabled=false,monitoring.serviceMonitor.enabled=true,monitoring.labels.release=kps",
+        "--set=commonLabels.team=rtcc,podLabels.tier=backend,podAnnotations.example\\.org/note=yes",
+        "--set=image.pullSecrets[0]=registry,image.cpu.digest=sha256:" + 64 * "a",
+        "--set=serviceAccount.annotations.example\\.org/note=yes,matcher.gpu.runtimeClassName=nvidia",
+        "--set=web.nodeSelector.disk=fast,web.priorityClassName=high,web.tolerations[0].key=x,web.tolerations[0].operator=Exists",
+        f"--set-json=relay.affinity={json.dumps(AFFINITY)}",
+        "--set=packs.volume.existingClaim=packs,operations.host=::,tools.enabled=true",
+    ),
+    "nothing that has a switch": (
+        PRODUCTION[0],
+        "--set=networkPolicy.enabled=false,migration.enabled=false,topics.job=none,monitoring.podMonitor.enabled=false",
+        "--set=monitoring.rules.enabled=false,monitoring.dashboards.enabled=false,web.autoscaling.enabled=false",
+        "--set=serviceAccount.create=false,serviceAccount.name=own,policy.existingConfigMap=policy",
+        "--set=podSecurity.runAsUser=null,podSecurity.fsGroup=null,web.preStopSeconds=0",
+        "--set-json=topologySpread.keys=[]",
+    ),
+}
+
+
+def option(name: str) -> Rendered:
+    return render(*OPTIONS[name])

@@ -1,0 +1,98 @@
+"""Each role reaches what it needs and nothing else, and is reached by Prometheus alone."""
+
+from typing import Any
+
+import pytest
+
+from tests.chart.option_sets import OPTIONS, option
+from tests.chart.rendering import OPERATIONS_PORT, Document, component_of, peers
+
+DNS = ("pods", 53)
+BROKER = ("192.0.2.0/28", 9093)
+DATABASE = ("192.0.2.16/28", 5432)
+OBJECTS = ("192.0.2.32/28", 443)
+IDENTITY = ("192.0.2.48/28", 443)
+KEY_SERVICE = ("192.0.2.64/28", 8200)
+
+
+def reached(name: str) -> dict[str, set[tuple[str, int]]]:
+    return {
+        one["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]: peers(one["spec"]["egress"])
+        for one in option(name).of_kind("NetworkPolicy")
+    }
+
+
+def test_production() -> None:
+    assert reached("production") == {
+        "web": {DNS, DATABASE, OBJECTS},
+        "consumer": {DNS, BROKER, DATABASE, OBJECTS},
+        "matcher": {DNS, BROKER, DATABASE, OBJECTS},
+        "relay": {DNS, BROKER, DATABASE, OBJECTS},
+        "migration": {DNS, DATABASE},
+        "topics": {DNS, BROKER},
+    }
+
+
+def test_with_tokens_and_a_key_service_who_uses_them_reaches_them() -> None:
+    assert reached("tokens and a key service") == {
+        "web": {DNS, DATABASE, OBJECTS, KEY_SERVICE},
+        "consumer": {DNS, BROKER, IDENTITY, DATABASE, OBJECTS},
+        "matcher": {DNS, BROKER, IDENTITY, DATABASE, OBJECTS, KEY_SERVICE},
+        "relay": {DNS, BROKER, IDENTITY, DATABASE, OBJECTS, KEY_SERVICE},
+        "migration": {DNS, DATABASE},
+        "topics": {DNS, BROKER, IDENTITY},
+    }
+
+
+def test_the_tools_reach_what_an_operator_works_with() -> None:
+    assert reached("everything that has a switch")["tools"] == {DNS, BROKER, DATABASE, OBJECTS}
+
+
+def test_one_process_on_sqlite_reaches_the_broker_alone() -> None:
+    assert reached("single node") == {"single": {DNS, BROKER}}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_pod_has_a_policy_that_lists_both_directions(name: str) -> None:
+    rendered = option(name)
+    policies = rendered.of_kind("NetworkPolicy")
+    assert all(one["spec"]["policyTypes"] == ["Ingress", "Egress"] for one in policies)
+    if name == "nothing that has a switch":
+        assert policies == []
+    else:
+        assert set(reached(name)) == set(map(component_of, rendered.workloads))
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_no_rule_is_for_everybody(name: str) -> None:
+    for policy in option(name).of_kind("NetworkPolicy"):
+        for rule in (*policy["spec"]["egress"], *policy["spec"]["ingress"]):
+            assert rule["ports"]
+            assert rule.get("to") or rule.get("from")
+            assert all(peer for peer in rule.get("to", rule.get("from")))
+
+
+def test_prometheus_reaches_the_operations_port_and_nobody_reaches_anything_else() -> None:
+    for policy in option("production").of_kind("NetworkPolicy"):
+        component = policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+        ports = _open_ports(policy)
+        assert ports == (set() if component in {"migration", "topics"} else {("monitoring", OPERATIONS_PORT)})
+
+
+@pytest.mark.parametrize(
+    ("name", "controller"), [("exposed by an Ingress", "ingress"), ("exposed by a Gateway", "gateways")]
+)
+def test_an_exposed_web_is_reached_by_its_controller(name: str, controller: str) -> None:
+    policies = {one["metadata"]["name"].rpartition("-")[2]: one for one in option(name).of_kind("NetworkPolicy")}
+    assert _open_ports(policies["web"]) == {("monitoring", OPERATIONS_PORT), (controller, 8080)}
+    assert _open_ports(policies["matcher"]) == {("monitoring", OPERATIONS_PORT)}
+
+
+def _open_ports(policy: Document) -> set[tuple[str, int]]:
+    rules: list[dict[str, Any]] = policy["spec"]["ingress"]
+    return {
+        (peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], port["port"])
+        for rule in rules
+        for peer in rule["from"]
+        for port in rule["ports"]
+    }

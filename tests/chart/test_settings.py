@@ -1,0 +1,218 @@
+"""The settings that the chart renders are settings that the program takes, with the files and secrets of the pod."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rtcc_bridge.app.start_conditions import start_problems
+from rtcc_bridge.broker.groups import groups_of_roles
+from rtcc_bridge.errors import ConfigurationError
+from rtcc_bridge.settings import KafkaSettings, ProcessSettings, Settings, load_settings
+from rtcc_bridge.topic_settings import TopicSettings
+from tests.chart.option_sets import OPTIONS, PRODUCTION, SINGLE_NODE, option
+from tests.chart.pod_files import DATABASE_URL, PodFiles, Site, lay_out
+from tests.chart.rendering import (
+    CHART,
+    SHUTDOWN_SECONDS,
+    Rendered,
+    component_of,
+    container_of,
+    pod_of,
+    render,
+    secret_keys,
+)
+
+EXPOSED = {"exposed by an Ingress", "exposed by a Gateway"}
+ROLES = [
+    (name, role)
+    for name in OPTIONS
+    for role in (("single",) if OPTIONS[name][:2] == SINGLE_NODE else ("web", "consumer", "matcher", "relay"))
+]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site(tmp_path_factory.mktemp("site"))
+
+
+def load(files: PodFiles, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in [name for name in os.environ if name.startswith("RTCC_BRIDGE_")]:
+        monkeypatch.delenv(name)
+    for name, value in files.environment.items():
+        if name.startswith("RTCC_BRIDGE_"):
+            monkeypatch.setenv(name, value)
+    return load_settings(files.settings)
+
+
+@pytest.mark.parametrize(("name", "role"), [one for one in ROLES if one[0] not in EXPOSED])
+def test_each_process_would_start(
+    name: str, role: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option(name)
+    settings = load(lay_out(rendered, rendered.one("Deployment", role), site, tmp_path), monkeypatch)
+    assert start_problems(settings) == ()
+    assert settings.web.host == "127.0.0.1"
+    assert settings.kafka.group_instance_id is None
+    assert settings.database.is_sqlite == (role == "single")
+
+
+@pytest.mark.parametrize(("name", "role"), ROLES)
+def test_each_path_of_the_settings_is_mounted_and_each_secret_comes_from_a_secret(name: str, role: str) -> None:
+    rendered = option(name)
+    deployment = rendered.one("Deployment", role)
+    text = rendered.settings_text(role)
+    mounts = [mount["mountPath"] for mount in container_of(deployment)["volumeMounts"]]
+    paths = re.findall(r"(?:: |file://|sqlite\+aiosqlite:///)(/[^\s]+)", text)
+    assert paths
+    for path in paths:
+        assert any(path == mount or path.startswith(f"{mount}/") for mount in mounts), path
+    assert not re.search(r"^\s*(password|master_key|client_secret|transit_token):", text, re.MULTILINE)
+    for entry in container_of(deployment)["env"]:
+        if "value" not in entry:
+            assert entry["valueFrom"].keys() == {"secretKeyRef"}
+
+
+def test_secret_files_are_not_for_everybody() -> None:
+    for name in OPTIONS:
+        for workload in option(name).workloads:
+            for volume in pod_of(workload)["spec"]["volumes"]:
+                sources = volume.get("projected", {}).get("sources", ())
+                if volume["name"] == "secrets":
+                    assert volume["projected"]["defaultMode"] == 0o440
+                    assert all("secret" in source for source in sources)
+
+
+def test_a_file_that_others_may_read_is_seen_by_this_test(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option("production")
+    files = lay_out(rendered, rendered.one("Deployment", "matcher"), site, tmp_path)
+    (files.mounts["/run/secrets/rtcc-bridge"] / "master-key").chmod(0o444)
+    assert [one.path for one in start_problems(load(files, monkeypatch))] == ["objects.master_key_file"]
+
+
+def test_the_migration_takes_the_database_and_nothing_else(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option("production")
+    job = rendered.one("Job", "migration")
+    settings = load(lay_out(rendered, job, site, tmp_path), monkeypatch)
+    assert settings.database.url.get_secret_value() == DATABASE_URL
+    assert container_of(job)["args"] == ["db", "upgrade"]
+    assert secret_keys(job) == {"database-url"}
+
+
+def test_the_topics_are_looked_at_by_the_operators_user(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option("production")
+    job = rendered.one("Job", "topics")
+    settings = load(lay_out(rendered, job, site, tmp_path), monkeypatch)
+    assert settings.kafka.sasl.username == "rtcc-operator"
+    assert container_of(job)["args"] == ["topics", "check"]
+    assert container_of(option("a folder for objects").one("Job", "topics"))["args"] == ["topics", "create"]
+    assert secret_keys(job) == {"kafka-operator"}
+
+
+@pytest.mark.parametrize("name", ["everything that has a switch", "tools on one node"])
+def test_the_tools_take_what_the_command_line_needs_as_the_operator(
+    name: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option(name)
+    tools = rendered.one("Deployment", "tools")
+    settings = load(lay_out(rendered, tools, site, tmp_path), monkeypatch)
+    assert start_problems(settings) == ()
+    assert settings.kafka.sasl.username == "rtcc-operator"
+    assert "ports" not in container_of(tools)
+
+
+def test_each_role_is_another_user_of_the_broker_and_the_web_is_none(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option("production")
+    users = {}
+    for role in ("web", "consumer", "matcher", "relay"):
+        files = lay_out(rendered, rendered.one("Deployment", role), site, tmp_path / role)
+        users[role] = load(files, monkeypatch).kafka.sasl.username
+    assert users == {"web": None, "consumer": "rtcc-consumer", "matcher": "rtcc-matcher", "relay": "rtcc-relay"}
+
+
+def test_a_role_gets_only_the_secrets_that_it_needs() -> None:
+    rendered = option("production")
+    common = {"database-url", "master-key", "objects-access-key-id", "objects-secret-access-key"}
+    assert {component_of(one): secret_keys(one) for one in rendered.daemons} == {
+        "web": common,
+        "consumer": common | {"kafka-consumer"},
+        "matcher": common | {"kafka-matcher"},
+        "relay": common | {"kafka-relay"},
+    }
+
+
+@pytest.mark.parametrize("name", sorted(EXPOSED))
+def test_this_version_refuses_an_exposed_web_and_says_why(
+    name: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option(name)
+    files = lay_out(rendered, rendered.one("Deployment", "web"), site, tmp_path)
+    with pytest.raises(ConfigurationError, match="it would let anybody search"):
+        load(files, monkeypatch)
+
+
+def test_what_the_site_sets_reaches_the_process_and_what_a_role_sets_wins(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = render(
+        *PRODUCTION,
+        "--set=settings.intake.max_upload_bytes=12345678,settings.kafka.window=64,matcher.settings.kafka.window=32",
+        "--set=settings.database.start_patience_seconds=45,matcher.settings.database.start_patience_seconds=0",
+        "--set=settings.kafka.type_mapping.cad\\.opened=rtcc.incident.reported",
+    )
+    loaded = {}
+    for role in ("web", "consumer", "matcher"):
+        files = lay_out(rendered, rendered.one("Deployment", role), site, tmp_path / role)
+        loaded[role] = load(files, monkeypatch)
+    assert loaded["web"].intake.max_upload_bytes == 12345678
+    assert (loaded["consumer"].kafka.window, loaded["matcher"].kafka.window) == (64, 32)
+    assert loaded["consumer"].database.start_patience_seconds == 45
+    assert loaded["matcher"].database.start_patience_seconds == 0
+    assert loaded["consumer"].kafka.type_mapping == {"cad.opened": "rtcc.incident.reported"}
+
+
+def test_matchers_are_scaled_by_the_groups_and_topics_that_they_read(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = option("matchers by lag")
+    assert _scaled_by(plain) == _read_by_matchers(KafkaSettings())
+    renamed = render(
+        *OPTIONS["matchers by lag"],
+        "--set=settings.kafka.group_prefix=north,settings.kafka.topics.probes_imminent=north.now",
+    )
+    files = lay_out(renamed, renamed.one("Deployment", "matcher"), site, tmp_path)
+    assert _scaled_by(renamed) == _read_by_matchers(load(files, monkeypatch).kafka)
+    assert ("north.matcher.imminent", "north.now") in _scaled_by(renamed)
+
+
+def _read_by_matchers(kafka: KafkaSettings) -> set[tuple[str, str]]:
+    return {(group, topic) for group, topics in groups_of_roles(kafka)["matcher"].items() for topic in topics}
+
+
+def _scaled_by(rendered: Rendered) -> set[tuple[str, str]]:
+    triggers = rendered.one("ScaledObject", "matcher")["spec"]["triggers"]
+    return {(one["metadata"]["consumerGroup"], one["metadata"]["topic"]) for one in triggers}
+
+
+def test_what_the_chart_supposes_of_the_programs_defaults_is_so() -> None:
+    assert ProcessSettings().shutdown_seconds == SHUTDOWN_SECONDS
+    templates = "".join(file.read_text(encoding="utf-8") for file in (CHART / "templates").rglob("*.tpl"))
+    assert 'dig "process" "shutdown_seconds" 16 ' in templates
+    assert f'dig "kafka" "topics" "partitions" {TopicSettings().partitions} ' in templates
+
+
+def test_the_chart_is_of_this_program() -> None:
+    from rtcc_bridge import __version__  # noqa: PLC0415
+
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert chart["appVersion"] == __version__
