@@ -20,9 +20,10 @@ from rtcc_bridge.demo.stage import DemoOptions, stage_set
 from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.telemetry.otlp import ATTRIBUTES, ERROR_TYPE
 from tests.collector import Collector, Received, collecting
+from tests.e2e.calls import ClientOf, on_floor, publish, until
 from tests.e2e.conftest import Place
 from tests.e2e.forbidden import Forbidden, add_what_was_searched, of_the_gallery, values_of
-from tests.e2e.program import start
+from tests.e2e.program import running_daemon, start
 
 ROOT = Path(__file__).resolve().parents[2]
 CASE, REQUESTOR, BASIS = "CASE-47110815", "requestor-of-this-test", "a legal basis that names somebody"
@@ -171,6 +172,20 @@ async def test_a_start_that_fails_logs_no_secret(place: Place) -> None:
     told = place.log.read_text()
     assert "traces are sent" in told
     assert [secret for secret in secrets if secret in told] == []
+
+
+async def test_a_collector_that_never_answers_holds_up_no_daemon(enrolled_place: Place, client_of: ClientOf) -> None:
+    """One that hangs in its shutdown would end with another code, or be killed."""
+    with collecting() as collector:
+        collector.answers.clear()
+        enrolled_place.changes["tracing"] = {"endpoint": collector.endpoint, "timeout_seconds": 60}
+        async with running_daemon(enrolled_place.settings_file, enrolled_place.address, enrolled_place.log) as process:
+            await on_floor(client_of(enrolled_place), await publish(enrolled_place, threat=False))
+            await until(lambda: collector.requests > 0)
+        assert process.returncode == 0
+    told = [json.loads(line) for line in enrolled_place.log.read_text().splitlines()]
+    about_traces = [line["event"] for line in told if "traces" in line["event"]]
+    assert about_traces == ["traces are sent", "the last traces were not sent in time"]
 
 
 def test_what_is_forbidden_is_known_again_in_whatever_form() -> None:

@@ -19,7 +19,9 @@ from rtcc_bridge.publishing.lead_constants import LEAD_CONSTANTS
 from rtcc_bridge.publishing.outbox import OutgoingEvent
 from rtcc_bridge.storage import outbox, tables
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.telemetry import tracing
 from tests.doubles import ManualClock
+from tests.local_tracer import LocalTracer
 from tests.outages import Outages
 from tests.probe_kit import STILL, face
 from tests.website import FIELDS, Website, acting, running_site, still_form
@@ -389,7 +391,14 @@ async def test_an_unforeseen_error_says_nothing_but_a_reference(site: Website, m
     assert len(problem["correlationId"]) == 16
 
 
-async def test_what_is_logged_of_an_unforeseen_error_says_what_it_was_about(site: Website) -> None:
+async def test_what_is_logged_of_an_unforeseen_error_says_what_it_was_about(
+    site: Website, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing of an earlier request."""
+
+    async def broken(_probe_id: str) -> None:
+        raise ZeroDivisionError
+
     await site.report("INC-1")
     probe = await site.attach("INC-1")
     site.kit.workers.error = ZeroDivisionError()
@@ -397,10 +406,32 @@ async def test_what_is_logged_of_an_unforeseen_error_says_what_it_was_about(site
         address = f"/api/v1/probes/{probe['probeId']}/face"
         async with site.client.post(address, json={"number": 1}, headers=acting("analyst")) as answer:
             assert answer.status == 500
-        async with site.client.get("/api/v1/incidents", headers=acting("analyst")) as answer:
+        monkeypatch.setattr(site.kit.desk, "find", broken)
+        async with site.client.get("/api/v1/probes/any-any-any-any-0", headers=acting("analyst")) as answer:
+            assert answer.status == 500
+    first, second = (line for line in logged if line["event"] == "request failed")
+    assert (first["incident_id"], first["probe_id"]) == ("INC-1", probe["probeId"])
+    assert not {"incident_id", "probe_id"} & second.keys()
+
+
+async def test_a_trace_that_a_request_brings_is_linked_to_and_decides_nothing(site: Website) -> None:
+    brought = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    tracer = LocalTracer()
+    tracing.use(tracer)
+    try:
+        await site.report("INC-1")
+        probe = await site.attach("INC-1")
+        headers = {**acting("analyst"), "traceparent": brought}
+        async with site.client.post(
+            f"/api/v1/probes/{probe['probeId']}/face", json={"number": 1}, headers=headers
+        ) as answer:
             assert answer.status == 200
-    (line,) = (line for line in logged if line["event"] == "request failed")
-    assert (line["incident_id"], line["probe_id"]) == ("INC-1", probe["probeId"])
+    finally:
+        tracing.use(None)
+    attached, chosen = (span for span in tracer.spans if span.name in {"probe.attach", "probe.choose_face"})
+    assert attached.links == []
+    assert chosen.links == [brought]
+    assert chosen.parent == attached.traceparent
 
 
 async def test_a_breach_of_integrity_is_passed_on_so_that_the_process_stops(

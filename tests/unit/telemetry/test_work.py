@@ -16,7 +16,7 @@ from rtcc_bridge.settings import LogSettings
 from rtcc_bridge.telemetry import tracing
 from rtcc_bridge.telemetry.logging import configure_logging
 from rtcc_bridge.telemetry.work import is_about, log_scope, taken_up
-from tests.unit.telemetry.local_tracer import LocalTracer
+from tests.local_tracer import LocalTracer
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CAME_WITH = f"00-{TRACE}-00f067aa0ba902b7-01"
