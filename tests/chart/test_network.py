@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.chart.option_sets import OPTIONS, option
-from tests.chart.rendering import OPERATIONS_PORT, Document, component_of, peers
+from tests.chart.option_sets import OPTIONS, PRODUCTION, option
+from tests.chart.rendering import NAME, OPERATIONS_PORT, Document, RefusedError, component_of, peers, render
 
 DNS = ("pods", 53)
 BROKER = ("192.0.2.0/28", 9093)
@@ -13,6 +13,7 @@ DATABASE = ("192.0.2.16/28", 5432)
 OBJECTS = ("192.0.2.32/28", 443)
 IDENTITY = ("192.0.2.48/28", 443)
 KEY_SERVICE = ("192.0.2.64/28", 8200)
+COLLECTOR = ("192.0.2.80/28", 4318)
 
 
 def reached(name: str) -> dict[str, set[tuple[str, int]]]:
@@ -41,6 +42,19 @@ def test_with_tokens_and_a_key_service_who_uses_them_reaches_them() -> None:
         "relay": {DNS, BROKER, IDENTITY, DATABASE, OBJECTS, KEY_SERVICE},
         "migration": {DNS, DATABASE},
         "topics": {DNS, BROKER, IDENTITY},
+    }
+
+
+def test_who_sends_traces_reaches_the_collector() -> None:
+    # The part of the network is asked about alone: which settings there are for traces is the schema's to say.
+    traced = (*PRODUCTION, "--skip-schema-validation", "--set=matcher.settings.tracing.endpoint=https://collector:4318")
+    with pytest.raises(RefusedError, match=r"networkPolicy\.collector\.to is empty, and pods have to reach it"):
+        render(*traced)
+    policies = render(*traced, "--set=networkPolicy.collector.to[0].ipBlock.cidr=192.0.2.80/28").of_kind(
+        "NetworkPolicy"
+    )
+    assert {one["metadata"]["name"] for one in policies if COLLECTOR in peers(one["spec"]["egress"])} == {
+        f"{NAME}-matcher"
     }
 
 
