@@ -9,7 +9,7 @@ NOT_OURS := .git .venv .cache .gpu .mypy_cache .ruff_cache .pytest_cache .hypoth
 SHELL_SCRIPTS = $(shell find . $(NOT_OURS:%=-path ./% -prune -o) -type f -exec awk \
   'FNR == 1 && (FILENAME ~ /\.(ba)?sh$$/ || /^\#!.*[\/ ](ba|da|k)?sh( |$$)/) { print FILENAME } FNR > 1 { nextfile }' {} +)
 
-.PHONY: help setup demo kafka test test-production chart-test faults soak check format docs lock bench clean
+.PHONY: help setup demo kafka test test-production chart-test faults soak check format docs contracts wheel lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -59,9 +59,17 @@ format: $(STAMP) ## Formats the code.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(STAMP) ## Writes the generated documents.
+docs: $(STAMP) ## Writes the generated documents, and the site of all of them to var/site.
 	$(BIN)/python scripts/generate_docs.py
 	$(BIN)/python scripts/generate_chart_reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	$(BIN)/python scripts/check_site.py var/site
+
+contracts: $(STAMP) ## Judges the AsyncAPI and the OpenAPI document by their own tools (needs Node.js; fetches them once).
+	$(BIN)/pytest -q tests/contracts
+
+wheel: $(STAMP) ## Builds dist/rtcc_bridge-VERSION-py3-none-any.whl.
+	$(BIN)/python -m hatchling build --target wheel
 
 lock: $(STAMP) ## Writes the lock files again.
 	scripts/lock

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from rtcc_bridge import __version__
-from rtcc_bridge.cloud_event import JSON_CONTENT_TYPE, SPECVERSION, STRUCTURED_CONTENT_TYPE
+from rtcc_bridge.cloud_event import JSON_CONTENT_TYPE, SPECVERSION, STRUCTURED_CONTENT_TYPE, TRACEPARENT
 from rtcc_bridge.consumers import incidents, threats
 from rtcc_bridge.gallery.head import HEAD_MOVED
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.probes.search_request import SEARCH_EVENT_TYPE
 from rtcc_bridge.settings import Settings
+from rtcc_bridge.telemetry.traceparent import INCOMING_TRACEPARENT_SCHEMA
 from rtcc_bridge.topic_schemas import HEAD_DATA, INCIDENT_DATA, SEARCH_DATA, THREAT_DATA, topic_data_schemas
 from rtcc_bridge.topic_settings import TopicSettings
 
@@ -124,6 +125,7 @@ def _around(event_type: str, data_schema: Mapping[str, Any]) -> Json:
             "type": {"const": event_type},
             "time": {"type": "string", "format": "date-time"},
             "datacontenttype": {"const": JSON_CONTENT_TYPE},
+            TRACEPARENT: INCOMING_TRACEPARENT_SCHEMA,
             "data": {key: value for key, value in data_schema.items() if key not in _DOCUMENT_KEYS},
         },
         "required": ["specversion", "id", "source", "type", "data"],

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 import click
 
-from rtcc_bridge import __version__
-from rtcc_bridge.commands.console import EXIT_CODES
+from rtcc_bridge import __version__, processor
+from rtcc_bridge.commands.console import EXIT_CODES, EXIT_CONFIGURATION
 from rtcc_bridge.telemetry.quiet import quiet_libraries
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -30,6 +30,12 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 """The module below `rtcc_bridge.commands` and the name in it."""
 
 
+class _UnfitError(click.ClickException):
+    """This machine cannot run any command."""
+
+    exit_code: ClassVar[int] = EXIT_CONFIGURATION
+
+
 class _OnDemand(click.Group):
     """Imports a command when it is asked for: listing topics should not wait for the inference runtime to load."""
 
@@ -39,6 +45,8 @@ class _OnDemand(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in _COMMANDS:
             return None
+        if (problem := processor.problem()) is not None:  # before a library ends the import with a trace
+            raise _UnfitError(str(problem))
         module, name = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"rtcc_bridge.commands.{module}"), name)
         return command

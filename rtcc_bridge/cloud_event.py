@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from rtcc_bridge.telemetry.traceparent import read_traceparent
+
 SPECVERSION: Final = "1.0"
 JSON_CONTENT_TYPE: Final = "application/json"
 STRUCTURED_CONTENT_TYPE: Final = "application/cloudevents+json"
 STRUCTURED_HEADERS: Final = (("content-type", STRUCTURED_CONTENT_TYPE.encode()),)
 """The record headers that go with `serialize` (CloudEvents Kafka protocol binding 1.0.2, section 3.3)."""
+
+TRACEPARENT: Final = "traceparent"
+"""The extension attribute that carries a trace."""
 
 RESERVED_ATTRIBUTES: Final = frozenset(
     {
@@ -45,6 +50,11 @@ class CloudEvent:
     partitionkey: str | None = None
     data: Any = None
     extensions: Mapping[str, str | int | bool] = field(default_factory=dict)
+
+    @property
+    def traceparent(self) -> str | None:
+        """Where in its trace the event was decided (the distributed tracing extension of CloudEvents), well-formed."""
+        return read_traceparent(self.extensions.get(TRACEPARENT))
 
 
 def to_structured(event: CloudEvent) -> dict[str, Any]:

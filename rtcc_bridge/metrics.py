@@ -1,11 +1,17 @@
 """Every metric of the program, in one place. `docs/metrics.md` is generated from here.
 
-No person, camera, incident or case is ever a label.
+No person, camera, incident or case is ever a label, and no value of a label is what a sender wrote: each comes from a
+list below or from the settings.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+
+from rtcc_bridge.metric_kinds import LabelledCounter, Latencies, TraceId, Values, no_trace
 
 PREFIX = "rtcc_bridge"
 
@@ -17,109 +23,213 @@ HUMAN = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0
 """For what waits for a person."""
 BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
+LANES: Final = ("imminent", "routine")
+ROLES: Final = ("web", "consumer", "matcher", "relay")
+DEVICES: Final = ("cpu", "cuda")
+VOLUMES: Final = ("database", "objects", "ledger", "packs")
+STAGES: Final = (
+    "decode", "detect", "quality", "crop", "preview", "align", "embed", "search", "persist", "publish",
+)  # fmt: skip
+PURPOSES: Final = ("violent_offense", "imminent_threat", "identify_deceased", "identify_incapacitated")
+SEARCH_OUTCOMES: Final = ("candidates", "no_candidate", "unreadable", "busy", "failed")
+LEAD_STATES: Final = (
+    "candidates", "no_candidate", "rejected_quality", "acknowledged", "approval_lapsed", "withdrawn", "expired",
+)  # fmt: skip
+EVENT_OUTCOMES: Final = ("handled", "dead_letter", "tombstone")
+DEAD_LETTER_REASONS: Final = (
+    "conflict", "failed", "fields", "from_the_future", "identity_reused", "invalid", "invalid_fields",
+    "letter_too_large", "not_cloud_event", "not_found", "not_json", "policy", "rejected", "retries_exhausted",
+    "thread_too_large", "too_large", "type", "unknown_status", "unknown_type",
+)  # fmt: skip
+WORKER_REASONS: Final = (
+    "start", "timeout", "protocol", "forbidden", "crashed", "decode_memory", "decode_failed",
+)  # fmt: skip
+RULES: Final = tuple(f"P{number:02}" for number in range(1, 31))
+CERTIFICATES: Final = (
+    "kafka.tls.certificate_file", "kafka.tls.ca_file", "kafka.sasl.token.ca_file", "database.tls_ca_file",
+    "objects.transit_ca_file",
+)  # fmt: skip
+"""The settings that name a file with certificates."""
+
+PROCESS_METRICS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "process_cpu_seconds_total": "User and system CPU time of the process.",
+        "process_resident_memory_bytes": "Resident memory of the process.",
+        "process_virtual_memory_bytes": "Virtual memory of the process.",
+        "process_open_fds": "Open file descriptors.",
+        "process_max_fds": "Most file descriptors that may be open.",
+        "process_start_time_seconds": "When the process started.",
+    }
+)
+"""What Prometheus's own client library tells of every process on Linux, under the names that all programs use."""
+
+# The moment at which each series began, as series of their own: twice as many, and nothing here asks for them.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
 
 @dataclass(frozen=True, slots=True)
 class MetricHelp:
-    """A row of the generated reference page."""
+    """A row of the generated reference page. labels: by name what they may say, None for names from the settings."""
 
     name: str
     kind: str
-    labels: tuple[str, ...]
+    labels: Mapping[str, Values]
     text: str
 
 
 class Metrics:
     """The process's metrics on a registry of their own, so that tests do not share state."""
 
-    def __init__(self) -> None:
+    def __init__(self, trace_id: TraceId = no_trace) -> None:
+        """trace_id: asked when a latency is slow; must not block or raise."""
         self.registry = CollectorRegistry(auto_describe=True)
         self.help: list[MetricHelp] = []
+        self._trace_id = trace_id
+        ProcessCollector(registry=self.registry)
 
-        histogram, counter, gauge = self._histogram, self._counter, self._gauge
-        self.event_to_floor_seconds = histogram(
+        latency, counter, gauge = self._latency, self._counter, self._gauge
+        self.event_to_floor_seconds = latency(
             "event_to_floor_seconds",
             "From the record's timestamp on the topic to its place on the feed.",
-            "topic",
             buckets=OUTAGE,
+            topic=None,
         )
-        self.probe_to_candidates_seconds = histogram(
+        self.probe_to_candidates_seconds = latency(
             "probe_to_candidates_seconds",
             "From authority and chosen face to the lead's place on the feed.",
-            "lane",
             buckets=OUTAGE,
+            slow_seconds=0.5,
+            lane=LANES,
         )
-        self.stage_seconds = histogram(
-            "stage_seconds",
-            "Time of one stage of one probe: decode, detect, quality, crop, preview, align, embed, search, persist, "
-            "publish.",
-            "stage",
-        )
-        self.batch_wait_seconds = histogram("batch_wait_seconds", "How long a probe waited for its batch.", "lane")
-        self.batch_size = histogram("batch_size", "Probes in a batch.", buckets=BATCH)
-        self.outbox_lag_seconds = histogram(
+        self.stage_seconds = latency("stage_seconds", "Time of one stage of one probe.", stage=STAGES)
+        self.batch_wait_seconds = latency("batch_wait_seconds", "How long a probe waited for its batch.", lane=LANES)
+        self.batch_size = self._histogram("batch_size", "Probes in a batch.", {}, BATCH)
+        self.outbox_lag_seconds = latency(
             "outbox_lag_seconds", "From commit to publication of an outgoing event.", buckets=OUTAGE
         )
-        self.time_to_acknowledge_seconds = histogram(
-            "time_to_acknowledge_seconds", "From a lead on the feed to its acknowledgement.", "lane", buckets=HUMAN
+        self.time_to_acknowledge_seconds = latency(
+            "time_to_acknowledge_seconds",
+            "From a lead on the feed to its acknowledgement.",
+            buckets=HUMAN,
+            slow_seconds=600.0,
+            lane=LANES,
         )
-        self.time_to_approval_seconds = histogram(
-            "time_to_approval_seconds", "From the chosen face to the supervisor's approval.", "lane", buckets=HUMAN
+        self.time_to_approval_seconds = latency(
+            "time_to_approval_seconds",
+            "From the chosen face to the supervisor's approval.",
+            buckets=HUMAN,
+            slow_seconds=600.0,
+            lane=LANES,
         )
-        self.expunge_effective_seconds = histogram(
+        self.expunge_effective_seconds = latency(
             "expunge_effective_seconds",
             "From an expungement's transaction until this matcher had dropped the rows.",
             buckets=OUTAGE,
+            slow_seconds=5.0,
         )
 
-        self.events_total = counter(
-            "events_total", "Records consumed: handled, dead_letter or tombstone.", "topic", "outcome"
-        )
+        self.events_total = counter("events_total", "Records consumed.", topic=None, outcome=EVENT_OUTCOMES)
         self.records_lost_total = counter(
-            "records_lost_total", "Records that retention removed before they were read, at most so many.", "topic"
+            "records_lost_total", "Records that retention removed before they were read, at most so many.", topic=None
         )
-        self.dead_letters_total = counter("dead_letters_total", "Records put to the dead letters.", "topic", "reason")
+        self.dead_letters_total = counter(
+            "dead_letters_total", "Records put to the dead letters.", topic=None, reason=DEAD_LETTER_REASONS
+        )
         self.searches_total = counter(
             "searches_total",
             "Searches by purpose and outcome; one that finds the matcher busy is tried again.",
-            "purpose",
-            "outcome",
+            purpose=PURPOSES,
+            outcome=SEARCH_OUTCOMES,
         )
-        self.policy_refusals_total = counter("policy_refusals_total", "Refusals by policy rule.", "rule")
-        self.leads_total = counter("leads_total", "Lead events by the state they led to.", "state")
+        self.policy_refusals_total = counter("policy_refusals_total", "Refusals by policy rule.", rule=RULES)
+        self.leads_total = counter("leads_total", "Lead events by the state they led to.", state=LEAD_STATES)
         self.worker_restarts_total = counter(
-            "worker_restarts_total", "Sandboxed decoding processes replaced, by reason.", "reason"
+            "worker_restarts_total", "Sandboxed decoding processes replaced, by reason.", reason=WORKER_REASONS
         )
 
+        self.build_info = gauge("build_info", "1; which program this is.", version=None)
+        self.process_role = gauge("process_role", "1 for each role that this process has.", role=ROLES)
         self.consumer_lag = gauge(
-            "consumer_lag", "Records between the group's position and the end.", "topic", "partition"
+            "consumer_lag", "Records between the group's position and the end.", topic=None, partition=None
         )
-        self.topic_paused = gauge("topic_paused", "1 while a topic is paused for its rate of dead letters.", "topic")
-        self.gallery_templates = gauge("gallery_templates", "Templates that this matcher searches.", "gallery")
-        self.gallery_version = gauge("gallery_version", "Version of the gallery that this matcher searches.", "gallery")
+        self.topic_paused = gauge("topic_paused", "1 while a topic is paused for its rate of dead letters.", topic=None)
+        self.gallery_templates = gauge("gallery_templates", "Templates that this matcher searches.", gallery=None)
+        self.gallery_version = gauge(
+            "gallery_version", "Version of the gallery that this matcher searches.", gallery=None
+        )
+        self.gallery_head_age_seconds = gauge(
+            "gallery_head_age_seconds",
+            "Since this matcher last confirmed the gallery's head; past `matching.gallery_stale_seconds` it stops "
+            "searching (P25).",
+            gallery=None,
+        )
         self.segments_to_scrub = gauge(
             "segments_to_scrub",
             "Gallery segments in which a removed template still lies. One that stays is damaged or gone: see the log.",
         )
-        self.ready = gauge("ready", "1 when the dependency is ready.", "dependency")
-        self.probes_in_flight = gauge("probes_in_flight", "Probes being searched now.", "lane")
+        self.matcher_device = gauge("matcher_device", "1 for the device that this matcher works on.", device=DEVICES)
+        self.gpu_lost = gauge(
+            "gpu_lost", "1 when this matcher should work on a GPU (`matching.device`, and one is there) and does not."
+        )
+        self.ready = gauge("ready", "1 when the dependency is ready.", dependency=None)
+        self.probes_in_flight = gauge("probes_in_flight", "Probes being searched now.", lane=LANES)
         self.probes_stranded = gauge("probes_stranded", "Probes with authority that many requests brought no outcome.")
         self.relay_active = gauge("relay_active", "1 while this process is the one relay, 0 while it stands by.")
         self.outbox_backlog = gauge("outbox_backlog", "Committed events that are not published yet.")
+        self.outbox_oldest_age_seconds = gauge(
+            "outbox_oldest_age_seconds",
+            "Age of the oldest committed event that is not numbered or not published; 0 when none waits.",
+        )
         self.outbox_refused = gauge(
             "outbox_refused",
             "Events that the broker refused as too large at the last try: raise the topic's max.message.bytes.",
-            "topic",
+            topic=None,
         )
         self.feed_clients = gauge("feed_clients", "Open connections to the live feed.")
+        self.clock_offset_seconds = gauge(
+            "clock_offset_seconds", "This machine's clock minus the database's; NaN on SQLite, which has none."
+        )
+        self.clock_offset_seconds.set(float("nan"))
+        self.certificate_expiry_timestamp_seconds = gauge(
+            "certificate_expiry_timestamp_seconds",
+            "When the first certificate of the file that this setting names expires (Unix time).",
+            setting=CERTIFICATES,
+        )
+        self.volume_free_bytes = gauge(
+            "volume_free_bytes", "Free space for this program where it keeps its data on this machine.", volume=VOLUMES
+        )
+        self.volume_size_bytes = gauge("volume_size_bytes", "Size of that volume.", volume=VOLUMES)
 
-    def _histogram(self, name: str, text: str, *labels: str, buckets: tuple[float, ...] = MILLISECONDS) -> Histogram:
-        self.help.append(MetricHelp(f"{PREFIX}_{name}", "histogram", labels, text))
-        return Histogram(name, text, labels, namespace=PREFIX, buckets=buckets, registry=self.registry)
+    def expect_topic(self, topic: str) -> None:
+        """Makes the series of a topic that is consumed here, at 0."""
+        for counted in (self.events_total, self.dead_letters_total, self.records_lost_total):
+            counted.expect(topic)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        self.help.append(MetricHelp(f"{PREFIX}_{name}", "counter", labels, text))
-        return Counter(name, text, labels, namespace=PREFIX, registry=self.registry)
+    def _latency(
+        self,
+        name: str,
+        text: str,
+        *,
+        buckets: tuple[float, ...] = MILLISECONDS,
+        slow_seconds: float = 0.25,
+        **labels: Values,
+    ) -> Latencies:
+        """slow_seconds: from there on an observation bears the id of its trace."""
+        histogram = self._histogram(name, text, labels, buckets)
+        return Latencies(histogram, tuple(labels.values()), slow_seconds, self._trace_id)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        self.help.append(MetricHelp(f"{PREFIX}_{name}", "gauge", labels, text))
-        return Gauge(name, text, labels, namespace=PREFIX, registry=self.registry)
+    def _histogram(self, name: str, text: str, labels: Mapping[str, Values], buckets: tuple[float, ...]) -> Histogram:
+        self._note(name, "histogram", text, labels)
+        return Histogram(name, text, tuple(labels), namespace=PREFIX, buckets=buckets, registry=self.registry)
+
+    def _counter(self, name: str, text: str, **labels: Values) -> LabelledCounter:
+        self._note(name, "counter", text, labels)
+        counted = Counter(name, text, tuple(labels), namespace=PREFIX, registry=self.registry)
+        return LabelledCounter(counted, tuple(labels.values()))
+
+    def _gauge(self, name: str, text: str, **labels: Values) -> Gauge:
+        self._note(name, "gauge", text, labels)
+        return Gauge(name, text, tuple(labels), namespace=PREFIX, registry=self.registry)
+
+    def _note(self, name: str, kind: str, text: str, labels: Mapping[str, Values]) -> None:
+        self.help.append(MetricHelp(f"{PREFIX}_{name}", kind, MappingProxyType(dict(labels)), text))

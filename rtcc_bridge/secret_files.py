@@ -10,6 +10,17 @@ from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 _MOST_BYTES: Final = 64 * 1024
 
 
+def is_absent(file: Path) -> bool:
+    """Whether there surely is no such file. Of one that may not even be asked for, reading it tells why. Blocks."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def read_secret_file(setting: str, file: Path) -> bytes:
     """Its first 64 KiB. Blocks. Raises ConfigurationError, without the secret.
 

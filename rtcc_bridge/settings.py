@@ -19,6 +19,7 @@ from rtcc_bridge.kafka_access import SaslSettings, SecurityProtocol, TlsSettings
 from rtcc_bridge.matching_settings import IntakeSettings, MatchingSettings
 from rtcc_bridge.settings_section import Bytes, Seconds, Section
 from rtcc_bridge.topic_settings import TopicSettings
+from rtcc_bridge.tracing_settings import TracingSettings
 from rtcc_bridge.web_settings import OperationsSettings, WebSettings
 
 ENVIRONMENT_PREFIX = "RTCC_BRIDGE_"
@@ -330,6 +331,7 @@ class Settings(BaseSettings):
     relay: RelaySettings = Field(default_factory=RelaySettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
     log: LogSettings = Field(default_factory=LogSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
 
     @classmethod
     def settings_customise_sources(

@@ -4,21 +4,24 @@ import argparse
 import inspect
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from deploy.monitoring import documents as monitoring
 from rtcc_bridge.asyncapi import asyncapi_document
 from rtcc_bridge.cli import main as cli
 from rtcc_bridge.leads.schemas import lead_schemas
-from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.metrics import PROCESS_METRICS, Metrics
 from rtcc_bridge.settings import ENVIRONMENT_PREFIX, Settings
 from rtcc_bridge.topic_schemas import topic_data_schemas
 from rtcc_bridge.web.openapi import openapi_document
+from scripts.contract_pages import http_page, kafka_page
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = "<!-- Generated from the code by `make docs`. Do not edit. -->\n\n"
@@ -57,19 +60,34 @@ def _section(path: str, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _kind(field: FieldInfo) -> str:
-    name = str(field.annotation) if not isinstance(field.annotation, type) else field.annotation.__name__
-    name = (
-        name.replace("typing.", "")
-        .replace("pathlib._local.", "")
-        .replace("pathlib.", "")
-        .replace("pydantic.types.", "")
-    )
-    bounds = []
-    for item in field.metadata:
-        for word, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
-            if (bound := getattr(item, word, None)) is not None:
-                bounds.append(f"{sign} {bound:g}")
+    bounds: list[str] = []
+    name = _type_name(field.annotation, bounds)
+    bounds += _bounds(field.metadata)
     return _cell(", ".join([f"`{name}`", *bounds]))
+
+
+def _type_name(kind: Any, bounds: list[str]) -> str:
+    """The type as one would write it. The bounds that it brings itself are added to `bounds`."""
+    if get_origin(kind) is Annotated:
+        bare, *notes = get_args(kind)
+        for note in notes:
+            bounds += _bounds(note.metadata if isinstance(note, FieldInfo) else [note])
+        return _type_name(bare, bounds)
+    if get_origin(kind) in {Union, UnionType}:
+        return " | ".join(_type_name(one, bounds) for one in get_args(kind))
+    if kind is NoneType:
+        return "None"
+    name = str(kind) if not isinstance(kind, type) or get_args(kind) else kind.__name__
+    for module in ("typing.", "pathlib._local.", "pathlib.", "pydantic.types."):
+        name = name.replace(module, "")
+    return name
+
+
+def _bounds(notes: Sequence[Any]) -> Iterator[str]:
+    for note in notes:
+        for word, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
+            if (bound := getattr(note, word, None)) is not None:
+                yield f"{sign} {bound:g}"
 
 
 def _default(field: FieldInfo) -> str:
@@ -86,13 +104,31 @@ def _cell(text: str) -> str:
 
 
 def metrics() -> str:
-    """A row for each metric."""
-    lines = [GENERATED, "# Metrics\n\n", "Served at `/metrics`. Times are seconds.\n\n"]
-    lines.append("| metric | kind | labels | meaning |\n|---|---|---|---|\n")
+    """A row for each metric, and the dashboards that show it."""
+    lines = [
+        GENERATED,
+        "# Metrics\n\n",
+        "Served at `/metrics` in Prometheus's text format, and as OpenMetrics to a scraper that asks for it: there\n",
+        "slow observations bear the id of their trace. Times are seconds. What a label may say comes from a closed\n",
+        "list or from the settings; whatever else somebody sends is counted as `other`. The dashboards are shown in\n",
+        "[Dashboards](dashboards.md).\n\n",
+        "| metric | kind | labels | meaning | dashboards |\n|---|---|---|---|---|\n",
+    ]
     for row in Metrics().help:
-        labels = ", ".join(f"`{label}`" for label in row.labels)
-        lines.append(f"| `{row.name}` | {row.kind} | {labels} | {_cell(row.text)} |\n")
+        labels = "<br>".join(_label(name, values) for name, values in row.labels.items())
+        shown = ", ".join(monitoring.shown_on(row.name))
+        lines.append(f"| `{row.name}` | {row.kind} | {labels} | {_cell(row.text)} | {shown} |\n")
+    for name, text in PROCESS_METRICS.items():
+        kind = "counter" if name.endswith("_total") else "gauge"
+        lines.append(f"| `{name}` | {kind} |  | {text} | {', '.join(monitoring.shown_on(name))} |\n")
     return "".join(lines)
+
+
+def _label(name: str, values: tuple[str, ...] | None) -> str:
+    if values is None:
+        return f"`{name}`"
+    shown = ", ".join(values) if len(values) < 12 else f"{values[0]} to {values[-1]}, {len(values)} words"
+    return f"`{name}`: {shown}"
 
 
 def command_line() -> str:
@@ -116,13 +152,17 @@ def _command_help(command: click.Command, name: str, parent: click.Context | Non
 
 def documents() -> dict[str, str]:
     """Every generated document by its path."""
+    events, api = asyncapi_document(Settings()), openapi_document()
     files = {
         "docs/configuration.md": configuration(),
         "docs/metrics.md": metrics(),
         "docs/command-line.md": command_line().rstrip() + "\n",
-        "docs/asyncapi.json": _json(asyncapi_document(Settings())),
-        "docs/openapi.json": _json(openapi_document()),
+        "docs/kafka.md": GENERATED + kafka_page(events).rstrip() + "\n",
+        "docs/http.md": GENERATED + http_page(api).rstrip() + "\n",
+        "docs/asyncapi.json": _json(events),
+        "docs/openapi.json": _json(api),
     }
+    files |= monitoring.documents()
     for name, schema in (lead_schemas() | topic_data_schemas()).items():
         files[f"docs/schemas/{name}.json"] = _json(schema)
     return files
@@ -138,7 +178,9 @@ def main() -> int:
     only_compare = parser.parse_args().check
     stale = []
     expected = documents()
-    left_over = {str(path.relative_to(ROOT)) for path in (ROOT / "docs/schemas").glob("*.json")} - expected.keys()
+    folders = ("docs/schemas", monitoring.DASHBOARDS_FOLDER)
+    there = {str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).glob("*.json")}
+    left_over = there - expected.keys()
     for name, content in expected.items():
         path = ROOT / name
         if path.is_file() and path.read_text(encoding="utf-8") == content:

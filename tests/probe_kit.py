@@ -43,7 +43,7 @@ from rtcc_bridge.probes.desk import ProbeDesk, ProbeForm
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.reconciler import Reconciler
-from rtcc_bridge.probes.search import FaceSearch, FoundCandidates, SearchedGallery, observe_batch
+from rtcc_bridge.probes.search import FaceSearch, FoundCandidates, SearchedGallery, observe_batch, trace_batch
 from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import LeadSettings, ObjectSettings
@@ -377,11 +377,18 @@ def open_vault(folder: Path, clock: ManualClock) -> ObjectVault:
     return ObjectVault(settings, LocalMasterKeys.load(settings, may_create=True), clock)
 
 
-def face_search(gallery: SearchedGallery, metrics: Metrics | None = None) -> FaceSearch:
+def face_search(
+    gallery: SearchedGallery, metrics: Metrics | None = None, *, batch_size: int = 8, wait_seconds: float = 0.001
+) -> FaceSearch:
     """A search with a real batcher, observed where metrics are given; open `batcher` before use."""
     on_batch = None if metrics is None else partial(observe_batch, metrics)
     batcher: Batcher[FaceCrop, FoundCandidates] = Batcher(
-        gallery.search_batch, max_batch_size=8, max_wait_seconds=0.001, queue_limit=8, on_batch=on_batch
+        gallery.search_batch,
+        max_batch_size=batch_size,
+        max_wait_seconds=wait_seconds,
+        queue_limit=8,
+        on_batch=on_batch,
+        around_batch=trace_batch,
     )
     return FaceSearch(gallery, batcher)
 

@@ -14,6 +14,7 @@ from rtcc_bridge.consumers.records import BatchHandler, Handler
 from rtcc_bridge.consumers.runner import Runner
 from rtcc_bridge.errors import BridgeError, IntegrityError
 from rtcc_bridge.supervisor import Part, Stage
+from rtcc_bridge.telemetry.tracing import past_span
 from rtcc_bridge.web.feed_hub import FeedHub
 from rtcc_bridge.web.health import ReadinessBoard, ReadinessProbe
 
@@ -81,6 +82,7 @@ class Assembly:
 
     def on_stage(self, stage: str, seconds: float) -> None:
         self.core.metrics.stage_seconds.labels(stage).observe(seconds)
+        past_span(stage, seconds)
 
     async def _watch_for_breach(self) -> None:
         raise await self._breach

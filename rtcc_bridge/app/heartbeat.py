@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from rtcc_bridge.app.roles import Role
+from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import ConfigurationError, UnavailableError
 from rtcc_bridge.outage_log import OutageLog
 from rtcc_bridge.storage import processes, restorations
@@ -30,11 +31,13 @@ class Heartbeat:
         database: Database,
         roles: Collection[Role],
         readiness: ReadinessBoard,
+        clock: Clock,
         beat_seconds: float = _BEAT_SECONDS,
     ) -> None:
         self._database = database
         self._roles = tuple(roles)
         self._readiness = readiness
+        self._clock = clock
         self._beat_seconds = beat_seconds
         self._process_id = secrets.token_hex(8)
         self._stopping = asyncio.Event()
@@ -70,9 +73,12 @@ class Heartbeat:
         found = await self._readiness.ask()
         dependencies = {one.name: one.reason for one in found.dependencies}
         async with self._database.write() as tx:
+            asked_at = self._clock.now()
             await restorations.require_finished(tx)
-            await processes.report(tx, self._process_id, self._roles, dependencies)
+            reported_at = await processes.report(tx, self._process_id, self._roles, dependencies)
             await processes.forget_unseen(tx, _FORGOTTEN_AFTER)
+        if not self._database.is_sqlite:
+            self._readiness.metrics.clock_offset_seconds.set((asked_at - reported_at).total_seconds())
 
     async def _leave(self) -> None:
         async with self._database.write() as tx:

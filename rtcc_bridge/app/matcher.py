@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.app.device_watch import DeviceWatch
 from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.gallery.follower import GalleryFollower
@@ -15,7 +16,7 @@ from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.session import Device
 from rtcc_bridge.modelpacks.installed import require_calibration
-from rtcc_bridge.probes.search import FaceSearch, GallerySearch, observe_batch
+from rtcc_bridge.probes.search import FaceSearch, GallerySearch, observe_batch, trace_batch
 
 
 async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
@@ -25,8 +26,10 @@ async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
     calibration = await asyncio.to_thread(require_calibration, pack)
     opened = await asyncio.to_thread(open_embedder, pack, Device(settings.device), settings.threads)
     embedder = FaceEmbedder(opened, assembly.on_stage)
+    watch = DeviceWatch(opened, Device(settings.device), core.metrics)
+    assembly.add_part("device", watch.run)
     searches = {
-        name: await _add_gallery(assembly, name, embedder, pack, calibration)
+        name: await _add_gallery(assembly, name, embedder, pack, calibration, watch)
         for name in dict.fromkeys(filter(None, (settings.gallery, settings.training_gallery)))
     }
     training = searches[settings.training_gallery] if settings.training_gallery else None
@@ -43,7 +46,12 @@ async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
 
 
 async def _add_gallery(
-    assembly: Assembly, name: str, embedder: FaceEmbedder, pack: ModelPack, calibration: Calibration
+    assembly: Assembly,
+    name: str,
+    embedder: FaceEmbedder,
+    pack: ModelPack,
+    calibration: Calibration,
+    watch: DeviceWatch,
 ) -> FaceSearch:
     core = assembly.core
     settings = core.settings.matching
@@ -59,6 +67,7 @@ async def _add_gallery(
         list_length=settings.list_length,
         target_fpir=settings.target_fpir,
         on_stage=assembly.on_stage,
+        on_failure=watch.batch_failed,
     )
     batcher = await assembly.stack.enter_async_context(
         Batcher(
@@ -67,6 +76,7 @@ async def _add_gallery(
             max_wait_seconds=settings.batch_deadline_seconds,
             queue_limit=settings.queue_size,
             on_batch=partial(observe_batch, core.metrics),
+            around_batch=trace_batch,
         )
     )
     assembly.add_part(f"batches of {name}", batcher.wait, batcher.close)

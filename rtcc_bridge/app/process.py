@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import structlog
 
+from rtcc_bridge import processor
 from rtcc_bridge.app import unused_memory
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.consumer import add_consumer
@@ -17,12 +18,14 @@ from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.matcher import add_matcher
 from rtcc_bridge.app.relay import add_relay
 from rtcc_bridge.app.roles import Role, require_possible
+from rtcc_bridge.app.surroundings import add_surroundings
 from rtcc_bridge.app.web import add_operations, add_web
 from rtcc_bridge.broker.grants import topics_of
 from rtcc_bridge.broker.start_check import require_topics
 from rtcc_bridge.modelpacks.installed import Progress, open_pack
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.supervisor import supervise
+from rtcc_bridge.telemetry.trace_export import exporting_traces
 
 _SHARE_OF_PARTS: Final = 0.7
 """So much of the shutdown may go to the parts; the rest is for closing what they used."""
@@ -45,6 +48,7 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
         stop.set()
 
     async def assemble(stack: AsyncExitStack) -> Assembly:
+        await stack.enter_async_context(exporting_traces(settings.tracing, sorted(roles)))
         await require_topics(settings.kafka, topics_of(settings.kafka, roles))
         opening = open_core(settings, patience_seconds=settings.database.start_patience_seconds)
         assembly = Assembly(await stack.enter_async_context(opening), stack)
@@ -79,6 +83,8 @@ async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progr
         add_relay(assembly)
     pack = None
     if Role.MATCHER in roles or Role.WEB in roles:
+        if (remark := processor.remark()) is not None:
+            _log.warning("slow processor", remark=remark)
         pack = await asyncio.to_thread(open_pack, assembly.core.settings.matching, progress)
     if Role.MATCHER in roles and pack is not None:
         await add_matcher(assembly, pack)
@@ -90,7 +96,8 @@ async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progr
         await add_operations(assembly)
     if unused_memory.can_be_returned():
         assembly.add_part("unused memory", unused_memory.keep_returning)
-    heartbeat = Heartbeat(assembly.core.database, roles, assembly.board)
+    add_surroundings(assembly, roles)
+    heartbeat = Heartbeat(assembly.core.database, roles, assembly.board, assembly.core.clock)
     assembly.add_part("heartbeat", heartbeat.run, heartbeat.stop)
 
 

@@ -15,6 +15,8 @@ def add_relay(assembly: Assembly) -> None:
     relay = Relay(
         core.database, assembly.producer, settings.relay, core.metrics, core.clock, assembly.feed.on_feed_moved
     )
+    for topic in (settings.kafka.topics.incidents, settings.kafka.topics.threats):
+        core.metrics.event_to_floor_seconds.labels(topic)  # so that it is told from the start, at 0
     assembly.readiness["broker"] = relay.readiness
     assembly.add_part("relay", relay.run, relay.stop, Stage.RELAY)
     reconciler = Reconciler(core.probe_parts(), settings.leads)

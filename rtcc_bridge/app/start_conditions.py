@@ -9,10 +9,12 @@ from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, open_pack
 from rtcc_bridge.policy.policy_file import load_policy
+from rtcc_bridge.secret_files import is_absent
 from rtcc_bridge.settings import SQLITE_SCHEME, DatabaseSettings, Settings
 from rtcc_bridge.storage.master_key import load_master_keys
 from rtcc_bridge.storage.postgres import create_engine
 from rtcc_bridge.storage.transit import TransitMasterKeys
+from rtcc_bridge.telemetry.trace_export import trace_export_problems
 
 _FOLDER_SCHEME: Final = "file://"
 
@@ -34,6 +36,7 @@ def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     else:
         yield from _told_by(lambda: open_pack(settings.matching, lambda _what, _done, _total: None))
     yield from _of_the_database(settings.database)
+    yield from trace_export_problems(settings.tracing)
 
 
 def _of_the_database(settings: DatabaseSettings) -> Iterator[ConfigurationProblem]:
@@ -52,7 +55,7 @@ def _of_the_master_key(settings: Settings) -> Iterator[ConfigurationProblem]:
         if objects.master_key is None and file is None:
             return
     may_be_made = settings.profile == "demo" and objects.transit_url is None and objects.master_key is None
-    if may_be_made and file is not None and not file.exists():
+    if may_be_made and file is not None and is_absent(file):
         yield from _of_a_folder("objects.master_key_file", file.parent)
     else:
         yield from _told_by(lambda: load_master_keys(objects, may_create=False))
@@ -60,7 +63,7 @@ def _of_the_master_key(settings: Settings) -> Iterator[ConfigurationProblem]:
 
 def _of_a_folder(setting: str, folder: Path) -> Iterator[ConfigurationProblem]:
     """Whether the folder can be written to, or be made."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))  # noqa: PTH110  no error
     if not there.is_dir():
         cause = f"{there} is not a folder"
     elif not os.access(there, os.W_OK | os.X_OK):

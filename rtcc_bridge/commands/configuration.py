@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from rtcc_bridge import processor
 from rtcc_bridge.app.foundation import upgrade_database
 from rtcc_bridge.app.reachability import reach
 from rtcc_bridge.app.start_conditions import start_problems
@@ -34,6 +35,7 @@ def check_config(config: Path | None, show: bool, reaching: bool) -> None:
     policy = load_policy(settings.policy.file)
     if show:
         click.echo(json.dumps(settings.model_dump(mode="json"), indent=2))
+    click.echo(f"processor: {processor.remark() or 'good'}")
     click.echo(f"settings: good (profile {settings.profile})")
     click.echo(f"broker: good ({_access(settings.kafka)})")
     click.echo(f"policy: good ({policy.title}, hash {policy.hash[:16]}..., not signed)")

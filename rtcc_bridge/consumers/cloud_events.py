@@ -1,18 +1,31 @@
-"""Reads CloudEvents 1.0 from records, in both modes of the Kafka protocol binding (1.0.2, section 3)."""
+"""Reads CloudEvents 1.0 from records, in both modes of the Kafka protocol binding (1.0.2, section 3).
+
+A trace (`traceparent`) that is malformed is as if it were not there: how an event came is no reason to refuse what it
+says. `tracestate`, which holds what other vendors like, is not taken over.
+"""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rtcc_bridge.cloud_event import RESERVED_ATTRIBUTES, SPECVERSION, CloudEvent, is_attribute_name, rfc3339
+from rtcc_bridge.cloud_event import (
+    RESERVED_ATTRIBUTES,
+    SPECVERSION,
+    TRACEPARENT,
+    CloudEvent,
+    is_attribute_name,
+    rfc3339,
+)
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.consumers.strict_json import MAX_INTEGER, read_json
 from rtcc_bridge.consumers.timestamps import parse_rfc3339
 from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.telemetry.traceparent import read_traceparent
 
 DEFAULT_MAX_BYTES: Final = 1_000_000
 _PREFIX: Final = "ce_"
+_OF_TRACES: Final = frozenset({TRACEPARENT, "tracestate"})
 _LONGEST: Final = {"id": 512, "source": 512, "type": 256, "subject": 1024, "partitionkey": 512}
 """Characters; an identity has to fit its column."""
 _LONGEST_IDENTITY_BYTES: Final = 2000
@@ -30,11 +43,11 @@ def parse(record: ConsumedRecord, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Clou
     headers = _headers(record)
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "application/cloudevents+json":
-        return _structured(value)
+        return _structured(record, value)
     if content_type.startswith("application/cloudevents"):
         raise _refused(f"the format {content_type} is not accepted: send application/cloudevents+json")
     if any(name.startswith(_PREFIX) for name in headers):
-        return _binary(headers, content_type, value)
+        return _binary(record, headers, content_type, value)
     raise _refused("neither the header content-type: application/cloudevents+json nor ce_ headers are there")
 
 
@@ -63,6 +76,8 @@ def _headers(record: ConsumedRecord) -> dict[str, str]:
         lowered = name.lower()
         if lowered != "content-type" and not lowered.startswith(_PREFIX):
             continue
+        if lowered.removeprefix(_PREFIX) in _OF_TRACES:
+            continue  # `_traceparent` reads it, and refuses nothing
         if lowered in found:
             raise _refused(f"the header {lowered[:64]} is there twice")
         try:
@@ -72,7 +87,7 @@ def _headers(record: ConsumedRecord) -> dict[str, str]:
     return found
 
 
-def _structured(value: bytes) -> CloudEvent:
+def _structured(record: ConsumedRecord, value: bytes) -> CloudEvent:
     envelope = read_json(value)
     if not isinstance(envelope, dict):
         raise _refused("the text is not a JSON object")
@@ -81,10 +96,10 @@ def _structured(value: bytes) -> CloudEvent:
     data = envelope.pop("data", None)
     attributes = {name: attribute for name, attribute in envelope.items() if attribute is not None}
     _check_content_type(attributes.pop("datacontenttype", None))
-    return _event(attributes, data)
+    return _event(record, attributes, data)
 
 
-def _binary(headers: Mapping[str, str], content_type: str, value: bytes) -> CloudEvent:
+def _binary(record: ConsumedRecord, headers: Mapping[str, str], content_type: str, value: bytes) -> CloudEvent:
     _check_content_type(content_type or None)
     attributes: dict[str, Any] = {
         name.removeprefix(_PREFIX): text for name, text in headers.items() if name.startswith(_PREFIX)
@@ -92,7 +107,7 @@ def _binary(headers: Mapping[str, str], content_type: str, value: bytes) -> Clou
     for name in ("datacontenttype", "data", "data_base64"):
         if name in attributes:
             raise _refused(f"the header {_PREFIX}{name} has no meaning in binary mode")
-    return _event(attributes, read_json(value) if value else None)
+    return _event(record, attributes, read_json(value) if value else None)
 
 
 def _check_content_type(content_type: Any) -> None:
@@ -103,7 +118,7 @@ def _check_content_type(content_type: Any) -> None:
         raise _refused("the data has to be JSON (datacontenttype: application/json)")
 
 
-def _event(attributes: dict[str, Any], data: Any) -> CloudEvent:
+def _event(record: ConsumedRecord, attributes: dict[str, Any], data: Any) -> CloudEvent:
     version = attributes.pop("specversion", None)
     if version != SPECVERSION:
         raise _refused("specversion has to be 1.0")
@@ -113,13 +128,26 @@ def _event(attributes: dict[str, Any], data: Any) -> CloudEvent:
     optional = {name: _text(attributes, name) for name in ("subject", "partitionkey") if name in attributes}
     time = attributes.pop("time", None)
     attributes.pop("dataschema", None)
+    traceparent = _traceparent(record, attributes)
     return CloudEvent(
         **required,
         **optional,
         time=None if time is None else _time(time),
         data=data,
-        extensions=_extensions(attributes),
+        extensions=_extensions(attributes) | ({} if traceparent is None else {TRACEPARENT: traceparent}),
     )
+
+
+def _traceparent(record: ConsumedRecord, attributes: dict[str, Any]) -> str | None:
+    """The trace that the event goes on, which it says itself, or else the record's header of W3C Trace Context."""
+    said = {name: attributes.pop(name, None) for name in _OF_TRACES}
+    if (found := read_traceparent(said[TRACEPARENT])) is not None:
+        return found
+    for wanted in (f"{_PREFIX}{TRACEPARENT}", TRACEPARENT):
+        there = [raw or b"" for name, raw in record.headers if name.lower() == wanted]
+        if len(there) == 1 and (found := read_traceparent(there[0].decode("ascii", errors="replace"))) is not None:
+            return found
+    return None
 
 
 def _text(attributes: dict[str, Any], name: str) -> str:

@@ -29,12 +29,17 @@ TYPES: Final[Mapping[str, Status | None]] = MappingProxyType(
 class IncidentsHandler(InputHandler[IncidentEvent]):
     """Hands what dispatch reports to the incident desk."""
 
+    span_name = "incident.event"
+
     def __init__(self, database: Database, desk: IncidentDesk, clock: Clock, kafka: KafkaSettings) -> None:
         super().__init__(database, clock, kafka)
         self._desk = desk
 
     def _translate(self, event: CloudEvent) -> IncidentEvent:
         return to_incident_event(event, self._kafka.type_mapping, self._kafka.incident_status_mapping)
+
+    def _incident_of(self, event: IncidentEvent) -> str | None:
+        return event.incident_id
 
     async def _apply(
         self, tx: Transaction, arrivals: Sequence[Arrival[IncidentEvent]]

@@ -15,6 +15,7 @@ from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import input_events
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.input_events import Identity, InputEvent
+from rtcc_bridge.telemetry.tracing import Facts, RecordSpans
 
 EventT = TypeVar("EventT")
 
@@ -38,6 +39,8 @@ class InputHandler(ABC, Generic[EventT]):
 
     most_at_once = 10_000
     """As `kafka.window` at most: a batch of incidents costs a few statements, however many they are."""
+    span_name: str
+    """Of the span that each event has."""
 
     def __init__(self, database: Database, clock: Clock, kafka: KafkaSettings) -> None:
         self._database = database
@@ -51,16 +54,20 @@ class InputHandler(ABC, Generic[EventT]):
         """
         outcomes: list[RejectedError | None] = [None] * len(records)
         items: list[_Item[EventT]] = []
-        for place, record in enumerate(records):
-            try:
-                items.append(self._read(place, record))
-            except RejectedError as refusal:
-                outcomes[place] = refusal
-        while items:
-            together = _without_contradiction(items)
-            async with self._database.write() as tx:
-                await self._handle(tx, together, outcomes)
-            items = items[len(together) :]
+        with RecordSpans(self.span_name) as spans:
+            for place, record in enumerate(records):
+                try:
+                    items.append(self._read(place, record, spans))
+                except RejectedError as refusal:
+                    outcomes[place] = refusal
+            while items:
+                together = _without_contradiction(items)
+                async with self._database.write() as tx:
+                    await self._handle(tx, together, outcomes)
+                items = items[len(together) :]
+            for place, outcome in enumerate(outcomes):
+                if outcome is not None:
+                    spans.refused(place, outcome)
         return outcomes
 
     @abstractmethod
@@ -68,13 +75,22 @@ class InputHandler(ABC, Generic[EventT]):
         """The checked event. Raises InvalidInputError."""
 
     @abstractmethod
+    def _incident_of(self, event: EventT) -> str | None:
+        """The incident that it tells of, for its span; None when it names none."""
+
+    @abstractmethod
     async def _apply(self, tx: Transaction, arrivals: Sequence[Arrival[EventT]]) -> Sequence[RejectedError | None]:
         """Applies events in their order; for each, why it can never apply, or None."""
 
-    def _read(self, place: int, record: ConsumedRecord) -> _Item[EventT]:
+    def _read(self, place: int, record: ConsumedRecord, spans: RecordSpans) -> _Item[EventT]:
         event = parse(record, max_bytes=self._kafka.max_record_bytes)
         note = InputEvent(event.source, event.id, record.topic, sha256_of(event), self._clock.now())
-        return _Item(place, note, Arrival(self._translate(event), record.topic, record.timestamp))
+        translated = self._translate(event)
+        facts: Facts = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        if (incident_id := self._incident_of(translated)) is not None:
+            facts["incident_id"] = incident_id
+        traceparent = spans.begin(place, event.traceparent, facts)
+        return _Item(place, note, Arrival(translated, record.topic, record.timestamp, traceparent))
 
     async def _handle(
         self, tx: Transaction, items: Sequence[_Item[EventT]], outcomes: list[RejectedError | None]

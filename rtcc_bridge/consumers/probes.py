@@ -34,7 +34,7 @@ from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.search import FaceSearch, FoundCandidates
 from rtcc_bridge.probes.search_gate import reason_to_drop
-from rtcc_bridge.probes.search_request import parse_search_request
+from rtcc_bridge.probes.search_request import SearchOrder, parse_search_request
 from rtcc_bridge.probes.state import Approval, ProbeState
 from rtcc_bridge.probes.steps import take_step
 from rtcc_bridge.probes.unsettled import undo_seal
@@ -42,6 +42,8 @@ from rtcc_bridge.storage import probes
 from rtcc_bridge.storage.engine import Transaction, on_commit
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.telemetry.tracing import Facts, Kind, span
+from rtcc_bridge.telemetry.work import is_about, taken_up
 
 CANDIDATES_KIND: Final = "candidates"
 
@@ -84,7 +86,14 @@ class SearchHandler:
         again. Raises InvalidInputError and NotFoundError (no request, or no such probe), TransientError (busy, gallery
         stale, database or object store away).
         """
-        probe = await self._admitted(parse_search_request(parse(record)).probe_id)
+        event = parse(record)
+        order = parse_search_request(event)
+        where: Facts = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        with taken_up(_ACTION, event.traceparent, kind=Kind.CONSUMER, **where):
+            await self._answer(order)
+
+    async def _answer(self, order: SearchOrder) -> None:
+        probe = await self._admitted(order.probe_id)
         search = None if probe is None else await self._gallery_for(probe)
         if probe is None or search is None:
             return
@@ -109,7 +118,8 @@ class SearchHandler:
         if found is None:
             self._give_up(probe, "the model failed on it again and again")
         else:
-            await self._record(probe, found)
+            with span("persist"):
+                await self._record(probe, found)
 
     async def _admitted(self, probe_id: str) -> ProbeRecord | None:
         """The probe, if it may be searched now; one that may never be searched any more is withdrawn."""
@@ -118,6 +128,7 @@ class SearchHandler:
                 probe = await probes.find(tx, probe_id)
                 if probe is None:
                     raise NotFoundError("a search was requested for a probe that does not exist")
+                is_about(probe_id=probe.probe_id, incident_id=probe.incident_id, lane=probe.lane)
                 reason = await reason_to_drop(tx, probe, self._parts.policy, self._parts.clock.now())
         except PolicyRefusalError:
             await self._withdraw(probe_id)

@@ -70,6 +70,7 @@ class Runner:
         self.on_pause: Callable[[str], None] = lambda _topic: None
         """Called with a topic that this runner paused by itself; must not block or raise."""
         for topic in handlers:
+            metrics.expect_topic(topic)
             metrics.topic_paused.labels(topic).set(0)
 
     @property

@@ -32,6 +32,7 @@ class ThreatsHandler(InputHandler[ThreatEvent]):
     """
 
     most_at_once = 16
+    span_name = "threat.event"
 
     def __init__(self, database: Database, desk: ThreatDesk, clock: Clock, kafka: KafkaSettings) -> None:
         super().__init__(database, clock, kafka)
@@ -39,6 +40,9 @@ class ThreatsHandler(InputHandler[ThreatEvent]):
 
     def _translate(self, event: CloudEvent) -> ThreatEvent:
         return to_threat_event(event, self._kafka.type_mapping)
+
+    def _incident_of(self, event: ThreatEvent) -> str | None:
+        return next(iter(event.incident_ids), None)
 
     async def _apply(self, tx: Transaction, arrivals: Sequence[Arrival[ThreatEvent]]) -> Sequence[RejectedError | None]:
         return await self._desk.apply_threats(tx, arrivals)

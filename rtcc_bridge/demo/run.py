@@ -103,7 +103,7 @@ async def _played_or_stopped(
 
 async def _play(options: staging.DemoOptions, folder: Path, *, check: bool, console: Console) -> None:
     async with staging.stage_set(options, console, folder) as stage:
-        await (_check(stage, console) if check else _keep_running(stage, folder, console))
+        await (play_and_check(stage, console) if check else _keep_running(stage, folder, console))
 
 
 def _clear(folder: Path, kept: Path | None, console: Console) -> None:
@@ -175,7 +175,8 @@ async def _players(stage: staging.Stage, console: Console) -> AsyncIterator[Stor
             yield Story(client, witness, Checklist(console), incident, threat, expunge)
 
 
-async def _check(stage: staging.Stage, console: Console) -> None:
+async def play_and_check(stage: staging.Stage, console: Console) -> None:
+    """The story with its checks. Raises what can go wrong in it."""
     async with _players(stage, console) as story:
         if stage.split is None:
             await play(story, rephotograph(portrait()), PORTRAIT_REF)

@@ -94,6 +94,8 @@ class GalleryFollower:
         self._clock = clock
         self._followed: Followed | None = None
         self._confirmed_at: datetime | None = None
+        self._opened_at = clock.now()
+        metrics.gallery_head_age_seconds.labels(name).set_function(self._head_age_seconds)
         self._problem: ConfigurationProblem | None = None
         self._reachable = True
 
@@ -116,6 +118,10 @@ class GalleryFollower:
                 "removed meanwhile (P25)"
             )
         return self._followed
+
+    def _head_age_seconds(self) -> float:
+        """Before the head is confirmed for the first time, since this follower was made."""
+        return (self._clock.now() - (self._confirmed_at or self._opened_at)).total_seconds()
 
     async def run(self) -> None:
         """Follows the head until it is cancelled. Raises IntegrityError when the gallery is not what was sealed."""

@@ -9,8 +9,12 @@ EventT = TypeVar("EventT")
 
 @dataclass(frozen=True, slots=True)
 class Arrival(Generic[EventT]):
-    """An event, the topic that it came on, and the time of its record (for the metric `event_to_floor_seconds`)."""
+    """An event, the topic that it came on, and the time of its record (for the metric `event_to_floor_seconds`).
+
+    traceparent: the place in its trace of the work on it.
+    """
 
     event: EventT
     topic: str
     since: datetime
+    traceparent: str | None = None

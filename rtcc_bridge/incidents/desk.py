@@ -1,6 +1,7 @@
 """The incident desk: applies what dispatch and the alerting systems report, inside the caller's transaction."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from rtcc_bridge.clock import Clock
@@ -49,7 +50,7 @@ class IncidentDesk:
         told: list[tuple[IncidentRecord, Arrival[IncidentEvent]]] = []
         for arrival in arrivals:
             try:
-                incident = await self._apply(tx, changes, arrival.event)
+                incident = await self._apply(tx, changes, arrival)
             except RejectedError as refusal:
                 outcomes.append(refusal)
                 continue
@@ -110,17 +111,22 @@ class IncidentDesk:
                 on_feed=True,
                 urgent=view["imminent"],
                 latency=Latency(LatencyMetric.EVENT_TO_FLOOR, arrival.topic, arrival.since),
+                traceparent=arrival.traceparent,
             )
             for (incident, arrival), view in zip(told, views, strict=True)
         ]
         await self._outbox.put_all(tx, events)
 
-    async def _apply(self, tx: Transaction, changes: IncidentChanges, event: IncidentEvent) -> IncidentRecord | None:
+    async def _apply(
+        self, tx: Transaction, changes: IncidentChanges, arrival: Arrival[IncidentEvent]
+    ) -> IncidentRecord | None:
         """The incident after the event; None when that told nothing new. Raises RejectedError."""
-        known = changes.get(event.incident_id)
-        incident = apply_event(known, event, self._clock.now())
+        known = changes.get(arrival.event.incident_id)
+        incident = apply_event(known, arrival.event, self._clock.now())
         if incident is known:
             return None
+        if arrival.traceparent is not None:
+            incident = replace(incident, traceparent=arrival.traceparent)
         await self.change(tx, changes, incident)
         return incident
 

@@ -226,4 +226,5 @@ def _record(
         created_at=now if known is None else known.created_at,
         updated_at=now,
         refused_type=None if known is None else known.refused_type,
+        traceparent=None if known is None else known.traceparent,
     )

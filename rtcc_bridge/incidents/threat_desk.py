@@ -1,7 +1,7 @@
 """The threat desk: applies alerts, updates and cancels, and the incidents that they name or open."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rtcc_bridge.clock import Clock
@@ -88,7 +88,10 @@ class ThreatDesk:
         self._open_missing(work, event, incident_ids, now)
         touched |= await self._merge_own_incidents(tx, work, event, incident_ids, now)
         touched |= await self._follow_with_own_incidents(tx, work, touched, now)
-        work.told.extend((incident, arrival) for incident in work.incidents.get_all(sorted(touched)))
+        for incident in work.incidents.get_all(sorted(touched)):
+            if arrival.traceparent is not None:
+                work.incidents.put(incident.incident_id, replace(incident, traceparent=arrival.traceparent))
+            work.told.append((incident, arrival))
 
     def _open_missing(self, work: _Work, event: ThreatEvent, incident_ids: Collection[str], now: datetime) -> None:
         """Opens the incidents that dispatch has not reported yet. A cancel opens nothing."""

@@ -35,6 +35,8 @@ from rtcc_bridge.storage.engine import Database, Transaction, on_commit
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.telemetry.tracing import Facts, within
+from rtcc_bridge.telemetry.work import is_about, taken_up
 from rtcc_bridge.topic_settings import TopicSettings
 
 _EXPIRED_AT_ONCE: Final = 100
@@ -113,17 +115,9 @@ class LeadDesk:
             record = await leads.find(tx, lead_id, lock=True)
             if record is None:
                 raise NotFoundError(f"There is no lead {lead_id}.")
-            before = lead_of(record)
-            after = rules.acknowledge(before, account)
-            if after == before:
-                return record
-            now = self._clock.now()
-            taken = replace(record, acknowledged_by=account, acknowledged_at=now)
-            fields = {"acknowledgedAt": now}
-            record = await self._append(tx, taken, after, "lead.acknowledged", account, fields)
-            timer = self._metrics.time_to_acknowledge_seconds.labels(record.lane)
-            on_commit(tx, lambda: timer.observe((now - record.created_at).total_seconds()))
-            return record
+            about: Facts = {"lead_id": lead_id, "probe_id": record.probe_id, "incident_id": record.incident_id}
+            with taken_up("lead.acknowledge", record.traceparent, **about):
+                return await self._acknowledge(tx, record, account)
 
     async def withdraw_for_incident(self, tx: Transaction, incident_id: str, reason: str, actor: str) -> int:
         """Withdraws the incident's live leads, since its authority has ended (P08). Returns how many.
@@ -198,6 +192,19 @@ class LeadDesk:
             if len(found) < _EXPIRED_AT_ONCE:
                 return expired
 
+    async def _acknowledge(self, tx: Transaction, record: LeadRecord, account: str) -> LeadRecord:
+        before = lead_of(record)
+        after = rules.acknowledge(before, account)
+        if after == before:
+            return record
+        now = self._clock.now()
+        taken = replace(record, acknowledged_by=account, acknowledged_at=now)
+        fields = {"acknowledgedAt": now}
+        record = await self._append(tx, taken, after, "lead.acknowledged", account, fields)
+        timer = self._metrics.time_to_acknowledge_seconds.labels(record.lane)
+        on_commit(tx, lambda: timer.observe((now - record.created_at).total_seconds()))
+        return record
+
     async def _open(
         self,
         tx: Transaction,
@@ -225,7 +232,9 @@ class LeadDesk:
             expires_at=now + self._lifetime,
             created_at=now,
             updated_at=now,
+            traceparent=within(probe.traceparent),
         )
+        is_about(lead_id=record.lead_id)
         references = [{"candidateRef": referenced.candidate_ref} for referenced in candidates]
         fields = {
             **values,
@@ -307,6 +316,7 @@ class LeadDesk:
             data=record.data,
             on_feed=not record.exercise,
             latency=latency,
+            traceparent=within(record.traceparent),
         )
         await self._outbox.put(tx, event)
         on_commit(tx, self._metrics.leads_total.labels(event_type.removeprefix("lead.")).inc)
@@ -321,6 +331,7 @@ class LeadDesk:
             subject=record.lead_id,
             data=data,
             on_feed=True,
+            traceparent=within(record.traceparent),
         )
         await self._outbox.put(tx, event)
 

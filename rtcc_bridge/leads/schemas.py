@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from rtcc_bridge.cloud_event import JSON_CONTENT_TYPE, SPECVERSION
+from rtcc_bridge.cloud_event import JSON_CONTENT_TYPE, SPECVERSION, TRACEPARENT
 from rtcc_bridge.leads.events import EVENT_DATA, FLOOR_UPDATE, LeadData
+from rtcc_bridge.telemetry.traceparent import TRACEPARENT_SCHEMA
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 LEAD_EVENT_TYPES: Final = tuple(event_type for event_type in EVENT_DATA if event_type != FLOOR_UPDATE)
@@ -51,13 +52,14 @@ def _event_schema(event_type: str) -> dict[str, Any]:
         "datacontenttype": {"const": JSON_CONTENT_TYPE},
         "data": {"$ref": f"#/$defs/{data_schema['title']}"},
     }
+    optional = {TRACEPARENT: TRACEPARENT_SCHEMA}
     return {
         "$schema": DIALECT,
         "$id": _schema_id(event_type),
         "title": event_type,
         "description": f"CloudEvents 1.0, structured mode. {data_schema['description']}",
         "type": "object",
-        "properties": properties,
+        "properties": properties | optional,
         "required": list(properties),
         "additionalProperties": False,
         "$defs": {**definitions, data_schema["title"]: data_schema},

@@ -4,7 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -21,10 +22,12 @@ ROUTINE_PATIENCE_BATCHES = 8
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What was batched: the lane of each item and how long it waited from being submitted until its batch started."""
+    """What was batched: of each item the lane, how long it waited from being submitted until its batch started, and the
+    context variables of who submitted it."""
 
     lanes: tuple[Lane, ...]
     wait_seconds: tuple[float, ...]
+    contexts: tuple[Context, ...]
 
     @property
     def size(self) -> int:
@@ -37,6 +40,7 @@ class _Waiter(Generic[ItemT, ResultT]):
     lane: Lane
     submitted_at: float
     result: asyncio.Future[ResultT]
+    context: Context
 
 
 class Batcher(Generic[ItemT, ResultT]):
@@ -63,12 +67,13 @@ class Batcher(Generic[ItemT, ResultT]):
         queue_limit: int,
         close_timeout_seconds: float = 30.0,
         on_batch: Callable[[BatchReport], None] | None = None,
+        around_batch: Callable[[BatchReport], AbstractContextManager[None]] | None = None,
     ) -> None:
         """process: runs in this batcher's own thread, one call at a time; gives one result per item, in their order.
 
         queue_limit: items that may wait in each lane, so that a full routine lane takes nothing from the imminent one.
         close_timeout_seconds: how long closing waits for what is queued and running. on_batch: called on the event
-        loop when a batch starts; it must not block or raise.
+        loop when a batch starts; it must not block or raise. around_batch: entered in the thread, around `process`.
         """
         if max_batch_size < 1 or queue_limit < 1 or max_wait_seconds < 0:
             raise ValueError("a batch and a queue hold at least one item, and a wait is not negative")
@@ -78,6 +83,7 @@ class Batcher(Generic[ItemT, ResultT]):
         self._queue_limit = queue_limit
         self._close_timeout_seconds = close_timeout_seconds
         self._on_batch = on_batch
+        self._around_batch = around_batch
         self._queues: dict[Lane, deque[_Waiter[ItemT, ResultT]]] = {lane: deque() for lane in Lane}
         self._running: list[_Waiter[ItemT, ResultT]] = []
         self._batches_without_routine = 0
@@ -125,7 +131,7 @@ class Batcher(Generic[ItemT, ResultT]):
         if len(queue) >= self._queue_limit:
             raise QueueFullError(f"{len(queue)} items wait in the {lane} lane already; try again later")
         loop = asyncio.get_running_loop()
-        waiter: _Waiter[ItemT, ResultT] = _Waiter(item, lane, loop.time(), loop.create_future())
+        waiter: _Waiter[ItemT, ResultT] = _Waiter(item, lane, loop.time(), loop.create_future(), copy_context())
         queue.append(waiter)
         self._changed.set()
         try:
@@ -200,11 +206,15 @@ class Batcher(Generic[ItemT, ResultT]):
             return
         self._running = batch
         loop = asyncio.get_running_loop()
+        report = BatchReport(
+            tuple(waiter.lane for waiter in batch),
+            tuple(loop.time() - waiter.submitted_at for waiter in batch),
+            tuple(waiter.context for waiter in batch),
+        )
         if self._on_batch is not None:
-            waits = tuple(loop.time() - waiter.submitted_at for waiter in batch)
-            self._on_batch(BatchReport(tuple(waiter.lane for waiter in batch), waits))
+            self._on_batch(report)
         try:
-            results = await loop.run_in_executor(self._executor, self._call, [waiter.item for waiter in batch])
+            results = await loop.run_in_executor(self._executor, self._call, [waiter.item for waiter in batch], report)
         except InferenceError as error:
             for waiter in batch:
                 _fail(waiter, InferenceError(str(error)), error.__cause__)
@@ -214,10 +224,11 @@ class Batcher(Generic[ItemT, ResultT]):
                     waiter.result.set_result(result)
         self._running = []
 
-    def _call(self, items: list[ItemT]) -> list[ResultT]:
+    def _call(self, items: list[ItemT], report: BatchReport) -> list[ResultT]:
         """Runs in the thread. Whatever a model raises has to reach the waiters, so everything is caught here."""
         try:
-            results = list(self._process(items))
+            with nullcontext() if self._around_batch is None else self._around_batch(report):
+                results = list(self._process(items))
         except BaseException as error:
             raise InferenceError(f"a batch of {len(items)} failed: {error}") from error
         if len(results) != len(items):

@@ -50,6 +50,11 @@ class Embedder:
             raise InferenceError("the network gave a descriptor that is not finite or has no length")
         return np.asarray(descriptors / lengths, np.float32)
 
+    def check(self) -> None:
+        """Embeds a grey chip: InferenceError when the network, or the device that it runs on, does not work."""
+        size = self._spec.input_size
+        self.embed(np.full((1, size, size, 3), 127, np.uint8))
+
     def _describe(self, chips: RgbImage) -> Float32Array:
         descriptors = np.empty((len(chips), self._spec.template_length), np.float32)
         for start in range(0, len(chips), _MAX_NETWORK_BATCH):
@@ -79,9 +84,8 @@ def open_embedder(pack: ModelPack, device: Device = Device.CPU, threads: int = 1
             f"{pack.folder / pack.recognizer.file} has {len(network.output_names)} outputs; one is supported"
         )
     embedder = Embedder(network, pack.recognizer)
-    size = pack.recognizer.input_size
     try:
-        embedder.embed(np.full((1, size, size, 3), 127, np.uint8))
+        embedder.check()
     except InferenceError as error:
         raise ModelPackError(f"{pack.folder}: the network does not fit its pack.json: {error}") from error
     return embedder

@@ -81,6 +81,11 @@ def open_session(model: bytes, device: Device, threads: int, *, allow_tf32: bool
     return session
 
 
+def expects_cuda(device: Device) -> bool:
+    """Whether a network that was asked to run there should run on CUDA: it is asked for, or there is one to take."""
+    return device is Device.CUDA or (device is Device.AUTO and _cuda_is_built_in() and _has_driver())
+
+
 def session_device(session: Any) -> Device:
     """Where a session really runs: CPU or CUDA."""
     return Device.CUDA if _CUDA in session.get_providers() else Device.CPU
@@ -88,7 +93,7 @@ def session_device(session: Any) -> Device:
 
 def _providers(device: Device, *, allow_tf32: bool) -> list[str | tuple[str, dict[str, str]]]:
     """What to offer to ONNX Runtime, which takes the first that works."""
-    if device is Device.CPU or (device is Device.AUTO and not (_cuda_is_built_in() and _has_driver())):
+    if not expects_cuda(device):
         return [_CPU]
     if not _cuda_is_built_in():
         raise DeviceError(

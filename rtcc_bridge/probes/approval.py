@@ -19,6 +19,7 @@ from rtcc_bridge.probes.steps import take_step
 from rtcc_bridge.storage import incidents, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.telemetry.work import taken_up
 
 _LAPSED: Final = "The supervisor's approval did not come in time."
 
@@ -37,7 +38,9 @@ class ApprovalDesk:
         NotFoundError, ConflictError (nothing to approve, or decided by somebody else).
         """
         async with self._watching(account, "probe.approve", probe_id), self._parts.database.write() as tx:
-            updated = await self._approve(tx, await _found(tx, probe_id), account)
+            probe = await _found(tx, probe_id)
+            with taken_up("probe.approve", probe.traceparent, probe_id=probe_id, incident_id=probe.incident_id):
+                updated = await self._approve(tx, probe, account)
         self._observe_wait(updated)
         return updated
 
@@ -50,22 +53,8 @@ class ApprovalDesk:
         """
         async with self._watching(account, "probe.refuse", probe_id), self._parts.database.write() as tx:
             probe = await _found(tx, probe_id)
-            rules.require_role(account, Role.SUPERVISOR, "refuse a search")
-            stated = _stated(reason)
-            _require_pending(probe)
-            changes = {"state": ProbeState.REFUSED, "approval": Approval.REFUSED, "state_reason": stated}
-            updated = await take_step(
-                self._parts,
-                tx,
-                probe,
-                changes,
-                actor=account.name,
-                action="probe.refuse",
-                details={"reason": stated},
-            )
-            if probe.state == ProbeState.SEARCHED:
-                await self._parts.leads.approval_refused(tx, updated, stated, account.name)
-        return updated
+            with taken_up("probe.refuse", probe.traceparent, probe_id=probe_id, incident_id=probe.incident_id):
+                return await self._refuse(tx, probe, account, reason)
 
     async def withdraw_for_incident(self, tx: Transaction, incident_id: str, reason: str) -> int:
         """Withdraws what still waits on an incident whose authority ended (P08); returns how many probes.
@@ -131,6 +120,19 @@ class ApprovalDesk:
             await parts.outbox.put(tx, search_request(updated, parts.topics))
         elif updated.state == ProbeState.SEARCHED:
             await parts.leads.approval_granted(tx, updated)
+        return updated
+
+    async def _refuse(self, tx: Transaction, probe: ProbeRecord, account: Account, reason: str) -> ProbeRecord:
+        rules.require_role(account, Role.SUPERVISOR, "refuse a search")
+        stated = _stated(reason)
+        _require_pending(probe)
+        changes = {"state": ProbeState.REFUSED, "approval": Approval.REFUSED, "state_reason": stated}
+        details = {"reason": stated}
+        updated = await take_step(
+            self._parts, tx, probe, changes, actor=account.name, action="probe.refuse", details=details
+        )
+        if probe.state == ProbeState.SEARCHED:
+            await self._parts.leads.approval_refused(tx, updated, stated, account.name)
         return updated
 
     async def _by_itself(

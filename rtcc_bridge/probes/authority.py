@@ -19,11 +19,15 @@ from rtcc_bridge.storage.threats import ThreatRecord
 
 @dataclass(frozen=True, slots=True)
 class IncidentAuthority:
-    """The incident that decides (where the named one was merged, the one that it ended up in) and what it permits."""
+    """The incident that decides (where the named one was merged, the one that it ended up in) and what it permits.
+
+    traceparent: the place in its trace of the newest event that told of it.
+    """
 
     incident_id: str
     incident: IncidentFacts
     imminent_threat: bool
+    traceparent: str | None
 
 
 async def authority_of(tx: Transaction, incident_id: str, policy: Policy, now: datetime) -> IncidentAuthority:
@@ -37,6 +41,7 @@ async def authority_of(tx: Transaction, incident_id: str, policy: Policy, now: d
         incident_id=record.incident_id,
         incident=incident,
         imminent_threat=rules.has_imminent_threat(policy, incident, alerts, now),
+        traceparent=record.traceparent,
     )
 
 

@@ -23,6 +23,7 @@ from rtcc_bridge.storage import probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.telemetry.work import taken_up
 
 CROP_KIND: Final = "probe-crop"
 
@@ -57,17 +58,22 @@ class FaceChoice:
             _require_chooser(account, probe)
             if probe.state != ProbeState.FACES_FOUND:
                 raise ConflictError(f"A face can be chosen only once, and this probe is {probe.state} already.")
-            async with self._parts.database.read() as tx:
-                authority = await self._require_permitted(tx, probe)
-            lane = rules.lane_of(imminent_threat=authority.imminent_threat, earlier=Lane(probe.lane))
-            faces = faces_from_json(probe.faces or ())
-            chosen = face_of_number(faces, number)
-            if reasons := refusals(chosen, named=len(faces) > 1):
-                return await self._reject(probe, chosen, reasons)
-            cropped, sealed = await self._cut_out(probe, chosen, faces, lane, undo)
-            async with self._parts.database.write() as tx:
-                updated = await self._authorize(tx, probe, chosen, cropped, sealed)
+            with taken_up(_ACTION, probe.traceparent, probe_id=probe_id, incident_id=probe.incident_id):
+                updated = await self._choose(probe, number, undo)
             undo.pop_all()
+        return updated
+
+    async def _choose(self, probe: ProbeRecord, number: int, undo: AsyncExitStack) -> ProbeRecord:
+        async with self._parts.database.read() as tx:
+            authority = await self._require_permitted(tx, probe)
+        lane = rules.lane_of(imminent_threat=authority.imminent_threat, earlier=Lane(probe.lane))
+        faces = faces_from_json(probe.faces or ())
+        chosen = face_of_number(faces, number)
+        if reasons := refusals(chosen, named=len(faces) > 1):
+            return await self._reject(probe, chosen, reasons)
+        cropped, sealed = await self._cut_out(probe, chosen, faces, lane, undo)
+        async with self._parts.database.write() as tx:
+            updated = await self._authorize(tx, probe, chosen, cropped, sealed)
         observe_stages(self._parts.metrics, cropped.stage_seconds)
         return updated
 

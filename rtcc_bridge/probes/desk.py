@@ -31,6 +31,8 @@ from rtcc_bridge.storage import incidents, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.telemetry.tracing import current_traceparent
+from rtcc_bridge.telemetry.work import is_about, taken_up
 
 ORIGINAL_KIND: Final = "probe-original"
 
@@ -108,15 +110,18 @@ class ProbeDesk:
         ):
             async with self._parts.database.read() as tx:
                 grounds = await self._require_grounds(tx, incident_id, form, analyst)
-            sealed = await self._seal(upload, undo)
-            report = await self._look_at(sealed, rules.lane_of(imminent_threat=grounds.authority.imminent_threat))
-            async with self._parts.database.write() as tx:
-                # Asked again: the incident may have been cancelled while the upload was on its way.
-                await incidents.hold(tx, incident_id)
-                grounds = await self._require_grounds(tx, incident_id, form, analyst)
-                await self._vault.record(tx, sealed)
-                probe = self._attached(grounds, form, analyst, sealed, report)
-                await self._enter(tx, probe, report.faces)
+            authority = grounds.authority
+            with taken_up("probe.attach", authority.traceparent, incident_id=authority.incident_id):
+                sealed = await self._seal(upload, undo)
+                report = await self._look_at(sealed, rules.lane_of(imminent_threat=authority.imminent_threat))
+                async with self._parts.database.write() as tx:
+                    # Asked again: the incident may have been cancelled while the upload was on its way.
+                    await incidents.hold(tx, incident_id)
+                    grounds = await self._require_grounds(tx, incident_id, form, analyst)
+                    await self._vault.record(tx, sealed)
+                    probe = self._attached(grounds, form, analyst, sealed, report)
+                    is_about(probe_id=probe.probe_id, incident_id=probe.incident_id, lane=probe.lane)
+                    await self._enter(tx, probe, report.faces)
             undo.pop_all()
         observe_stages(self._parts.metrics, report.stage_seconds)
         return probe
@@ -221,6 +226,7 @@ class ProbeDesk:
             approval=Approval.NONE,
             policy_hash=self._parts.policy.hash,
             state_reason=reason_text(reasons),
+            traceparent=current_traceparent(),
             created_at=now,
             updated_at=now,
         )

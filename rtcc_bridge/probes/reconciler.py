@@ -23,6 +23,8 @@ from rtcc_bridge.storage import incidents, leads, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
 from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.telemetry.tracing import Facts, Kind
+from rtcc_bridge.telemetry.work import log_scope, taken_up
 
 AT_ONCE: Final = 100
 """Probes of one kind that one sweep works on; the others come with the next."""
@@ -125,12 +127,21 @@ class Reconciler:
         acted = 0
         for seen in found:
             await right.confirm()
-            try:
-                async with self._parts.database.write() as tx:
-                    acted += await act(tx, seen, self._parts.clock.now())
-            except (ConflictError, NotFoundError) as error:
-                log.warning("probe left for the next sweep", probe_id=seen.probe_id, error=str(error))
+            with log_scope():
+                acted += await self._one(seen, act)
         return acted
+
+    async def _one(
+        self, seen: ProbeRecord, act: Callable[[Transaction, ProbeRecord, datetime], Awaitable[bool]]
+    ) -> bool:
+        about: Facts = {"probe_id": seen.probe_id, "incident_id": seen.incident_id}
+        try:
+            with taken_up("probe.reconcile", seen.traceparent, kind=Kind.INTERNAL, **about):
+                async with self._parts.database.write() as tx:
+                    return await act(tx, seen, self._parts.clock.now())
+        except (ConflictError, NotFoundError) as error:
+            log.warning("probe left for the next sweep", probe_id=seen.probe_id, error=str(error))
+            return False
 
     async def _withdraw_if_ended(self, tx: Transaction, incident_id: str) -> int:
         await incidents.lock_all(tx, (incident_id,))

@@ -1,17 +1,20 @@
 """A chosen face's way through the face work: crop -> template -> candidates, a batch at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from rtcc_bridge.leads.parts import SearchFacts
 from rtcc_bridge.matching.batcher import Batcher, BatchReport
 from rtcc_bridge.matching.calibration import Calibration
+from rtcc_bridge.matching.errors import InferenceError
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import CandidateFinder, FaceEmbedder, OnStage
 from rtcc_bridge.matching.search import SearchIndex
 from rtcc_bridge.matching.types import Candidate, FaceCrop, Lane
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.telemetry.tracing import batch_span
 
 
 class GalleryView(Protocol):
@@ -80,7 +83,9 @@ class GallerySearch:
         list_length: int,
         target_fpir: float,
         on_stage: OnStage,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
+        """on_failure: called in the batcher's thread when the model failed on a batch; must not block or raise."""
         self._embedder = embedder
         self._gallery = gallery
         self._pack = pack
@@ -88,6 +93,7 @@ class GallerySearch:
         self._list_length = list_length
         self._target_fpir = target_fpir
         self._on_stage = on_stage
+        self._on_failure = on_failure
         self._setting: _Setting | None = None
 
     @property
@@ -103,7 +109,11 @@ class GallerySearch:
         setting = self._setting_for(self._gallery.current.index)
         facts = setting.facts
         finder = CandidateFinder(self._embedder, setting.index, self._on_stage)
-        found = finder.candidates(crops, facts.list_length, facts.threshold)
+        try:
+            found = finder.candidates(crops, facts.list_length, facts.threshold)
+        except InferenceError:
+            self._on_failure()
+            raise
         return [FoundCandidates(tuple(candidates), facts) for candidates in found]
 
     def _setting_for(self, index: SearchIndex) -> _Setting:
@@ -138,6 +148,11 @@ class FaceSearch:
     async def search(self, crop: FaceCrop, lane: Lane) -> FoundCandidates:
         """Raises what `Batcher.submit` raises."""
         return await self.batcher.submit(crop, lane)
+
+
+def trace_batch(report: BatchReport) -> AbstractContextManager[None]:
+    """Around a batch: its span, which is found from that of each probe in it. Its stages are spans within it."""
+    return batch_span(report.contexts)
 
 
 def observe_batch(metrics: Metrics, report: BatchReport) -> None:

@@ -9,6 +9,7 @@ from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.publishing.outbox import OutgoingEvent
 from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.telemetry.tracing import within
 from rtcc_bridge.topic_settings import TopicSettings
 
 SEARCH_EVENT_TYPE: Final = "rtcc-bridge.probe.search"
@@ -28,6 +29,7 @@ def search_request(probe: ProbeRecord, topics: TopicSettings) -> OutgoingEvent:
         data=data,
         on_feed=False,
         urgent=imminent,
+        traceparent=within(probe.traceparent),
     )
 
 

@@ -9,6 +9,7 @@ from rtcc_bridge.probes.state import ProbeState, require_transition
 from rtcc_bridge.storage import probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.probes import ProbeRecord
+from rtcc_bridge.telemetry.tracing import current_traceparent
 
 
 async def take_step(
@@ -21,12 +22,14 @@ async def take_step(
     action: str,
     details: Mapping[str, Any] | None = None,
 ) -> ProbeRecord:
-    """Applies `changes` to the probe as it was read and writes the entry.
+    """Applies `changes` to the probe as it was read and writes the entry. Its trace goes on from this step.
 
     Raises ConflictError for a step that the table of transitions does not hold, and when the probe has changed since.
     """
     if "state" in changes:
         require_transition(ProbeState(before.state), changes["state"])
+    if (traceparent := current_traceparent()) is not None:
+        changes = {**changes, "traceparent": traceparent}
     updated = await probes.change(tx, before, changes, at=parts.clock.now())
     if updated is None:
         raise ConflictError("This probe has changed meanwhile: look at it again.")

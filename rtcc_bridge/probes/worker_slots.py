@@ -4,6 +4,7 @@ import asyncio
 import collections
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextvars import Context
 from typing import Any
 
 import structlog
@@ -225,7 +226,10 @@ class WorkerSlots:
 
 
 def _track(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` in the background; the set keeps it alive until it is done."""
-    task = asyncio.create_task(work)
+    """Run `work` in the background; the set keeps it alive until it is done.
+
+    It belongs to no request, so its log lines do not tell of the one that it began in.
+    """
+    task = asyncio.create_task(work, context=Context())
     tasks.add(task)
     task.add_done_callback(tasks.discard)

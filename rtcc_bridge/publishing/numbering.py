@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from prometheus_client import Histogram
-
 from rtcc_bridge.clock import Clock
+from rtcc_bridge.metric_kinds import Latencies
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing.outbox import LatencyMetric
 from rtcc_bridge.storage import outbox
@@ -29,7 +28,7 @@ class Numbering:
         self._clock = clock
         self._batch_size = batch_size
         self._on_feed_moved = on_feed_moved
-        self._histograms = {
+        self._latencies: dict[str, Latencies] = {
             LatencyMetric.EVENT_TO_FLOOR.value: metrics.event_to_floor_seconds,
             LatencyMetric.PROBE_TO_CANDIDATES.value: metrics.probe_to_candidates_seconds,
         }
@@ -59,6 +58,5 @@ class Numbering:
         for record in records:
             if record.latency_metric is None or record.latency_since is None:
                 continue
-            histogram: Histogram = self._histograms[record.latency_metric]
             seconds = (now - record.latency_since).total_seconds()
-            histogram.labels(record.latency_label).observe(max(0.0, seconds))
+            self._latencies[record.latency_metric].labels(record.latency_label or "").observe(max(0.0, seconds))

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.cloud_event import CloudEvent, serialize, to_structured
+from rtcc_bridge.cloud_event import TRACEPARENT, CloudEvent, serialize, to_structured
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.publishing.lead_constants import require_lead_constants
 from rtcc_bridge.storage import outbox
@@ -41,7 +41,7 @@ class OutgoingEvent:
     """An event to send. Without a topic it goes to the floor's feed only; `urgent` ones are published before others.
 
     `key` is the Kafka key and the CloudEvents `partitionkey`. All events of one key should be urgent, or none:
-    urgent ones overtake.
+    urgent ones overtake. `traceparent`: the place in its trace at which the event was decided; it goes out with it.
     """
 
     event_type: str
@@ -52,6 +52,7 @@ class OutgoingEvent:
     on_feed: bool
     urgent: bool = False
     latency: Latency | None = None
+    traceparent: str | None = None
 
 
 class Outbox:
@@ -86,6 +87,7 @@ class Outbox:
             subject=event.subject,
             partitionkey=event.key,
             data=dict(event.data),
+            extensions={} if event.traceparent is None else {TRACEPARENT: event.traceparent},
         )
         if event.topic is not None and (size_bytes := len(serialize(cloud_event))) > LARGEST_EVENT_BYTES:
             message = f"the event would have {size_bytes} bytes, more than the {LARGEST_EVENT_BYTES} that topics take"

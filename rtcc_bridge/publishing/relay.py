@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 import structlog
@@ -61,6 +61,8 @@ class Relay:
         self._to_publish = asyncio.Event()
         self._stopping = asyncio.Event()
         self._is_active = False
+        self._oldest_at: datetime | None = None
+        metrics.outbox_oldest_age_seconds.set_function(self._oldest_age_seconds)
         self._next_prune = clock.now()
         database.after_commit(self._wake)
 
@@ -103,8 +105,13 @@ class Relay:
         finally:
             self._set_active(active=False)
 
+    def _oldest_age_seconds(self) -> float:
+        """It grows while the database, which would tell of a later one, does not answer."""
+        return 0.0 if self._oldest_at is None else max(0.0, (self._clock.now() - self._oldest_at).total_seconds())
+
     def _set_active(self, *, active: bool) -> None:
         self._is_active = active
+        self._oldest_at = None  # until the outbox is read: what waits is the active relay's to tell
         self._metrics.relay_active.set(active)
         _log.info("relay_active" if active else "relay_stands_by")
 
@@ -174,8 +181,10 @@ class Relay:
             self._outbox_outage.failed(error)
             return []
         self._outbox_outage.succeeded()
-        self._metrics.outbox_backlog.set(sum(backlog.values()))
-        return list(backlog)
+        self._oldest_at = min((one.oldest_at for one in backlog.values() if one.oldest_at is not None), default=None)
+        counts = {topic: waiting.count for topic, waiting in backlog.items() if topic is not None}
+        self._metrics.outbox_backlog.set(sum(counts.values()))
+        return list(counts)
 
     async def _prune_when_due(self) -> None:
         """Deletes one batch of old rows; the next at once while there are more, so no transaction is long."""

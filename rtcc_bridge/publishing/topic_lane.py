@@ -5,6 +5,7 @@ import json
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import structlog
 from tenacity import (
@@ -16,7 +17,7 @@ from tenacity import (
 
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
+from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, TRACEPARENT
 from rtcc_bridge.errors import BridgeError, InvalidInputError, TransientError, UnavailableError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing.outbox import LARGEST_EVENT_BYTES
@@ -24,6 +25,8 @@ from rtcc_bridge.settings import RelaySettings
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.outbox import OutboxRecord
+from rtcc_bridge.telemetry.traceparent import read_traceparent
+from rtcc_bridge.telemetry.tracing import Kind, Span, span
 
 _log = structlog.get_logger(__name__)
 
@@ -127,8 +130,9 @@ class TopicLane:
         key = None if record.key is None else record.key.encode()
         value = json.dumps(record.event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                await self._producer.send(self._topic, key=key, value=value, headers=STRUCTURED_HEADERS)
+            with _span_of(record, self._topic):
+                async with asyncio.timeout(self._timeout_seconds):
+                    await self._producer.send(self._topic, key=key, value=value, headers=STRUCTURED_HEADERS)
         except TimeoutError:
             return UnavailableError(f"no acknowledgement within {self._timeout_seconds:g} s")
         except BridgeError as error:
@@ -154,3 +158,9 @@ class TopicLane:
     def _log_failure(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
         _log.warning("publishing_failed", topic=self._topic, attempt=state.attempt_number, error=str(error))
+
+
+def _span_of(record: OutboxRecord, topic: str) -> AbstractContextManager[Span | None]:
+    """Part of the trace that the event bears; what bears none begins none here."""
+    traceparent = read_traceparent(record.event.get(TRACEPARENT))
+    return nullcontext() if traceparent is None else span("publish", traceparent, kind=Kind.PRODUCER, topic=topic)

@@ -25,6 +25,7 @@ class IncidentRecord:
     data: the newest value of each field by its name on the wire, unknown fields too. May hold notes: never on a feed.
     versions: for each field of `data` the version that wrote it, as JSON [time, rank, event].
     refused_type: the absolutely refused type (P02) that any event ever named; no later event takes it away.
+    traceparent: the place in its trace of the newest event that told of it.
     """
 
     incident_id: str
@@ -42,6 +43,7 @@ class IncidentRecord:
     created_at: datetime
     updated_at: datetime
     refused_type: str | None = None
+    traceparent: str | None = None
 
 
 async def get(tx: Transaction, incident_id: str, *, to_change: bool = False) -> IncidentRecord | None:

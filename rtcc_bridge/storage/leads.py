@@ -13,7 +13,10 @@ from rtcc_bridge.storage.tables import incidents, lead_candidates, leads, probes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeadRecord:
-    """One row of `leads`. `data` is the newest data that was published, as JSON values."""
+    """One row of `leads`. `data` is the newest data that was published, as JSON values.
+
+    traceparent: the place in its trace at which the lead was opened.
+    """
 
     lead_id: str
     probe_id: str
@@ -30,6 +33,7 @@ class LeadRecord:
     expires_at: datetime
     created_at: datetime
     updated_at: datetime
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

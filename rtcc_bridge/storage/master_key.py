@@ -19,7 +19,7 @@ from typing import Final
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, IntegrityError
-from rtcc_bridge.secret_files import read_secret_file
+from rtcc_bridge.secret_files import is_absent, read_secret_file
 from rtcc_bridge.settings import ObjectSettings
 from rtcc_bridge.storage.durability import sync_folder
 
@@ -66,7 +66,7 @@ def load_master_keys(settings: ObjectSettings, may_create: bool) -> tuple[Master
     if settings.master_key_file is None:
         raise _problem(_FILE_SETTING, "no master key is configured", "Name its file, or set objects.master_key")
     file = settings.master_key_file
-    if may_create and not file.exists():
+    if may_create and is_absent(file):
         _create(file)
     return _decode(str(file), _read(file))
 

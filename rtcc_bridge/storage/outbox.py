@@ -118,25 +118,28 @@ async def mark_published(tx: Transaction, row_ids: Collection[int], at: datetime
     await tx.execute(update(outbox).where(outbox.c.id.in_(padded(row_ids))).values(published_at=at))
 
 
-async def backlog_by_topic(tx: Transaction) -> dict[str, int]:
-    """How many committed events of each topic the broker has not acknowledged; the topics with urgent ones first."""
-    query = select(outbox.c.topic, func.count())
-    query = query.where(outbox.c.published_at.is_(None), outbox.c.topic.is_not(None))
-    query = query.group_by(outbox.c.topic).order_by(func.max(outbox.c.urgent.cast(Integer)).desc())
-    return {row[0]: row[1] for row in await tx.execute(query)}
-
-
-async def backlog(tx: Transaction) -> int:
-    """How many committed events the broker has not acknowledged."""
-    return sum((await backlog_by_topic(tx)).values())
-
-
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """How much still has to be numbered or published. count: not counted further than asked for."""
 
     count: int
     oldest_at: datetime | None
+
+
+async def backlog_by_topic(tx: Transaction) -> dict[str | None, Waiting]:
+    """The committed events that are not done, by topic, the topics with urgent ones first.
+
+    Under None are those without a topic, which wait for their place on the feed.
+    """
+    query = select(outbox.c.topic, func.count(), func.min(outbox.c.created_at))
+    query = query.where(outbox.c.published_at.is_(None))
+    query = query.group_by(outbox.c.topic).order_by(func.max(outbox.c.urgent.cast(Integer)).desc())
+    return {row[0]: Waiting(row[1], row[2]) for row in await tx.execute(query)}
+
+
+async def backlog(tx: Transaction) -> int:
+    """How many committed events the broker has not acknowledged."""
+    return sum(waiting.count for topic, waiting in (await backlog_by_topic(tx)).items() if topic is not None)
 
 
 async def waiting(tx: Transaction, most: int) -> Waiting:

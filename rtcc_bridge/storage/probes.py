@@ -19,6 +19,7 @@ class ProbeRecord:
     faces: what the detector found, as JSON: {number, box: {left, top, right, bottom}, landmarks: [[x, y] * 5],
     detectionScore, quality: {unifiedScore, verdict, components, sentences}}, in pixels of the upright picture.
     crop_landmarks: [[x, y] * 5] in pixels of the crop, whose sealed object is crop_height * crop_width * 3 bytes RGB.
+    traceparent: the place in its trace of the last step that was taken with it.
     """
 
     probe_id: str
@@ -51,6 +52,7 @@ class ProbeRecord:
     requested_at: datetime | None = None
     requests: int = 0
     state_reason: str | None = None
+    traceparent: str | None = None
     created_at: datetime
     updated_at: datetime
 

@@ -35,14 +35,15 @@ class ProcessRecord:
 
 async def report(
     tx: Transaction, process_id: str, roles: Collection[str], dependencies: Mapping[str, str | None]
-) -> None:
-    """Writes that the process lives now, and how it is."""
+) -> datetime:
+    """Writes that the process lives now, and how it is. Returns the time that the database wrote."""
     now = await _now(tx)
     seen = {"seen_at": now, "dependencies": dict(dependencies)}
     known = await tx.execute(update(processes).where(processes.c.process_id == process_id).values(seen))
     if known.rowcount == 0:
         row = {"process_id": process_id, "roles": list(roles), "started_at": now, **seen}
         await tx.execute(insert(processes).values(row))
+    return now
 
 
 async def forget(tx: Transaction, process_id: str) -> None:

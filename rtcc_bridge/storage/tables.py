@@ -77,6 +77,7 @@ incidents = Table(
     Column("versions", JSON, nullable=False),  # for each field of `data` the version that wrote it
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    Column("traceparent", String(55)),  # W3C Trace Context, while traces are on
     Index("ix_incidents_merged_into", "merged_into"),
 )
 
@@ -159,6 +160,7 @@ probes = Table(
     Column("state_reason", String(1024)),  # why it was refused, withdrawn or found too poor, in plain words
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    Column("traceparent", String(55)),  # W3C Trace Context, while traces are on
 )
 
 leads = Table(
@@ -179,6 +181,7 @@ leads = Table(
     Column("expires_at", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    Column("traceparent", String(55)),  # W3C Trace Context, while traces are on
 )
 
 lead_candidates = Table(

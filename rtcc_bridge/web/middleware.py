@@ -7,7 +7,9 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from rtcc_bridge.cloud_event import TRACEPARENT
 from rtcc_bridge.errors import IntegrityError
+from rtcc_bridge.telemetry.work import log_scope
 from rtcc_bridge.web.accounts import ACCOUNT, account_from_cookie, acting_account
 from rtcc_bridge.web.origins import require_local, require_not_embedded, require_same_origin
 from rtcc_bridge.web.problem_page import problem_page
@@ -20,22 +22,23 @@ PROGRAM_PREFIXES: Final = ("/api/", "/metrics", "/healthz", "/readyz", "/static/
 def answering_problems(
     on_integrity_breach: Callable[[IntegrityError], None], show: Callable[[web.Request, Problem], web.Response]
 ) -> Middleware:
-    """Turns every error into a problem, which `show` makes an answer of."""
+    """Turns every error into a problem, which `show` makes an answer of. What is logged tells what it was about."""
 
     @web.middleware
     async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            if error.status < HTTPStatus.BAD_REQUEST:
-                raise
-            return show(request, problem_of(error))
-        except ConnectionError:
-            raise  # nobody is there to read an answer
-        except Exception as error:  # noqa: BLE001 - the last resort: it is logged with a correlation id
-            if isinstance(error, IntegrityError):
-                on_integrity_breach(error)
-            return show(request, problem_of(error))
+        with log_scope(caller=request.headers.get(TRACEPARENT)):
+            try:
+                return await handler(request)
+            except web.HTTPException as error:
+                if error.status < HTTPStatus.BAD_REQUEST:
+                    raise
+                return show(request, problem_of(error))
+            except ConnectionError:
+                raise  # nobody is there to read an answer
+            except Exception as error:  # noqa: BLE001 - the last resort: it is logged with a correlation id
+                if isinstance(error, IntegrityError):
+                    on_integrity_breach(error)
+                return show(request, problem_of(error))
 
     return answer_problems
 

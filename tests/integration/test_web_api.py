@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 from yarl import URL
 
 from rtcc_bridge.errors import BusyError, IntegrityError, InvalidInputError
@@ -385,6 +387,20 @@ async def test_an_unforeseen_error_says_nothing_but_a_reference(site: Website, m
     assert (answer.status, problem["type"]) == (500, "urn:rtcc-bridge:problem:internal")
     assert "secret" not in json.dumps(problem)
     assert len(problem["correlationId"]) == 16
+
+
+async def test_what_is_logged_of_an_unforeseen_error_says_what_it_was_about(site: Website) -> None:
+    await site.report("INC-1")
+    probe = await site.attach("INC-1")
+    site.kit.workers.error = ZeroDivisionError()
+    with capture_logs([merge_contextvars]) as logged:
+        address = f"/api/v1/probes/{probe['probeId']}/face"
+        async with site.client.post(address, json={"number": 1}, headers=acting("analyst")) as answer:
+            assert answer.status == 500
+        async with site.client.get("/api/v1/incidents", headers=acting("analyst")) as answer:
+            assert answer.status == 200
+    (line,) = (line for line in logged if line["event"] == "request failed")
+    assert (line["incident_id"], line["probe_id"]) == ("INC-1", probe["probeId"])
 
 
 async def test_a_breach_of_integrity_is_passed_on_so_that_the_process_stops(

@@ -19,6 +19,7 @@ from rtcc_bridge.cloud_event import (
 from rtcc_bridge.consumers.cloud_events import parse
 from rtcc_bridge.consumers.records import ConsumedRecord
 
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 EVENT = CloudEvent(
     id="A-1",
@@ -28,7 +29,7 @@ EVENT = CloudEvent(
     subject="I-1",
     partitionkey="I-1",
     data={"incidentId": "I-1", "location": {"text": "Elm St ✓"}, "lat": 1.5, "list": [1, None, True]},
-    extensions={"traceparent": "00-ab", "priority": 3, "urgent": True},
+    extensions={"traceparent": TRACEPARENT, "priority": 3, "urgent": True},
 )
 MINIMAL = CloudEvent(id="1", source="/x", type="t")
 TIMED = replace(MINIMAL, time=NOON)  # the SDK invents a time where there is none
@@ -77,7 +78,8 @@ def test_we_read_what_the_sdk_writes_binary() -> None:
     read = parse(record_of(sdk.to_binary_event(sdk_event(EVENT))))
     assert (read.id, read.source, read.type, read.time) == (EVENT.id, EVENT.source, EVENT.type, EVENT.time)
     assert (read.subject, read.partitionkey, read.data) == (EVENT.subject, EVENT.partitionkey, EVENT.data)
-    assert read.extensions == {"traceparent": "00-ab", "priority": "3", "urgent": "True"}
+    assert read.extensions == {"traceparent": TRACEPARENT, "priority": "3", "urgent": "True"}
+    assert read.traceparent == TRACEPARENT
 
 
 def test_what_is_not_set_is_left_out() -> None:

@@ -59,3 +59,17 @@ def test_the_master_key_that_it_names_is_asked_for(production_example: Path) -> 
     file.write_text("not a key")
     (problem,) = start_problems(load_settings(production_example))
     assert problem.path == str(file)
+
+
+def test_a_master_key_that_may_not_even_be_asked_for_is_told(tmp_path: Path) -> None:
+    """As one in a folder that this user may not enter, for which the kernel has no answer either (but to root)."""
+    out_of_reach = tmp_path / ("x" * 300)
+    settings = load_settings(
+        objects={"url": out_of_reach.as_uri(), "master_key_file": str(out_of_reach)},
+        database={"url": f"sqlite+aiosqlite:///{tmp_path}/test.sqlite3"},
+        matching={"packs_directory": str(tmp_path)},
+        policy={"file": str(ROOT / "config/policy.yaml")},
+    )
+    [problem] = start_problems(settings)
+    assert problem.path == "objects.master_key_file"
+    assert "cannot be read" in problem.cause

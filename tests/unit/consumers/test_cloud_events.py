@@ -159,3 +159,59 @@ json_values = st.recursive(
 def test_sound_data_comes_through_as_it_is(data: Any) -> None:
     assert parse(structured(data=data)).data == data
     assert parse(record(json.dumps(data).encode(), BINARY)).data == data
+
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+OTHER = "00-4bf92f3577b34da6a3ce929d0e0e4736-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize("name", ["traceparent", "Traceparent", "ce_traceparent", "Ce_TraceParent"])
+def test_a_trace_comes_in_binary_mode_as_attribute_or_header(name: str) -> None:
+    read = parse(record(b"{}", (*BINARY, (name, TRACEPARENT.encode()))))
+    assert read.traceparent == TRACEPARENT
+    assert read.extensions == {"traceparent": TRACEPARENT}
+
+
+def test_a_trace_comes_in_structured_mode_as_attribute_or_header() -> None:
+    assert parse(structured(traceparent=TRACEPARENT)).traceparent == TRACEPARENT
+    with_header = (*STRUCTURED_HEADERS, ("traceparent", TRACEPARENT.encode()))
+    assert parse(record(json.dumps(ENVELOPE).encode(), with_header)).traceparent == TRACEPARENT
+
+
+def test_what_the_event_says_of_its_trace_counts_before_the_header() -> None:
+    header = ("traceparent", OTHER.encode())
+    value = json.dumps(ENVELOPE | {"traceparent": TRACEPARENT}).encode()
+    assert parse(record(value, (*STRUCTURED_HEADERS, header))).traceparent == TRACEPARENT
+    attribute = ("ce_traceparent", TRACEPARENT.encode())
+    assert parse(record(b"{}", (*BINARY, header, attribute))).traceparent == TRACEPARENT
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "00-ab", "x" * 100_000, 5, 2**40, 1.5, True, None, [TRACEPARENT], {"a": TRACEPARENT}]
+)
+@pytest.mark.parametrize("name", ["traceparent", "tracestate"])
+def test_a_malformed_trace_is_as_if_it_were_not_there(name: str, wrong: Any) -> None:
+    read = parse(structured(**{name: wrong}))
+    assert read.traceparent is None
+    assert read.extensions == {}
+    assert read.data == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"", b"00-ab", b"\xff\xfe", TRACEPARENT.encode() + b"\xff", TRACEPARENT.upper().encode()]
+)
+@pytest.mark.parametrize("name", ["traceparent", "ce_traceparent", "tracestate", "ce_tracestate"])
+def test_a_malformed_header_of_a_trace_is_as_if_it_were_not_there(name: str, wrong: bytes) -> None:
+    for headers in (BINARY, STRUCTURED_HEADERS):
+        value = json.dumps(ENVELOPE).encode()
+        assert parse(record(value, (*headers, (name, wrong)))).extensions == {}
+
+
+@pytest.mark.parametrize("name", ["traceparent", "ce_traceparent"])
+def test_of_two_such_headers_none_counts(name: str) -> None:
+    twice = ((name, TRACEPARENT.encode()), (name, OTHER.encode()))
+    assert parse(record(b"{}", (*BINARY, *twice))).traceparent is None
+
+
+def test_a_trace_is_no_part_of_what_an_event_says() -> None:
+    assert sha256_of(parse(structured(traceparent=TRACEPARENT))) == sha256_of(parse(structured()))

@@ -62,3 +62,13 @@ def test_the_type_and_its_data_belong_together(event_type: str) -> None:
     other = next(name for name in ("lead.candidates", "lead.withdrawn") if name != event_type)
     with pytest.raises(ValidationError):
         validator(event_type).validate(event_of(other))
+
+
+@pytest.mark.parametrize("event_type", LEAD_EVENT_TYPES)
+def test_an_event_may_bear_its_trace_and_nothing_in_its_place(event_type: str) -> None:
+    event = event_of(event_type)
+    traced = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    validator(event_type).validate({**event, "traceparent": traced})
+    for wrong in (None, "", 5, f"{traced}-x", traced.upper()):
+        with pytest.raises(ValidationError, match="traceparent"):
+            validator(event_type).validate({**event, "traceparent": wrong})

@@ -1,0 +1,83 @@
+"""Governance: what was refused by which rule, and how long people took. Counts only: who it was is in the audit log."""
+
+from typing import Final
+
+from deploy.monitoring.panels import Dashboard, Kind, Panel, Query, Unit
+from deploy.monitoring.queries import PREFIX, heatmap, quantile
+
+DAY: Final = "1d"
+
+GOVERNANCE: Final = Dashboard(
+    name="governance",
+    title="governance",
+    description="Refusals by rule, approvals, acknowledgements, expungements. Human time is shown, never pushed.",
+    panels=(
+        Panel(
+            title="Refusals by rule, last day",
+            description="Rules are those of docs/policy-rules.md. Whom and why is in the audit log.",
+            queries=(Query(f"sort_desc(round(sum by (rule) (increase({PREFIX}policy_refusals_total[{DAY}]))) > 0)"),),
+            kind=Kind.TABLE,
+        ),
+        Panel(
+            title="Refusals by rule",
+            description="In each hour.",
+            queries=(Query(f"round(sum by (rule) (increase({PREFIX}policy_refusals_total[1h]))) > 0", "{{rule}}"),),
+            stacked=True,
+        ),
+        Panel(
+            title="Approvals that lapsed, last day",
+            description="An imminent search whose supervisor did not approve within the hour: its lead was withdrawn.",
+            queries=(Query(f'round(sum(increase({PREFIX}leads_total{{state="approval_lapsed"}}[{DAY}])))', "leads"),),
+            kind=Kind.STAT,
+            limit=1,
+        ),
+        Panel(
+            title="Time to approval",
+            description="From the chosen face to the supervisor's approval.",
+            queries=(
+                Query(quantile(0.5, "time_to_approval_seconds", ("lane",)), "half of them, {{lane}}"),
+                Query(quantile(0.95, "time_to_approval_seconds", ("lane",)), "95 %, {{lane}}"),
+            ),
+            unit=Unit.SECONDS,
+        ),
+        heatmap("Time to approval", "From the chosen face to the supervisor's approval.", "time_to_approval_seconds"),
+        Panel(
+            title="Time to acknowledgement",
+            description="From a lead on the feed to the analyst who takes it.",
+            queries=(
+                Query(quantile(0.5, "time_to_acknowledge_seconds", ("lane",)), "half of them, {{lane}}"),
+                Query(quantile(0.95, "time_to_acknowledge_seconds", ("lane",)), "95 %, {{lane}}"),
+            ),
+            unit=Unit.SECONDS,
+        ),
+        heatmap(
+            "Time to acknowledgement",
+            "From a lead on the feed to the analyst who takes it.",
+            "time_to_acknowledge_seconds",
+        ),
+        Panel(
+            title="Searches by purpose, last day",
+            description="Purposes are a closed list (P02).",
+            queries=(Query(f"round(sum by (purpose) (increase({PREFIX}searches_total[{DAY}])))"),),
+            kind=Kind.TABLE,
+        ),
+        Panel(
+            title="Leads by state, last day",
+            description="Withdrawn and expired ones are to be used by nobody.",
+            queries=(Query(f"round(sum by (state) (increase({PREFIX}leads_total[{DAY}])))"),),
+            kind=Kind.TABLE,
+        ),
+        heatmap(
+            "Expungement until every row is dropped",
+            "From its transaction until a matcher had dropped the rows (P25).",
+            "expunge_effective_seconds",
+            width=12,
+        ),
+        Panel(
+            title="Removed templates whose bytes are still there",
+            description="Segments that are not rewritten yet.",
+            queries=(Query(f"max({PREFIX}segments_to_scrub)", "segments"),),
+            width=12,
+        ),
+    ),
+)

@@ -1,0 +1,90 @@
+"""The two contracts before the judges of their own worlds: AsyncAPI's parser and Redocly's linter.
+
+Both are programs for Node.js. `npm ci` fetches what package-lock.json pins by hash into .cache/contracts, once for each
+state of the lock file; a machine without Node.js leaves these tests out.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CACHE = ROOT / ".cache/contracts"
+LOCK = HERE / "package-lock.json"
+SOURCES = ("package.json", "package-lock.json", "asyncapi.mjs", "redocly.yaml")
+
+Judge = Callable[[str, Any], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def tools() -> Path:
+    """A folder with the linters installed."""
+    if shutil.which("npm") is None:
+        pytest.skip("the contracts' linters need Node.js with npm")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    mark = CACHE / "installed"
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes of the tests one installs
+        wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+        for name in SOURCES:
+            shutil.copy(HERE / name, CACHE / name)
+        if not mark.exists() or mark.read_text() != wanted:
+            subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=CACHE, check=True)
+            mark.write_text(wanted)
+    return CACHE
+
+
+@pytest.fixture
+def judge(tools: Path, tmp_path: Path) -> Judge:
+    """Lets a linter, asyncapi or openapi, judge a document."""
+
+    def judged(kind: str, document: Any) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / f"{kind}.json"
+        file.write_text(json.dumps(document))
+        quiet = {**os.environ, "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+        return subprocess.run(
+            ["npm", "run", "--silent", kind, "--", str(file)],
+            cwd=tools, env=quiet, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return judged
+
+
+def document(kind: str) -> Any:
+    return json.loads((ROOT / f"docs/{kind}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("kind", ["asyncapi", "openapi"])
+def test_its_own_world_finds_nothing_to_complain_about(kind: str, judge: Judge) -> None:
+    judged = judge(kind, document(kind))
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+def test_a_channel_without_its_message_is_seen(judge: Judge) -> None:
+    broken = document("asyncapi")
+    del broken["components"]["messages"]["lead.candidates"]
+    assert judge("asyncapi", broken).returncode != 0
+
+
+def test_an_operation_without_an_answer_is_seen(judge: Judge) -> None:
+    broken = document("openapi")
+    del broken["paths"]["/api/v1/leads"]["get"]["responses"]
+    assert judge("openapi", broken).returncode != 0
+
+
+def test_the_lock_file_names_no_registry_and_pins_everything_by_hash() -> None:
+    packages = json.loads(LOCK.read_text())["packages"]
+    assert len(packages) > 10
+    for name, package in packages.items():
+        if name:
+            assert "resolved" not in package, name
+            assert package["integrity"].startswith("sha512-"), name
