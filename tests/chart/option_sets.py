@@ -30,12 +30,14 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "--set=kafka.certificates.consumer=c,kafka.certificates.matcher=m,kafka.certificates.relay=r",
         "--set=kafka.certificates.operator=o,kafka.tls.ca.configMap=,kafka.tls.ca.secret=strimzi,settings.kafka.window=64",
     ),
-    "tokens and a key service": (
+    "tokens, a key service, traces": (
         *PRODUCTION,
         "--set=kafka.authentication=token,kafka.token.endpoint=https://identity.example.org/token,kafka.token.scope=kafka",
         "--set=kafka.token.ca.configMap=identity-authorities,networkPolicy.identity.to[0].ipBlock.cidr=192.0.2.48/28",
         "--set=objects.keys=transit,objects.transit.url=https://vault.example.org:8200,objects.transit.earlierMasterKey=true",
         "--set=objects.transit.ca.secret=vault-authorities,networkPolicy.keyService.to[0].ipBlock.cidr=192.0.2.64/28",
+        "--set=settings.tracing.endpoint=https://collector.example.org:4318/v1/traces",
+        "--set=tracing.ca.secret=collector-authorities,networkPolicy.collector.to[0].ipBlock.cidr=192.0.2.80/28",
     ),
     "external secrets": (
         *PRODUCTION,

@@ -32,6 +32,10 @@ OF_OPERATORS: Final = {
 """Kinds that are no part of Kubernetes."""
 
 
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C where there is one: a rendering has thousands of lines."""
+
+
 class HelmMissingError(Exception):
     """Helm cannot be had here. The message says what is missing."""
 
@@ -82,13 +86,17 @@ def helm(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return done
 
 
-@cache
-def render(*arguments: str, chart: Path = CHART) -> Rendered:
+def render_anew(*arguments: str, chart: Path = CHART) -> Rendered:
     """Raises RefusedError, HelmMissingError."""
     done = helm("template", RELEASE, str(chart), f"--namespace={NAMESPACE}", *arguments)
     if done.returncode != 0:
         raise RefusedError(done.stderr)
-    return Rendered(tuple(one for one in yaml.safe_load_all(done.stdout) if one is not None))
+    documents = yaml.load_all(done.stdout, Loader=_LOADER)
+    return Rendered(tuple(one for one in documents if one is not None))
+
+
+render = cache(render_anew)
+"""The same for the same arguments: most tests look at few sets of values. Nobody may change what it returns."""
 
 
 def pod_of(workload: Document) -> Document:

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 
-import pytest
-
 from tests.chart.cluster_api import cluster_api
 from tests.chart.option_sets import OPTIONS, PRODUCTION, option
-from tests.chart.rendering import NAMESPACE, RefusedError, render, secret_keys
+from tests.chart.rendering import NAMESPACE, RefusedError, render_anew, secret_keys
 
 SECRET = "rtcc-bridge"
 ALL_KEYS = {
@@ -19,7 +17,7 @@ def refusal(secrets: Mapping[str, Mapping[str, str]], *arguments: str) -> str:
     """What Helm says of this cluster; nothing when it would go on."""
     with cluster_api(NAMESPACE, secrets) as address:
         try:
-            render(*PRODUCTION, *arguments, "--dry-run=server", f"--kube-apiserver={address}")
+            render_anew(*PRODUCTION, *arguments, "--dry-run=server", f"--kube-apiserver={address}")
         except RefusedError as error:
             return str(error)
     return ""
@@ -53,9 +51,3 @@ def test_a_secret_named_for_one_value_is_looked_for_where_it_is() -> None:
 
 def test_external_secrets_are_not_looked_for() -> None:
     assert refusal({}, *OPTIONS["external secrets"][len(PRODUCTION) :]) == ""
-
-
-@pytest.fixture(autouse=True)
-def _each_cluster_anew() -> None:
-    """Two clusters may get the same port."""
-    render.cache_clear()

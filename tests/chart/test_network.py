@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.chart.option_sets import OPTIONS, option
-from tests.chart.rendering import OPERATIONS_PORT, Document, component_of, peers
+from tests.chart.option_sets import OPTIONS, PRODUCTION, option
+from tests.chart.rendering import NAME, OPERATIONS_PORT, Document, component_of, peers, render
 
 DNS = ("pods", 53)
 BROKER = ("192.0.2.0/28", 9093)
@@ -13,6 +13,7 @@ DATABASE = ("192.0.2.16/28", 5432)
 OBJECTS = ("192.0.2.32/28", 443)
 IDENTITY = ("192.0.2.48/28", 443)
 KEY_SERVICE = ("192.0.2.64/28", 8200)
+COLLECTOR = ("192.0.2.80/28", 4318)
 
 
 def reached(name: str) -> dict[str, set[tuple[str, int]]]:
@@ -33,15 +34,26 @@ def test_production() -> None:
     }
 
 
-def test_with_tokens_and_a_key_service_who_uses_them_reaches_them() -> None:
-    assert reached("tokens and a key service") == {
-        "web": {DNS, DATABASE, OBJECTS, KEY_SERVICE},
-        "consumer": {DNS, BROKER, IDENTITY, DATABASE, OBJECTS},
-        "matcher": {DNS, BROKER, IDENTITY, DATABASE, OBJECTS, KEY_SERVICE},
-        "relay": {DNS, BROKER, IDENTITY, DATABASE, OBJECTS, KEY_SERVICE},
+def test_who_uses_tokens_a_key_service_or_a_collector_reaches_them() -> None:
+    assert reached("tokens, a key service, traces") == {
+        "web": {DNS, DATABASE, OBJECTS, KEY_SERVICE, COLLECTOR},
+        "consumer": {DNS, BROKER, IDENTITY, DATABASE, OBJECTS, COLLECTOR},
+        "matcher": {DNS, BROKER, IDENTITY, DATABASE, OBJECTS, KEY_SERVICE, COLLECTOR},
+        "relay": {DNS, BROKER, IDENTITY, DATABASE, OBJECTS, KEY_SERVICE, COLLECTOR},
         "migration": {DNS, DATABASE},
         "topics": {DNS, BROKER, IDENTITY},
     }
+
+
+def test_a_role_that_sends_no_traces_reaches_no_collector() -> None:
+    rendered = render(
+        *PRODUCTION,
+        "--set=matcher.settings.tracing.endpoint=https://collector:4318/v1/traces",
+        "--set=networkPolicy.collector.to[0].ipBlock.cidr=192.0.2.80/28",
+    )
+    policies = rendered.of_kind("NetworkPolicy")
+    tracing = {one["metadata"]["name"] for one in policies if COLLECTOR in peers(one["spec"]["egress"])}
+    assert tracing == {f"{NAME}-matcher"}
 
 
 def test_the_tools_reach_what_an_operator_works_with() -> None:

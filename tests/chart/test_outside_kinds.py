@@ -8,7 +8,17 @@ import yaml
 
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION
 from tests.chart.option_sets import OPTIONS, PRODUCTION, SINGLE_NODE, option
-from tests.chart.rendering import CHART, NAME, NAMESPACE, component_of, pod_of, render, secret_keys, selects
+from tests.chart.rendering import (
+    CHART,
+    NAME,
+    NAMESPACE,
+    component_of,
+    pod_of,
+    render,
+    render_anew,
+    secret_keys,
+    selects,
+)
 
 
 def test_the_exit_code_that_jobs_do_not_try_again_is_that_of_settings() -> None:
@@ -147,8 +157,7 @@ def test_alerts_and_dashboards_are_passed_on_as_they_are(tmp_path: Path) -> None
     (chart / "files/dashboards").mkdir(parents=True)
     (chart / "files/alerts.yaml").write_text(ALERTS, encoding="utf-8")
     (chart / "files/dashboards/floor.json").write_text(DASHBOARD, encoding="utf-8")
-    render.cache_clear()
-    rendered = render(*PRODUCTION, chart=chart)
+    rendered = render_anew(*PRODUCTION, chart=chart)
     assert rendered.one("PrometheusRule")["spec"] == yaml.safe_load(ALERTS)
     dashboards = rendered.one("ConfigMap", "dashboards")
     assert dashboards["data"] == {"floor.json": DASHBOARD}

@@ -153,6 +153,11 @@ CONTRADICTIONS = {
         "networkPolicy.database.to=null",
         "networkPolicy.database.to is empty, and pods have to reach it",
     ),
+    "traces to nowhere": (
+        PRODUCTION,
+        "settings.tracing.endpoint=https://collector:4318/v1/traces",
+        "networkPolicy.collector.to is empty, and pods have to reach it",
+    ),
     "metrics for everybody": (PRODUCTION, "networkPolicy.prometheus.from=null", "would let everybody read the metrics"),
     "a web for everybody": (
         PRODUCTION,

@@ -94,6 +94,16 @@ def test_a_file_that_others_may_read_is_seen_by_this_test(
     assert [one.path for one in start_problems(load(files, monkeypatch))] == ["objects.master_key_file"]
 
 
+def test_traces_go_to_a_collector_whose_certificate_is_checked(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option("tokens, a key service, traces")
+    settings = load(lay_out(rendered, rendered.one("Deployment", "matcher"), site, tmp_path), monkeypatch)
+    assert settings.tracing.endpoint == "https://collector.example.org:4318/v1/traces"
+    assert settings.tracing.ca_file is not None
+    assert settings.tracing.ca_file.is_file()
+
+
 def test_the_migration_takes_the_database_and_nothing_else(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -231,6 +231,7 @@ web.expose.gateway is on, and web.expose.gateway.name empty: name the Gateway
 {{- end -}}
 
 {{- define "rtcc-bridge.check.monitoring" -}}
+{{- include "rtcc-bridge.check.ca" (dict "path" "tracing.ca" "ca" .Values.tracing.ca) }}
 {{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled }}
 monitoring.podMonitor and monitoring.serviceMonitor are both on, which would count everything twice: keep one of the two
 {{- end }}

@@ -138,4 +138,7 @@ read: 0440 and the pod's group. */}}
 {{- if and (has "keys" $needs) (eq $values.objects.keys "transit") }}
 {{- include "rtcc-bridge.caSource" (dict "ca" $values.objects.transit.ca "path" "transit.pem") }}
 {{- end }}
+{{- if has "collector" $needs }}
+{{- include "rtcc-bridge.caSource" (dict "ca" $values.tracing.ca "path" "collector.pem") }}
+{{- end }}
 {{- end -}}

@@ -3,8 +3,8 @@
 {{- define "rtcc-bridge.settings" -}}
 {{- $values := .root.Values -}}
 {{- $needs := splitList " " (include "rtcc-bridge.needs" .) -}}
-{{- $site := deepCopy $values.settings -}}
-{{- $own := deepCopy (get (index $values .role) "settings" | default dict) -}}
+{{- $own := get (index $values .role) "settings" | default dict -}}
+{{- $given := mustMergeOverwrite (deepCopy $values.settings) (deepCopy $own) -}}
 {{- $made := dict -}}
 {{- if has "broker" $needs }}{{ $_ := set $made "kafka" (fromYaml (include "rtcc-bridge.kafkaSettings" .)) }}{{ end -}}
 {{- if has "database" $needs }}{{ $_ := set $made "database" (fromYaml (include "rtcc-bridge.databaseSettings" .)) }}{{ end -}}
@@ -16,7 +16,11 @@
 {{- if has "web" $needs -}}
 {{- $_ := set $made "web" (dict "host" (include "rtcc-bridge.webHost" .root) "port" 8080) -}}
 {{- end -}}
-{{- toYaml (mustMergeOverwrite $site $own $made) -}}
+{{- $ca := $values.tracing.ca -}}
+{{- if and (has "collector" $needs) (dig "tracing" "endpoint" "" $given) (or $ca.secret $ca.configMap) -}}
+{{- $_ := set $made "tracing" (dict "ca_file" (include "rtcc-bridge.caFile" (dict "ca" $ca "path" "collector.pem"))) -}}
+{{- end -}}
+{{- toYaml (mustMergeOverwrite $given $made) -}}
 {{- end -}}
 
 {{/* Loopback, and the address that an exposed web needs (which this version of the daemon refuses). */}}
