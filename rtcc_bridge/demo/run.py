@@ -241,7 +241,7 @@ async def _first_threat(simulator: Simulator, stage: staging.Stage, console: Con
         f"An imminent threat is on the board: {stage.address}/incidents/{name}\n"
         "Next, on that page:\n"
         "  1. Switch to the Analyst, at the foot of the page.\n"
-        "  2. Attach the still for the purpose imminent threat; write what you like in the other fields, and tick the box.\n"
+        "  2. Attach the still for the purpose imminent threat; fill the other fields as you like, tick the box.\n"
         "  3. Choose the face and search for it. The lead appears on the board at once.\n"
         "  4. Acknowledge it; the Supervisor's approval may follow within the hour.",
         highlight=False,
