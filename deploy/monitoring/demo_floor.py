@@ -60,8 +60,9 @@ class Floor:
         await asyncio.sleep(self.chance.uniform(1, 12))
         await self._approve(probe)
         await asyncio.sleep(self.chance.uniform(1, 25))
-        with suppress(CallError):  # a lead that is not there yet, or a search without a candidate
-            await self.client.acknowledge((await self._lead_of(incident))["leadId"])
+        for lead in await self.client.leads_of(incident):
+            with suppress(CallError):  # one that has ended meanwhile
+                await self.client.acknowledge(lead["data"]["leadId"])
 
     async def one_refusal(self) -> None:
         """What policy never permits: a search at a protest (P02)."""
@@ -75,10 +76,6 @@ class Floor:
     async def _approve(self, probe: Answer) -> None:
         with suppress(CallError):
             await self.client.approve(probe["probeId"])
-
-    async def _lead_of(self, incident: str) -> Answer:
-        found: Answer = (await self.client.incident(incident))["leads"][0]
-        return found
 
 
 @asynccontextmanager

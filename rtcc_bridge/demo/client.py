@@ -84,6 +84,12 @@ class DemoClient:
     async def approve(self, probe_id: str) -> Answer:
         return await self._call("POST", f"/api/v1/probes/{probe_id}/approve", "supervisor", json={})
 
+    async def leads_of(self, incident_id: str) -> list[Answer]:
+        """The incident's leads, the newest first."""
+        parameters = {"incidentId": incident_id}
+        found: list[Answer] = (await self._call("GET", "/api/v1/leads", "floor", params=parameters))["items"]
+        return found
+
     async def acknowledge(self, lead_id: str) -> Answer:
         return await self._call("POST", f"/api/v1/leads/{lead_id}/acknowledge", "analyst", json={})
 

@@ -236,4 +236,5 @@ async def test_lag_backlog_and_publication_are_measured(
     assert value("rtcc_bridge_stage_seconds_count", {"stage": "publish"}) == 1
     assert value("rtcc_bridge_probe_to_candidates_seconds_count", {"lane": "imminent"}) == 1
     assert value("rtcc_bridge_outbox_backlog") == 0
+    assert value("rtcc_bridge_outbox_oldest_age_seconds") == 0
     assert len(await rows(database)) == 2

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.metrics import Metrics
@@ -59,6 +60,20 @@ async def test_metrics_are_in_the_format_of_prometheus(site: Website) -> None:
         assert answer.status == 200
         assert answer.headers["Content-Type"].startswith("text/plain")
         assert "rtcc_bridge_feed_clients 0.0" in await answer.text()
+
+
+async def test_metrics_are_openmetrics_for_a_scraper_that_asks_for_them(site: Website) -> None:
+    """What Prometheus 2.42 sends. Exemplars are told in this format only."""
+    accept = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,*/*;q=0.1"
+    site.kit.metrics.outbox_lag_seconds.observe(3.0, "4bf92f3577b34da6a3ce929d0e0e4736")
+    async with site.client.get("/metrics", headers={"Accept": accept}) as answer:
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+        text = await answer.text()
+    assert text.endswith("# EOF\n")
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    exemplars = [one.exemplar for one in families["rtcc_bridge_outbox_lag_seconds"].samples if one.exemplar]
+    assert [one.labels for one in exemplars] == [{"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}]
+    assert "_created" not in text
 
 
 async def test_the_openapi_document_is_valid_and_names_every_route(site: Website) -> None:

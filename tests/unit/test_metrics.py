@@ -1,5 +1,6 @@
 """The buckets of each histogram fit what it measures: milliseconds of work, an outage's minutes, a person's hours."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rtcc_bridge.matching_settings import MatchingSettings
+from rtcc_bridge.metric_kinds import Values
 from rtcc_bridge.metrics import PREFIX, Metrics
 from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.settings import Settings
@@ -34,8 +36,8 @@ RANGES = {
         0.001, SETTINGS.matching.request_timeout_seconds, SETTINGS.matching.batch_deadline_seconds
     ),
     "batch_size": Measured(1, MatchingSettings.model_json_schema()["properties"]["batch_size"]["maximum"]),
-    # 250 ms for 99 of 100 events, and longer when the database is away.
-    "event_to_floor_seconds": Measured(0.005, OUTAGE, 0.25),
+    # 500 ms for 99 of 100 events is promised to the floor (docs/slo.md), and longer when the database is away.
+    "event_to_floor_seconds": Measured(0.005, OUTAGE, 0.5),
     "probe_to_candidates_seconds": Measured(0.01, OUTAGE, 1.0),
     "outbox_lag_seconds": Measured(0.005, OUTAGE),
     # A matcher that could not ask for the gallery's version so long searches no more.
@@ -48,8 +50,8 @@ RANGES = {
 }
 
 
-def histograms() -> dict[str, tuple[str, ...]]:
-    """The labels of each, by name."""
+def histograms() -> dict[str, Mapping[str, Values]]:
+    """The labels of each and what they may say, by name."""
     rows = [row for row in Metrics().help if row.kind == "histogram"]
     return {row.name.removeprefix(f"{PREFIX}_"): row.labels for row in rows}
 
@@ -58,7 +60,10 @@ def bounds_of(name: str) -> list[float]:
     """The finite upper bounds, as they are served."""
     metrics = Metrics()
     histogram = getattr(metrics, name)
-    (histogram.labels(*histograms()[name]) if histograms()[name] else histogram).observe(0)
+    labels = histograms()[name]
+    (
+        histogram.labels(*(values[0] if values else "name" for values in labels.values())) if labels else histogram
+    ).observe(0)
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]
     bounds = [sample.labels["le"] for sample in samples if sample.name == f"{PREFIX}_{name}_bucket"]
     return [float(bound) for bound in bounds if bound != "+Inf"]

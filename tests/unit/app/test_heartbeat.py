@@ -1,9 +1,10 @@
 """A process reports that it lives and what it misses, and takes that back when it ends."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -19,6 +20,7 @@ from rtcc_bridge.storage.processes import ProcessRecord
 from rtcc_bridge.storage.tables import processes as table
 from rtcc_bridge.web import health
 from rtcc_bridge.web.health import ReadinessBoard, ReadinessProbe
+from tests.doubles import ManualClock
 from tests.outages import Outages
 
 WAIT_SECONDS = 20.0
@@ -128,3 +130,19 @@ async def test_it_ends_the_process_when_its_database_is_being_restored(database:
 
 async def _id_of(database: Database) -> str:
     return next(row.process_id for row in await every(database) if row.roles == ("consumer",))
+
+
+@pytest.mark.postgresql
+async def test_the_clock_is_compared_with_the_database(database: Database) -> None:
+    board = ReadinessBoard(Metrics(), {})
+    ahead = ManualClock(datetime.now(UTC) + timedelta(minutes=10))
+    await Heartbeat(database, (), board, ahead).beat()
+    offset = board.metrics.registry.get_sample_value("rtcc_bridge_clock_offset_seconds")
+    assert offset == pytest.approx(600, abs=30)
+
+
+@pytest.mark.sqlite
+async def test_a_database_without_a_clock_of_its_own_tells_no_offset(database: Database) -> None:
+    board = ReadinessBoard(Metrics(), {})
+    await Heartbeat(database, (), board, ManualClock()).beat()
+    assert math.isnan(board.metrics.registry.get_sample_value("rtcc_bridge_clock_offset_seconds") or 0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,17 @@ async def test_a_gallery_is_loaded_and_searched(enrolled: GalleryKit) -> None:
     assert value(registry, "gallery_templates", gallery="city") == 4
     assert value(registry, "gallery_version", gallery="city") == 1
     assert value(registry, "expunge_effective_seconds_count") == 0
+
+
+async def test_the_age_of_the_head_is_told(enrolled: GalleryKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower = enrolled.follower()
+    enrolled.clock.advance(3)
+    age = partial(value, enrolled.metrics.registry, "gallery_head_age_seconds", gallery="city")
+    assert age() == 3, "since it was opened"
+    await follower.follow_once()
+    assert age() == 0
+    enrolled.clock.advance(11)
+    assert age() == 11
 
 
 async def test_new_images_are_appended_to_what_is_loaded(enrolled: GalleryKit, pictures: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.matching.calibration import load_calibration
+from rtcc_bridge.matching.errors import InferenceError
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.search import SearchIndex
@@ -117,3 +118,24 @@ def test_a_gallery_that_cannot_be_confirmed_is_not_searched() -> None:
         search.search_batch([crop_of(1)])
     with pytest.raises(UnavailableError):
         _ = search.gallery_kind
+
+
+def test_a_model_that_fails_is_told_to_who_watches_the_device() -> None:
+    class Broken(Embedder):
+        def templates(self, crops: Sequence[FaceCrop]) -> Float32Array:
+            raise InferenceError("CUDA failure 719")
+
+    failures: list[str] = []
+    search = GallerySearch(
+        cast("FaceEmbedder", Broken()),
+        Following(View(OrtSearchIndex(snapshot(2)))),
+        cast("ModelPack", Pack()),
+        CALIBRATED,
+        list_length=5,
+        target_fpir=0.05,
+        on_stage=lambda _stage, _seconds: None,
+        on_failure=lambda: failures.append("failed"),
+    )
+    with pytest.raises(InferenceError):
+        search.search_batch([crop_of(1)])
+    assert failures == ["failed"]

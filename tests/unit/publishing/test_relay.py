@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing import relay as relay_module
+from rtcc_bridge.publishing.outbox import Outbox, OutgoingEvent
 from rtcc_bridge.publishing.relay import Relay
 from rtcc_bridge.settings import KafkaSettings, RelaySettings
 from rtcc_bridge.storage import outbox
@@ -95,3 +97,39 @@ async def test_a_lock_that_cannot_be_had_is_logged_when_it_begins_and_when_it_en
         ("warning", "holding the relay's lock"),
         ("info", "holding the relay's lock"),
     ]
+
+
+async def test_the_age_of_what_waits_is_told_and_grows_while_the_database_is_away(
+    database: Database, clock: ManualClock, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event without a topic waits for its place on the feed, one with a topic for the broker as well."""
+    is_read, backlog_by_topic = asyncio.Event(), outbox.backlog_by_topic
+
+    async def once(tx: Transaction) -> Mapping[str | None, outbox.Waiting]:
+        if is_read.is_set():
+            raise UnavailableError("away")
+        found = await backlog_by_topic(tx)
+        is_read.set()
+        return found
+
+    async def nothing(*_: Any) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(outbox, "unnumbered", nothing)
+    event = OutgoingEvent(event_type="floor.incident", topic=None, key="I-1", subject="I-1", data={}, on_feed=True)
+    async with database.write() as tx:
+        await Outbox(clock).put(tx, event)
+    clock.advance(7)
+    monkeypatch.setattr(outbox, "backlog_by_topic", once)
+    relay = Relay(database, EventProducer(KafkaSettings()), RelaySettings(idle_seconds=0.01), metrics, clock)
+    running = asyncio.create_task(relay.run())
+    age = partial(metrics.registry.get_sample_value, "rtcc_bridge_outbox_oldest_age_seconds")
+    async with asyncio.timeout(WAIT_SECONDS):
+        await is_read.wait()
+        while age() != 7:  # noqa: ASYNC110 - it is set just after
+            await asyncio.sleep(0.001)
+    clock.advance(5)
+    assert age() == 12
+    relay.stop()
+    await running
+    assert age() == 0, "it is another relay's to tell now"

@@ -1,0 +1,120 @@
+"""A face that breaks a batch costs that batch; a device that is lost ends the process, and the metrics say so."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from rtcc_bridge.app import device_watch
+from rtcc_bridge.app.device_watch import DeviceWatch
+from rtcc_bridge.matching.embed import Embedder
+from rtcc_bridge.matching.errors import DeviceError
+from rtcc_bridge.matching.modelpack import ModelPack
+from rtcc_bridge.matching.session import Device, Network, open_session
+from rtcc_bridge.metrics import Metrics
+
+WAIT_SECONDS = 20.0
+
+
+class Session:
+    """A real session of ONNX Runtime in front of a device that can be lost, as one that CUDA's errors stick to."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.providers: Sequence[str] = ("CUDAExecutionProvider", "CPUExecutionProvider")
+        self.runs = 0
+        self.is_lost = False
+
+    def get_inputs(self) -> Any:
+        return self._session.get_inputs()
+
+    def get_outputs(self) -> Any:
+        return self._session.get_outputs()
+
+    def get_providers(self) -> Sequence[str]:
+        return self.providers
+
+    def run(self, outputs: Any, values: Any) -> Any:
+        self.runs += 1
+        if self.is_lost:
+            raise RuntimeError("CUDA failure 719: unspecified launch failure")
+        return self._session.run(outputs, values)
+
+
+@pytest.fixture(scope="module")
+def network(default_pack: ModelPack) -> Any:
+    return open_session(default_pack.read(default_pack.recognizer.file), Device.CPU, 1)
+
+
+@pytest.fixture
+def session(network: Any) -> Session:
+    return Session(network)
+
+
+@pytest.fixture
+def embedder(session: Session, default_pack: ModelPack) -> Embedder:
+    return Embedder(Network(session), default_pack.recognizer)
+
+
+def told(metrics: Metrics) -> dict[str, float | None]:
+    value = metrics.registry.get_sample_value
+    found = {device: value("rtcc_bridge_matcher_device", {"device": device}) for device in ("cpu", "cuda")}
+    return found | {"lost": value("rtcc_bridge_gpu_lost")}
+
+
+async def test_a_device_that_is_lost_ends_the_process(session: Session, embedder: Embedder) -> None:
+    watch = DeviceWatch(embedder, Device.AUTO, Metrics())
+    running = asyncio.create_task(watch.run())
+    session.is_lost = True
+    await asyncio.to_thread(watch.batch_failed)
+    async with asyncio.timeout(WAIT_SECONDS):
+        with pytest.raises(DeviceError, match=r"no more on the device cuda.*CUDA failure 719.*a new one takes"):
+            await running
+
+
+async def test_a_face_that_breaks_a_batch_ends_nothing(
+    session: Session, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_watch, "SECONDS_BETWEEN_CHECKS", 0)
+    watch = DeviceWatch(embedder, Device.AUTO, Metrics())
+    running = asyncio.create_task(watch.run())
+    for checks in (1, 2):
+        await asyncio.to_thread(watch.batch_failed)
+        async with asyncio.timeout(WAIT_SECONDS):
+            while session.runs < checks:  # noqa: ASYNC110 - the session runs in a thread
+                await asyncio.sleep(0.01)
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_device_that_does_not_answer_counts_as_lost(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_watch, "CHECK_SECONDS", 0.0)
+    watch = DeviceWatch(embedder, Device.AUTO, Metrics())
+    watch.batch_failed()
+    async with asyncio.timeout(WAIT_SECONDS):
+        with pytest.raises(DeviceError, match="no answer within 0 s"):
+            await watch.run()
+
+
+@pytest.mark.parametrize(
+    ("asked", "there_is_one", "lost"), [("auto", True, 1), ("auto", False, 0), ("cpu", True, 0), ("cuda", False, 1)]
+)
+async def test_a_fall_back_to_the_cpu_is_told_where_there_is_a_gpu(
+    asked: str, there_is_one: bool, lost: int, session: Session, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtcc_bridge.matching.session._cuda_is_built_in", lambda: there_is_one)
+    monkeypatch.setattr("rtcc_bridge.matching.session._has_driver", lambda: there_is_one)
+    metrics = Metrics()
+    DeviceWatch(embedder, Device(asked), metrics)
+    assert told(metrics) == {"cuda": 1, "cpu": 0, "lost": 0}
+    session.providers = ("CPUExecutionProvider",)  # as ONNX Runtime does by itself while it runs
+    assert told(metrics) == {"cuda": 0, "cpu": 1, "lost": lost}
+
+
+def test_the_check_is_a_run_of_the_network(session: Session, embedder: Embedder) -> None:
+    embedder.check()
+    assert session.runs == 1
