@@ -207,7 +207,7 @@ def in_words(value: float, unit: Unit) -> str:
             return f"{value / 1e9:.3g} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
         case Unit.PER_SECOND:
             return f"{value:.3g}/s"
-        case Unit.NONE | Unit.DATE:
+        case Unit.NONE:
             return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 

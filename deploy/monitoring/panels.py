@@ -32,7 +32,6 @@ class Unit(StrEnum):
     SHARE = "percentunit"
     BYTES = "bytes"
     PER_SECOND = "reqps"
-    DATE = "dateTimeFromNow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Panel:
 
     def as_json(self, number: int, left: int, top: int) -> dict[str, Any]:
         """number: unique in the dashboard."""
-        return {
+        panel: dict[str, Any] = {
             "id": number,
             "type": self.kind.value,
             "title": self.title,
@@ -75,6 +74,9 @@ class Panel:
             "fieldConfig": {"defaults": self._defaults(), "overrides": []},
             "options": self._options(),
         }
+        if self.kind is Kind.TABLE:
+            panel["transformations"] = [{"id": "organize", "options": {"excludeByName": {"Time": True}}}]
+        return panel
 
     def _target(self, query: Query, letter: str) -> dict[str, Any]:
         formats = {Kind.HEATMAP: "heatmap", Kind.TABLE: "table"}
@@ -125,15 +127,17 @@ class Panel:
                     "color": {
                         "mode": "scheme",
                         "scheme": "Oranges",
-                        "steps": 64,
+                        "scale": "exponential",
                         "exponent": 0.5,
+                        "steps": 64,
                         "fill": "dark-orange",
+                        "reverse": False,
                     },
-                    "yAxis": {"unit": self.unit.value, "axisPlacement": "left"},
+                    "yAxis": {"unit": self.unit.value, "axisPlacement": "left", "reverse": False},
                     "cellGap": 1,
                     "filterValues": {"le": 1e-9},
                     "rowsFrame": {"layout": "auto"},
-                    "tooltip": {"mode": "single", "yHistogram": False},
+                    "tooltip": {"mode": "single", "showColorScale": False, "yHistogram": False},
                     "legend": {"show": True},
                     "exemplars": {"color": "rgba(255,0,255,0.7)"},
                 }
