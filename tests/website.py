@@ -266,7 +266,7 @@ async def running_site(
             schemas={"lead.candidates": {"title": "an example"}},
             on_integrity_breach=breaches.append,
         )
-        heartbeat = Heartbeat(database, roles, services.readiness, BEAT_SECONDS)
+        heartbeat = Heartbeat(database, roles, services.readiness, clock, BEAT_SECONDS)
         incidents = _incident_desk(kit)
         feeder = Feeder(Numbering(database, metrics, clock, 100, hub.on_feed_moved), database)
         site = Website(

@@ -11,12 +11,7 @@ CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
 OURS: Final = 'job=~".*rtcc-bridge.*"'
 """What Prometheus scrapes of this program. Operators of Prometheus name jobs as they like, so only this is asked."""
 
-ROLES: Final = {
-    "web": "nobody can attach stills, decide or see the board",
-    "consumer": "incidents and threats are not read",
-    "matcher": "no search is worked on",
-    "relay": "nothing new reaches the board or any other system",
-}
+ROLES: Final = ("web", "consumer", "matcher", "relay")
 
 PROCESSES: Final = (
     Alert(
@@ -27,16 +22,16 @@ PROCESSES: Final = (
         summary="A process of rtcc-bridge does not answer Prometheus",
         description="{{ $labels.instance }} ({{ $labels.job }}) could not be scraped for two minutes.",
     ),
-    *(
-        Alert(
-            name="RoleMissing",
-            expr=f'absent(rtcc_bridge_process_role{{role="{role}"}})',
-            hold="1m",
-            severity=CRITICAL,
-            summary=f"No process has the role {role}: {meaning}",
-            description=f"Prometheus has heard of no process with the role {role} for a minute.",
-        )
-        for role, meaning in ROLES.items()
+    Alert(
+        name="RoleMissing",
+        expr="\nor ".join(f'absent(rtcc_bridge_process_role{{role="{role}"}})' for role in ROLES),
+        hold="1m",
+        severity=CRITICAL,
+        summary="No process has the role {{ $labels.role }}",
+        description=(
+            "Prometheus has heard of none for a minute. Without web there is no board, without consumer no new "
+            "incident, without matcher no search, without relay nothing new on the board or in any other system."
+        ),
     ),
     Alert(
         name="NotReady",
@@ -82,19 +77,14 @@ PROCESSES: Final = (
 STREAM: Final = (
     Alert(
         name="ConsumerLag",
-        expr='sum by (topic) (rtcc_bridge_consumer_lag{topic=~".*probes\\\\.imminent"}) > 5',
+        expr=(
+            'sum by (topic) (rtcc_bridge_consumer_lag{topic=~".*probes\\\\.imminent"}) > 5\n'
+            'or sum by (topic) (rtcc_bridge_consumer_lag{topic!~".*probes\\\\..*"}) > 1000'
+        ),
         hold="1m",
         severity=CRITICAL,
-        summary="Searches for a threat wait for a matcher",
-        description="{{ $value }} requests wait on {{ $labels.topic }}.",
-    ),
-    Alert(
-        name="ConsumerLag",
-        expr='sum by (topic) (rtcc_bridge_consumer_lag{topic!~".*probes\\\\..*"}) > 1000',
-        hold="2m",
-        severity=CRITICAL,
-        summary="The floor is behind: {{ $value }} records of {{ $labels.topic }} are not read yet",
-        description="Either more comes than is worked on, or a record holds its partition back.",
+        summary="The floor is behind: {{ $value }} records of {{ $labels.topic }} wait",
+        description="Of the imminent lane more than 5 searches, or of incidents and threats more than 1000 records.",
     ),
     Alert(
         name="ConsumerLag",

@@ -59,4 +59,4 @@ class Numbering:
             if record.latency_metric is None or record.latency_since is None:
                 continue
             seconds = (now - record.latency_since).total_seconds()
-            self._latencies[record.latency_metric].labels(record.latency_label).observe(max(0.0, seconds))
+            self._latencies[record.latency_metric].labels(record.latency_label or "").observe(max(0.0, seconds))

@@ -20,6 +20,7 @@ from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.roles import Role
+from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import tables
@@ -315,7 +316,8 @@ async def test_a_board_whose_process_only_serves_it_says_what_no_other_process_d
         await expect(board.locator("#outages")).to_contain_text("Nobody reads incidents and alerts now")
         await expect(board.locator("#outages")).to_contain_text("Nobody searches now")
         await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
-        work = Heartbeat(database, [Role.CONSUMER, Role.MATCHER, Role.RELAY], ReadinessBoard(Metrics(), {}))
+        board_of_others = ReadinessBoard(Metrics(), {})
+        work = Heartbeat(database, [Role.CONSUMER, Role.MATCHER, Role.RELAY], board_of_others, SystemClock())
         await work.beat()
         await expect(board.locator("#outages")).to_be_empty()
         visitor.checked()

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.roles import Role
+from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import processes
 from rtcc_bridge.storage.engine import Database
@@ -61,7 +62,8 @@ def elsewhere(database: Database, *roles: Role, **reasons: str) -> Heartbeat:
 
         return ask
 
-    return Heartbeat(database, roles, ReadinessBoard(Metrics(), {name: probe(why) for name, why in reasons.items()}))
+    board = ReadinessBoard(Metrics(), {name: probe(why) for name, why in reasons.items()})
+    return Heartbeat(database, roles, board, SystemClock())
 
 
 async def test_a_web_process_alone_says_what_nobody_does_and_stays_ready_itself(site: Website) -> None:

@@ -88,8 +88,8 @@ def minutes() -> Iterator[Case]:
     floor, search = "event_to_floor_seconds", "probe_to_candidates_seconds"
     yield from pair(
         "FloorLatencyBudgetBurn", CRITICAL,
-        histogram(floor, 100, 80, "0.5", 90), histogram(floor, 100, 90, "0.5", 90),
-        at="80m", names=("a fifth is late", "a tenth is late, which six hours would have to be"),
+        histogram(floor, 100, 80, "0.5", 90), histogram(floor, 100, 95, "0.5", 90),
+        at="80m", names=("a fifth is late", "one of twenty is late"),
     )  # fmt: skip
     yield from pair(
         "CandidateLatencyBudgetBurn", CRITICAL,
@@ -219,13 +219,13 @@ def minutes() -> Iterator[Case]:
             {f"rtcc_bridge_{name}{{{labels}}}": f"{good * 86400}+0x40"},
             labels={"setting": "kafka.tls.ca_file"}, names=(f"in {bad} days", f"in {good} days"),
         )  # fmt: skip
-    for severity, bad, good in ((WARNING, 0.14, 0.16), (CRITICAL, 0.04, 0.06)):
+    for severity, low, enough in ((WARNING, 0.14, 0.16), (CRITICAL, 0.04, 0.06)):
         labels = 'volume="objects", instance="a"'
         size = gauge("volume_size_bytes", labels, 1000)
         yield from pair(
-            "DiskSpaceLow", severity, size | gauge("volume_free_bytes", labels, 1000 * bad),
-            size | gauge("volume_free_bytes", labels, 1000 * good),
-            labels={"volume": "objects", "instance": "a"}, names=(f"{bad:.0%} free", f"{good:.0%} free"),
+            "DiskSpaceLow", severity, size | gauge("volume_free_bytes", labels, 1000 * low),
+            size | gauge("volume_free_bytes", labels, 1000 * enough),
+            labels={"volume": "objects", "instance": "a"}, names=(f"{low:.0%} free", f"{enough:.0%} free"),
         )  # fmt: skip
 
 
@@ -234,16 +234,16 @@ def days() -> Iterator[Case]:
     floor, search = "event_to_floor_seconds", "probe_to_candidates_seconds"
     yield from pair(
         "FloorLatencyBudgetBurn", WARNING,
-        histogram(floor, 1000, 960, "0.5", 900), histogram(floor, 1000, 995, "0.5", 900),
-        at="100h", names=("4 % are late for days", "half a per cent is"),
+        histogram(floor, 1000, 960, "0.5", 240), histogram(floor, 1000, 995, "0.5", 240),
+        at="40h", names=("4 % are late for days", "half a per cent is"),
     )  # fmt: skip
     yield from pair(
         "CandidateLatencyBudgetBurn", WARNING,
-        histogram(search, 10, 8, "1.0", 900), histogram(search, 10, 9.7, "1.0", 900),
-        at="100h", names=("a fifth is late for days", "3 % are"),
+        histogram(search, 10, 8, "1.0", 240), histogram(search, 10, 9.7, "1.0", 240),
+        at="40h", names=("a fifth is late for days", "3 % are"),
     )  # fmt: skip
     yield from pair(
         "ImminentLaneBudgetBurn", WARNING,
-        floor_of(relay="1+0x595 0+0x1 1+0x300"), floor_of(relay="1+0x500 0+0x1 1+0x398"),
-        at="100h", names=("down an hour ago, for twenty minutes", "down yesterday, and sound since"),
+        floor_of(relay="1+0x232 0+0x1 1+0x20"), floor_of(relay="1+0x90 0+0x1 1+0x150"),
+        at="40h", names=("down an hour ago, for twenty minutes", "down yesterday, and sound since"),
     )  # fmt: skip
