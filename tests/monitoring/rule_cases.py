@@ -1,7 +1,7 @@
 """For each alert what makes it fire and what keeps it silent, as series of samples for promtool.
 
 Samples are written as promtool reads them: `0+1x5` is 0 1 2 3 4 5. One comes each minute, or, where an alert looks at
-days, every ten minutes; the rules are evaluated as often.
+days, every half an hour; the rules are evaluated as often.
 """
 
 from collections.abc import Iterator, Mapping
@@ -53,7 +53,7 @@ def pair(
     bad: Mapping[str, str],
     good: Mapping[str, str],
     *,
-    at: str = "30m",
+    at: str = "16m",
     labels: Mapping[str, str] | None = None,
     names: tuple[str, str] = ("broken", "sound"),
 ) -> Iterator[Case]:
@@ -158,7 +158,7 @@ def minutes() -> Iterator[Case]:
     )  # fmt: skip
     lost = f"rtcc_bridge_records_lost_total{{{incidents}}}"
     yield from pair(
-        "RecordsLost", CRITICAL, {lost: "0+0x20 7+0x20"}, {lost: "7+0x40"},
+        "RecordsLost", CRITICAL, {lost: "0+0x8 7+0x20"}, {lost: "7+0x40"},
         labels={"topic": TOPICS["incidents"]}, names=("seven", "none that are new"),
     )  # fmt: skip
     yield from pair(
@@ -180,7 +180,7 @@ def minutes() -> Iterator[Case]:
     failed = 'rtcc_bridge_searches_total{outcome="failed", purpose="violent_offense"}'
     found = 'rtcc_bridge_searches_total{outcome="no_candidate", purpose="violent_offense"}'
     yield from pair(
-        "SearchesFail", CRITICAL, {failed: "0+0.3x40"}, {failed: "0+0x20 1+0x20", found: "0+5x40"},
+        "SearchesFail", CRITICAL, {failed: "0+0.3x40"}, {failed: "0+0x8 1+0x20", found: "0+5x40"},
         names=("one after the other", "one"),
     )  # fmt: skip
     young, old = 'gallery="city", instance="a"', 'gallery="city", instance="b"'
@@ -207,7 +207,7 @@ def minutes() -> Iterator[Case]:
     )  # fmt: skip
     died = 'rtcc_bridge_worker_restarts_total{instance="a", reason="crashed"}'
     yield from pair(
-        "PictureWorkersDie", WARNING, {died: "0+1x40"}, {died: "0+0x20 2+0x20"},
+        "PictureWorkersDie", WARNING, {died: "0+1x40"}, {died: "0+0x8 2+0x20"},
         labels={"instance": "a"}, names=("one a minute", "two"),
     )  # fmt: skip
     for severity, bad, good in ((WARNING, 13, 15), (CRITICAL, 1, 3)):
@@ -230,20 +230,20 @@ def minutes() -> Iterator[Case]:
 
 
 def days() -> Iterator[Case]:
-    """Samples and evaluations every ten minutes, for the windows of days."""
+    """Samples and evaluations every half an hour, for the windows of days."""
     floor, search = "event_to_floor_seconds", "probe_to_candidates_seconds"
     yield from pair(
         "FloorLatencyBudgetBurn", WARNING,
-        histogram(floor, 1000, 960, "0.5", 240), histogram(floor, 1000, 995, "0.5", 240),
+        histogram(floor, 1000, 960, "0.5", 80), histogram(floor, 1000, 995, "0.5", 80),
         at="40h", names=("4 % are late for days", "half a per cent is"),
     )  # fmt: skip
     yield from pair(
         "CandidateLatencyBudgetBurn", WARNING,
-        histogram(search, 10, 8, "1.0", 240), histogram(search, 10, 9.7, "1.0", 240),
+        histogram(search, 10, 8, "1.0", 80), histogram(search, 10, 9.7, "1.0", 80),
         at="40h", names=("a fifth is late for days", "3 % are"),
     )  # fmt: skip
     yield from pair(
         "ImminentLaneBudgetBurn", WARNING,
-        floor_of(relay="1+0x232 0+0x1 1+0x20"), floor_of(relay="1+0x90 0+0x1 1+0x150"),
-        at="40h", names=("down an hour ago, for twenty minutes", "down yesterday, and sound since"),
+        floor_of(relay="1+0x77 0+0x0 1+0x20"), floor_of(relay="1+0x30 0+0x0 1+0x60"),
+        at="40h", names=("down an hour ago, for half an hour", "down yesterday, and sound since"),
     )  # fmt: skip
