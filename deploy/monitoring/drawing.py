@@ -94,7 +94,8 @@ def _draw_panel(
     for side in frame.spines.values():
         side.set_color("#d8d9da")
     frame.set_title(panel.title, loc="left", fontsize=9, y=1.0, pad=-12, x=0.012, fontweight="bold", color=_PLAIN)
-    margin = (0.13, 0.15, 0.84, 0.66) if panel.kind in {Kind.LINES, Kind.HEATMAP} else (0.03, 0.04, 0.94, 0.74)
+    heights = {Kind.LINES: (0.13, 0.12, 0.84, 0.6), Kind.HEATMAP: (0.13, 0.12, 0.84, 0.72)}
+    margin = heights.get(panel.kind, (0.03, 0.04, 0.94, 0.8))
     inner = figure.add_axes(
         (left + margin[0] * width, bottom + margin[1] * height, margin[2] * width, margin[3] * height),
         facecolor="white",
@@ -104,8 +105,7 @@ def _draw_panel(
         side.set_color("#d8d9da")
     shown = [one for one in series if np.isfinite(one.values).any()]
     if not shown:
-        inner.text(0.5, 0.5, "no data", ha="center", va="center", color="#9fa7b3", transform=inner.transAxes)
-        inner.set(xticks=[], yticks=[])
+        _say(inner, "no data")
         return
     match panel.kind:
         case Kind.LINES:
@@ -116,6 +116,11 @@ def _draw_panel(
             _draw_stat(inner, panel, shown)
         case Kind.TABLE:
             _draw_table(inner, panel, shown)
+
+
+def _say(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, ha="center", va="center", color="#9fa7b3", transform=axes.transAxes)
+    axes.set(xticks=[], yticks=[])
 
 
 def _draw_lines(axes: Axes, panel: Panel, series: Sequence[Series], span: Span) -> None:
@@ -136,7 +141,10 @@ def _draw_lines(axes: Axes, panel: Panel, series: Sequence[Series], span: Span) 
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: in_words(value, panel.unit)))
     axes.xaxis.set_major_formatter(FuncFormatter(_minutes))
     axes.grid(color="#eceff1", linewidth=0.6)
-    axes.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, 1.24), ncol=4, frameon=False, columnspacing=1)
+    longest = max(len(one.name) for one in largest)
+    columns = max(1, min(4, round(9 * panel.width / (longest + 4))))
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncol": columns}
+    axes.legend(fontsize=6.5, frameon=False, columnspacing=1, handlelength=1.2, labelspacing=0.2, **place)
 
 
 def _draw_heatmap(axes: Axes, panel: Panel, series: Sequence[Series], span: Span) -> None:
@@ -145,7 +153,10 @@ def _draw_heatmap(axes: Axes, panel: Panel, series: Sequence[Series], span: Span
     cumulated = np.array([np.interp(moments, one.times, np.nan_to_num(one.values), left=0, right=0) for one in ordered])
     counts = np.diff(cumulated, axis=0, prepend=0).clip(min=0)
     used = np.flatnonzero(counts.sum(axis=1) > 1e-9)
-    low, high = (max(0, used[0] - 1), min(len(ordered), used[-1] + 2)) if len(used) else (0, len(ordered))
+    if not len(used):
+        _say(axes, "nothing happened")
+        return
+    low, high = max(0, used[0] - 1), min(len(ordered), used[-1] + 2)
     shown = np.ma.masked_less_equal(counts[low:high], 1e-9)
     edges = np.concatenate([moments, [moments[-1] + span.step]]) - span.start
     axes.pcolormesh(edges, np.arange(high - low + 1), shown, cmap="Oranges", norm=_root_scale(shown))
@@ -183,7 +194,8 @@ def _draw_table(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
     rows = sorted(
         [*(one.labels.get(name, "") for name in columns), in_words(float(one.values[-1]), panel.unit)] for one in series
     )[:12]
-    table = axes.table(rows, colLabels=[*columns, "value"], loc="upper left", cellLoc="left", edges="horizontal")
+    heads = [*columns, "value"]
+    table = axes.table(rows, colLabels=heads, loc="upper left", cellLoc="left", colLoc="left", edges="horizontal")
     table.auto_set_font_size(value=False)
     table.set_fontsize(7.5)
     for cell in table.get_celld().values():
@@ -202,7 +214,7 @@ def in_words(value: float, unit: Unit) -> str:
         case Unit.SECONDS:
             return _duration(value)
         case Unit.SHARE:
-            return f"{value:.0%}"
+            return f"{100 * value:.3g} %"
         case Unit.BYTES:
             return f"{value / 1e9:.3g} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
         case Unit.PER_SECOND:

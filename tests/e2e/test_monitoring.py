@@ -44,7 +44,9 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
-NOTHING_TO_SHOW: Final = frozenset({"Lag by partition", "Picture workers replaced", "Certificates"})
+NOTHING_TO_SHOW: Final = frozenset(
+    {"Lag by partition", "Picture workers replaced", "Certificates", "Which alerts fire"}
+)
 """Panels that are empty while nothing is wrong, or without TLS."""
 
 

@@ -88,7 +88,7 @@ FLOOR_HEALTH: Final = Dashboard(
         Panel(
             title="Leads",
             description="Lead events by the state they led to.",
-            queries=(Query(rate("leads_total", ("state",)), "{{state}}"),),
+            queries=(Query(f"{rate('leads_total', ('state',))} > 0", "{{state}}"),),
             unit=Unit.PER_SECOND,
             stacked=True,
         ),
@@ -110,13 +110,17 @@ FLOOR_HEALTH: Final = Dashboard(
             description="1: ready. What is 0 is told at /readyz, with the reason.",
             queries=(Query(f"min by (dependency, instance) ({PREFIX}ready)"),),
             kind=Kind.TABLE,
-            width=12,
+        ),
+        Panel(
+            title="Which alerts fire",
+            description="The runbook of each is linked in the notification, and stands in docs/runbooks.",
+            queries=(Query('count by (severity, alertname) (ALERTS{service="rtcc-bridge", alertstate="firing"})'),),
+            kind=Kind.TABLE,
         ),
         Panel(
             title="Availability of the imminent lane",
             description="1 while a threat's still would be searched.",
             queries=(Query(AVAILABLE, "available"),),
-            width=12,
         ),
     ),
 )

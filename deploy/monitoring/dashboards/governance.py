@@ -15,19 +15,19 @@ GOVERNANCE: Final = Dashboard(
         Panel(
             title="Refusals by rule, last day",
             description="Rules are those of docs/policy-rules.md. Whom and why is in the audit log.",
-            queries=(Query(f"sort_desc(sum by (rule) (increase({PREFIX}policy_refusals_total[{DAY}])) > 0)"),),
+            queries=(Query(f"sort_desc(round(sum by (rule) (increase({PREFIX}policy_refusals_total[{DAY}]))) > 0)"),),
             kind=Kind.TABLE,
         ),
         Panel(
             title="Refusals by rule",
             description="In each hour.",
-            queries=(Query(f"sum by (rule) (increase({PREFIX}policy_refusals_total[1h])) > 0", "{{rule}}"),),
+            queries=(Query(f"round(sum by (rule) (increase({PREFIX}policy_refusals_total[1h]))) > 0", "{{rule}}"),),
             stacked=True,
         ),
         Panel(
             title="Approvals that lapsed, last day",
             description="An imminent search whose supervisor did not approve within the hour: its lead was withdrawn.",
-            queries=(Query(f'sum(increase({PREFIX}leads_total{{state="approval_lapsed"}}[{DAY}]))', "leads"),),
+            queries=(Query(f'round(sum(increase({PREFIX}leads_total{{state="approval_lapsed"}}[{DAY}])))', "leads"),),
             kind=Kind.STAT,
             limit=1,
         ),
@@ -58,13 +58,13 @@ GOVERNANCE: Final = Dashboard(
         Panel(
             title="Searches by purpose, last day",
             description="Purposes are a closed list (P02).",
-            queries=(Query(f"sum by (purpose) (increase({PREFIX}searches_total[{DAY}]))"),),
+            queries=(Query(f"round(sum by (purpose) (increase({PREFIX}searches_total[{DAY}])))"),),
             kind=Kind.TABLE,
         ),
         Panel(
             title="Leads by state, last day",
             description="Withdrawn and expired ones are to be used by nobody.",
-            queries=(Query(f"sum by (state) (increase({PREFIX}leads_total[{DAY}]))"),),
+            queries=(Query(f"round(sum by (state) (increase({PREFIX}leads_total[{DAY}])))"),),
             kind=Kind.TABLE,
         ),
         heatmap(

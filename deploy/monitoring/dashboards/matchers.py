@@ -47,7 +47,7 @@ MATCHERS: Final = Dashboard(
         Panel(
             title="Searches by outcome",
             description="busy: the matcher's queue was full, and the search is tried again.",
-            queries=(Query(rate("searches_total", ("outcome",)), "{{outcome}}"),),
+            queries=(Query(f"{rate('searches_total', ('outcome',))} > 0", "{{outcome}}"),),
             unit=Unit.PER_SECOND,
             stacked=True,
         ),

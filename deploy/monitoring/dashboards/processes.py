@@ -54,6 +54,8 @@ PROCESSES: Final = Dashboard(
             description="Of the volumes that the program keeps its data on.",
             queries=(Query(f"{PREFIX}volume_free_bytes / {PREFIX}volume_size_bytes", "{{volume}}, {{instance}}"),),
             unit=Unit.SHARE,
+            limit=0.15,
+            low_is_bad=True,
         ),
         Panel(
             title="Certificates",

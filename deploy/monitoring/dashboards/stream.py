@@ -56,7 +56,7 @@ STREAM: Final = Dashboard(
         Panel(
             title="Records read",
             description="By topic and what became of them.",
-            queries=(Query(rate("events_total", ("topic", "outcome")), "{{topic}}, {{outcome}}"),),
+            queries=(Query(f"{rate('events_total', ('topic', 'outcome'))} > 0", "{{topic}}, {{outcome}}"),),
             unit=Unit.PER_SECOND,
             width=12,
         ),
