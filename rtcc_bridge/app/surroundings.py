@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, NoReturn
 
-import structlog
 from cryptography import x509
 
 from rtcc_bridge import __version__
@@ -17,8 +16,6 @@ from rtcc_bridge.settings import SQLITE_SCHEME, Settings
 
 _SECONDS_BETWEEN: Final = 15.0
 _FOLDER_SCHEME: Final = "file://"
-
-_log = structlog.get_logger(__name__)
 
 
 def add_surroundings(assembly: Assembly, roles: Collection[Role]) -> None:
@@ -41,8 +38,7 @@ def tell(settings: Settings, metrics: Metrics) -> None:
     for setting, file in certificate_files(settings):
         try:
             certificates = x509.load_pem_x509_certificates(file.read_bytes())
-        except (OSError, ValueError) as error:
-            _log.warning("a certificate cannot be read", setting=setting, file=str(file), error=str(error))
+        except (OSError, ValueError):
             continue
         first = min(certificate.not_valid_after_utc for certificate in certificates)
         metrics.certificate_expiry_timestamp_seconds.labels(setting).set(first.timestamp())
