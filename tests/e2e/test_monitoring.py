@@ -129,7 +129,7 @@ async def test_a_daemon_is_scraped_and_every_query_is_answered(
             await until(lambda: _is(prometheus, "sum(rtcc_bridge_dead_letters_total)", 20))
             (target,) = await prometheus.targets()
             assert (target["health"], target["lastError"]) == ("up", "")
-            assert await value(prometheus, AVAILABLE) == 1
+            await until(lambda: _is(prometheus, AVAILABLE, 1))
             await _nothing_of_the_sender_is_in(http, place)
             await _every_panel_is_answered(prometheus)
             await _every_other_query_is_one(prometheus)

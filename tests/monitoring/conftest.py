@@ -22,9 +22,3 @@ def promtool() -> Promtool:
         return subprocess.run(command, input=text, check=False, capture_output=True, text=True)
 
     return run
-
-
-@pytest.fixture
-def prometheus_here() -> None:
-    if shutil.which("prometheus") is None:
-        pytest.skip("no Prometheus here: install the package prometheus")
