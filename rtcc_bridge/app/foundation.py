@@ -24,6 +24,7 @@ from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.master_keys import MasterKeys
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.open_master_keys import open_master_keys
+from rtcc_bridge.telemetry.tracing import current_trace_id
 
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 
@@ -65,7 +66,7 @@ async def open_core(
     restoring: the caller finishes what a restoration has begun; nobody else may work with such a database.
     patience_seconds: how long a database that is away is tried again. Raises ConfigurationError or UnavailableError.
     """
-    clock, metrics = SystemClock(), Metrics()
+    clock, metrics = SystemClock(), Metrics(current_trace_id)
     policy = await asyncio.to_thread(load_policy, settings.policy.file)
     async with AsyncExitStack() as stack:
         may_create = settings.profile == "demo"

@@ -10,6 +10,7 @@ from rtcc_bridge.publishing.outbox import LatencyMetric
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.outbox import UnnumberedRecord
+from rtcc_bridge.telemetry.traceparent import recorded_trace_id
 
 
 class Numbering:
@@ -59,4 +60,5 @@ class Numbering:
             if record.latency_metric is None or record.latency_since is None:
                 continue
             seconds = (now - record.latency_since).total_seconds()
-            self._latencies[record.latency_metric].labels(record.latency_label or "").observe(max(0.0, seconds))
+            latencies = self._latencies[record.latency_metric].labels(record.latency_label or "")
+            latencies.observe(max(0.0, seconds), recorded_trace_id(record.traceparent))

@@ -25,7 +25,7 @@ from rtcc_bridge.settings import RelaySettings
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.outbox import OutboxRecord
-from rtcc_bridge.telemetry.traceparent import read_traceparent
+from rtcc_bridge.telemetry.traceparent import read_traceparent, recorded_trace_id
 from rtcc_bridge.telemetry.tracing import Kind, Span, span
 
 _log = structlog.get_logger(__name__)
@@ -146,7 +146,8 @@ class TopicLane:
         async with self._database.write() as tx:
             await outbox.mark_published(tx, [record.id for record in records], now)
         for record in records:
-            self._metrics.outbox_lag_seconds.observe(max(0.0, (now - record.created_at).total_seconds()))
+            waited_seconds = max(0.0, (now - record.created_at).total_seconds())
+            self._metrics.outbox_lag_seconds.observe(waited_seconds, recorded_trace_id(record.event.get(TRACEPARENT)))
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Integer, Row, case, delete, func, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 
+from rtcc_bridge.cloud_event import TRACEPARENT
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import padded
@@ -74,11 +75,13 @@ class UnnumberedRecord:
     latency_metric: str | None
     latency_label: str | None
     latency_since: datetime | None
+    traceparent: str | None
 
 
 async def unnumbered(tx: Transaction, limit: int) -> list[UnnumberedRecord]:
     """Committed rows that belong on the feed and have no place on it yet, oldest first."""
-    columns = [outbox.c[field.name] for field in fields(UnnumberedRecord)]
+    columns = [outbox.c.id, outbox.c.latency_metric, outbox.c.latency_label, outbox.c.latency_since]
+    columns.append(outbox.c.event[TRACEPARENT].as_string())
     # Compared with true, since SQLite uses no index for a bare truth value.
     query = select(*columns).where(outbox.c.feed_position.is_(None), outbox.c.on_feed == true()).order_by(outbox.c.id)
     return [UnnumberedRecord(*row) for row in await tx.execute(query.limit(limit))]

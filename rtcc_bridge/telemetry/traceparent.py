@@ -51,3 +51,9 @@ def span_id_of(traceparent: str) -> str:
 def is_sampled(traceparent: str) -> bool:
     """Whether the spans of that trace are recorded."""
     return bool(int(traceparent.split("-")[3], 16) & _SAMPLED)
+
+
+def recorded_trace_id(text: object) -> str | None:
+    """The id of the trace that this line is of, if its spans are recorded: a trace that is looked for is there."""
+    found = read_traceparent(text)
+    return trace_id_of(found) if found is not None and is_sampled(found) else None

@@ -99,8 +99,7 @@ def current_traceparent() -> str | None:
 
 def current_trace_id() -> str | None:
     """The id, as 32 hexadecimal digits, of the trace that is being recorded in this task or thread, if there is one."""
-    traceparent = current_traceparent()
-    return trace_id_of(traceparent) if traceparent is not None and is_sampled(traceparent) else None
+    return recorded_trace_id(current_traceparent())
 
 
 def within(traceparent: str | None) -> str | None:

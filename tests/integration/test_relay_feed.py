@@ -18,6 +18,8 @@ from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
 from tests.integration.relays import FeedWatch, an_event, backlog, put, rows, running_relay
 
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
 
 @pytest.fixture
 async def nowhere() -> AsyncIterator[EventProducer]:
@@ -127,7 +129,7 @@ async def test_latency_is_observed_when_the_event_gets_its_place(
     received = Latency(LatencyMetric.EVENT_TO_FLOOR, "rtcc.incidents", clock.now())
     async with database.write() as tx:
         for latency in (authority, received, None):
-            await Outbox(clock).put(tx, an_event("leads", latency=latency))
+            await Outbox(clock).put(tx, an_event("leads", latency=latency, traceparent=f"00-{TRACE}-00f067aa0ba902b7-01"))
     clock.advance(0.75)
     moved = 0
 
@@ -143,6 +145,8 @@ async def test_latency_is_observed_when_the_event_gets_its_place(
     assert value("rtcc_bridge_probe_to_candidates_seconds_sum", {"lane": "imminent"}) == 0.75
     assert value("rtcc_bridge_event_to_floor_seconds_sum", {"topic": "rtcc.incidents"}) == 0.75
     assert value("rtcc_bridge_event_to_floor_seconds_count", {"topic": "rtcc.incidents"}) == 1
+    told = [sample.exemplar for family in metrics.registry.collect() for sample in family.samples if sample.exemplar]
+    assert [exemplar.labels for exemplar in told] == [{"trace_id": TRACE}, {"trace_id": TRACE}]
 
 
 async def test_old_rows_go_when_they_are_done_and_the_numbers_go_on(
