@@ -65,7 +65,7 @@ format: $(STAMP) ## Formats the code.
 docs: $(STAMP) ## Writes the generated documents, and the site of all of them to var/site.
 	$(BIN)/python scripts/generate_docs.py
 	$(BIN)/python scripts/generate_chart_reference.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python scripts/check_site.py var/site
 
 contracts: $(STAMP) ## Judges the AsyncAPI and the OpenAPI document by their own tools (needs Node.js; fetches them once).

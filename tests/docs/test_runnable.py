@@ -12,6 +12,8 @@ CHAINS = {page: page_before(page) for page in runnable_pages() if page != SERVER
 """Pages that are run in a folder, and the page before each; one that another goes on from is run with that one."""
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.tansu
 @pytest.mark.parametrize("page", sorted(CHAINS.keys() - set(CHAINS.values())), ids=lambda page: page.name)
 def test_a_page_can_be_followed_in_an_empty_folder(page: Path, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scripts.check_site import problems
 from scripts.site_navigation import filled
+from tests.docs.site_build import build_site
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,3 +77,16 @@ def test_the_navigation_holds_the_pages_that_are_there_each_once(tmp_path: Path)
         {"Runbooks": ["runbooks/README.md", "runbooks/A.md", "runbooks/B.md"]},
         {"More": ["extra.md"]},
     ]
+
+
+def test_a_page_that_leads_nowhere_ends_the_build(tmp_path: Path) -> None:
+    """As it would not with --quiet, which silences the warnings that --strict counts."""
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/index.md").write_text("[gone](gone.md)\n")
+    settings |= {"docs_dir": str(tmp_path / "docs"), "hooks": [str(ROOT / one) for one in settings["hooks"]]}
+    settings["theme"]["custom_dir"] = str(ROOT / settings["theme"]["custom_dir"])
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(settings))
+    built = build_site(tmp_path / "mkdocs.yml", tmp_path / "site")
+    assert built.returncode != 0
+    assert "gone.md" in built.stderr
