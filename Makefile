@@ -9,7 +9,7 @@ NOT_OURS := .git .venv .cache .gpu .mypy_cache .ruff_cache .pytest_cache .hypoth
 SHELL_SCRIPTS = $(shell find . $(NOT_OURS:%=-path ./% -prune -o) -type f -exec awk \
   'FNR == 1 && (FILENAME ~ /\.(ba)?sh$$/ || /^\#!.*[\/ ](ba|da|k)?sh( |$$)/) { print FILENAME } FNR > 1 { nextfile }' {} +)
 
-.PHONY: help setup demo kafka test test-production chart-test faults soak check format docs contracts wheel lock bench clean
+.PHONY: help setup demo kafka test test-production chart-test faults soak check format docs contracts boot-test wheel lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -70,6 +70,9 @@ docs: $(STAMP) ## Writes the generated documents, and the site of all of them to
 
 contracts: $(STAMP) ## Judges the AsyncAPI and the OpenAPI document by their own tools (needs Node.js; fetches them once).
 	$(BIN)/pytest -q tests/contracts
+
+boot-test: $(STAMP) ## Follows docs/install-server.md on a systemd that it boots in namespaces of this machine (root).
+	RTCC_TEST_BOOT=1 $(BIN)/pytest -q tests/docs/test_runnable.py -k installed $(ARGS)
 
 wheel: $(STAMP) ## Builds dist/rtcc_bridge-VERSION-py3-none-any.whl.
 	$(BIN)/python -m hatchling build --target wheel

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self, TypedDict, Unpack
 
 from rtcc_bridge.errors import RejectedError
-from rtcc_bridge.telemetry.traceparent import is_sampled, trace_id_of
+from rtcc_bridge.telemetry.traceparent import is_sampled, recorded_trace_id, trace_id_of
 
 
 class Kind(StrEnum):

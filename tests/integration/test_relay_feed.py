@@ -129,7 +129,9 @@ async def test_latency_is_observed_when_the_event_gets_its_place(
     received = Latency(LatencyMetric.EVENT_TO_FLOOR, "rtcc.incidents", clock.now())
     async with database.write() as tx:
         for latency in (authority, received, None):
-            await Outbox(clock).put(tx, an_event("leads", latency=latency, traceparent=f"00-{TRACE}-00f067aa0ba902b7-01"))
+            await Outbox(clock).put(
+                tx, an_event("leads", latency=latency, traceparent=f"00-{TRACE}-00f067aa0ba902b7-01")
+            )
     clock.advance(0.75)
     moved = 0
 
