@@ -26,6 +26,7 @@ ENVIRONMENT_PREFIX = "RTCC_BRIDGE_"
 CONFIG_VARIABLE = f"{ENVIRONMENT_PREFIX}CONFIG"
 """Names the settings file where the option --config does not."""
 SQLITE_SCHEME: Final = "sqlite+aiosqlite://"
+_FOLDER_SCHEME: Final = "file://"
 
 
 class KafkaSettings(Section):
@@ -186,6 +187,14 @@ class DatabaseSettings(Section):
         """Whether it is the database of one process."""
         return self.url.get_secret_value().startswith(SQLITE_SCHEME)
 
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of a SQLite database whose address is a plain path; None in memory, by a URI, and for PostgreSQL."""
+        path = self.url.get_secret_value().removeprefix(f"{SQLITE_SCHEME}/")
+        if not self.is_sqlite or path in {"", ":memory:"} or path.startswith(("file:", SQLITE_SCHEME)):
+            return None
+        return Path(path)
+
     @field_validator("url")
     @classmethod
     def _known_database(cls, url: SecretStr) -> SecretStr:
@@ -196,6 +205,13 @@ class DatabaseSettings(Section):
             message = f"only {SQLITE_SCHEME}… and {POSTGRESQL_SCHEME}… are supported"
             raise ValueError(message)
         return url
+
+
+def store_folder(url: str | None) -> Path | None:
+    """The folder of an object store that is one on this machine; None for another store, and for none."""
+    if url is None or not url.startswith(_FOLDER_SCHEME):
+        return None
+    return Path(url.removeprefix(_FOLDER_SCHEME))
 
 
 class ObjectSettings(Section):

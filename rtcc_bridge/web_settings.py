@@ -45,10 +45,12 @@ class WebSettings(Section):
 
 
 class OperationsSettings(Section):
-    """Where `/healthz`, `/readyz` and `/metrics` are served. They tell nothing about people, incidents or searches."""
+    """Where `/healthz`, `/readyz` and `/metrics` are served. They count; no person or incident is named."""
 
     host: str = Field(
-        "127.0.0.1", description="Address to bind; 0.0.0.0 lets Prometheus and Kubernetes ask from elsewhere."
+        "127.0.0.1",
+        description="Address to bind; 0.0.0.0 lets Prometheus and Kubernetes ask from elsewhere. Why something is not "
+        "ready is told to this machine only.",
     )
     port: Port | None = Field(
         None,

@@ -1,22 +1,22 @@
 """Whether what the settings name answers, asked before anything is started."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.topics import compare_topics
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import BridgeError, UnavailableError
-from rtcc_bridge.settings import SQLITE_SCHEME, DatabaseSettings, KafkaSettings, ObjectSettings, Settings
+from rtcc_bridge.secret_files import is_absent
+from rtcc_bridge.settings import DatabaseSettings, KafkaSettings, ObjectSettings, Settings, store_folder
 from rtcc_bridge.storage import schema
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.open_master_keys import open_master_keys
 
 _NOT_MADE_YET: Final = "not made yet: `serve` makes it"
-_FOLDER_SCHEME: Final = "file://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ async def _topics(kafka: KafkaSettings) -> str:
 
 
 async def _database(settings: DatabaseSettings) -> str:
-    if _is_new_file(settings):
+    if settings.sqlite_file is not None and await asyncio.to_thread(is_absent, settings.sqlite_file):
         return _NOT_MADE_YET
     database = Database(settings)
     try:
@@ -99,19 +99,12 @@ async def _objects(settings: ObjectSettings) -> str:
     return "can be written to"
 
 
-def _is_new_file(settings: DatabaseSettings) -> bool:
-    file = settings.url.get_secret_value().removeprefix(f"{SQLITE_SCHEME}/")
-    return settings.is_sqlite and not file.startswith("file:") and not Path(file).exists()
-
-
 def _has_key(settings: ObjectSettings) -> bool:
     if settings.transit_url is not None or settings.master_key is not None:
         return True
-    return settings.master_key_file is not None and settings.master_key_file.exists()
+    return settings.master_key_file is not None and not is_absent(settings.master_key_file)
 
 
 def _is_new_folder(url: str) -> bool:
-    if not url.startswith(_FOLDER_SCHEME):
-        return False
-    folder = Path(url.removeprefix(_FOLDER_SCHEME))
-    return not folder.exists() or not any(folder.iterdir())
+    folder = store_folder(url)
+    return folder is not None and (is_absent(folder) or not any(folder.iterdir()))

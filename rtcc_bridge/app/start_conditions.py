@@ -3,20 +3,17 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, open_pack
 from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.secret_files import is_absent
-from rtcc_bridge.settings import SQLITE_SCHEME, DatabaseSettings, Settings
+from rtcc_bridge.settings import DatabaseSettings, Settings, store_folder
 from rtcc_bridge.storage.master_key import load_master_keys
 from rtcc_bridge.storage.postgres import create_engine
 from rtcc_bridge.storage.transit import TransitMasterKeys
 from rtcc_bridge.telemetry.trace_export import trace_export_problems
-
-_FOLDER_SCHEME: Final = "file://"
 
 
 def start_problems(settings: Settings) -> tuple[ConfigurationProblem, ...]:
@@ -29,8 +26,8 @@ def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     yield from credential_problems(settings.kafka)
     yield from _of_the_master_key(settings)
     for setting, url in (("objects.url", settings.objects.url), ("objects.ledger_url", settings.objects.ledger_url)):
-        if url is not None and url.startswith(_FOLDER_SCHEME):
-            yield from _of_a_folder(setting, Path(url.removeprefix(_FOLDER_SCHEME)))
+        if (folder := store_folder(url)) is not None:
+            yield from _of_a_folder(setting, folder)
     if settings.matching.pack == DEFAULT_PACK:
         yield from _of_a_folder("matching.packs_directory", settings.matching.packs_directory)
     else:
@@ -43,9 +40,8 @@ def _of_the_database(settings: DatabaseSettings) -> Iterator[ConfigurationProble
     if not settings.is_sqlite:
         yield from _told_by(lambda: create_engine(settings))  # which connects to nothing yet
         return
-    database = settings.url.get_secret_value()
-    if database.startswith(f"{SQLITE_SCHEME}/") and not database.startswith(f"{SQLITE_SCHEME}/file:"):
-        yield from _of_a_folder("database.url", Path(database.removeprefix(f"{SQLITE_SCHEME}/")).parent)
+    if settings.sqlite_file is not None:
+        yield from _of_a_folder("database.url", settings.sqlite_file.parent)
 
 
 def _of_the_master_key(settings: Settings) -> Iterator[ConfigurationProblem]:

@@ -12,10 +12,9 @@ from rtcc_bridge import __version__
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.roles import Role
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.settings import SQLITE_SCHEME, Settings
+from rtcc_bridge.settings import Settings, store_folder
 
 _SECONDS_BETWEEN: Final = 15.0
-_FOLDER_SCHEME: Final = "file://"
 
 
 def add_surroundings(assembly: Assembly, roles: Collection[Role]) -> None:
@@ -63,16 +62,16 @@ def certificate_files(settings: Settings) -> Iterator[tuple[str, Path]]:
         "kafka.sasl.token.ca_file": kafka.sasl.token.ca_file,
         "database.tls_ca_file": settings.database.tls_ca_file,
         "objects.transit_ca_file": settings.objects.transit_ca_file,
+        "tracing.ca_file": settings.tracing.ca_file,
     }
     return ((setting, file) for setting, file in files.items() if file is not None)
 
 
 def volumes(settings: Settings) -> Iterator[tuple[str, Path]]:
     """The folders in which the program keeps its data on this machine."""
-    database = settings.database.url.get_secret_value()
-    if settings.database.is_sqlite and "memory" not in database:
-        yield "database", Path(database.removeprefix(f"{SQLITE_SCHEME}/")).parent
+    if settings.database.sqlite_file is not None:
+        yield "database", settings.database.sqlite_file.parent
     for volume, url in (("objects", settings.objects.url), ("ledger", settings.objects.ledger_url)):
-        if url is not None and url.startswith(_FOLDER_SCHEME):
-            yield volume, Path(url.removeprefix(_FOLDER_SCHEME))
+        if (folder := store_folder(url)) is not None:
+            yield volume, folder
     yield "packs", settings.matching.packs_directory

@@ -17,6 +17,7 @@ from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.supervisor import Stage
 from rtcc_bridge.web.application import create_app, create_operations_app
+from rtcc_bridge.web.origins import LOOPBACK_NAMES
 from rtcc_bridge.web.services import WebServices
 
 _log = structlog.get_logger(__name__)
@@ -68,7 +69,7 @@ async def add_operations(assembly: Assembly) -> None:
     section, host, port = "operations", own.host, own.port
     if port is None:
         section, host, port = "web", settings.web.host, settings.web.port
-    app = create_operations_app(assembly.board, assembly.on_breach)
+    app = create_operations_app(assembly.board, assembly.on_breach, local_only=host in LOOPBACK_NAMES)
     await _listen(assembly, section, app, Stage.BACKGROUND, host, port)
 
 

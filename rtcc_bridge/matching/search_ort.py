@@ -118,8 +118,11 @@ class OrtSearchIndex:
 
     def _scan(self, probes: Float32Array, k: int, threshold: float) -> list[_Scan]:
         """The k best rows of each probe over all blocks, without those that are surely below the threshold."""
-        resident = self._on_device(probes)
-        found = [self._scan_block(block, resident, k) for block in self._blocks]
+        try:
+            resident = self._on_device(probes)
+            found = [self._scan_block(block, resident, k) for block in self._blocks]
+        except Exception as error:  # ONNX Runtime raises bare exceptions of many unrelated kinds.
+            raise InferenceError(f"the search failed on the device {self._device}: {error}") from error
         scores = np.concatenate([block_scores for block_scores, _ in found], axis=1)
         rows = np.concatenate([block_rows for _, block_rows in found], axis=1)
         scans = []
@@ -139,11 +142,8 @@ class OrtSearchIndex:
         binding.bind_cpu_input("k", np.array([min(k, block.rows.stop - block.rows.start)], np.int64))
         binding.bind_output("scores", "cpu")
         binding.bind_output("rows", "cpu")
-        try:
-            self._session.run_with_iobinding(binding)
-            scores, rows = binding.copy_outputs_to_cpu()
-        except Exception as error:  # ONNX Runtime raises bare exceptions of many unrelated kinds.
-            raise InferenceError(f"the search failed on the device {self._device}: {error}") from error
+        self._session.run_with_iobinding(binding)
+        scores, rows = binding.copy_outputs_to_cpu()
         return scores, rows + block.rows.start
 
     def _prove(self, probe: Float32Array, scan: _Scan, limit: int, threshold: float) -> list[Candidate]:

@@ -59,9 +59,7 @@ class FaceChoice:
             if probe.state != ProbeState.FACES_FOUND:
                 raise ConflictError(f"A face can be chosen only once, and this probe is {probe.state} already.")
             with taken_up(_ACTION, probe.traceparent, probe_id=probe_id, incident_id=probe.incident_id):
-                updated = await self._choose(probe, number, undo)
-            undo.pop_all()
-        return updated
+                return await self._choose(probe, number, undo)
 
     async def _choose(self, probe: ProbeRecord, number: int, undo: AsyncExitStack) -> ProbeRecord:
         async with self._parts.database.read() as tx:
@@ -74,6 +72,7 @@ class FaceChoice:
         cropped, sealed = await self._cut_out(probe, chosen, faces, lane, undo)
         async with self._parts.database.write() as tx:
             updated = await self._authorize(tx, probe, chosen, cropped, sealed)
+        undo.pop_all()
         observe_stages(self._parts.metrics, cropped.stage_seconds)
         return updated
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, case, delete, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Integer, Row, case, delete, func, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from rtcc_bridge.cloud_event import TRACEPARENT
@@ -80,11 +80,19 @@ class UnnumberedRecord:
 
 async def unnumbered(tx: Transaction, limit: int) -> list[UnnumberedRecord]:
     """Committed rows that belong on the feed and have no place on it yet, oldest first."""
-    columns = [outbox.c.id, outbox.c.latency_metric, outbox.c.latency_label, outbox.c.latency_since]
-    columns.append(outbox.c.event[TRACEPARENT].as_string())
     # Compared with true, since SQLite uses no index for a bare truth value.
-    query = select(*columns).where(outbox.c.feed_position.is_(None), outbox.c.on_feed == true()).order_by(outbox.c.id)
-    return [UnnumberedRecord(*row) for row in await tx.execute(query.limit(limit))]
+    waiting = select(outbox.c.id).where(outbox.c.feed_position.is_(None), outbox.c.on_feed == true())
+    # Chosen first, so that PostgreSQL reads no event but theirs, however many wait.
+    chosen = waiting.order_by(outbox.c.id).limit(limit).subquery()
+    columns: list[ColumnElement[Any]] = [
+        outbox.c.id,
+        outbox.c.latency_metric,
+        outbox.c.latency_label,
+        outbox.c.latency_since,
+        outbox.c.event[TRACEPARENT].as_string(),
+    ]
+    query = select(*columns).join(chosen, chosen.c.id == outbox.c.id)
+    return [UnnumberedRecord(*row) for row in await tx.execute(query.order_by(outbox.c.id))]
 
 
 async def number(tx: Transaction, row_ids: Collection[int], at: datetime) -> int:

@@ -19,14 +19,19 @@ def format_exception(exc_info: ExcInfo) -> str:
     )
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, what caused it, and so on."""
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, those that it is a group of, what caused it, and so on."""
     seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        yield following
-        seen.add(id(following))
-        following = following.__cause__ or following.__context__
+    following = [error]
+    while following:
+        found = following.pop(0)
+        if found is None or id(found) in seen:
+            continue
+        yield found
+        seen.add(id(found))
+        if isinstance(found, BaseExceptionGroup):
+            following.extend(found.exceptions)
+        following.append(found.__cause__ or found.__context__)
 
 
 def _quotes_values(error: BaseException) -> bool:

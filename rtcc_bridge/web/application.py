@@ -47,10 +47,14 @@ def create_app(services: WebServices) -> web.Application:
 
 
 def create_operations_app(
-    readiness: ReadinessBoard, on_integrity_breach: Callable[[IntegrityError], None]
+    readiness: ReadinessBoard, on_integrity_breach: Callable[[IntegrityError], None], *, local_only: bool
 ) -> web.Application:
-    """Liveness, readiness and metrics only. Whoever reaches the address may ask: there is nothing about people."""
-    app = web.Application(middlewares=[answering_problems(on_integrity_breach, as_document)])
+    """Liveness, readiness and metrics only: nothing about people.
+
+    local_only: for an address of this machine, where a page that a browser here shows must not read them either.
+    """
+    problems = answering_problems(on_integrity_breach, as_document)
+    app = web.Application(middlewares=[problems, admit] if local_only else [problems])
     app[READINESS] = readiness
     for operation in health.OPERATIONS:
         app.router.add_route(operation.method, operation.path, operation.handler)

@@ -12,6 +12,7 @@ from pydantic import Field
 from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.web.operations import Answer, Operation, WireModel, answer
+from rtcc_bridge.web.origins import is_local, peer_of
 from rtcc_bridge.web.words import outage_words
 
 ReadinessProbe: TypeAlias = Callable[[], Awaitable[str | None]]
@@ -86,7 +87,11 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
+    """Whoever asks from elsewhere hears the names only: reasons hold addresses and users."""
     found = await request.app[READINESS].ask()
+    if not is_local(peer_of(request), request.headers.get("Host"), request.headers):
+        names = tuple(one.model_copy(update={"reason": None}) for one in found.dependencies)
+        found = found.model_copy(update={"dependencies": names})
     return answer(found, HTTPStatus.OK if found.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
 

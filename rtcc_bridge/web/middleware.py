@@ -11,7 +11,7 @@ from rtcc_bridge.cloud_event import TRACEPARENT
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.telemetry.work import log_scope
 from rtcc_bridge.web.accounts import ACCOUNT, account_from_cookie, acting_account
-from rtcc_bridge.web.origins import require_local, require_not_embedded, require_same_origin
+from rtcc_bridge.web.origins import peer_of, require_local, require_not_embedded, require_same_origin
 from rtcc_bridge.web.problem_page import problem_page
 from rtcc_bridge.web.problems import Problem, problem_of
 
@@ -46,9 +46,8 @@ def answering_problems(
 @web.middleware
 async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Serves this machine only, and changes only what its own pages and programs ask for."""
-    peer = None if request.transport is None else request.transport.get_extra_info("peername")
     host = request.headers.get("Host")
-    require_local(peer[0] if isinstance(peer, tuple) else None, host, request.headers)
+    require_local(peer_of(request), host, request.headers)
     require_not_embedded(request.path, request.headers)
     require_same_origin(request.method, request.scheme, host, request.headers, account_from_cookie(request))
     request[ACCOUNT] = acting_account(request)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from aiohttp import web
+
 from rtcc_bridge.errors import RejectedError
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -23,6 +25,12 @@ class ForeignRequestError(RejectedError):
     reason = "foreign_request"
 
 
+def peer_of(request: web.Request) -> str | None:
+    """The address of the other end of the connection."""
+    peer = None if request.transport is None else request.transport.get_extra_info("peername")
+    return peer[0] if isinstance(peer, tuple) else None
+
+
 def require_local(peer: str | None, host: str | None, headers: Mapping[str, str]) -> None:
     """Raises ForeignRequestError unless both ends of the connection are this machine.
 
@@ -34,6 +42,15 @@ def require_local(peer: str | None, host: str | None, headers: Mapping[str, str]
         raise ForeignRequestError("A proxy passed this request on. The demo accounts are not served through one.")
     if _host_name(host) not in LOOPBACK_NAMES:
         raise ForeignRequestError("Use the address http://127.0.0.1 or http://localhost: another name is not served.")
+
+
+def is_local(peer: str | None, host: str | None, headers: Mapping[str, str]) -> bool:
+    """Whether `require_local` lets it pass."""
+    try:
+        require_local(peer, host, headers)
+    except ForeignRequestError:
+        return False
+    return True
 
 
 def require_same_origin(method: str, scheme: str, host: str | None, headers: Mapping[str, str], cookie: bool) -> None:

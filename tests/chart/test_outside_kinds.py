@@ -164,6 +164,15 @@ def test_alerts_and_dashboards_are_passed_on_as_they_are(tmp_path: Path) -> None
     assert dashboards["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
+def test_an_alert_links_to_the_documents_of_the_site() -> None:
+    rendered = render(*PRODUCTION, "--set=monitoring.rules.documents=https://docs.north.example")
+    groups = rendered.one("PrometheusRule")["spec"]["groups"]
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    assert alerts
+    for alert in alerts:
+        assert alert["annotations"]["runbook_url"] == f"https://docs.north.example/runbooks/{alert['alert']}/"
+
+
 def test_the_charts_own_alerts_and_dashboards_are_in_it() -> None:
     rendered = option("production")
     files = CHART / "files"

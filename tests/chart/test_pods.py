@@ -146,7 +146,9 @@ def test_no_second_gpu_is_needed_for_an_upgrade_and_no_other_role_is_ever_short(
 @every_option
 def test_pods_of_a_role_are_spread(name: str) -> None:
     for deployment in option(name).daemons:
-        for constraint in pod_of(deployment)["spec"].get("topologySpreadConstraints", ()):
+        constraints = pod_of(deployment)["spec"].get("topologySpreadConstraints", ())
+        assert constraints or len(option(name).daemons) == 1
+        for constraint in constraints:
             assert constraint["labelSelector"]["matchLabels"] == deployment["spec"]["selector"]["matchLabels"]
             assert constraint["whenUnsatisfiable"] == "ScheduleAnyway"
 

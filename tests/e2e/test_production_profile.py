@@ -63,7 +63,10 @@ def place_of(
             },
         }
         place.changes["web"] = {"port": web_port}
-        place.changes["operations"] = {"port": place.port}
+        place.changes["operations"] = {
+            "host": "0.0.0.0" if user == "web-without-a-user" else "127.0.0.1",
+            "port": place.port,
+        }
         place.changes["objects"] = {
             "url": (tmp_path / "objects").as_uri(),
             "master_key_file": str(tmp_path / "master.key"),

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -12,6 +13,8 @@ from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web import health
+from rtcc_bridge.web.application import create_operations_app
+from rtcc_bridge.web.health import ReadinessBoard
 from tests.doubles import ManualClock
 from tests.website import Website, running_site
 
@@ -53,6 +56,21 @@ async def test_what_is_not_ready_is_named_while_the_board_stays_up(
     assert site.kit.count("ready", dependency="broker") == 0
     async with site.client.get("/") as answer:
         assert answer.status == 200
+
+
+async def test_why_something_is_not_ready_is_told_to_this_machine_only(metrics: Metrics) -> None:
+    async def raises() -> str | None:
+        raise UnavailableError("no broker answers at kafka-1.example.org:9093")
+
+    board = ReadinessBoard(metrics, {"broker": raises})
+    app = create_operations_app(board, lambda _: None, local_only=False)
+    async with TestClient(TestServer(app)) as client:
+        why = "no broker answers at kafka-1.example.org:9093"
+        asked: list[tuple[dict[str, str], str | None]] = [({}, why), ({"Host": "10.0.0.7:9464"}, None)]
+        for headers, reason in asked:
+            async with client.get("/readyz", headers=headers) as answer:
+                (told,) = (await answer.json())["dependencies"]
+                assert (answer.status, told["ready"], told["reason"]) == (503, False, reason)
 
 
 async def test_metrics_are_in_the_format_of_prometheus(site: Website) -> None:

@@ -22,7 +22,7 @@ BUCKETS: Final = "rtcc_bridge_probe_to_candidates_seconds_bucket"
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="no Prometheus here: install the package prometheus")
 async def test_a_slow_search_leads_to_its_trace(tmp_path: Path) -> None:
     metrics = Metrics(lambda: TRACE)
-    app = create_operations_app(ReadinessBoard(metrics, {}), lambda _breach: None)
+    app = create_operations_app(ReadinessBoard(metrics, {}), lambda _breach: None, local_only=True)
     async with TestServer(app) as served:
         metrics.probe_to_candidates_seconds.labels("imminent").observe(0.02)
         metrics.probe_to_candidates_seconds.labels("imminent").observe(3.0)

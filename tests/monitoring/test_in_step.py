@@ -125,6 +125,20 @@ def test_a_runbook_names_commands_that_there_are(page: Path) -> None:
             assert found is not None, f"{page.name}: there is no rtcc-bridge {command}"
 
 
+@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
+def test_a_runbook_names_units_that_a_server_has(page: Path) -> None:
+    for line in page.read_text("utf-8").splitlines():
+        for unit in re.findall(r"(?:systemctl \S+|journalctl).*?(rtcc-bridge\S*)", line):
+            assert re.fullmatch(r"rtcc-bridge@(ROLE|\*)[`'),;]*", unit), f"{page.name}: there is no unit {unit}"
+
+
+def test_the_ports_of_a_server_are_those_of_its_units() -> None:
+    text = (RUNBOOKS / "first-steps.md").read_text("utf-8")
+    for file in sorted((ROOT / "deploy/systemd/roles").glob("*.env")):
+        (port,) = re.findall(r"^RTCC_BRIDGE_OPERATIONS__PORT=(\d+)$", file.read_text("utf-8"), re.MULTILINE)
+        assert re.search(rf"\b{file.stem} {port}\b", text), f"first-steps.md does not say that {file.stem} has {port}"
+
+
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.name)
 def test_a_dashboard_can_be_imported_anywhere(dashboard: Any) -> None:
     document = json.loads(dashboard.as_json())
