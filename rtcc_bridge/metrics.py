@@ -178,7 +178,7 @@ class Metrics:
         self.outbox_backlog = gauge("outbox_backlog", "Committed events that are not published yet.")
         self.outbox_oldest_age_seconds = gauge(
             "outbox_oldest_age_seconds",
-            "Age of the oldest committed event that is not numbered or not published; 0 when none waits.",
+            "Age of the oldest committed event that is not published or, without a topic, not on the feed. 0: none.",
         )
         self.outbox_refused = gauge(
             "outbox_refused",
