@@ -69,6 +69,7 @@ async def _add_gallery(
         on_stage=assembly.on_stage,
         on_failure=watch.batch_failed,
     )
+    watch.also_check(search.check)
     batcher = await assembly.stack.enter_async_context(
         Batcher(
             search.search_batch,

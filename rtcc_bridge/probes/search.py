@@ -5,6 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
+from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.leads.parts import SearchFacts
 from rtcc_bridge.matching.batcher import Batcher, BatchReport
 from rtcc_bridge.matching.calibration import Calibration
@@ -115,6 +118,19 @@ class GallerySearch:
             self._on_failure()
             raise
         return [FoundCandidates(tuple(candidates), facts) for candidates in found]
+
+    def check(self) -> None:
+        """Searches for a direction that is nobody's: InferenceError when the device that holds it all does not work.
+
+        Blocks. Does nothing while there is no gallery that may be searched.
+        """
+        try:
+            index = self._gallery.current.index
+        except BridgeError:
+            return
+        probe = np.zeros((1, index.snapshot.templates.shape[1]), np.float32)
+        probe[0, 0] = 1
+        index.search(probe, 1, 1.0)
 
     def _setting_for(self, index: SearchIndex) -> _Setting:
         """Counting people and inverting the calibration take time, and their results hold as long as the snapshot."""

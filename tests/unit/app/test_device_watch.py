@@ -9,7 +9,7 @@ import pytest
 from rtcc_bridge.app import device_watch
 from rtcc_bridge.app.device_watch import DeviceWatch
 from rtcc_bridge.matching.embed import Embedder
-from rtcc_bridge.matching.errors import DeviceError
+from rtcc_bridge.matching.errors import DeviceError, InferenceError
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.session import Device, Network, open_session
 from rtcc_bridge.metrics import Metrics
@@ -69,7 +69,20 @@ async def test_a_device_that_is_lost_ends_the_process(session: Session, embedder
     session.is_lost = True
     await asyncio.to_thread(watch.batch_failed)
     async with asyncio.timeout(WAIT_SECONDS):
-        with pytest.raises(DeviceError, match=r"no more on the device cuda.*CUDA failure 719.*a new one takes"):
+        with pytest.raises(DeviceError, match=r"any more on the device cuda.*CUDA failure 719.*a new one takes"):
+            await running
+
+
+async def test_a_gallery_that_cannot_be_searched_ends_the_process(embedder: Embedder) -> None:
+    def fails() -> None:
+        raise InferenceError("the search failed on the device cuda: out of memory")
+
+    watch = DeviceWatch(embedder, Device.AUTO, Metrics())
+    watch.also_check(fails)
+    running = asyncio.create_task(watch.run())
+    watch.batch_failed()
+    async with asyncio.timeout(WAIT_SECONDS):
+        with pytest.raises(DeviceError, match="out of memory"):
             await running
 
 

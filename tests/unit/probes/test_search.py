@@ -99,6 +99,21 @@ def test_the_facts_are_those_of_the_index_that_was_searched() -> None:
     assert facts.estimated_fpir == CALIBRATED.estimated_fpir(facts.threshold, 10)
 
 
+def test_a_gallery_that_can_be_searched_passes_its_check_and_so_does_none() -> None:
+    search_of(Following(View(OrtSearchIndex(snapshot(10))))).check()
+    search_of(Following(None)).check()
+
+
+def test_a_gallery_whose_device_fails_does_not_pass_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("CUDA failure 2: out of memory")
+
+    index = OrtSearchIndex(snapshot(10))
+    monkeypatch.setattr(index, "_on_device", fails)
+    with pytest.raises(InferenceError, match="out of memory"):
+        search_of(Following(View(index))).check()
+
+
 def test_a_larger_gallery_raises_the_threshold_with_the_next_batch() -> None:
     view = View(OrtSearchIndex(snapshot(2)))
     search = search_of(Following(view))
