@@ -62,11 +62,17 @@ def test_the_engine_is_given_what_is_copied_and_nothing_else() -> None:
     )
 
 
+def bill_of(lock: str, file: Path) -> str:
+    write_sbom(lock, file)
+    return file.read_text()
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_the_bill_of_materials_names_what_is_installed_and_follows_its_schema(lock: str, tmp_path: Path) -> None:
-    file = tmp_path / "bill.json"
-    write_sbom(lock, file)
-    text = file.read_text()
+    """And it is the same whenever it is made."""
+    text = bill_of(lock, tmp_path / "first.json")
+    if lock == "runtime":  # making one takes seconds
+        assert bill_of(lock, tmp_path / "second.json") == text
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     bill = json.loads(text)
     assert bill["metadata"]["component"]["name"] == "rtcc-bridge"
@@ -79,13 +85,6 @@ def test_the_bill_of_materials_names_what_is_installed_and_follows_its_schema(lo
     assert named == pinned - elsewhere
     assert any(name.startswith("onnxruntime-gpu==") for name in named)
     assert any(name.startswith("nvidia-cudnn") for name in named) == (lock == "cuda")
-
-
-def test_the_bill_of_materials_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
-    first, second = tmp_path / "first.json", tmp_path / "second.json"
-    write_sbom("runtime", first)
-    write_sbom("runtime", second)
-    assert first.read_text() == second.read_text()
 
 
 def test_only_what_another_platform_gets_is_left_out() -> None:
