@@ -309,8 +309,9 @@ async def test_a_paused_topic_is_tried_again_by_itself_and_paused_again_while_it
         await send_values(producer, topic, numbered(100))
         await until(lambda: runner.paused_topics == (topic,))
         first = refused()
-        await until(lambda: refused() > first and runner.paused_topics == (topic,))
-        assert first + 5 < refused() < 100, "a fresh count, and paused again"
+        # More than the limit again: it was counted afresh. What was in work at the first pause may still be refused.
+        await until(lambda: refused() > first + 5 and runner.paused_topics == (topic,))
+        assert refused() < 100, "paused again"
         is_bad = False
         await until(lambda: refused() + len(recorder.handled) == 100)
         await until(lambda: _is_committed(kafka, topic, 100))
