@@ -24,7 +24,7 @@ from rtcc_bridge.web.openapi import openapi_document
 from scripts.contract_pages import http_page, kafka_page
 
 ROOT = Path(__file__).resolve().parents[1]
-GENERATED = "<!-- Generated from the code by `make docs`. Do not edit. -->\n\n"
+GENERATED = monitoring.GENERATED
 
 
 def configuration() -> str:

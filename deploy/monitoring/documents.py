@@ -22,7 +22,7 @@ RULES_FILE: Final = f"{CHART_FILES}/alerts.yaml"
 DASHBOARDS_FOLDER: Final = f"{CHART_FILES}/dashboards"
 RUNBOOKS_FOLDER: Final = "docs/runbooks"
 
-_GENERATED: Final = "<!-- Generated from the code by `make docs`. Do not edit. -->\n\n"
+GENERATED: Final = "<!-- Generated from the code by `make docs`. Do not edit. -->\n\n"
 
 
 def documents() -> Mapping[str, str]:
@@ -42,7 +42,7 @@ def shown_on(metric: str) -> tuple[str, ...]:
 
 
 def _index() -> Iterator[str]:
-    yield f"{_GENERATED}# Runbooks\n\n"
+    yield f"{GENERATED}# Runbooks\n\n"
     yield "One an alert. *critical* wakes somebody, *warning* waits for working hours. The promises behind the first "
     yield "three are explained in [Promises](../slo.md).\n\n"
     yield "What each waits for, as PromQL, stands in `deploy/helm/rtcc-bridge/files/alerts.yaml`. Begin with "

@@ -59,7 +59,8 @@ def _of_the_master_key(settings: Settings) -> Iterator[ConfigurationProblem]:
 
 def _of_a_folder(setting: str, folder: Path) -> Iterator[ConfigurationProblem]:
     """Whether the folder can be written to, or be made."""
-    there = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))  # noqa: PTH110  no error
+    # `os.path`, since `Path.exists` raises where this account may not look: the folder above is judged then.
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))  # noqa: PTH110
     if not there.is_dir():
         cause = f"{there} is not a folder"
     elif not os.access(there, os.W_OK | os.X_OK):

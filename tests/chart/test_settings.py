@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import rtcc_bridge
 from rtcc_bridge.app.start_conditions import start_problems
 from rtcc_bridge.broker.groups import groups_of_roles
 from rtcc_bridge.errors import ConfigurationError
@@ -222,7 +223,5 @@ def test_what_the_chart_supposes_of_the_programs_defaults_is_so() -> None:
 
 
 def test_the_chart_is_of_this_program() -> None:
-    from rtcc_bridge import __version__  # noqa: PLC0415
-
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
-    assert chart["appVersion"] == __version__
+    assert chart["appVersion"] == rtcc_bridge.__version__

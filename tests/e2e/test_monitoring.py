@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,7 @@ import yaml
 
 from deploy.monitoring.alerts import groups
 from deploy.monitoring.dashboards.floor import FLOOR_HEALTH
+from deploy.monitoring.demo_floor import THREAT, VIOLENT
 from deploy.monitoring.documents import DASHBOARDS, RULES_FILE
 from deploy.monitoring.drawing import Span, draw
 from deploy.monitoring.panels import RATE
@@ -22,18 +22,16 @@ from deploy.monitoring.slo import AVAILABLE
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
-from rtcc_bridge.demo.client import CallError, DemoClient, ProbeRequest
+from rtcc_bridge.demo.client import CallError, DemoClient
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.demo.story import central_face
 from rtcc_bridge.simulate import incident_data, publish_incident, publish_threat, threat_data
+from tests.e2e.calls import on_floor, until
 from tests.e2e.conftest import Place
 from tests.e2e.program import running_daemon
 from tests.monitoring.expressions import RUNBOOKS, promql_of
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_SECONDS: Final = 60.0
-VIOLENT = ProbeRequest("violent_offense", "Criminal investigation", "CASE-1")
-THREAT = ProbeRequest("imminent_threat", "Imminent threat to life", "CASE-2")
 HOSTILE: Final = "sent-by-somebody"
 
 pytestmark = [
@@ -50,13 +48,6 @@ NOTHING_TO_SHOW: Final = frozenset(
 """Panels that are empty while nothing is wrong, or without TLS."""
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Waits for what is not told to anybody."""
-    async with asyncio.timeout(WAIT_SECONDS):
-        while not await holds():  # noqa: ASYNC110 - neither Prometheus nor the floor tells
-            await asyncio.sleep(0.2)
-
-
 def often(folder: Path) -> Path:
     """The rules, evaluated each second."""
     content = yaml.safe_load((ROOT / RULES_FILE).read_text(encoding="utf-8"))
@@ -65,17 +56,6 @@ def often(folder: Path) -> Path:
     file = folder / "alerts.yaml"
     file.write_text(yaml.safe_dump(content))
     return file
-
-
-async def on_floor(client: DemoClient, incident: str) -> None:
-    async def known() -> bool:
-        try:
-            await client.incident(incident)
-        except CallError:
-            return False
-        return True
-
-    await until(known)
 
 
 async def a_day_on_the_floor(place: Place, client: DemoClient) -> None:

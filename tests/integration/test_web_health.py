@@ -88,6 +88,7 @@ async def test_metrics_are_openmetrics_for_a_scraper_that_asks_for_them(site: We
         assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
         text = await answer.text()
     assert text.endswith("# EOF\n")
+    # The library gives its parser no types.
     families = {family.name: family for family in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call]
     exemplars = [one.exemplar for one in families["rtcc_bridge_outbox_lag_seconds"].samples if one.exemplar]
     assert [one.labels for one in exemplars] == [{"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}]
