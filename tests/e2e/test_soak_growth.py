@@ -35,6 +35,10 @@ def test_files_that_stay_open_are_seen() -> None:
     assert not growth(lambda _: 200 * MB, lambda second: 20 + second // 300).is_flat
 
 
+def test_files_of_requests_in_flight_are_no_growth() -> None:
+    assert growth(lambda _: 200 * MB, lambda second: 20 + (second > 600) * (second % 3)).is_flat
+
+
 def test_workers_that_are_replaced_do_not_grow() -> None:
     """Each grows for a while, and for a moment its successor is there as well."""
     assert growth(lambda second: (260 if second % 13 == 0 else 120 + min(second % 13, 4)) * MB).is_flat
