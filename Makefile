@@ -81,7 +81,7 @@ lock: $(STAMP) ## Writes the lock files again.
 	scripts/lock
 
 bench: $(STAMP) ## Measures; see bench/.
-	$(BIN)/python -m bench.search
+	$(BIN)/python -m bench.report
 	$(BIN)/python -m bench.stream
 
 clean: ## Removes .venv and caches.

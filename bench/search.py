@@ -1,152 +1,194 @@
-"""Exact search against plain NumPy on this machine.
+"""Exact search beside what else there is, on this machine.
 
-    python -m bench.search --templates 100000 --batch 1,64 [--length 512] [--json]
+    python -m bench.search --templates 100000 --batch 1,64 [--length 512] [--data random] [--plot FILE] [--json]
 
-The gallery is random, with a few photos of some people; half of the probes resemble an enrolled photo. Timings are
-medians of interleaved runs. `identical` compares every list with one made from float64 scores of all rows.
+Half of the probes resemble an enrolled photo. Timings are medians of interleaved runs, all with the same threads.
+`identical` compares every list with one made from float64 scores of all rows. `gemm_ms` is the bare int8 product of
+all rows with the probes; `bandwidth_fraction` is the time in which this machine reads the scanned bytes (the best of
+three ways to read them, in the same run) divided by ours.
 """
 
 import argparse
 import json
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from rtcc_bridge.matching.search import exact_scores
-from rtcc_bridge.matching.search_ort import OrtSearchIndex
+from bench.machine import machine, median_ms, read_seconds, resident_bytes
+from bench.search_peers import PEERS, bare_product
+from rtcc_bridge import modelpacks
+from rtcc_bridge.matching.calibration import load_calibration
+from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.snapshot import GallerySnapshot
-from rtcc_bridge.matching.types import Candidate, Float32Array
+from rtcc_bridge.matching.stored_templates import StoredTemplates, exact_scores
+from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array
 
 LIMIT = 50
 PHOTOS_PER_PERSON = 2
 SEED = 1
+CHUNK_ROWS = 65_536
+"""Rows that are made at once; also those of a segment."""
+
+CALIBRATION = Path(modelpacks.__file__).with_name("default_calibration.json")
+KINDS = ("random", "clustered", "duplicated", "fitted")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the report. bytes_per_template: what the process grew by with the gallery and its index."""
+    """One line of the report. masked_ms: ours where every twentieth image was removed. bytes_per_template: what the
+    process grew by with the gallery and its index."""
 
     templates: int
     length: int
     batch: int
+    data: str
+    threads: int
     ours_ms: float
-    numpy_ms: float
-    ratio_numpy: float
+    masked_ms: float
+    peers_ms: dict[str, float]
+    ratio_faiss: float | None
+    gemm_ms: float
+    gemm_fraction: float
+    bandwidth_fraction: float
+    bytes_per_template: float
     survivors: float
     widenings: int
     identical: bool
-    bytes_per_template: float
+
+    def flat(self) -> dict[str, object]:
+        """The same with a field for each peer."""
+        fields = asdict(self)
+        peers = fields.pop("peers_ms")
+        return fields | {f"{name}_ms": value for name, value in peers.items()}
 
 
-def make_gallery(rows: int, length: int, generator: np.random.Generator) -> GallerySnapshot:
-    templates = np.empty((rows, length), np.float32)
-    for start in range(0, rows, 65_536):
-        part = generator.standard_normal((min(65_536, rows - start), length), dtype=np.float32)
-        templates[start : start + len(part)] = part / np.linalg.norm(part, axis=1, keepdims=True)
-    ids = np.arange(rows, dtype=np.int64)
-    return GallerySnapshot.build("bench", 1, templates, ids, ids // PHOTOS_PER_PERSON)
+def make_rows(kind: str, rows: int, length: int, generator: np.random.Generator) -> Iterator[Float32Array]:
+    """Templates float32 (n, D) of length 1, CHUNK_ROWS at a time."""
+    calibration = load_calibration(CALIBRATION)
+    centres = _normalised(generator.standard_normal((max(1, rows // 100), length), dtype=np.float32))
+    for start in range(0, rows, CHUNK_ROWS):
+        count = min(CHUNK_ROWS, rows - start)
+        if kind == "fitted":
+            yield calibration.filler_templates(count, int(generator.integers(2**31)))
+            continue
+        part = generator.standard_normal((count, length), dtype=np.float32)
+        if kind == "clustered":
+            part = centres[generator.integers(0, len(centres), count)] + np.float32(0.5 / length**0.5) * part
+        if kind == "duplicated":
+            part = part[generator.integers(0, max(1, count // 10), count)]
+        yield _normalised(part)
 
 
-def make_probes(snapshot: GallerySnapshot, batch: int, generator: np.random.Generator) -> Float32Array:
-    probes = generator.standard_normal((batch, snapshot.template_length), dtype=np.float32)
-    probes /= np.linalg.norm(probes, axis=1, keepdims=True)
+def make_probes(kind: str, snapshot: GallerySnapshot, batch: int, generator: np.random.Generator) -> Float32Array:
+    (probes,) = make_rows(kind, batch, snapshot.template_length, generator)
     mated = np.arange(0, batch, 2)
-    probes[mated] += snapshot.templates[generator.integers(0, len(snapshot.templates), len(mated))]
-    return np.asarray(probes / np.linalg.norm(probes, axis=1, keepdims=True), np.float32)
+    rows = generator.integers(0, snapshot.row_count, len(mated))
+    probes = probes.copy()
+    probes[mated] += snapshot.templates_of(rows).as_float32()
+    return _normalised(probes)
 
 
-def search_with_numpy(snapshot: GallerySnapshot, probes: Float32Array) -> None:
-    """What one would write without this program: all float32 scores at once, then the best rows. Proves nothing."""
-    scores = probes @ snapshot.templates.T
-    best = np.argpartition(scores, -LIMIT, axis=1)[:, -LIMIT:]
-    np.take_along_axis(scores, best, axis=1).sort(axis=1)
+def _normalised(rows: Float32Array) -> Float32Array:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
-def is_true(snapshot: GallerySnapshot, probe: Float32Array, found: list[Candidate], threshold: float) -> bool:
-    scores = exact_scores(snapshot.templates, probe)
-    order = np.lexsort((snapshot.image_ids, -scores))
-    _, first = np.unique(snapshot.subject_ids[order], return_index=True)
-    best = order[np.sort(first)]
-    best = best[scores[best] >= threshold][:LIMIT]
-    expected = [(int(snapshot.image_ids[row]), float(scores[row])) for row in best]
-    return expected == [(one.best.image_id, one.similarity_score) for one in found]
+def is_true(snapshot: GallerySnapshot, probe: Float32Array, scores: Float64Array, found: list[Candidate]) -> bool:
+    """scores: float64 of all rows, right to some 1e-15: enough to say which rows can be on the list at all."""
+    near = np.flatnonzero(scores >= np.partition(scores, -LIMIT * 8)[-LIMIT * 8] - 1e-9)
+    exact = exact_scores(snapshot.templates_of(near), probe)
+    order = np.lexsort((snapshot.image_ids[near], -exact))
+    _, first = np.unique(snapshot.subject_ids[near[order]], return_index=True)
+    best = order[np.sort(first)][:LIMIT]
+    expected = [(int(snapshot.image_ids[near[row]]), float(exact[row])) for row in best]
+    return len(best) == LIMIT and expected == [(one.best.image_id, one.similarity_score) for one in found]
 
 
-def median_ms(repeats: int, *calls: Callable[[], object]) -> list[float]:
-    """Interleaved, so that what else the machine does falls on all alike."""
-    taken: list[list[float]] = [[] for _ in calls]
-    for _ in range(repeats):
-        for seconds, call in zip(taken, calls, strict=True):
-            start = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - start)
-    return [float(np.median(seconds) * 1000) for seconds in taken]
+def all_scores(snapshot: GallerySnapshot, probes: Float32Array) -> Float64Array:
+    """float64 (B, N), from the stored numbers by BLAS."""
+    parts = []
+    for chunk in snapshot.chunks:
+        for start in range(0, len(chunk), 8192):
+            stored = chunk.templates.take(np.arange(start, min(start + 8192, len(chunk))))
+            parts.append(probes.astype(np.float64) @ stored.whole_numbers().T * stored.scales)
+    return np.concatenate(parts, axis=1)
 
 
-def resident_bytes() -> int:
-    """Memory of this process that is no file's (Linux)."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon"))
-
-
-def measure(rows: int, length: int, batches: list[int], threshold: float, threads: int, repeats: int) -> list[Row]:
+def measure(arguments: argparse.Namespace) -> list[Row]:
     generator = np.random.default_rng(SEED)
+    rows, threads = arguments.templates, arguments.threads
+    length = 128 if arguments.data == "fitted" else arguments.length
     before = resident_bytes()
-    snapshot = make_gallery(rows, length, generator)
-    index = OrtSearchIndex(snapshot, threads=threads)
+    stored = [StoredTemplates.of(part) for part in make_rows(arguments.data, rows, length, generator)]
+    ids = np.arange(rows, dtype=np.int64)
+    snapshot = GallerySnapshot.build("bench", 1, stored, ids, ids // PHOTOS_PER_PERSON)
+    index = open_index(snapshot, threads=threads)
     bytes_per_template = (resident_bytes() - before) / rows
+    masked = open_index(snapshot.without(2, ids[::20]), threads=threads)
+    peers = {name: PEERS[name](snapshot, threads) for name in arguments.peers}
+    planes = [chunk.templates.high for chunk in snapshot.chunks]
     report = []
-    for batch in batches:
-        probes = make_probes(snapshot, batch, generator)
+    for batch in arguments.batch:
+        probes = make_probes(arguments.data, snapshot, batch, generator)
         earlier = index.counters
-        found = index.search(probes, LIMIT, threshold)
+        found = index.search(probes, LIMIT, -1.0)
         counters = index.counters
-        identical = all(is_true(snapshot, *pair, threshold) for pair in zip(probes, found, strict=True))
-        ours_ms, numpy_ms = median_ms(
-            repeats,
-            partial(index.search, probes, LIMIT, threshold),
-            partial(search_with_numpy, snapshot, probes),
+        scores = all_scores(snapshot, probes)
+        identical = all(is_true(snapshot, *one) for one in zip(probes, scores, found, strict=True))
+        calls = [partial(peer, probes, LIMIT) for peer in peers.values()]
+        ours_ms, masked_ms, gemm_ms, *peers_ms = median_ms(
+            arguments.repeats,
+            partial(index.search, probes, LIMIT, -1.0),
+            partial(masked.search, probes, LIMIT, -1.0),
+            partial(bare_product, planes, probes, threads),
+            *calls,
         )
+        read_ms = read_seconds(planes, threads) * 1000
+        by_peer = dict(zip(peers, [round(one, 2) for one in peers_ms], strict=True))
         report.append(
             Row(
                 templates=rows,
-                length=length,
+                length=snapshot.template_length,
                 batch=batch,
+                data=arguments.data,
+                threads=threads,
                 ours_ms=round(ours_ms, 2),
-                numpy_ms=round(numpy_ms, 2),
-                ratio_numpy=round(numpy_ms / ours_ms, 2),
+                masked_ms=round(masked_ms, 2),
+                peers_ms=by_peer,
+                ratio_faiss=round(by_peer["faiss"] / ours_ms, 2) if "faiss" in by_peer else None,
+                gemm_ms=round(gemm_ms, 2),
+                gemm_fraction=round(gemm_ms / ours_ms, 3),
+                bandwidth_fraction=round(read_ms / ours_ms, 3),
+                bytes_per_template=round(bytes_per_template, 1),
                 survivors=(counters.survivors - earlier.survivors) / batch,
                 widenings=counters.widenings - earlier.widenings,
                 identical=identical,
-                bytes_per_template=round(bytes_per_template, 1),
             )
         )
+        print(", ".join(f"{name} {value}" for name, value in report[-1].flat().items()), flush=True)
     return report
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--templates", type=int, default=100_000)
-    parser.add_argument("--length", type=int, default=512)
-    parser.add_argument("--batch", default="1,64")
-    parser.add_argument("--threshold", type=float, default=-1.0, help="the default lists the best 50, whoever they are")
+    parser.add_argument("--length", type=int, default=512, help="of a template; 128 with --data fitted")
+    parser.add_argument("--batch", type=lambda text: [int(batch) for batch in text.split(",")], default="1,64")
+    parser.add_argument("--data", choices=KINDS, default="random", help="fitted: the default pack's strangers")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--peers", type=lambda text: [name for name in text.split(",") if name], default=",".join(PEERS)
+    )
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     arguments = parser.parse_args()
-    batches = [int(batch) for batch in arguments.batch.split(",")]
-    report = measure(
-        arguments.templates, arguments.length, batches, arguments.threshold, arguments.threads, arguments.repeats
-    )
-    for row in report:
-        print(", ".join(f"{name} {value}" for name, value in asdict(row).items()))
+    print(machine())
+    report = measure(arguments)
     if arguments.json:
-        print(json.dumps({str(row.batch): asdict(row) for row in report}))
+        print(json.dumps({str(row.batch): row.flat() for row in report}))
 
 
 if __name__ == "__main__":

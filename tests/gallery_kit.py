@@ -16,6 +16,7 @@ from rtcc_bridge.gallery.identity import PackIdentity
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.portraits import Portrait, Portraits
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
+from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.metrics import Metrics
@@ -35,6 +36,11 @@ def template_of(seed: int | str) -> Float32Array:
     digest = hashlib.sha256(str(seed).encode()).digest()
     values = np.random.default_rng(list(digest)).standard_normal(PACK.template_length)
     return (values / np.linalg.norm(values)).astype(np.float32)
+
+
+def stored_template_of(seed: int | str) -> Float32Array:
+    """The same as it is read back from a segment."""
+    return np.asarray(StoredTemplates.of(template_of(seed)[None]).as_float32()[0])
 
 
 def templates_of(seeds: Sequence[int | str]) -> Float32Array:

@@ -12,6 +12,7 @@ from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, ref_digest, 
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, encode_segment
 from rtcc_bridge.gallery.set_aside import Reason
+from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Transaction
@@ -124,7 +125,7 @@ class GalleryAdditions:
         sealed: list[SealedObject] = []
         committing = False
         try:
-            segment = await self._parts.vault.seal(OBJECT_KIND, encode_segment(header, templates))
+            segment = await self._parts.vault.seal(OBJECT_KIND, encode_segment(header, StoredTemplates.of(templates)))
             sealed.append(segment)
             async with self._parts.database.write() as tx:
                 version = await galleries.advance(tx, gallery.name)

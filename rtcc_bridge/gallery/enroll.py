@@ -28,7 +28,7 @@ from rtcc_bridge.gallery.receipts import EnrollReceipt, OnProgress, Progress
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.gallery.sources import ImageSource, SourceRow
 from rtcc_bridge.matching.errors import TemplateError
-from rtcc_bridge.matching.snapshot import check_templates
+from rtcc_bridge.matching.stored_templates import check_templates
 from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.storage.galleries import GalleryRecord
 from rtcc_bridge.storage.objects import SealedObject

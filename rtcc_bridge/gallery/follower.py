@@ -25,10 +25,11 @@ from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, require_same
 from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.search import SearchIndex
-from rtcc_bridge.matching.search_ort import OrtSearchIndex
+from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.session import Device
 from rtcc_bridge.matching.snapshot import GallerySnapshot
-from rtcc_bridge.matching.types import Float32Array, Int64Array
+from rtcc_bridge.matching.stored_templates import StoredTemplates
+from rtcc_bridge.matching.types import Int64Array
 from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import galleries
@@ -210,7 +211,7 @@ class GalleryFollower:
         moments = await galleries.removal_moments(tx, self._name, after=after, up_to=head.version)
         return _Changes(head, segments, removed, moments)
 
-    async def _load(self, head: GalleryRecord, segment: _NewSegment) -> Float32Array:
+    async def _load(self, head: GalleryRecord, segment: _NewSegment) -> StoredTemplates:
         """The templates of the segment's living images, in the order of its placements."""
         record = segment.record
         header = SegmentHeader(self._name, record.segment_id, head.template_hash, record.rows, head.template_length)
@@ -218,28 +219,29 @@ class GalleryFollower:
         rows = _int64(placement.segment_row for placement in segment.placements)
         if len(rows) and (rows[0] < 0 or rows[-1] >= record.rows or len(np.unique(rows)) != len(rows)):
             raise IntegrityError(f"images of gallery {self._name} point outside segment {record.segment_id}")
-        return templates[rows]
+        complete = len(rows) == record.rows and np.array_equal(rows, np.arange(record.rows))
+        return templates if complete else templates.take(rows)
 
-    def _build(self, changes: _Changes, loaded: Sequence[Float32Array]) -> Followed:
+    def _build(self, changes: _Changes, loaded: Sequence[StoredTemplates]) -> Followed:
         """Blocks while the index is built; the searches that go on meanwhile use the present one."""
-        empty = np.empty((0, changes.head.template_length), np.float32)
-        templates = np.concatenate([empty, *loaded])
+        parts = [StoredTemplates.empty(changes.head.template_length), *loaded]
         placements = [placement for segment in changes.segments for placement in segment.placements]
         image_ids = _int64(placement.image_id for placement in placements)
         subject_ids = _int64(placement.subject_id for placement in placements)
         version = changes.head.version
         try:
             if self._followed is None:
-                snapshot = GallerySnapshot.build(self._name, version, templates, image_ids, subject_ids)
+                snapshot = GallerySnapshot.build(self._name, version, parts, image_ids, subject_ids)
             else:
                 snapshot = self._followed.snapshot.without(version, _int64(changes.removed_image_ids))
-                if len(templates):
-                    snapshot = snapshot.appended(version, templates, image_ids, subject_ids)
+                if len(image_ids):
+                    snapshot = snapshot.appended(version, parts, image_ids, subject_ids)
         except (TemplateError, ValueError) as error:
             raise IntegrityError(f"gallery {self._name} holds what no enrolment writes: {error}") from error
-        if snapshot.image_count < len(snapshot.templates) * (1 - _DEAD_SHARE):
+        if snapshot.image_count < snapshot.row_count * (1 - _DEAD_SHARE):
             snapshot = snapshot.compacted(version)
-        index = OrtSearchIndex(snapshot, Device(self._settings.device), self._settings.threads)
+        previous = None if self._followed is None else self._followed.index
+        index = open_index(snapshot, Device(self._settings.device), self._settings.threads, previous)
         return Followed(index, snapshot, GalleryKind(changes.head.kind))
 
     def _swap(self, followed: Followed, changes: _Changes) -> None:

@@ -115,8 +115,8 @@ class SegmentScrubber:
         header = SegmentHeader(
             gallery.name, segment.segment_id, gallery.template_hash, segment.rows, gallery.template_length
         )
-        templates = decode_segment(header, await self._vault.unseal(segment.object_key, wrapped)).copy()
-        templates[np.array(removed, np.int64)] = 0
+        templates = decode_segment(header, await self._vault.unseal(segment.object_key, wrapped))
+        templates = templates.without(np.array(removed, np.int64))
         sealed = await self._vault.seal(OBJECT_KIND, encode_segment(header, templates))
         try:
             await self._replace(segment, sealed, head.version, len(removed))

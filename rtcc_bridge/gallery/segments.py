@@ -1,4 +1,4 @@
-"""The plain content of a gallery segment: a header that says whose rows these are, then float32 rows."""
+"""The plain content of a gallery segment: a header that says whose rows these are, then their stored templates."""
 
 import json
 import struct
@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 
 from rtcc_bridge.errors import IntegrityError
-from rtcc_bridge.matching.types import Float32Array
+from rtcc_bridge.matching.stored_templates import StoredTemplates
 
 OBJECT_KIND: Final = "gallery-segment"
 _MAGIC: Final = b"RTCCTMPL"
 _LENGTH: Final = struct.Struct("<I")
-_STORED: Final = np.dtype("<f4")
+_SCALE: Final = np.dtype("<f4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +28,20 @@ class SegmentHeader:
 
     def encode(self) -> bytes:
         """Magic word, length, canonical JSON."""
-        fields = json.dumps({"format": 1, **asdict(self)}, sort_keys=True, separators=(",", ":")).encode()
+        fields = json.dumps({"format": 2, **asdict(self)}, sort_keys=True, separators=(",", ":")).encode()
         return _MAGIC + _LENGTH.pack(len(fields)) + fields
 
 
-def encode_segment(header: SegmentHeader, templates: Float32Array) -> bytes:
-    """The bytes to seal. templates: float32 (rows, template_length)."""
-    if templates.dtype != np.float32 or templates.shape != (header.rows, header.template_length):
-        raise ValueError(f"{templates.dtype} {templates.shape} is not what the header says")
-    return header.encode() + templates.astype(_STORED, copy=False).tobytes()
+def encode_segment(header: SegmentHeader, templates: StoredTemplates) -> bytes:
+    """The bytes to seal: the header, the scales, the high plane, the low plane."""
+    if templates.high.shape != (header.rows, header.template_length):
+        raise ValueError(f"templates {templates.high.shape} are not what the header says")
+    scales = templates.scales.astype(_SCALE, copy=False)
+    return b"".join((header.encode(), scales.tobytes(), templates.high.tobytes(), templates.low.tobytes()))
 
 
-def decode_segment(header: SegmentHeader, data: bytes) -> Float32Array:
-    """The rows, float32 (rows, template_length), read-only and sharing the memory of `data`.
+def decode_segment(header: SegmentHeader, data: bytes) -> StoredTemplates:
+    """The rows; their planes share the memory of `data`. Rows that were taken out are zeros.
 
     The header is known from the database, so it is compared and not parsed. Raises IntegrityError when the segment is
     not the one that the header describes, to the byte.
@@ -50,7 +51,9 @@ def decode_segment(header: SegmentHeader, data: bytes) -> Float32Array:
         raise IntegrityError(
             f"segment {header.segment_id} of gallery {header.gallery} holds other rows than the database says"
         )
-    if len(data) != len(start) + header.rows * header.template_length * _STORED.itemsize:
+    rows, length = header.rows, header.template_length
+    if len(data) != len(start) + rows * (_SCALE.itemsize + 2 * length):
         raise IntegrityError(f"segment {header.segment_id} of gallery {header.gallery} has the wrong length")
-    rows = np.frombuffer(data, _STORED, offset=len(start))
-    return rows.reshape(header.rows, header.template_length).astype(np.float32, copy=False)
+    scales = np.frombuffer(data, _SCALE, rows, len(start)).astype(np.float32)
+    planes = np.frombuffer(data, np.int8, offset=len(start) + scales.nbytes).reshape(2, rows, length)
+    return StoredTemplates(planes[0], planes[1], scales)

@@ -7,7 +7,7 @@ import numpy as np
 
 from rtcc_bridge.matching.calibration import Calibration
 from rtcc_bridge.matching.impostors import INTERVAL_PERCENTILES, ImpostorBody, ImpostorModel, ImpostorTail
-from rtcc_bridge.matching.snapshot import check_templates
+from rtcc_bridge.matching.stored_templates import check_templates
 from rtcc_bridge.matching.types import Float32Array, Float64Array, Int64Array
 
 TAIL_FRACTION = 0.003

@@ -1,23 +1,20 @@
 """What a search answers, and the arithmetic that makes its answer the exact one.
 
-The truth that every index has to reproduce: the similarity score of a probe and an image is the dot product of their
-stored float32 templates accumulated in float64 (`exact_scores`); a person's place is that of their best photo; people
-come best first, ties by the smaller image id; people below the threshold are left out.
+The truth that every index has to reproduce: the similarity score of a probe and an image is the dot product of the
+probe and the stored template, accumulated in float64 (`exact_scores`); a person's place is that of their best photo;
+people come best first, ties by the smaller image id; people below the threshold are left out.
 """
 
 import math
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from rtcc_bridge.matching.snapshot import LENGTH_TOLERANCE, GallerySnapshot, check_templates
+from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.stored_templates import check_templates, exact_scores
 from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, Int64Array, ScoredImage
-
-_ROWS_AT_ONCE = 4096
-"""Rows that are rescored together: bounds the float64 working memory of a search that a low threshold makes large."""
 
 
 class SearchIndex(Protocol):
@@ -45,7 +42,8 @@ class SearchIndex(Protocol):
 @dataclass(frozen=True, slots=True)
 class SearchCounters:
     """probes: searched so far. survivors: rows whose exact score was computed to find the candidates.
-    widenings: probes for which the first scan could not prove the answer, so that a second one was needed."""
+    widenings: probes for which the plan for the ordinary case did not suffice: too many rows lay within the error of
+    the scan, so that more of them had to be scored exactly before it could go on."""
 
     probes: int = 0
     survivors: int = 0
@@ -83,44 +81,6 @@ def check_search(snapshot: GallerySnapshot, probes: Float32Array, limit: int, th
     check_templates(probes, snapshot.template_length)
 
 
-def exact_scores(templates: Float32Array, probe: Float32Array) -> Float64Array:
-    """The similarity scores float64 (n,) of rows float32 (n, D) with one probe float32 (D,): the truth.
-
-    Each product of two float32 numbers is exact in float64 (24 + 24 significand bits fit into 53), and each row is
-    added up in an order that depends on D alone, so a row's score does not depend on which rows are scored beside it.
-    """
-    wide = probe.astype(np.float64)
-    scores = np.empty(len(templates), np.float64)
-    for start in range(0, len(templates), _ROWS_AT_ONCE):
-        rows = templates[start : start + _ROWS_AT_ONCE]
-        scores[start : start + len(rows)] = np.multiply(rows, wide, dtype=np.float64).sum(axis=1)
-    return scores
-
-
-def float32_error_bound(template_length: int) -> float:
-    """How far a score computed in float32 may lie from `exact_scores`, for any templates that `check_templates` passes.
-
-    Let x, y be the two templates, s = sum of x_i y_i over D terms, and |x|.|y| = sum of |x_i y_i|. However the D
-    products are added up (any order, blocked, with or without fused multiply-add), the computed value f obeys
-        |f - s| <= g(D, u) |x|.|y|,   g(n, u) = n u / (1 - n u),
-    since each term passes through at most D roundings of relative error u each (N. J. Higham, Accuracy and Stability
-    of Numerical Algorithms, 2nd ed., SIAM 2002, section 3.1, equations 3.2 to 3.5, lemma 3.1). By Cauchy and Schwarz
-    |x|.|y| <= |x|_2 |y|_2 <= (1 + tolerance)^2. For float32 u = 2^-24; the truth itself is accumulated with u = 2^-53,
-    so it lies within g(D, 2^-53) of s, and both distances add. The model of rounding above leaves out underflow: each
-    of the D products and D sums may in addition lose at most the smallest normal number, 2^-126 (also where a device
-    flushes subnormal numbers to zero), and the other roundings cannot double that. A device that rounds the factors
-    first (TF32, bfloat16) does not obey this bound: it has to be told not to.
-    """
-
-    def growth(unit_roundoff: float) -> float:
-        return template_length * unit_roundoff / (1 - template_length * unit_roundoff)
-
-    longest = (1 + LENGTH_TOLERANCE) ** 2
-    underflow = 4 * template_length * 2.0**-126
-    # The factor covers the rounding of this very computation and of the norms in `check_templates`.
-    return (growth(2.0**-24) + growth(2.0**-53)) * longest * (1 + 1e-6) + underflow
-
-
 class CandidateLists:
     """Makes candidate lists out of rows that a scan found. Holds the order of the gallery's rows by person."""
 
@@ -135,6 +95,16 @@ class CandidateLists:
         _, first = np.unique(self._snapshot.subject_ids[rows[order]], return_index=True)
         chosen = order[np.sort(first)[:limit]]
         return rows[chosen], scores[chosen]
+
+    def score_at(self, place: int, rows: Int64Array, scores: Float64Array) -> float:
+        """The score of the person at this place (from 1) among these rows; minus infinity when they are fewer."""
+        order = np.argsort(-scores)
+        _, first = np.unique(self._snapshot.subject_ids[rows[order]], return_index=True)
+        return float(scores[order[np.partition(first, place - 1)[place - 1]]]) if len(first) >= place else -math.inf
+
+    def exact_scores(self, rows: Int64Array, probe: Float32Array) -> Float64Array:
+        """The exact scores float64 (n,) of these rows int64 (n,)."""
+        return exact_scores(self._snapshot.templates_of(rows), probe)
 
     def candidates(self, rows: Int64Array, scores: Float64Array, probe: Float32Array) -> list[Candidate]:
         """The candidates whose best photos are these rows, each with the person's other living photos."""
@@ -157,15 +127,10 @@ class CandidateLists:
         return [rows[self._snapshot.alive[rows]] for rows in found]
 
     def _scored_images(self, rows: Int64Array, probe: Float32Array) -> list[ScoredImage]:
-        scores = exact_scores(self._snapshot.templates[rows], probe)
+        scores = self.exact_scores(rows, probe)
         ids = self._snapshot.image_ids[rows]
         return [ScoredImage(image_id, score) for image_id, score in zip(ids.tolist(), scores.tolist(), strict=True)]
 
 
 def _place(image: ScoredImage) -> tuple[float, int]:
     return (-image.similarity_score, image.image_id)
-
-
-def row_blocks(rows: int, rows_per_block: int) -> Sequence[slice]:
-    """Consecutive slices that cover `rows` rows."""
-    return [slice(start, min(start + rows_per_block, rows)) for start in range(0, rows, rows_per_block)]

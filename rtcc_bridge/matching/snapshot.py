@@ -1,51 +1,84 @@
 """What a search looks at: the templates of one gallery at one version, which never change under a running search."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeVar
+from typing import Final, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rtcc_bridge.matching.errors import TemplateError
-from rtcc_bridge.matching.types import Float32Array, Int64Array
+from rtcc_bridge.matching.stored_templates import LENGTH_TOLERANCE, StoredTemplates
+from rtcc_bridge.matching.types import BoolArray, Float64Array, Int64Array
 
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
 AnyArray = TypeVar("AnyArray", bound=npt.NDArray[np.generic])
 
-LENGTH_TOLERANCE = 1e-3
-"""How far a template's Euclidean length may lie from 1. The search's error bound rests on it."""
+BOUND_ROWS: Final = 8192
+"""Rows that share one error bound, and the most that are scanned together for a large batch."""
 
-_ROWS_AT_ONCE = 65_536
+_FULL_CHUNK_ROWS: Final = 65_536
+"""A chunk of this size is not copied again when more rows come."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TemplateChunk:
+    """Some rows of a gallery that lie together, and what bounds the error of scanning their high plane alone.
+
+    largest_scale, largest_rest: float64, one for each BOUND_ROWS rows: the largest scale, and the largest Euclidean
+    length of what the low plane adds to a row.
+    """
+
+    templates: StoredTemplates
+    largest_scale: Float64Array
+    largest_rest: Float64Array
+
+    @classmethod
+    def of(cls, templates: StoredTemplates) -> Self:
+        """TemplateError: a row is not of length 1, such as one that was taken out."""
+        starts = range(0, len(templates), BOUND_ROWS)
+        bounds = [_bounds(templates, slice(start, start + BOUND_ROWS)) for start in starts]
+        scales, rests = np.array(bounds, np.float64).reshape(-1, 2).T
+        return cls(templates, _read_only(scales), _read_only(rests))
+
+    def __len__(self) -> int:
+        return len(self.templates)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GallerySnapshot:
     """One version of a gallery. Made by `build`, never written to; whoever owns the gallery swaps one for the next.
 
-    templates: float32 (N, D), C-contiguous, each row of Euclidean length 1, N may be 0.
+    chunks: the rows' templates, each of length D and of Euclidean length 1; there may be none.
     image_ids: int64 (N,), each once. subject_ids: int64 (N,), the person that each image shows.
-    alive: bool (N,), False where an image was removed. Removing copies this mask and shares the templates, so that it
-    costs N bytes however long the templates are; the rows' memory is given back when the owner builds anew.
+    alive: bool (N,), False where an image was removed.
+
+    The next version shares the chunks with this one: removing copies the mask, adding copies the ids and at most a
+    chunk that is not full. So a gallery of any size follows its head at the price of what changed. The memory of
+    removed rows is given back by `compacted`.
     """
 
     name: str
     version: int
-    templates: Float32Array
+    template_length: int
+    chunks: tuple[TemplateChunk, ...]
     image_ids: Int64Array
     subject_ids: Int64Array
     alive: BoolArray
 
     @classmethod
     def build(
-        cls, name: str, version: int, templates: Float32Array, image_ids: Int64Array, subject_ids: Int64Array
+        cls, name: str, version: int, parts: Sequence[StoredTemplates], image_ids: Int64Array, subject_ids: Int64Array
     ) -> "GallerySnapshot":
         """Check the rows and make a snapshot in which all are alive. Takes the arrays over and makes them read-only.
 
-        TemplateError: templates are not float32 (N, D) with D >= 1, not finite or not of length 1.
+        parts: the templates in the order of the ids, in one part at least; `StoredTemplates.empty` when there are none.
+        TemplateError: a template has no component, another length than the others, or is not of Euclidean length 1.
         ValueError: the ids do not fit the templates, or an image stands there twice.
         """
-        check_templates(templates)
-        rows = len(templates)
+        template_length = parts[0].template_length
+        if template_length < 1 or any(part.template_length != template_length for part in parts):
+            raise TemplateError("templates have to have one and the same length, of at least 1")
+        rows = sum(map(len, parts))
         for ids, what in ((image_ids, "image_ids"), (subject_ids, "subject_ids")):
             if ids.dtype != np.int64 or ids.shape != (rows,):
                 raise ValueError(f"{what} has to be int64 ({rows},), not {ids.dtype} {ids.shape}")
@@ -54,15 +87,17 @@ class GallerySnapshot:
         return cls(
             name,
             version,
-            _read_only(np.ascontiguousarray(templates)),
+            template_length,
+            _joined([TemplateChunk.of(part) for part in parts if len(part)]),
             _read_only(image_ids),
             _read_only(subject_ids),
             _read_only(np.ones(rows, np.bool_)),
         )
 
     @property
-    def template_length(self) -> int:
-        return int(self.templates.shape[1])
+    def row_count(self) -> int:
+        """Rows, also those of removed images that still take memory."""
+        return len(self.alive)
 
     @property
     def image_count(self) -> int:
@@ -74,14 +109,31 @@ class GallerySnapshot:
         """People with at least one image that is searched: the gallery size that a threshold is chosen for."""
         return len(np.unique(self.subject_ids[self.alive]))
 
+    @property
+    def chunk_starts(self) -> Int64Array:
+        """int64 (chunks + 1,): the row at which each chunk begins, and the number of rows."""
+        return np.cumsum([0, *map(len, self.chunks)], dtype=np.int64)
+
+    def templates_of(self, rows: Int64Array) -> StoredTemplates:
+        """A copy of the templates of these rows int64 (n,), in their order."""
+        starts = self.chunk_starts
+        owners = np.searchsorted(starts, rows, side="right") - 1
+        order = np.argsort(owners, kind="stable")
+        parts = [StoredTemplates.empty(self.template_length)]
+        parts += [
+            self.chunks[owner].templates.take(rows[order][owners[order] == owner] - starts[owner])
+            for owner in np.unique(owners)
+        ]
+        return StoredTemplates.concatenated(parts).take(np.argsort(order, kind="stable"))
+
     def appended(
-        self, version: int, templates: Float32Array, image_ids: Int64Array, subject_ids: Int64Array
+        self, version: int, parts: Sequence[StoredTemplates], image_ids: Int64Array, subject_ids: Int64Array
     ) -> "GallerySnapshot":
-        """The next version with more rows; copies the templates once. Errors as in `build`.
+        """The next version with more rows. Errors as in `build`.
 
         An id of a removed image may come back: then its old row is dropped.
         """
-        added = GallerySnapshot.build(self.name, version, templates, image_ids, subject_ids)
+        added = GallerySnapshot.build(self.name, version, parts, image_ids, subject_ids)
         if added.template_length != self.template_length:
             raise TemplateError(
                 f"templates of length {added.template_length} do not fit a gallery of {self.template_length}"
@@ -93,7 +145,8 @@ class GallerySnapshot:
         return GallerySnapshot(
             self.name,
             version,
-            _read_only(np.concatenate([kept.templates, added.templates])),
+            self.template_length,
+            _joined([*kept.chunks, *added.chunks]),
             _read_only(np.concatenate([kept.image_ids, added.image_ids])),
             _read_only(np.concatenate([kept.subject_ids, added.subject_ids])),
             _read_only(np.concatenate([kept.alive, added.alive])),
@@ -105,33 +158,59 @@ class GallerySnapshot:
         return replace(self, version=version, alive=_read_only(alive))
 
     def compacted(self, version: int) -> "GallerySnapshot":
-        """The same living rows without the removed ones, whose bytes are gone once the older snapshots are."""
+        """The same living rows without the removed ones, whose bytes are gone once the older snapshots are.
+
+        Chunks that lost nobody are shared; the others are copied one after the other.
+        """
+        chunks = []
+        for chunk, start in zip(self.chunks, self.chunk_starts[:-1], strict=True):
+            alive = self.alive[start : start + len(chunk)]
+            if alive.all():
+                chunks.append(chunk)
+            elif alive.any():
+                chunks.append(TemplateChunk.of(chunk.templates.take(np.flatnonzero(alive))))
         return GallerySnapshot(
             self.name,
             version,
-            _read_only(self.templates[self.alive]),
+            self.template_length,
+            _joined(chunks),
             _read_only(self.image_ids[self.alive]),
             _read_only(self.subject_ids[self.alive]),
             _read_only(np.ones(self.image_count, np.bool_)),
         )
 
 
-def check_templates(templates: Float32Array, length: int | None = None) -> None:
-    """TemplateError unless these are float32 (N, length), finite, of Euclidean length 1 within LENGTH_TOLERANCE.
+def _joined(chunks: Sequence[TemplateChunk]) -> tuple[TemplateChunk, ...]:
+    """The same rows in fewer chunks: a chunk joins the one before it unless that is full or more than twice as long.
 
-    The norm is accumulated in float64, since a float32 sum of a long template errs by more than one would like here.
+    So rows that come one at a time are copied a logarithmic number of times each, and the chunks stay few.
     """
-    if templates.dtype != np.float32 or templates.ndim != 2 or templates.shape[1] < 1:
-        raise TemplateError(f"templates have to be float32 (N, D), not {templates.dtype} {templates.shape}")
-    if length is not None and templates.shape[1] != length:
-        raise TemplateError(f"templates of length {templates.shape[1]} do not fit a gallery of {length}")
-    for start in range(0, len(templates), _ROWS_AT_ONCE):
-        rows = templates[start : start + _ROWS_AT_ONCE]
-        if not np.isfinite(rows).all():
-            raise TemplateError("a template holds a number that is not finite")
-        lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
-        if (np.abs(lengths - 1) > LENGTH_TOLERANCE).any():
-            raise TemplateError(f"a template's length is not 1 within {LENGTH_TOLERANCE}: normalise it first")
+    joined: list[TemplateChunk] = []
+    for chunk in chunks:
+        joined.append(chunk)
+        while len(joined) > 1 and len(joined[-2]) < _FULL_CHUNK_ROWS and len(joined[-2]) <= 2 * len(joined[-1]):
+            last = joined.pop()
+            joined[-1] = TemplateChunk.of(StoredTemplates.concatenated([joined[-1].templates, last.templates]))
+    return tuple(joined)
+
+
+def _bounds(templates: StoredTemplates, rows: slice) -> tuple[float, float]:
+    """Of some rows the largest scale and the largest length of the low plane's part.
+
+    In float32, which holds the planes' numbers exactly. `slack` covers what storing moved a row (at most half a step
+    in each of D components, the step below 2^-15) and the rounding of the sums here (a relative D 2^-24).
+    """
+    scales = templates.scales[rows]
+    low = templates.low[rows].astype(np.float32)
+    whole = templates.high[rows].astype(np.float32)
+    whole *= 256
+    whole += low
+    slack = templates.template_length**0.5 * 2.0**-15
+    lengths = np.sqrt(np.einsum("nd,nd->n", whole, whole)) * scales
+    if not (np.abs(lengths - 1) <= LENGTH_TOLERANCE + slack).all():
+        raise TemplateError(f"a stored template's length is not 1 within {LENGTH_TOLERANCE}")
+    rests = np.sqrt(np.einsum("nd,nd->n", low, low)) * scales
+    return float(scales.max()), float(rests.max()) * (1 + slack)
 
 
 def _read_only(array: AnyArray) -> AnyArray:

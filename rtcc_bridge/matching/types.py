@@ -12,6 +12,11 @@ RgbImage: TypeAlias = npt.NDArray[np.uint8]
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+Int8Array: TypeAlias = npt.NDArray[np.int8]
+WholeScores: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.float64]
+"""Whole numbers below 2^31, in either type."""
+
 Int64Array: TypeAlias = npt.NDArray[np.int64]
 
 

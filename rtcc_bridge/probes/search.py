@@ -128,7 +128,7 @@ class GallerySearch:
             index = self._gallery.current.index
         except BridgeError:
             return
-        probe = np.zeros((1, index.snapshot.templates.shape[1]), np.float32)
+        probe = np.zeros((1, index.snapshot.template_length), np.float32)
         probe[0, 0] = 1
         index.search(probe, 1, 1.0)
 

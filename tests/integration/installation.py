@@ -133,7 +133,7 @@ async def templates(core: Core) -> Float32Array:
         (segment,) = await galleries.segments(tx, GALLERY, after=0, up_to=10**9)
         key = await core.vault.key_of(tx, segment.object_key)
     header = SegmentHeader(GALLERY, segment.segment_id, PACK.template_hash, segment.rows, PACK.template_length)
-    return decode_segment(header, await core.vault.unseal(segment.object_key, key))
+    return decode_segment(header, await core.vault.unseal(segment.object_key, key)).as_float32()
 
 
 async def record_lead(core: Core, probe: ProbeRecord, *names: str) -> LeadRecord:

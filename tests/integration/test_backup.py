@@ -39,7 +39,7 @@ from rtcc_bridge.storage.tables import processes as processes_table
 from rtcc_bridge.upkeep import restore as restore_module
 from rtcc_bridge.upkeep.backup import Backup, BackupReport
 from rtcc_bridge.upkeep.restore import POSITIONS_LEFT_OUT, VERSIONS_LEFT_OUT, Restore, RestoreReport
-from tests.gallery_kit import template_of
+from tests.gallery_kit import stored_template_of
 from tests.integration.installation import (
     GALLERY,
     Installation,
@@ -140,8 +140,8 @@ async def test_what_was_removed_after_the_backup_stays_removed_and_every_event_h
     assert (report.leads.taken_over, report.leads.withdrawn) == (2, 1)
     async with open_core(installation.settings) as core:
         assert await living(core) == {"ben"}
-        assert (await templates(core) == template_of("ada")).all(axis=1).sum() == 0
-        assert (await templates(core) == template_of("ben")).all(axis=1).sum() == 1
+        assert (await templates(core) == stored_template_of("ada")).all(axis=1).sum() == 0
+        assert (await templates(core) == stored_template_of("ben")).all(axis=1).sum() == 1
         async with core.database.read() as tx:
             with pytest.raises(NotFoundError, match="destroyed"):
                 await core.vault.key_of(tx, pictures["ada"])
@@ -203,7 +203,7 @@ async def test_the_objects_come_back_too_and_those_of_the_removed_do_not(
             kept = await core.vault.key_of(tx, pictures["ben"])
         assert await core.vault.unseal(pictures["ben"], kept) == b"ben"
         assert not (installation.objects / pictures["ada"]).exists()
-        assert (await templates(core) == template_of("ben")).all(axis=1).sum() == 1
+        assert (await templates(core) == stored_template_of("ben")).all(axis=1).sum() == 1
 
 
 async def test_a_backup_during_which_somebody_is_expunged_can_be_restored(
@@ -217,7 +217,7 @@ async def test_a_backup_during_which_somebody_is_expunged_can_be_restored(
     await restore(installation)
     async with open_core(installation.settings) as core:
         assert await living(core) == {"ben"}
-        assert (await templates(core) == template_of("ben")).all(axis=1).sum() == 1
+        assert (await templates(core) == stored_template_of("ben")).all(axis=1).sum() == 1
 
 
 async def test_a_backup_that_expungements_overtake_each_time_says_so_and_leaves_nothing(

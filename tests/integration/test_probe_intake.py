@@ -18,8 +18,10 @@ from rtcc_bridge.matching.detect import open_detector
 from rtcc_bridge.matching.embed import open_embedder
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder, FaceFinder
-from rtcc_bridge.matching.search_ort import OrtSearchIndex
+from rtcc_bridge.matching.search import SearchIndex
+from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import RgbImage
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.modelpacks.default_pack import CALIBRATION
@@ -67,7 +69,7 @@ async def test_a_photograph_becomes_a_lead(intake: ProbeKit, test_data: Path, de
     people = [await intake.enrol(f"person-{number}") for number in range(5)]
     image_ids = np.array([person.best.image_id for person in people], np.int64)
     subject_ids = np.array([person.subject_id for person in people], np.int64)
-    index = OrtSearchIndex(GallerySnapshot.build("demo", 1, templates, image_ids, subject_ids))
+    index = open_index(GallerySnapshot.build("demo", 1, [StoredTemplates.of(templates)], image_ids, subject_ids))
 
     await intake.incident()
     probe = await intake.desk.attach("incident-1", form(), ANALYST, upload(still))
@@ -173,7 +175,7 @@ async def test_what_is_no_picture_leaves_nothing(intake: ProbeKit, data: bytes) 
 class UnchangingGallery:
     """A gallery that does not change."""
 
-    index: OrtSearchIndex
+    index: SearchIndex
     kind: str = "demo"
 
     @property
@@ -181,7 +183,7 @@ class UnchangingGallery:
         return self
 
 
-def face_search_of(index: OrtSearchIndex, embedder: FaceEmbedder, pack: ModelPack) -> FaceSearch:
+def face_search_of(index: SearchIndex, embedder: FaceEmbedder, pack: ModelPack) -> FaceSearch:
     gallery = GallerySearch(
         embedder,
         UnchangingGallery(index),

@@ -32,8 +32,10 @@ from rtcc_bridge.matching.embed import open_embedder
 from rtcc_bridge.matching.errors import BatcherClosedError, InferenceError
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder, FaceFinder
-from rtcc_bridge.matching.search_ort import OrtSearchIndex
+from rtcc_bridge.matching.search import SearchIndex
+from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Candidate, FaceCrop, Float32Array, Lane, ScoredImage, Verdict
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.modelpacks.default_pack import CALIBRATION
@@ -290,7 +292,7 @@ class Follower:
 
     kind = "demo"
 
-    def __init__(self, index: OrtSearchIndex) -> None:
+    def __init__(self, index: SearchIndex) -> None:
         self.index = index
         self.closed: BridgeError | None = None
 
@@ -312,8 +314,10 @@ class RealSearching(Searching):
         others /= np.linalg.norm(others, axis=1, keepdims=True)
         templates = np.concatenate([embedder.templates([self.crop_of(KNOWN)]), others.astype(np.float32)])
         subjects = np.array([KNOWN, *range(100, 120)], np.int64)
-        snapshot = GallerySnapshot.build("demo", 1, templates, np.arange(1, 22, dtype=np.int64), subjects)
-        self._follower = Follower(OrtSearchIndex(snapshot))
+        snapshot = GallerySnapshot.build(
+            "demo", 1, [StoredTemplates.of(templates)], np.arange(1, 22, dtype=np.int64), subjects
+        )
+        self._follower = Follower(open_index(snapshot))
         self.gallery = GallerySearch(
             embedder,
             self._follower,

@@ -18,10 +18,19 @@ from rtcc_bridge.gallery.receipts import EnrollReceipt, Progress
 from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.gallery.sources import FolderSource, ManifestSource
+from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import GalleryImageRecord, SegmentRecord
 from rtcc_bridge.storage.tables import audit_entries, outbox
-from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, WordPortraits, template_of, templates_of
+from tests.gallery_kit import (
+    PACK,
+    SOURCE_WORDS,
+    GalleryKit,
+    WordPortraits,
+    stored_template_of,
+    template_of,
+    templates_of,
+)
 from tests.vault_kit import stored_files
 
 RETAIN = datetime(2031, 1, 1, tzinfo=UTC)
@@ -67,14 +76,14 @@ async def test_template_and_picture_of_an_image_are_its_own_and_sealed(kit: Gall
             key: await kit.vault.key_of(tx, key)
             for key in [segment.object_key, *[i.image_object for i in images if i.image_object]]
         }
-    rows = decode_segment(header, await kit.vault.unseal(segment.object_key, keys[segment.object_key]))
+    rows = decode_segment(header, await kit.vault.unseal(segment.object_key, keys[segment.object_key])).as_float32()
     for image in images:
         assert image.image_object is not None
         words = (await kit.vault.unseal(image.image_object, keys[image.image_object])).decode()
-        assert np.array_equal(rows[image.segment_row], template_of(words))
+        assert np.array_equal(rows[image.segment_row], stored_template_of(words))
     for file in stored_files(kit.folder):
         assert b"ann-1" not in file.read_bytes()
-        assert template_of("ann-1").tobytes() not in file.read_bytes()
+        assert StoredTemplates.of(template_of("ann-1")[None]).high.tobytes() not in file.read_bytes()
 
 
 async def test_each_batch_is_audited_and_announced_in_its_transaction(kit: GalleryKit, pictures: Path) -> None:

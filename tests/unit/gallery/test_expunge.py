@@ -20,7 +20,7 @@ from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import GalleryRecord, SegmentRecord
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.tables import audit_entries, object_keys, outbox
-from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, template_of
+from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, stored_template_of
 from tests.integration.pipeline import until
 from tests.vault_kit import stored_files
 
@@ -48,7 +48,7 @@ async def segment_rows(kit: GalleryKit) -> tuple[SegmentRecord, Float32Array]:
         (segment,) = await galleries.segments(tx, "city", after=0, up_to=1)
         key = await kit.vault.key_of(tx, segment.object_key)
     header = SegmentHeader("city", segment.segment_id, PACK.template_hash, segment.rows, PACK.template_length)
-    return segment, decode_segment(header, await kit.vault.unseal(segment.object_key, key))
+    return segment, decode_segment(header, await kit.vault.unseal(segment.object_key, key)).as_float32()
 
 
 async def living(kit: GalleryKit) -> dict[str, int]:
@@ -83,7 +83,7 @@ async def test_p25_pictures_and_templates_are_gone_and_the_others_are_not(enroll
     gone = (scrubbed == 0).all(axis=1)
     assert gone.sum() == 2
     assert (scrubbed[~gone] == rows[~gone]).all()
-    assert not any((scrubbed == template_of(word)).all(axis=1).any() for word in ("ann-1", "ann-2"))
+    assert not any((scrubbed == stored_template_of(word)).all(axis=1).any() for word in ("ann-1", "ann-2"))
     files = {f"{path.parent.name}/{path.name}" for path in stored_files(enrolled.folder)}
     async with enrolled.database.read() as tx:
         keys = set((await tx.execute(object_keys.select())).scalars())

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from rtcc_bridge.matching.snapshot import GallerySnapshot
-from rtcc_bridge.matching.types import Candidate, Float32Array, ScoredImage
+from rtcc_bridge.matching.stored_templates import StoredTemplates
+from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, ScoredImage
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ def truth(snapshot: GallerySnapshot, probes: Float32Array, limit: int, threshold
     """Every score in float64, every person, sorted. Slow and obvious on purpose."""
     lists = []
     for probe in probes:
-        scores = (snapshot.templates.astype(np.float64) * probe.astype(np.float64)).sum(axis=1)
+        scores = _scores(snapshot, probe)
         people: dict[int, list[ScoredImage]] = {}
         for row in np.flatnonzero(snapshot.alive):
             image = ScoredImage(int(snapshot.image_ids[row]), float(scores[row]))
@@ -36,6 +37,12 @@ def truth(snapshot: GallerySnapshot, probes: Float32Array, limit: int, threshold
                 candidates.append(Candidate(subject_id, best, tuple(others)))
         lists.append(sorted(candidates, key=lambda candidate: _place(candidate.best))[:limit])
     return lists
+
+
+def _scores(snapshot: GallerySnapshot, probe: Float32Array) -> Float64Array:
+    stored = snapshot.templates_of(np.arange(snapshot.row_count))
+    whole = 256.0 * stored.high + stored.low
+    return np.asarray((whole * probe.astype(np.float64)).sum(axis=1) * stored.scales)
 
 
 def _place(image: ScoredImage) -> tuple[float, int]:
@@ -50,7 +57,9 @@ def snapshot_of(templates: Float32Array, subject_ids: list[int] | None = None) -
     """A gallery with image ids 100, 101, ... and, unless said otherwise, one person per image."""
     rows = len(templates)
     subjects = np.arange(rows) if subject_ids is None else np.array(subject_ids)
-    return GallerySnapshot.build("test", 1, templates, np.arange(100, 100 + rows), subjects.astype(np.int64))
+    return GallerySnapshot.build(
+        "test", 1, [StoredTemplates.of(templates)], np.arange(100, 100 + rows), subjects.astype(np.int64)
+    )
 
 
 def random_templates(generator: np.random.Generator, rows: int, length: int) -> Float32Array:
@@ -68,12 +77,12 @@ def _templates(kind: str, generator: np.random.Generator, rows: int, length: int
     if kind == "clusters":
         centres = base[generator.integers(0, max(1, rows // 10), rows)]
         return normalised(centres + np.float32(0.01) * generator.standard_normal((rows, length)).astype(np.float32))
-    # Near ties: rows that differ by single steps of float32, so that only float64 can tell their scores apart.
+    # Near ties: rows that differ by some steps of their stored form, far less than what int8 tells apart.
     near = np.repeat(base[:1], rows, axis=0)
     for row in near:
         for column in generator.integers(0, length, 3):
-            row[column] = np.nextafter(row[column], np.float32(generator.choice([-2, 2])))
-    return near
+            row[column] += generator.integers(-3, 4) * np.abs(row).max() / 32_639
+    return normalised(near)
 
 
 @st.composite
@@ -85,7 +94,11 @@ def cases(draw: st.DrawFn) -> Case:
     templates = _templates(kind, generator, rows, length)
     people = draw(st.sampled_from([1, 2, max(1, rows // 3), max(1, rows)]))
     snapshot = GallerySnapshot.build(
-        "test", 1, templates, generator.permutation(1000)[:rows], generator.integers(-3, people, rows)
+        "test",
+        1,
+        [StoredTemplates.of(part) for part in np.array_split(templates, draw(st.integers(1, 4)))],
+        generator.permutation(1000)[:rows],
+        generator.integers(-3, people, rows),
     )
     removed = draw(st.sampled_from([0.0, 0.1, 0.9, 1.0]))
     snapshot = snapshot.without(2, snapshot.image_ids[generator.random(rows) < removed])
@@ -98,7 +111,6 @@ def cases(draw: st.DrawFn) -> Case:
 def _threshold(draw: st.DrawFn, snapshot: GallerySnapshot, probes: Float32Array) -> float:
     """Also one that is exactly some row's score, which then has to be in the list."""
     choices = [-np.inf, -1.0, 0.3, 0.9, 1.1, np.inf]
-    if len(snapshot.templates) and len(probes):
-        row = draw(st.integers(0, len(snapshot.templates) - 1))
-        choices.append(float((snapshot.templates[row].astype(np.float64) * probes[0].astype(np.float64)).sum()))
+    if snapshot.row_count and len(probes):
+        choices.append(float(draw(st.sampled_from(_scores(snapshot, probes[0]).tolist()))))
     return draw(st.sampled_from(choices))

@@ -12,8 +12,9 @@ from rtcc_bridge.matching.embed import open_embedder
 from rtcc_bridge.matching.errors import UnreadableImageError
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import CandidateFinder, FaceEmbedder, FaceFinder
-from rtcc_bridge.matching.search_ort import OrtSearchIndex
+from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Verdict
 from tests.unit.matching.pictures import PORTRAIT_LANDMARKS, encoded, gradient, portrait
 
@@ -40,10 +41,10 @@ def test_from_an_upload_to_candidates(finder: FaceFinder, embedder: FaceEmbedder
     enrolled = embedder.templates([found.crop(1)])
     others = np.linalg.qr(np.random.default_rng(11).normal(size=(128, 20)))[0].T.astype(np.float32)
     ids = np.arange(21)
-    snapshot = GallerySnapshot.build("test", 1, np.concatenate([others, enrolled]), ids, ids)
+    snapshot = GallerySnapshot.build("test", 1, [StoredTemplates.of(others), StoredTemplates.of(enrolled)], ids, ids)
 
     again = finder.find(encoded(portrait()[:190], "JPEG", quality=40))
-    candidate_finder = CandidateFinder(embedder, OrtSearchIndex(snapshot), on_stage=lambda name, _: stages.append(name))
+    candidate_finder = CandidateFinder(embedder, open_index(snapshot), on_stage=lambda name, _: stages.append(name))
     ((best, *_),) = candidate_finder.candidates([again.crop(1)], limit=5, threshold=0.9)
     assert best.subject_id == 20
     assert best.similarity_score > 0.97

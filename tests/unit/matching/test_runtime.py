@@ -6,7 +6,7 @@ import pytest
 
 COUNT_THREADS = """
 import os
-import rtcc_bridge.matching.session, rtcc_bridge.matching.search_ort
+import rtcc_bridge.matching.session, rtcc_bridge.matching.search_index
 print(len(os.listdir("/proc/self/task")))
 """
 

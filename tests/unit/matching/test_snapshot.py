@@ -7,8 +7,9 @@ import pytest
 
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Float32Array, Int64Array
-from tests.unit.matching.search_cases import snapshot_of
+from tests.unit.matching.search_cases import random_templates, snapshot_of
 
 
 def ids(*values: int) -> Int64Array:
@@ -16,6 +17,15 @@ def ids(*values: int) -> Int64Array:
 
 
 EYE: Float32Array = np.eye(4, dtype=np.float32)
+
+
+def stored(templates: Float32Array) -> StoredTemplates:
+    return StoredTemplates.of(templates)
+
+
+def rows_of(snapshot: GallerySnapshot, rows: Int64Array) -> list[list[float]]:
+    found: list[list[float]] = snapshot.templates_of(rows).as_float32().round(4).tolist()
+    return found
 
 
 @pytest.mark.parametrize(
@@ -48,56 +58,80 @@ def test_a_template_within_the_tolerance_is_let_in() -> None:
 )
 def test_ids_that_do_not_fit_are_refused(image_ids: Int64Array, subject_ids: Int64Array) -> None:
     with pytest.raises(ValueError, match=r"image_ids|subject_ids|twice"):
-        GallerySnapshot.build("test", 1, EYE[:2].copy(), image_ids, subject_ids)
+        GallerySnapshot.build("test", 1, [stored(EYE[:2])], image_ids, subject_ids)
 
 
 def test_a_snapshot_cannot_be_written_to() -> None:
-    snapshot = snapshot_of(EYE.copy())
-    for array in (snapshot.templates, snapshot.image_ids, snapshot.subject_ids, snapshot.alive):
+    snapshot = snapshot_of(EYE)
+    templates = snapshot.chunks[0].templates
+    for array in (templates.high, templates.low, templates.scales, snapshot.image_ids, snapshot.subject_ids):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
-
-
-def test_templates_in_another_memory_order_become_contiguous() -> None:
-    assert snapshot_of(np.asfortranarray(EYE)).templates.flags.c_contiguous
+    with pytest.raises(ValueError, match="read-only"):
+        snapshot.alive[0] = False
 
 
 def test_removing_leaves_the_older_version_as_it_was_and_shares_its_templates() -> None:
-    older = snapshot_of(EYE.copy(), [1, 1, 2, 3])
+    older = snapshot_of(EYE, [1, 1, 2, 3])
     newer = older.without(2, ids(100, 102, 999))
     assert (older.version, older.image_count, older.subject_count) == (1, 4, 3)
     assert (newer.version, newer.image_count, newer.subject_count) == (2, 2, 2)
-    assert newer.templates is older.templates
+    assert newer.chunks is older.chunks
 
 
 def test_appending_keeps_what_was_removed_removed() -> None:
-    older = snapshot_of(EYE[:2].copy()).without(2, ids(100))
-    newer = older.appended(3, EYE[2:].copy(), ids(7, 8), ids(70, 80))
+    older = snapshot_of(EYE[:2]).without(2, ids(100))
+    newer = older.appended(3, [stored(EYE[2:])], ids(7, 8), ids(70, 80))
     assert newer.version == 3
     assert newer.image_ids[newer.alive].tolist() == [101, 7, 8]
-    assert newer.templates[newer.alive].tolist() == EYE[1:].tolist()
+    assert rows_of(newer, np.flatnonzero(newer.alive)) == EYE[1:].tolist()
     assert older.image_count == 1
 
 
 def test_a_living_image_cannot_be_appended_again() -> None:
     with pytest.raises(ValueError, match="twice"):
-        snapshot_of(EYE[:2].copy()).appended(2, EYE[2:3].copy(), ids(101), ids(5))
+        snapshot_of(EYE[:2]).appended(2, [stored(EYE[2:3])], ids(101), ids(5))
 
 
 def test_a_removed_image_may_come_back_as_another_row() -> None:
-    older = snapshot_of(EYE[:2].copy()).without(2, ids(100))
-    newer = older.appended(3, EYE[2:3].copy(), ids(100), ids(5))
+    older = snapshot_of(EYE[:2]).without(2, ids(100))
+    newer = older.appended(3, [stored(EYE[2:3])], ids(100), ids(5))
     assert newer.image_ids.tolist() == [101, 100]
-    assert newer.templates[1].tolist() == EYE[2].tolist()
+    assert rows_of(newer, ids(1)) == EYE[2:3].tolist()
 
 
 def test_templates_of_another_length_cannot_be_appended() -> None:
     with pytest.raises(TemplateError, match="length 2"):
-        snapshot_of(EYE.copy()).appended(2, np.array([[1, 0]], np.float32), ids(1), ids(1))
+        snapshot_of(EYE).appended(2, [stored(np.array([[1, 0]], np.float32))], ids(1), ids(1))
 
 
 def test_compacting_drops_the_removed_rows() -> None:
-    compacted = snapshot_of(EYE.copy()).without(2, ids(100, 103)).compacted(3)
+    compacted = snapshot_of(EYE).without(2, ids(100, 103)).compacted(3)
     assert compacted.image_ids.tolist() == [101, 102]
     assert compacted.alive.all()
-    assert compacted.templates.tolist() == EYE[1:3].tolist()
+    assert rows_of(compacted, ids(0, 1)) == EYE[1:3].tolist()
+
+
+def test_a_row_that_was_taken_out_is_no_template() -> None:
+    with pytest.raises(TemplateError, match="length is not 1"):
+        GallerySnapshot.build("test", 1, [stored(EYE[:2]).without(ids(1))], ids(1, 2), ids(1, 2))
+
+
+def test_rows_are_found_in_whichever_chunk_they_lie() -> None:
+    generator = np.random.default_rng(7)
+    templates = random_templates(generator, 500, 16)
+    snapshot = GallerySnapshot.build("test", 1, [stored(templates[:300])], np.arange(300), np.arange(300))
+    for start in range(300, 500, 7):
+        some = np.arange(start, min(start + 7, 500))
+        snapshot = snapshot.appended(2, [stored(templates[some])], some, some)
+    assert 1 < len(snapshot.chunks) < 10
+    wanted = generator.permutation(500)[:90]
+    assert np.allclose(snapshot.templates_of(wanted).as_float32(), templates[wanted], atol=1e-4)
+
+
+def test_a_full_chunk_is_not_copied_when_rows_are_added_or_removed_elsewhere() -> None:
+    many = random_templates(np.random.default_rng(8), 70_000, 2)
+    older = GallerySnapshot.build("test", 1, [stored(many)], np.arange(70_000), np.arange(70_000))
+    newer = older.appended(2, [stored(EYE[:3, :2][:2])], ids(100_000, 100_001), ids(1, 2))
+    assert newer.chunks[0] is older.chunks[0]
+    assert newer.without(3, ids(100_000)).compacted(3).chunks[0] is older.chunks[0]

@@ -13,8 +13,10 @@ from rtcc_bridge.matching.errors import InferenceError
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.search import SearchIndex
-from rtcc_bridge.matching.search_ort import OrtSearchIndex
+from rtcc_bridge.matching.search_device import DeviceSearchIndex
+from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import FaceCrop, Float32Array
 from rtcc_bridge.modelpacks.default_pack import CALIBRATION
 from rtcc_bridge.probes.search import GallerySearch
@@ -67,7 +69,9 @@ def snapshot(people: int, version: int = 1) -> GallerySnapshot:
     """Two images of each person."""
     axes = [person for person in range(people) for _ in range(2)]
     ids = np.arange(2 * people, dtype=np.int64)
-    return GallerySnapshot.build("demo", version, unit_vectors(2 * people, axes), ids, ids // 2 + 100)
+    return GallerySnapshot.build(
+        "demo", version, [StoredTemplates.of(unit_vectors(2 * people, axes))], ids, ids // 2 + 100
+    )
 
 
 def search_of(following: Following, seen: list[str] | None = None) -> GallerySearch:
@@ -84,14 +88,14 @@ def search_of(following: Following, seen: list[str] | None = None) -> GallerySea
 
 def test_each_crop_gets_its_own_person() -> None:
     seen: list[str] = []
-    search = search_of(Following(View(OrtSearchIndex(snapshot(10)))), seen)
+    search = search_of(Following(View(open_index(snapshot(10)))), seen)
     found = search.search_batch([crop_of(3), crop_of(7), crop_of(99)])
     assert [[candidate.subject_id for candidate in one.candidates] for one in found] == [[103], [107], []]
     assert seen == ["search"]
 
 
 def test_the_facts_are_those_of_the_index_that_was_searched() -> None:
-    (found,) = search_of(Following(View(OrtSearchIndex(snapshot(10, version=4))))).search_batch([crop_of(1)])
+    (found,) = search_of(Following(View(open_index(snapshot(10, version=4))))).search_batch([crop_of(1)])
     facts = found.facts
     assert (facts.gallery, facts.gallery_version, facts.gallery_size) == ("demo", 4, 10)
     assert (facts.model_pack, facts.model_hash, facts.list_length) == ("test-pack", "b" * 64, 5)
@@ -100,7 +104,7 @@ def test_the_facts_are_those_of_the_index_that_was_searched() -> None:
 
 
 def test_a_gallery_that_can_be_searched_passes_its_check_and_so_does_none() -> None:
-    search_of(Following(View(OrtSearchIndex(snapshot(10))))).check()
+    search_of(Following(View(open_index(snapshot(10))))).check()
     search_of(Following(None)).check()
 
 
@@ -108,24 +112,24 @@ def test_a_gallery_whose_device_fails_does_not_pass_its_check(monkeypatch: pytes
     def fails(*_: object) -> None:
         raise RuntimeError("CUDA failure 2: out of memory")
 
-    index = OrtSearchIndex(snapshot(10))
+    index = DeviceSearchIndex(snapshot(10))
     monkeypatch.setattr(index, "_on_device", fails)
     with pytest.raises(InferenceError, match="out of memory"):
         search_of(Following(View(index))).check()
 
 
 def test_a_larger_gallery_raises_the_threshold_with_the_next_batch() -> None:
-    view = View(OrtSearchIndex(snapshot(2)))
+    view = View(open_index(snapshot(2)))
     search = search_of(Following(view))
     (before,) = search.search_batch([crop_of(1)])
-    view.index = OrtSearchIndex(snapshot(100, version=2))
+    view.index = open_index(snapshot(100, version=2))
     (after,) = search.search_batch([crop_of(1)])
     assert after.facts.threshold > before.facts.threshold
     assert after.facts.gallery_version == 2
 
 
 def test_a_gallery_that_cannot_be_confirmed_is_not_searched() -> None:
-    following = Following(View(OrtSearchIndex(snapshot(2))))
+    following = Following(View(open_index(snapshot(2))))
     search = search_of(following)
     assert search.gallery_kind == "demo"
     following.view = None
@@ -143,7 +147,7 @@ def test_a_model_that_fails_is_told_to_who_watches_the_device() -> None:
     failures: list[str] = []
     search = GallerySearch(
         cast("FaceEmbedder", Broken()),
-        Following(View(OrtSearchIndex(snapshot(2)))),
+        Following(View(open_index(snapshot(2)))),
         cast("ModelPack", Pack()),
         CALIBRATED,
         list_length=5,

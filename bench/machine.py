@@ -1,0 +1,71 @@
+"""What a measurement says of its machine, and how it takes time."""
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from rtcc_bridge.matching.types import Int8Array
+
+_PACKAGES = ("numpy", "onnxruntime-gpu", "numkong", "faiss-cpu", "usearch")
+
+
+def machine() -> str:
+    """One line: processor, threads, versions, date."""
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    model = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "?")
+    wanted = ("avx2", "avx512f", "avx512_vnni", "amx_int8")
+    flags = next((set(line.split(":")[1].split()) for line in info.splitlines() if line.startswith("flags")), set())
+    parts = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    have = " ".join(flag for flag in wanted if flag in flags)
+    return f"{model} ({have}), Python {platform.python_version()}, {parts}, {time.strftime('%Y-%m-%d')}"
+
+
+def median_ms(repeats: int, *calls: Callable[[], object]) -> list[float]:
+    """Interleaved, so that what else the machine does falls on all alike."""
+    taken: list[list[float]] = [[] for _ in calls]
+    for _ in range(repeats):
+        for seconds, call in zip(taken, calls, strict=True):
+            start = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - start)
+    return [float(np.median(seconds) * 1000) for seconds in taken]
+
+
+def read_seconds(arrays: Sequence[Int8Array], threads: int) -> float:
+    """The least time in which these bytes are read: the best of three ways, five times each."""
+    ways = (_added, _largest, _compared)
+    pieces = [piece for array in arrays for piece in np.array_split(array.reshape(-1), threads * 4)]
+    best = float("inf")
+    with ThreadPoolExecutor(threads) as executor:
+        for way in ways * 5:
+            start = time.perf_counter()
+            list(executor.map(way, pieces))
+            best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _words(piece: Int8Array) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    return piece[: len(piece) // 8 * 8].view(np.int64)
+
+
+def _added(piece: Int8Array) -> object:
+    return np.add.reduce(_words(piece))
+
+
+def _largest(piece: Int8Array) -> object:
+    return np.maximum.reduce(piece)
+
+
+def _compared(piece: Int8Array) -> object:
+    return np.bitwise_or.reduce(_words(piece))
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is no file's (Linux)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon"))

@@ -1,0 +1,140 @@
+"""Templates as they are stored and searched: 16 bits a component, in two planes of 8."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+
+from rtcc_bridge.matching.errors import TemplateError
+from rtcc_bridge.matching.types import Float32Array, Float64Array, Int8Array, Int64Array
+
+LENGTH_TOLERANCE: Final = 1e-3
+"""How far a template's Euclidean length may lie from 1. The search's error bound rests on it."""
+
+HIGH_LIMIT: Final = 127
+"""The largest magnitude in the high plane: -128 is left out, so that a product of two int8 kernels' factors is safe."""
+
+_LARGEST: Final = 256 * HIGH_LIMIT + 127
+_ROWS_AT_ONCE: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredTemplates:
+    """N templates of length D. Component d of row n is scales[n] * q, q = 256 * high[n, d] + low[n, d].
+
+    high, low: int8 (N, D), C-contiguous, |high| <= HIGH_LIMIT; scales: float32 (N,), not negative, finite.
+    A row of zeros stands for a template that was taken out.
+
+    The high plane alone is what a search scans; both together are what it answers by. Sixteen bits with a scale of
+    their own for each row err by at most scales[n] / 2 in a component: for 512 dimensions some 3e-7 of a score.
+    """
+
+    high: Int8Array
+    low: Int8Array
+    scales: Float32Array
+
+    def __post_init__(self) -> None:
+        """ValueError: the arrays do not fit each other, or hold what no template does."""
+        if self.high.dtype != np.int8 or self.low.dtype != np.int8 or self.scales.dtype != np.float32:
+            raise ValueError("stored templates are two int8 planes and float32 scales")
+        if self.high.ndim != 2 or self.high.shape != self.low.shape or self.scales.shape != self.high.shape[:1]:
+            raise ValueError(f"planes {self.high.shape}, {self.low.shape} and scales {self.scales.shape} do not fit")
+        for array in (self.high, self.low, self.scales):
+            array.flags.writeable = False
+
+    @classmethod
+    def of(cls, templates: Float32Array) -> Self:
+        """The nearest stored form of templates float32 (N, D). TemplateError as `check_templates`."""
+        check_templates(templates)
+        high = np.empty(templates.shape, np.int8)
+        low = np.empty(templates.shape, np.int8)
+        scales = np.empty(len(templates), np.float32)
+        for start in range(0, len(templates), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            wide = templates[rows].astype(np.float64)
+            # Rounded to float32 first, and up: then no component leaves the range by the rounding of its scale.
+            scales[rows] = np.nextafter((np.abs(wide).max(axis=1) / _LARGEST).astype(np.float32), np.float32(1))
+            whole = np.rint(wide / scales[rows, None].astype(np.float64)).astype(np.int32)
+            high[rows] = (whole + 128) >> 8
+            low[rows] = whole - (high[rows].astype(np.int32) << 8)
+        return cls(high, low, scales)
+
+    @classmethod
+    def empty(cls, template_length: int) -> Self:
+        """No template of this length."""
+        none = np.empty((0, template_length), np.int8)
+        return cls(none, none.copy(), np.empty(0, np.float32))
+
+    @classmethod
+    def concatenated(cls, parts: Sequence["StoredTemplates"]) -> Self:
+        """The rows of all parts, of which there is at least one, in their order. Copies them."""
+        return cls(
+            np.concatenate([part.high for part in parts]),
+            np.concatenate([part.low for part in parts]),
+            np.concatenate([part.scales for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.scales)
+
+    @property
+    def template_length(self) -> int:
+        return int(self.high.shape[1])
+
+    def take(self, rows: Int64Array) -> "StoredTemplates":
+        """A copy of these rows int64 (n,), in their order."""
+        return StoredTemplates(self.high[rows], self.low[rows], self.scales[rows])
+
+    def without(self, rows: Int64Array) -> "StoredTemplates":
+        """The same rows, of which these are zeros now. Copies all."""
+        high, low, scales = self.high.copy(), self.low.copy(), self.scales.copy()
+        high[rows], low[rows], scales[rows] = 0, 0, 0
+        return StoredTemplates(high, low, scales)
+
+    def whole_numbers(self) -> Float64Array:
+        """q of each component, float64 (N, D)."""
+        whole = self.high.astype(np.float64)
+        whole *= 256
+        whole += self.low
+        return whole
+
+    def as_float32(self) -> Float32Array:
+        """The components, float32 (N, D): rounded once more, for who reckons with templates outside a search."""
+        return (self.whole_numbers() * self.scales[:, None]).astype(np.float32)
+
+
+def exact_scores(templates: StoredTemplates, probe: Float32Array) -> Float64Array:
+    """The similarity scores float64 (n,) of stored templates with one probe float32 (D,): the truth of every search.
+
+    score = scale * sum of q_d * probe_d. Each product of a q (16 bits) and a float32 (24 significand bits) is exact in
+    float64; each row is added up in an order that depends on D alone, so that its score does not depend on which rows
+    are scored beside it.
+    """
+    wide = probe.astype(np.float64)
+    scores = np.empty(len(templates), np.float64)
+    for start in range(0, len(templates), _ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + _ROWS_AT_ONCE, len(templates)))
+        part = templates.take(rows) if len(templates) > _ROWS_AT_ONCE else templates
+        products = part.whole_numbers()
+        products *= wide
+        scores[rows] = products.sum(axis=1) * part.scales
+    return scores
+
+
+def check_templates(templates: Float32Array, length: int | None = None) -> None:
+    """TemplateError unless these are float32 (N, length), finite, of Euclidean length 1 within LENGTH_TOLERANCE.
+
+    The norm is accumulated in float64, since a float32 sum of a long template errs by more than one would like here.
+    """
+    if templates.dtype != np.float32 or templates.ndim != 2 or templates.shape[1] < 1:
+        raise TemplateError(f"templates have to be float32 (N, D), not {templates.dtype} {templates.shape}")
+    if length is not None and templates.shape[1] != length:
+        raise TemplateError(f"templates of length {templates.shape[1]} do not fit a gallery of {length}")
+    for start in range(0, len(templates), _ROWS_AT_ONCE):
+        rows = templates[start : start + _ROWS_AT_ONCE]
+        if not np.isfinite(rows).all():
+            raise TemplateError("a template holds a number that is not finite")
+        lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
+        if (np.abs(lengths - 1) > LENGTH_TOLERANCE).any():
+            raise TemplateError(f"a template's length is not 1 within {LENGTH_TOLERANCE}: normalise it first")
