@@ -19,7 +19,7 @@ def results() -> dict[str, float]:
     """What the formulas give, in their order."""
     known: dict[str, float] = dict(GIVEN)
     for symbol, formula in FORMULAS:
-        known[symbol] = eval(formula.replace("\N{MULTIPLICATION SIGN}", "*"), {"__builtins__": {}, "max": max, "ceil": math.ceil}, known)
+        known[symbol] = eval(formula.replace("\N{MULTIPLICATION SIGN}", "*"), {"max": max, "ceil": math.ceil}, known)
     return {symbol: known[symbol] for symbol, _ in FORMULAS}
 
 
