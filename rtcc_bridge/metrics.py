@@ -202,7 +202,8 @@ class Metrics:
         self.clock_offset_seconds.set(float("nan"))
         self.certificate_expiry_timestamp_seconds = gauges(
             "certificate_expiry_timestamp_seconds",
-            "When the first certificate of the file that this setting names expires (Unix time).",
+            "When the first certificate of the file that this setting names expires (Unix time). None while the file "
+            "cannot be read.",
             setting=CERTIFICATES,
         )
         self.volume_free_bytes = gauges(
