@@ -52,6 +52,7 @@ DEAD_LETTER_REASONS: Final = (
 WORKER_REASONS: Final = (
     "start", "timeout", "protocol", "forbidden", "crashed", "decode_memory", "decode_failed",
 )  # fmt: skip
+SPAN_LOSSES: Final = ("not_sent", "queue_full")
 RULES: Final = tuple(f"P{number:02}" for number in range(1, 31))
 CERTIFICATES: Final = (
     "kafka.tls.certificate_file", "kafka.tls.ca_file", "kafka.sasl.token.ca_file", "database.tls_ca_file",
@@ -153,6 +154,11 @@ class Metrics:
         self.leads_total = counter("leads_total", "Lead events by the state they led to.", state=LEAD_STATES)
         self.worker_restarts_total = counter(
             "worker_restarts_total", "Sandboxed decoding processes replaced, by reason.", reason=WORKER_REASONS
+        )
+        self.spans_lost_total = counter(
+            "spans_lost_total",
+            "Spans of traces that were lost: the collector did not take them, or the queue was full meanwhile.",
+            reason=SPAN_LOSSES,
         )
 
         self.build_info = gauges("build_info", "1; which program this is.", version=None)

@@ -48,10 +48,12 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
         stop.set()
 
     async def assemble(stack: AsyncExitStack) -> Assembly:
-        await stack.enter_async_context(exporting_traces(settings.tracing, sorted(roles)))
+        losses = await stack.enter_async_context(exporting_traces(settings.tracing, sorted(roles)))
         await require_topics(settings.kafka, topics_of(settings.kafka, roles))
         opening = open_core(settings, patience_seconds=settings.database.start_patience_seconds)
-        assembly = Assembly(await stack.enter_async_context(opening), stack)
+        core = await stack.enter_async_context(opening)
+        losses.count_in(lambda reason, spans: core.metrics.spans_lost_total.labels(reason).inc(spans))
+        assembly = Assembly(core, stack)
         await _assemble(assembly, roles, progress)
         return assembly
 
