@@ -126,6 +126,18 @@ async def test_several_processes_on_sqlite_are_refused(place: Place) -> None:
     assert "PostgreSQL" in output
 
 
+@pytest.mark.sqlite
+async def test_a_second_daemon_on_one_sqlite_file_is_refused(daemon: Place, http: aiohttp.ClientSession) -> None:
+    """With another port nothing else would stand in its way."""
+    first, daemon.port = daemon.address, free_port()
+    code, output = await daemon.command("serve")
+    assert code == EXIT_CONFIGURATION
+    assert "another daemon works on" in output
+    assert "Stop that one first" in output
+    async with http.get(f"{first}/healthz") as answer:
+        assert answer.status == 200
+
+
 async def test_check_config_prints_no_secret(place: Place) -> None:
     place.changes["objects"] = {"master_key": SECRET, "master_key_file": None}
     code, output = await place.command("check-config", "--show")
