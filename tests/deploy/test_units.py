@@ -13,6 +13,7 @@ import pytest
 
 from rtcc_bridge.app.roles import Role
 from rtcc_bridge.settings import ENVIRONMENT_PREFIX, Settings, load_settings
+from tests.tools import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy/systemd"
@@ -20,9 +21,7 @@ PROGRAM = "/opt/rtcc-bridge/current/bin/rtcc-bridge"
 MOST_EXPOSED = {Role.WEB: 2.0, Role.CONSUMER: 1.5, Role.MATCHER: 2.0, Role.RELAY: 1.5}
 """By `systemd-analyze security`: 0 is nothing, 10 everything; up to 2 it says "OK"."""
 
-needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="no systemd-analyze (Debian: systemd)"
-)
+needs_systemd = needs("systemd-analyze", "systemd")
 
 
 @pytest.fixture

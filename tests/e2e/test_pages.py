@@ -4,7 +4,6 @@ Everything that a page logs as an error, and every breach of its content securit
 """
 
 import io
-import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -29,6 +28,7 @@ from rtcc_bridge.web.health import ReadinessBoard
 from tests.doubles import ManualClock
 from tests.nasty_texts import NASTY_TEXTS
 from tests.probe_kit import PictureWorkers, face
+from tests.tools import program
 from tests.website import Website, running_site
 
 WIDTH, HEIGHT = 640, 480
@@ -69,11 +69,9 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("no Chromium here: install Debian's package `chromium`")
+    chromium = program("chromium", "chromium")
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        launched = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield launched
         await launched.close()
 
