@@ -4,7 +4,6 @@ Everything that a page logs as an error, and every breach of its content securit
 """
 
 import io
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
 from tests.doubles import ManualClock
 from tests.nasty_texts import NASTY_TEXTS
+from tests.ports import free_port
 from tests.probe_kit import PictureWorkers, face
 from tests.tools import program
 from tests.website import Website, running_site
@@ -259,9 +259,7 @@ async def test_the_board_survives_a_lost_connection_without_a_gap(site: Website,
 
 
 async def test_the_board_survives_a_restart_of_the_daemon(database: Database, browser: Browser, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     clock = right_now()
 
     @asynccontextmanager

@@ -22,7 +22,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the module 
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_UNAVAILABLE
 from tests.brokers import unique_names
 from tests.e2e.calls import until
-from tests.e2e.conftest import ROOT, Place, free_port
+from tests.e2e.conftest import ROOT, Place
+from tests.ports import free_port
 
 SECRET = base64.b64encode(bytes(range(32))).decode()
 
