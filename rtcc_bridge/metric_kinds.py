@@ -4,16 +4,28 @@ A label's value that is on no list is counted as `other`: what a sender or a san
 series, of which a Prometheus server has to remember each one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
+from types import MappingProxyType
 from typing import Final, Self, TypeAlias
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 OTHER: Final = "other"
 
 Values: TypeAlias = tuple[str, ...] | None
-"""What a label may say; None for names that come from the settings."""
+"""What a label may say; None for names that are bounded elsewhere, see NAMED_ELSEWHERE."""
+
+NAMED_ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "topic": "the names in `kafka.topics`",
+        "partition": "the partitions of those topics that this process reads",
+        "gallery": "`matching.gallery` and `matching.training_gallery`",
+        "dependency": "what a process of its roles needs",
+        "version": "this program's",
+    }
+)
+"""The labels without a list of values, and where all that they can say comes from. Nothing that is sent gets there."""
 TraceId: TypeAlias = Callable[[], str | None]
 """The id of the trace that the caller is in, if there is one."""
 
@@ -46,6 +58,22 @@ class LabelledCounter:
         """Makes the series of a name from the settings, which is the first label's value."""
         for combination in product((name,), *(known or () for known in self._values[1:])):
             self._counter.labels(*combination)
+
+
+class LabelledGauge:
+    """A gauge whose labels come from closed lists, or are named elsewhere. Its series begin when they are set."""
+
+    def __init__(self, gauge: Gauge, values: Sequence[Values]) -> None:
+        self._gauge = gauge
+        self._values = tuple(values)
+
+    def labels(self, *values: str) -> Gauge:
+        """The series of these values."""
+        return self._gauge.labels(*_listed(values, self._values))
+
+    def remove(self, *values: str) -> None:
+        """Takes the series away, if it is there: nothing is known of it any more."""
+        self._gauge.remove(*_listed(values, self._values))
 
 
 class Latencies:

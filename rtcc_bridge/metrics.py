@@ -1,7 +1,7 @@
 """Every metric of the program, in one place. `docs/metrics.md` is generated from here.
 
 No person, camera, incident or case is ever a label, and no value of a label is what a sender wrote: each comes from a
-list below or from the settings.
+list below, or from a source that `metric_kinds.NAMED_ELSEWHERE` names.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,15 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
-from rtcc_bridge.metric_kinds import LabelledCounter, Latencies, TraceId, Values, no_trace
+from rtcc_bridge.metric_kinds import (
+    NAMED_ELSEWHERE,
+    LabelledCounter,
+    LabelledGauge,
+    Latencies,
+    TraceId,
+    Values,
+    no_trace,
+)
 
 PREFIX = "rtcc_bridge"
 
@@ -44,6 +52,7 @@ DEAD_LETTER_REASONS: Final = (
 WORKER_REASONS: Final = (
     "start", "timeout", "protocol", "forbidden", "crashed", "decode_memory", "decode_failed",
 )  # fmt: skip
+SPAN_LOSSES: Final = ("not_sent", "queue_full")
 RULES: Final = tuple(f"P{number:02}" for number in range(1, 31))
 CERTIFICATES: Final = (
     "kafka.tls.certificate_file", "kafka.tls.ca_file", "kafka.sasl.token.ca_file", "database.tls_ca_file",
@@ -69,7 +78,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # the library gives 
 
 @dataclass(frozen=True, slots=True)
 class MetricHelp:
-    """A row of the generated reference page. labels: by name what they may say, None for names from the settings."""
+    """A row of the generated reference page. labels: by name what they may say, None for those of NAMED_ELSEWHERE."""
 
     name: str
     kind: str
@@ -87,7 +96,7 @@ class Metrics:
         self._trace_id = trace_id
         ProcessCollector(registry=self.registry)
 
-        latency, counter, gauge = self._latency, self._counter, self._gauge
+        latency, counter, gauge, gauges = self._latency, self._counter, self._gauge, self._gauges
         self.event_to_floor_seconds = latency(
             "event_to_floor_seconds",
             "From the record's timestamp on the topic to its place on the feed.",
@@ -146,18 +155,25 @@ class Metrics:
         self.worker_restarts_total = counter(
             "worker_restarts_total", "Sandboxed decoding processes replaced, by reason.", reason=WORKER_REASONS
         )
+        self.spans_lost_total = counter(
+            "spans_lost_total",
+            "Spans of traces that were lost: the collector did not take them, or the queue was full meanwhile.",
+            reason=SPAN_LOSSES,
+        )
 
-        self.build_info = gauge("build_info", "1; which program this is.", version=None)
-        self.process_role = gauge("process_role", "1 for each role that this process has.", role=ROLES)
-        self.consumer_lag = gauge(
+        self.build_info = gauges("build_info", "1; which program this is.", version=None)
+        self.process_role = gauges("process_role", "1 for each role that this process has.", role=ROLES)
+        self.consumer_lag = gauges(
             "consumer_lag", "Records between the group's position and the end.", topic=None, partition=None
         )
-        self.topic_paused = gauge("topic_paused", "1 while a topic is paused for its rate of dead letters.", topic=None)
-        self.gallery_templates = gauge("gallery_templates", "Templates that this matcher searches.", gallery=None)
-        self.gallery_version = gauge(
+        self.topic_paused = gauges(
+            "topic_paused", "1 while a topic is paused for its rate of dead letters.", topic=None
+        )
+        self.gallery_templates = gauges("gallery_templates", "Templates that this matcher searches.", gallery=None)
+        self.gallery_version = gauges(
             "gallery_version", "Version of the gallery that this matcher searches.", gallery=None
         )
-        self.gallery_head_age_seconds = gauge(
+        self.gallery_head_age_seconds = gauges(
             "gallery_head_age_seconds",
             "Since this matcher last confirmed the gallery's head; past `matching.gallery_stale_seconds` it stops "
             "searching (P25).",
@@ -167,12 +183,12 @@ class Metrics:
             "segments_to_scrub",
             "Gallery segments in which a removed template still lies. One that stays is damaged or gone: see the log.",
         )
-        self.matcher_device = gauge("matcher_device", "1 for the device that this matcher works on.", device=DEVICES)
+        self.matcher_device = gauges("matcher_device", "1 for the device that this matcher works on.", device=DEVICES)
         self.gpu_lost = gauge(
             "gpu_lost", "1 when this matcher should work on a GPU (`matching.device`, and one is there) and does not."
         )
-        self.ready = gauge("ready", "1 when the dependency is ready.", dependency=None)
-        self.probes_in_flight = gauge("probes_in_flight", "Probes being searched now.", lane=LANES)
+        self.ready = gauges("ready", "1 when the dependency is ready.", dependency=None)
+        self.probes_in_flight = gauges("probes_in_flight", "Probes being searched now.", lane=LANES)
         self.probes_stranded = gauge("probes_stranded", "Probes with authority that many requests brought no outcome.")
         self.relay_active = gauge("relay_active", "1 while this process is the one relay, 0 while it stands by.")
         self.outbox_backlog = gauge("outbox_backlog", "Committed events that are not published yet.")
@@ -180,7 +196,7 @@ class Metrics:
             "outbox_oldest_age_seconds",
             "Age of the oldest committed event that is not published or, without a topic, not on the feed. 0: none.",
         )
-        self.outbox_refused = gauge(
+        self.outbox_refused = gauges(
             "outbox_refused",
             "Events that the broker refused as too large at the last try: raise the topic's max.message.bytes.",
             topic=None,
@@ -190,15 +206,16 @@ class Metrics:
             "clock_offset_seconds", "This machine's clock minus the database's; NaN on SQLite, which has none."
         )
         self.clock_offset_seconds.set(float("nan"))
-        self.certificate_expiry_timestamp_seconds = gauge(
+        self.certificate_expiry_timestamp_seconds = gauges(
             "certificate_expiry_timestamp_seconds",
-            "When the first certificate of the file that this setting names expires (Unix time).",
+            "When the first certificate of the file that this setting names expires (Unix time). None while the file "
+            "cannot be read.",
             setting=CERTIFICATES,
         )
-        self.volume_free_bytes = gauge(
+        self.volume_free_bytes = gauges(
             "volume_free_bytes", "Free space for this program where it keeps its data on this machine.", volume=VOLUMES
         )
-        self.volume_size_bytes = gauge("volume_size_bytes", "Size of that volume.", volume=VOLUMES)
+        self.volume_size_bytes = gauges("volume_size_bytes", "Size of that volume.", volume=VOLUMES)
 
     def expect_topic(self, topic: str) -> None:
         """Makes the series of a topic that is consumed here, at 0."""
@@ -227,9 +244,17 @@ class Metrics:
         counted = Counter(name, text, tuple(labels), namespace=PREFIX, registry=self.registry)
         return LabelledCounter(counted, tuple(labels.values()))
 
-    def _gauge(self, name: str, text: str, **labels: Values) -> Gauge:
+    def _gauge(self, name: str, text: str) -> Gauge:
+        self._note(name, "gauge", text, {})
+        return Gauge(name, text, namespace=PREFIX, registry=self.registry)
+
+    def _gauges(self, name: str, text: str, **labels: Values) -> LabelledGauge:
         self._note(name, "gauge", text, labels)
-        return Gauge(name, text, tuple(labels), namespace=PREFIX, registry=self.registry)
+        gauge = Gauge(name, text, tuple(labels), namespace=PREFIX, registry=self.registry)
+        return LabelledGauge(gauge, tuple(labels.values()))
 
     def _note(self, name: str, kind: str, text: str, labels: Mapping[str, Values]) -> None:
+        for label, values in labels.items():
+            if values is None and label not in NAMED_ELSEWHERE:
+                raise ValueError(f"{name}: nothing bounds what the label {label} may say: list it, or name its source")
         self.help.append(MetricHelp(f"{PREFIX}_{name}", kind, MappingProxyType(dict(labels)), text))

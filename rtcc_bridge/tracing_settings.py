@@ -23,8 +23,8 @@ class TracingSettings(Section):
         1.0,
         ge=0,
         le=1,
-        description="Share of the traces that begin here which are recorded. A record that brings a trace of its own "
-        "says itself whether it is.",
+        description="Share of the traces which are recorded, also of those that a record brings: whether its sender "
+        "records them decides nothing here.",
     )
     queue_size: int = Field(
         4096,

@@ -17,6 +17,18 @@ class WebSettings(Section):
     )
     port: Port = Field(8080, description="Port to bind; 0 takes a free one.")
     shutdown_seconds: Seconds = Field(10.0, description="How long open requests may finish at shutdown.")
+    connections: int = Field(
+        500,
+        ge=1,
+        le=10_000,
+        description="Open connections. When there are as many, the oldest that asks for nothing makes room for a "
+        "further one; when all are being answered, that one is closed. Each is a file descriptor (`ulimit -n`).",
+    )
+    idle_seconds: Seconds = Field(
+        75.0,
+        description="How long a connection may take to send the head of its first or its next request, here and at "
+        "`operations.port`; then it is closed.",
+    )
     feed_clients: int = Field(200, ge=1, le=10_000, description="Open feed connections; more are answered 503.")
     feed_replay_limit: int = Field(
         1000, ge=1, le=100_000, description="Events read from the database at once when a feed resumes."
@@ -56,4 +68,10 @@ class OperationsSettings(Section):
         None,
         description="Port to bind; 0 takes a free one. Without it they are served at `web.port`; with it a process "
         "without the role web opens no other port.",
+    )
+    connections: int = Field(
+        50,
+        ge=1,
+        le=10_000,
+        description="Open connections there; a further one is closed at once. See `web.idle_seconds`.",
     )

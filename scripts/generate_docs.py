@@ -17,6 +17,7 @@ from deploy.monitoring import documents as monitoring
 from rtcc_bridge.asyncapi import asyncapi_document
 from rtcc_bridge.cli import main as cli
 from rtcc_bridge.leads.schemas import lead_schemas
+from rtcc_bridge.metric_kinds import NAMED_ELSEWHERE
 from rtcc_bridge.metrics import PROCESS_METRICS, Metrics
 from rtcc_bridge.settings import ENVIRONMENT_PREFIX, Settings
 from rtcc_bridge.topic_schemas import topic_data_schemas
@@ -110,7 +111,7 @@ def metrics() -> str:
         "# Metrics\n\n",
         "Served at `/metrics` in Prometheus's text format, and as OpenMetrics to a scraper that asks for it: there\n",
         "slow observations bear the id of their trace. Times are seconds. What a label may say comes from a closed\n",
-        "list or from the settings; whatever else somebody sends is counted as `other`. The dashboards are shown in\n",
+        "list, or from where the table says; what is on no list counts as `other`. The dashboards are shown in\n",
         "[Dashboards](dashboards.md).\n\n",
         "| metric | kind | labels | meaning | dashboards |\n|---|---|---|---|---|\n",
     ]
@@ -126,7 +127,7 @@ def metrics() -> str:
 
 def _label(name: str, values: tuple[str, ...] | None) -> str:
     if values is None:
-        return f"`{name}`"
+        return f"`{name}`: {NAMED_ELSEWHERE[name]}"
     shown = ", ".join(values) if len(values) < 12 else f"{values[0]} to {values[-1]}, {len(values)} words"
     return f"`{name}`: {shown}"
 

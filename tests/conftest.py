@@ -17,7 +17,7 @@ from rtcc_bridge.modelpacks.default_pack import build_default_pack
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import metadata
-from tests import brokers, databases
+from tests import brokers, databases, tools
 from tests.agency_pack import write_agency_pack
 from tests.doubles import ManualClock
 from tests.outages import Outages
@@ -46,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes, so it begins first and no worker waits for it at the end")
+    config.addinivalue_line("markers", "needs_program(name, package): see tests/tools.py")
     config.addinivalue_line("markers", "sqlite: says something about SQLite alone")
     config.addinivalue_line("markers", "postgresql: says something about PostgreSQL alone")
     config.addinivalue_line("markers", "tansu: says something about the embedded broker alone")
@@ -78,9 +79,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = [item for item in items if _belongs(item, config.getoption("--database"), config.getoption("--broker"))]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = sorted(kept, key=lambda item: item.get_closest_marker("long") is None)
-    for item in kept:
-        if reason := brokers.of_run(config).why_left_out(item):
-            item.add_marker(pytest.mark.skip(reason))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if reason := brokers.of_run(item.config).why_left_out(item):
+        tools.is_missing(reason)
+    tools.require_programs(item)
 
 
 def _belongs(item: pytest.Item, database: str, broker: str) -> bool:

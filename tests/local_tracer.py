@@ -17,6 +17,7 @@ class LocalSpan:
     facts: Facts
     kind: Kind
     failure: str | None = None
+    refusal: str | None = None
     ended: bool = False
 
     def note(self, facts: Facts) -> None:
@@ -27,6 +28,9 @@ class LocalSpan:
 
     def fail(self, error_type: str) -> None:
         self.failure = error_type
+
+    def refuse(self, reason: str) -> None:
+        self.refusal = reason
 
     def end(self) -> None:
         self.ended = True
@@ -51,3 +55,6 @@ class LocalTracer:
         made = LocalSpan(name, parent, traceparent, list(links), facts, kind)
         self.spans.append(made)
         return made
+
+    def records(self, trace_id: str) -> bool:
+        return True

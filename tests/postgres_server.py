@@ -8,7 +8,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.hosts import LOOPBACK, Host
+from tests.hosts import Host
+from tests.ports import free_port
 
 USER: Final = "rtcc"
 _STEP_SECONDS: Final = 30.0
@@ -73,7 +73,7 @@ class PostgresServer:
         in_memory = Path("/dev/shm")
         parent = in_memory if not durable and in_memory.is_dir() else Path(tempfile.gettempdir())
         self.folder = Path(tempfile.mkdtemp(prefix="rtcc-postgres-", dir=parent))
-        self.port = _free_port()
+        self.port = free_port()
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -261,13 +261,6 @@ def _account() -> pwd.struct_passwd | None:
     with suppress(KeyError):
         return pwd.getpwnam("postgres")
     return pwd.getpwnam("nobody")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _watch_until_the_pipe_closes(folder: Path) -> None:

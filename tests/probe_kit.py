@@ -393,10 +393,20 @@ def face_search(
     return FaceSearch(gallery, batcher)
 
 
+async def _works() -> None:
+    """What a watched device says that works."""
+
+
 def search_handler(
-    kit: ProbeKit, actual: FaceSearch, training: FaceSearch | None = None, timeout_seconds: float = 30.0
+    kit: ProbeKit,
+    actual: FaceSearch,
+    training: FaceSearch | None = None,
+    timeout_seconds: float = 30.0,
+    device_works: Callable[[], Awaitable[None]] = _works,
 ) -> SearchHandler:
-    return SearchHandler(kit.parts, kit.vault, actual, training, timeout_seconds=timeout_seconds)
+    return SearchHandler(
+        kit.parts, kit.vault, actual, training, timeout_seconds=timeout_seconds, device_works=device_works
+    )
 
 
 def record_of(row: dict[str, Any]) -> ConsumedRecord:

@@ -4,15 +4,22 @@ A batch that fails may have failed for a face's sake, so the network is tried on
 searched for nobody. When that fails as well,
 the process ends: what a GPU driver has lost comes back in a new process only, and one that stayed would take search
 requests and answer none. The new one takes the GPU, or with `matching.device: auto` the CPU, and says so.
+
+Until that is known a request that failed is kept (`works`): on a device that fails fast, many requests fail within the
+moment that the check takes. Given up, each would wait until the reconciler requests it again; kept, they are delivered
+to another matcher, or to the new process, as soon as this one has ended.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final, NoReturn
 
 import structlog
 
+from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.matching.embed import Embedder
 from rtcc_bridge.matching.errors import DeviceError, InferenceError
 from rtcc_bridge.matching.session import Device, expects_cuda
@@ -35,6 +42,8 @@ class DeviceWatch:
         self._asked = asked
         self._loop = asyncio.get_running_loop()
         self._failed = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._is_lost = False
         for device in (Device.CPU, Device.CUDA):
             metrics.matcher_device.labels(device).set_function(partial(self._works_on, device))
         metrics.gpu_lost.set_function(lambda: self.gpu_lost)
@@ -54,23 +63,68 @@ class DeviceWatch:
         """To be called, from any thread, when the model failed on a batch."""
         self._loop.call_soon_threadsafe(self._failed.set)
 
+    async def works(self) -> None:
+        """Returns when a check that begins after this call has found that the device works.
+
+        Raises UnavailableError when it does not, and the process ends.
+        """
+        if self._is_lost:
+            raise UnavailableError("the device is lost, and the matcher ends")
+        verdict = self._loop.create_future()
+        self._waiting.append(verdict)
+        self._failed.set()
+        await verdict
+
     async def run(self) -> NoReturn:
         """Raises DeviceError when the network does not even work on a grey chip, or a gallery cannot be searched."""
         while True:
             await self._failed.wait()
             self._failed.clear()
+            waiting, self._waiting = self._waiting, []
             try:
                 async with asyncio.timeout(CHECK_SECONDS):
                     for check in tuple(self._checks):
-                        await asyncio.to_thread(check)
+                        await _in_a_thread_of_its_own(check)
             except (InferenceError, TimeoutError) as error:
+                self._is_lost = True
+                _settle([*waiting, *self._waiting], UnavailableError("the device is lost, and the matcher ends"))
                 reason = str(error) or f"no answer within {CHECK_SECONDS:g} s"
                 raise DeviceError(
                     f"nothing can be searched any more on the device {self._embedder.device}: {reason}. The process "
                     "ends, so that a new one takes the device again"
                 ) from error
+            _settle(waiting, None)
             _log.warning("a batch failed, and the device works: the fault lay in one of its faces")
             await asyncio.sleep(SECONDS_BETWEEN_CHECKS)
 
     def _works_on(self, device: Device) -> bool:
         return self._embedder.device is device
+
+
+def _settle(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
+    for verdict in waiting:
+        if verdict.done():  # whoever waited was cancelled
+            continue
+        if error is None:
+            verdict.set_result(None)
+        else:
+            verdict.set_exception(error)
+
+
+async def _in_a_thread_of_its_own(check: Callable[[], None]) -> None:
+    """Raises what the check raises. A driver that hangs keeps this thread, which ends with the process, and none of
+    those that others wait for: the loop's own threads open files and stores."""
+    loop = asyncio.get_running_loop()
+    checked: asyncio.Future[None] = loop.create_future()
+
+    def run() -> None:
+        error: Exception | None = None
+        try:
+            check()
+        except Exception as raised:  # noqa: BLE001 - it is raised on the loop
+            error = raised
+        with suppress(RuntimeError):  # the loop may be closed by now
+            loop.call_soon_threadsafe(_settle, [checked], error)
+
+    threading.Thread(target=run, name="device check", daemon=True).start()
+    await checked

@@ -39,6 +39,7 @@ async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
         searches[settings.gallery],
         training,
         timeout_seconds=settings.request_timeout_seconds,
+        device_works=watch.works,
     )
     topics = core.settings.kafka.topics
     for lane, topic in (("routine", topics.probes_routine), ("imminent", topics.probes_imminent)):

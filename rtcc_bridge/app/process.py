@@ -24,6 +24,7 @@ from rtcc_bridge.broker.grants import topics_of
 from rtcc_bridge.broker.start_check import require_topics
 from rtcc_bridge.modelpacks.installed import Progress, open_pack
 from rtcc_bridge.settings import Settings
+from rtcc_bridge.storage.sqlite_lock import sole_daemon
 from rtcc_bridge.supervisor import supervise
 from rtcc_bridge.telemetry.trace_export import exporting_traces
 
@@ -48,10 +49,13 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
         stop.set()
 
     async def assemble(stack: AsyncExitStack) -> Assembly:
-        await stack.enter_async_context(exporting_traces(settings.tracing, sorted(roles)))
+        losses = await stack.enter_async_context(exporting_traces(settings.tracing, sorted(roles)))
+        stack.enter_context(sole_daemon(settings.database.sqlite_file))
         await require_topics(settings.kafka, topics_of(settings.kafka, roles))
         opening = open_core(settings, patience_seconds=settings.database.start_patience_seconds)
-        assembly = Assembly(await stack.enter_async_context(opening), stack)
+        core = await stack.enter_async_context(opening)
+        losses.count_in(lambda reason, spans: core.metrics.spans_lost_total.labels(reason).inc(spans))
+        assembly = Assembly(core, stack)
         await _assemble(assembly, roles, progress)
         return assembly
 

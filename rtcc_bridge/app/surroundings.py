@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, NoReturn
 
+import structlog
 from cryptography import x509
 
 from rtcc_bridge import __version__
@@ -16,38 +17,65 @@ from rtcc_bridge.settings import Settings, store_folder
 
 _SECONDS_BETWEEN: Final = 15.0
 
+_log = structlog.get_logger(__name__)
+
 
 def add_surroundings(assembly: Assembly, roles: Collection[Role]) -> None:
     core = assembly.core
     core.metrics.build_info.labels(__version__).set(1)
     for role in roles:
         core.metrics.process_role.labels(role).set(1)
-    assembly.add_part("surroundings", lambda: keep_telling(core.settings, core.metrics))
+    surroundings = Surroundings(core.settings, core.metrics)
+    assembly.add_part("surroundings", surroundings.keep_telling)
 
 
-async def keep_telling(settings: Settings, metrics: Metrics) -> NoReturn:
-    """Looks at the files and volumes now and then, until it is cancelled: certificates are replaced in place."""
-    while True:
-        await asyncio.to_thread(tell, settings, metrics)
-        await asyncio.sleep(_SECONDS_BETWEEN)
+class Surroundings:
+    """What is known of the files and volumes. Of one that can no longer be read the metric goes away, since an old date
+    or an old size would look as if all were well; of one that never could, readiness or the next use says why."""
 
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._files = tuple(certificate_files(settings))
+        self._volumes = tuple(volumes(settings))
+        self._known: set[Path] = set()
 
-def tell(settings: Settings, metrics: Metrics) -> None:
-    """Sets the metrics. Blocks. Of what cannot be read nothing is told, and readiness or the next use says why."""
-    for setting, file in certificate_files(settings):
-        try:
-            certificates = x509.load_pem_x509_certificates(file.read_bytes())
-        except (OSError, ValueError):
-            continue
-        first = min(certificate.not_valid_after_utc for certificate in certificates)
-        metrics.certificate_expiry_timestamp_seconds.labels(setting).set(first.timestamp())
-    for volume, folder in volumes(settings):
-        try:
-            usage = shutil.disk_usage(folder)
-        except OSError:
-            continue
-        metrics.volume_free_bytes.labels(volume).set(usage.free)
-        metrics.volume_size_bytes.labels(volume).set(usage.total)
+    async def keep_telling(self) -> NoReturn:
+        """Looks at them now and then, until it is cancelled: certificates are replaced in place."""
+        while True:
+            await asyncio.to_thread(self.tell)
+            await asyncio.sleep(_SECONDS_BETWEEN)
+
+    def tell(self) -> None:
+        """Sets the metrics. Blocks."""
+        for setting, file in self._files:
+            expiry = self._metrics.certificate_expiry_timestamp_seconds
+            try:
+                certificates = x509.load_pem_x509_certificates(file.read_bytes())
+            except (OSError, ValueError) as error:
+                expiry.remove(setting)
+                self._is_unknown(file, error)
+                continue
+            first = min(certificate.not_valid_after_utc for certificate in certificates)
+            expiry.labels(setting).set(first.timestamp())
+            self._known.add(file)
+        for volume, folder in self._volumes:
+            free, size = self._metrics.volume_free_bytes, self._metrics.volume_size_bytes
+            try:
+                usage = shutil.disk_usage(folder)
+            except OSError as error:
+                free.remove(volume)
+                size.remove(volume)
+                self._is_unknown(folder, error)
+                continue
+            free.labels(volume).set(usage.free)
+            size.labels(volume).set(usage.total)
+            self._known.add(folder)
+
+    def _is_unknown(self, path: Path, error: Exception) -> None:
+        """Logs that it is so from now on."""
+        if path in self._known:
+            _log.warning("can no longer be read: its metrics end", path=str(path), error=str(error))
+            self._known.discard(path)
 
 
 def certificate_files(settings: Settings) -> Iterator[tuple[str, Path]]:

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import structlog
-from aiohttp import web
+from aiohttp.web import Application
 
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
@@ -17,6 +17,7 @@ from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.supervisor import Stage
 from rtcc_bridge.web.application import create_app, create_operations_app
+from rtcc_bridge.web.listener import listen
 from rtcc_bridge.web.origins import LOOPBACK_NAMES
 from rtcc_bridge.web.services import WebServices
 
@@ -56,7 +57,8 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         on_integrity_breach=assembly.on_breach,
     )
     assembly.add_part("feed", assembly.feed.run, assembly.feed.close)
-    await _listen(assembly, "web", create_app(services), Stage.INTAKE, settings.web.host, settings.web.port)
+    web = settings.web
+    await _listen(assembly, "web", create_app(services), Stage.INTAKE, web.host, web.port, web.connections)
 
 
 async def add_operations(assembly: Assembly) -> None:
@@ -70,18 +72,23 @@ async def add_operations(assembly: Assembly) -> None:
     if port is None:
         section, host, port = "web", settings.web.host, settings.web.port
     app = create_operations_app(assembly.board, assembly.on_breach, local_only=host in LOOPBACK_NAMES)
-    await _listen(assembly, section, app, Stage.BACKGROUND, host, port)
+    await _listen(assembly, section, app, Stage.BACKGROUND, host, port, own.connections)
 
 
-async def _listen(assembly: Assembly, section: str, app: web.Application, stage: Stage, host: str, port: int) -> None:
-    shutdown_seconds = assembly.core.settings.web.shutdown_seconds
-    runner = web.AppRunner(app, shutdown_timeout=shutdown_seconds, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, host, port)
+async def _listen(
+    assembly: Assembly, section: str, app: Application, stage: Stage, host: str, port: int, connections: int
+) -> None:
+    web = assembly.core.settings.web
     try:
-        await site.start()
+        listener = await listen(
+            app,
+            host,
+            port,
+            connections=connections,
+            idle_seconds=web.idle_seconds,
+            shutdown_seconds=web.shutdown_seconds,
+        )
     except OSError as error:
-        await runner.cleanup()
         problem = ConfigurationProblem(
             f"{section}.port",
             f"{host}:{port} cannot be bound ({error.strerror})",
@@ -91,14 +98,14 @@ async def _listen(assembly: Assembly, section: str, app: web.Application, stage:
     stopped = asyncio.Event()
 
     async def stop_serving() -> None:
-        await runner.cleanup()
+        await listener.stop()
         stopped.set()
 
     async def serve_requests() -> None:
         await stopped.wait()
 
     assembly.add_part(section, serve_requests, stop_serving, stage)
-    for address in runner.addresses:
+    for address in listener.addresses:
         _log.info("listening", section=section, address=f"http://{address[0]}:{address[1]}")
 
 

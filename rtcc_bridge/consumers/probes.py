@@ -6,6 +6,7 @@ again in the transaction that records the result. A request may come twice, late
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -68,13 +69,19 @@ class SearchHandler:
         training: FaceSearch | None,
         *,
         timeout_seconds: float,
+        device_works: Callable[[], Awaitable[None]],
     ) -> None:
-        """actual and training: the galleries for actual events and for exercises (P07)."""
+        """actual and training: the galleries for actual events and for exercises (P07).
+
+        device_works: asked when the model fails on a face; returns when the fault is the face's, and raises
+        UnavailableError when the device is lost, so that the request is kept for another process.
+        """
         self._parts = parts
         self._vault = vault
         self._actual = actual
         self._training = training
         self._timeout_seconds = timeout_seconds
+        self._device_works = device_works
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
 
     async def handle(self, record: ConsumedRecord) -> None:
@@ -84,7 +91,7 @@ class SearchHandler:
         picture that the store does not give, a model that fails twice and a search that takes too long are no reason
         to keep the record, and its partition with it: the probe keeps its authority and the reconciler requests it
         again. Raises InvalidInputError and NotFoundError (no request, or no such probe), TransientError (busy, gallery
-        stale, database or object store away).
+        stale, database or object store away, device lost).
         """
         event = parse(record)
         order = parse_search_request(event)
@@ -176,7 +183,7 @@ class SearchHandler:
         return FaceCrop(np.frombuffer(data, np.uint8).reshape(height, width, 3), points)
 
     async def _find(self, probe: ProbeRecord, search: FaceSearch, crop: FaceCrop) -> FoundCandidates | None:
-        """None when the model failed on it again and again."""
+        """None when the model failed on it again and again, on a device that works."""
         for attempt in range(1, _TRIES + 1):
             try:
                 return await search.search(crop, Lane(probe.lane))
@@ -189,6 +196,7 @@ class SearchHandler:
                 if isinstance(error.__cause__, TransientError):
                     raise error.__cause__ from error
                 log.warning("search failed", probe_id=probe.probe_id, attempt=attempt, error=str(error))
+        await self._device_works()
         return None
 
     def _give_up(self, probe: ProbeRecord, why: str) -> None:

@@ -31,7 +31,7 @@ from rtcc_bridge.errors import (
     ObjectUnavailableError,
     UnavailableError,
 )
-from rtcc_bridge.settings import ObjectSettings
+from rtcc_bridge.settings import ObjectSettings, store_folder
 from rtcc_bridge.storage import object_keys, sealing
 from rtcc_bridge.storage.durability import sync_to_disk
 from rtcc_bridge.storage.engine import Transaction
@@ -78,6 +78,7 @@ class ObjectVault:
 
     def __init__(self, settings: ObjectSettings, master_keys: MasterKeys, clock: Clock) -> None:
         self._settings = settings
+        self._folder = store_folder(settings.url)
         self._master_keys = master_keys
         self._clock = clock
         self._opened: ObjectStore | None = None
@@ -92,8 +93,7 @@ class ObjectVault:
         store, url = self._opened, self._settings.ledger_url or self._settings.url
         if url != self._settings.url:
             store = await asyncio.to_thread(_open_store, self._settings, url)
-        folder = _local_root(url) if isinstance(store, LocalStore) else None
-        self._ledger = RemovalsLedger(store, folder, self._settings.timeout_seconds)
+        self._ledger = RemovalsLedger(store, store_folder(url), self._settings.timeout_seconds)
         return self
 
     async def __aexit__(
@@ -278,10 +278,10 @@ class ObjectVault:
                 await obstore.put_async(self._store, _PING, b"\n")
 
     async def _require_same_store(self) -> None:
-        if isinstance(self._store, LocalStore):
+        if self._folder is not None:
             with translated("the object store cannot be reached"):
                 async with asyncio.timeout(self._settings.timeout_seconds):
-                    await asyncio.to_thread(require_marker, _local_root(self._settings.url))
+                    await asyncio.to_thread(require_marker, self._folder)
 
     @asynccontextmanager
     async def _upload(self, object_key: str) -> AsyncIterator["_Upload"]:
@@ -303,9 +303,9 @@ class ObjectVault:
 
     async def _finish(self, upload: "_Upload", object_key: str) -> None:
         await upload.close()
-        if isinstance(self._store, LocalStore):
+        if self._folder is not None:
             with translated(f"{object_key} cannot be written"):
-                await asyncio.to_thread(sync_to_disk, _local_root(self._settings.url) / object_key)
+                await asyncio.to_thread(sync_to_disk, self._folder / object_key)
 
 
 class _Upload:
@@ -360,8 +360,8 @@ def _sealed(sealer: sealing.Sealer, digest: Callable[[memoryview], None], piece:
 
 def _open_store(settings: ObjectSettings, url: str) -> "ObjectStore":
     setting = "objects.url" if url == settings.url else "objects.ledger_url"
-    if url.startswith("file://"):
-        return _open_folder(_local_root(url), setting)
+    if (folder := store_folder(url)) is not None:
+        return _open_folder(folder, setting)
     # Client options given here replace those of the environment, where a site with its own store allows plain HTTP.
     allow_http = os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"}
     options: dict[str, Any] = {
@@ -394,7 +394,3 @@ def is_object_key(text: str) -> bool:
     """Whether a sealed object may have this name. Nothing of the removals ledger has, and no path leads elsewhere."""
     kind, _, name = text.partition("/")
     return kind != PREFIX and _KIND.fullmatch(kind) is not None and _NAME.fullmatch(name) is not None
-
-
-def _local_root(url: str) -> Path:
-    return Path(url.removeprefix("file://"))

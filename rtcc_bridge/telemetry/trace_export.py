@@ -1,15 +1,17 @@
 """Switches traces on for as long as a process works, if they are wanted."""
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.telemetry import tracing
+from rtcc_bridge.telemetry.span_losses import SpanLosses
 from rtcc_bridge.tracing_settings import TracingSettings
 
 if TYPE_CHECKING:
@@ -38,24 +40,33 @@ def trace_export_problems(settings: TracingSettings) -> Iterator[ConfigurationPr
 
 
 @asynccontextmanager
-async def exporting_traces(settings: TracingSettings, roles: Sequence[str]) -> AsyncIterator[None]:
+async def exporting_traces(settings: TracingSettings, roles: Sequence[str]) -> AsyncIterator[SpanLosses]:
     """Traces are on inside, if the settings name a collector. Raises ConfigurationError.
 
     At the end the last spans have FLUSH_SECONDS to leave; what has not left then is lost.
     """
     if problems := tuple(trace_export_problems(settings)):
         raise ConfigurationError(*problems)
-    if settings.endpoint is None:
-        yield
+    losses = SpanLosses()
+    if settings.endpoint is None or _is_disabled():
+        yield losses
         return
-    tracer = _tracer_class()(settings, roles)
+    tracer = _tracer_class()(settings, roles, losses)
     tracing.use(tracer)
     _log.info("traces are sent", endpoint=settings.endpoint, sample_ratio=settings.sample_ratio)
     try:
-        yield
+        yield losses
     finally:
         tracing.use(None)
         await _close(tracer)
+
+
+def _is_disabled() -> bool:
+    """Whether OpenTelemetry's own switch is set. Its spans have no places then, and none may be written."""
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if disabled:
+        _log.warning("no traces are sent, since OTEL_SDK_DISABLED is set")
+    return disabled
 
 
 def _tracer_class() -> "type[OtlpTracer]":
@@ -70,7 +81,7 @@ async def _close(tracer: "OtlpTracer") -> None:
 
     def close() -> None:
         tracer.close()
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop may be closed by now
             loop.call_soon_threadsafe(closed.set)
 
     threading.Thread(target=close, name="last traces", daemon=True).start()

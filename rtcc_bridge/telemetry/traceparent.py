@@ -53,6 +53,11 @@ def is_sampled(traceparent: str) -> bool:
     return bool(int(traceparent.split("-")[3], 16) & _SAMPLED)
 
 
+def with_flag(traceparent: str, *, sampled: bool) -> str:
+    """The same place in a trace whose spans are recorded, or are not."""
+    return f"{traceparent.rpartition('-')[0]}-{int(sampled):02x}"
+
+
 def recorded_trace_id(text: object) -> str | None:
     """The id of the trace that this line is of, if its spans are recorded: a trace that is looked for is there."""
     found = read_traceparent(text)

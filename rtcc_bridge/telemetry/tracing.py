@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self, TypedDict, Unpack
 
 from rtcc_bridge.errors import RejectedError
-from rtcc_bridge.telemetry.traceparent import is_sampled, recorded_trace_id, trace_id_of
+from rtcc_bridge.telemetry.traceparent import is_sampled, recorded_trace_id, trace_id_of, with_flag
 
 
 class Kind(StrEnum):
@@ -56,7 +56,13 @@ class Span(Protocol):
         """Says that it belongs together with another span, in whatever trace that is."""
         ...
 
-    def fail(self, error_type: str) -> None: ...
+    def fail(self, error_type: str) -> None:
+        """error_type: a fixed word, since what an error says may quote what must not be told."""
+        ...
+
+    def refuse(self, reason: str) -> None:
+        """Says that the work ended with a refusal, which is a result and no failure."""
+        ...
 
     def end(self) -> None: ...
 
@@ -74,6 +80,10 @@ class Tracer(Protocol):
         started_at_ns: int | None = None,
     ) -> Span:
         """started_at_ns: since the epoch; without it, now."""
+        ...
+
+    def records(self, trace_id: str) -> bool:
+        """Whether a trace that somebody else began is recorded here; for the same id always the same."""
         ...
 
 
@@ -103,11 +113,14 @@ def current_trace_id() -> str | None:
 
 
 def within(traceparent: str | None) -> str | None:
-    """The present place, if it lies in that trace; else that place itself.
+    """The present place, if it lies in that trace; else that place itself. None while traces are off: a place that was
+    kept while they were on is nothing that anybody could look up.
 
     What is published of a lead bears the trace of that lead alone: the trace of an act on several leads would tell that
     they belong together, as when a person who is listed on them was expunged (P16).
     """
+    if _Switch.tracer is None:
+        return None
     here = current_traceparent()
     if traceparent is None or here is None or trace_id_of(here) != trace_id_of(traceparent):
         return traceparent
@@ -138,8 +151,11 @@ def span(
     token = _current.set(started)
     try:
         yield started
+    except RejectedError as refusal:
+        started.refuse(refusal.reason)
+        raise
     except BaseException as error:
-        started.fail(_kind_of(error))
+        started.fail(type(error).__name__)
         raise
     finally:
         _current.reset(token)
@@ -181,16 +197,22 @@ class RecordSpans:
         self._open: dict[int, Span] = {}
 
     def begin(self, place: int, parent: str | None, facts: Facts) -> str | None:
-        """The place in its trace of the work on the record at this place of the batch; None while traces are off."""
+        """The place in its trace of the work on the record at this place of the batch; None while traces are off.
+
+        parent: what the record says. Whether the trace is recorded is decided here all the same, or each sender could
+        switch recording on for everything that follows from what it sends.
+        """
         tracer = _Switch.tracer
         if tracer is None:
             return None
+        if parent is not None:
+            parent = with_flag(parent, sampled=tracer.records(trace_id_of(parent)))
         self._open[place] = tracer.start(self._name, parent, Kind.CONSUMER, (), facts)
         return self._open[place].traceparent
 
     def refused(self, place: int, refusal: RejectedError) -> None:
         if (opened := self._open.get(place)) is not None:
-            opened.fail(_kind_of(refusal))
+            opened.refuse(refusal.reason)
 
     def __enter__(self) -> Self:
         return self
@@ -200,10 +222,5 @@ class RecordSpans:
     ) -> None:
         for opened in self._open.values():
             if error is not None:
-                opened.fail(_kind_of(error))
+                opened.fail(type(error).__name__)
             opened.end()
-
-
-def _kind_of(error: BaseException) -> str:
-    """A fixed word: what the error says may quote what must not be told."""
-    return error.reason if isinstance(error, RejectedError) else type(error).__name__

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.chart.rendering import HelmMissingError, helm
+from tests.tools import is_missing
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -10,5 +11,5 @@ def _helm() -> None:
     try:
         done = helm("version", "--short")
     except HelmMissingError as error:
-        pytest.skip(str(error))
+        is_missing(str(error))
     assert done.returncode == 0, done.stderr

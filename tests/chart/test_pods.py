@@ -1,5 +1,6 @@
 """What every pod promises: the restricted standard, probes that reach something, an end within its time."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -130,6 +131,57 @@ def test_with_a_gpu_it_goes_where_gpus_are_and_says_what_becomes_of_a_lost_one()
     assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in pod["tolerations"]
     assert _device("production") == "auto"
     assert _device("matchers that need their GPU") == "cuda"
+
+
+def _of_each_role(text: str, roles: Iterable[str]) -> str:
+    return f"--set={','.join(text.replace('ROLE', role) for role in roles)}"
+
+
+@pytest.mark.parametrize(
+    ("base", "roles"), [(PRODUCTION, tuple(Role)), (SINGLE_NODE, ("single",))], ids=["production", "single node"]
+)
+def test_a_role_goes_to_the_nodes_that_its_own_values_name(base: tuple[str, ...], roles: tuple[str, ...]) -> None:
+    placed = "ROLE.nodeSelector.for=ROLE,ROLE.tolerations[0].key=ROLE,ROLE.tolerations[0].operator=Exists"
+    rendered = render(*base, _of_each_role(placed, roles), _of_each_role("ROLE.priorityClassName=ROLE-first", roles))
+    for deployment in rendered.daemons:
+        role, spec = component_of(deployment), pod_of(deployment)["spec"]
+        assert spec["nodeSelector"] == {"for": role}
+        others = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+        assert spec["tolerations"] == [
+            {"key": role, "operator": "Exists"},
+            *(others if role in {"matcher", "single"} else []),
+        ]
+        assert spec["priorityClassName"] == f"{role}-first"
+    for workload in rendered.workloads:
+        if component_of(workload) not in roles:
+            assert {"nodeSelector", "tolerations", "priorityClassName"}.isdisjoint(pod_of(workload)["spec"])
+
+
+def test_every_pod_opens_the_registry_and_takes_the_image_of_its_kind_by_digest() -> None:
+    digests = {"cpu": f"sha256:{64 * 'a'}", "cuda": f"sha256:{64 * 'b'}"}
+    rendered = render(
+        *PRODUCTION,
+        "--set=image.pullSecrets[0]=first,image.pullSecrets[1]=second,tools.enabled=true",
+        f"--set=image.cpu.digest={digests['cpu']},image.cuda.digest={digests['cuda']},image.cuda.tag=passed-over",
+    )
+    assert {component_of(one) for one in rendered.workloads} == {*Role, "tools", "migration", "topics"}
+    for workload in rendered.workloads:
+        assert pod_of(workload)["spec"]["imagePullSecrets"] == [{"name": "first"}, {"name": "second"}]
+        kind = "cuda" if component_of(workload) == "matcher" else "cpu"
+        assert container_of(workload)["image"] == f"REGISTRY.EXAMPLE.ORG/rtcc/rtcc-bridge@{digests[kind]}"
+
+
+@pytest.mark.parametrize(("base", "role"), [(PRODUCTION, "matcher"), (SINGLE_NODE, "single")])
+def test_the_number_and_the_name_of_the_gpus_are_those_of_the_values(base: tuple[str, ...], role: str) -> None:
+    rendered = render(
+        *base, "--set=matcher.gpu.count=2,matcher.gpu.resource=example\\.org/gpu,matcher.gpu.runtimeClassName=gpu"
+    )
+    for workload in rendered.workloads:
+        limits, spec = container_of(workload)["resources"]["limits"], pod_of(workload)["spec"]
+        assert "nvidia.com/gpu" not in limits
+        assert limits.get("example.org/gpu") == (2 if component_of(workload) == role else None)
+        assert spec.get("runtimeClassName") == ("gpu" if component_of(workload) == role else None)
+        assert limits["memory"]
 
 
 def _device(name: str) -> str:

@@ -1,6 +1,5 @@
 """The settings that the chart renders are settings that the program takes, with the files and secrets of the pod."""
 
-import os
 import re
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import rtcc_bridge
 from rtcc_bridge.app.start_conditions import start_problems
 from rtcc_bridge.broker.groups import groups_of_roles
 from rtcc_bridge.errors import ConfigurationError
-from rtcc_bridge.settings import KafkaSettings, ProcessSettings, Settings, load_settings
+from rtcc_bridge.settings import KafkaSettings, ProcessSettings, Settings
 from rtcc_bridge.topic_settings import TopicSettings
 from tests.chart.option_sets import OPTIONS, PRODUCTION, SINGLE_NODE, option
 from tests.chart.pod_files import DATABASE_URL, PodFiles, Site, lay_out
@@ -25,6 +24,7 @@ from tests.chart.rendering import (
     render,
     secret_keys,
 )
+from tests.program_settings import load_with
 
 EXPOSED = {"exposed by an Ingress", "exposed by a Gateway"}
 ROLES = [
@@ -40,12 +40,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 def load(files: PodFiles, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    for name in [name for name in os.environ if name.startswith("RTCC_BRIDGE_")]:
-        monkeypatch.delenv(name)
-    for name, value in files.environment.items():
-        if name.startswith("RTCC_BRIDGE_"):
-            monkeypatch.setenv(name, value)
-    return load_settings(files.settings)
+    return load_with(files.environment, files.settings, monkeypatch)
 
 
 @pytest.mark.parametrize(("name", "role"), [one for one in ROLES if one[0] not in EXPOSED])

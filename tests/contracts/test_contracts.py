@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.tools import program
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = ROOT / ".cache/contracts"
@@ -28,8 +30,7 @@ Judge = Callable[[str, Any], subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def tools() -> Path:
     """A folder with the linters installed."""
-    if shutil.which("npm") is None:
-        pytest.skip("the contracts' linters need Node.js with npm")
+    program("npm", "npm")
     CACHE.mkdir(parents=True, exist_ok=True)
     mark = CACHE / "installed"
     with (CACHE / "lock").open("w") as lock:

@@ -1,6 +1,5 @@
 """The Compose file as far as it can be judged without an engine: structure, mounts, and what it tells the program."""
 
-import os
 import re
 import stat
 import subprocess
@@ -14,8 +13,9 @@ from click.testing import CliRunner
 
 from rtcc_bridge.cli import main
 from rtcc_bridge.secret_files import read_secret_file
-from rtcc_bridge.settings import ENVIRONMENT_PREFIX, Settings, load_settings
+from rtcc_bridge.settings import ENVIRONMENT_PREFIX, Settings
 from rtcc_bridge.storage.master_key import load_master_keys
+from tests.program_settings import load_with
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy/compose"
@@ -110,13 +110,9 @@ def test_no_process_is_more_than_it_has_to_be() -> None:
 
 def settings_of(service: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Settings:
     """What the program makes of the mounted file and the environment; unknown names in either are errors."""
-    with monkeypatch.context() as patched:
-        for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
-            patched.delenv(name)
-        for name, value in environment_of(service).items():
-            patched.setenv(name, value)
-        mounted = {target: source for source, target in mounts(service)}
-        return load_settings(FOLDER / mounted[service["environment"][f"{ENVIRONMENT_PREFIX}CONFIG"]])
+    mounted = {target: source for source, target in mounts(service)}
+    file = FOLDER / mounted[service["environment"][f"{ENVIRONMENT_PREFIX}CONFIG"]]
+    return load_with(environment_of(service), file, monkeypatch)
 
 
 def test_the_program_takes_the_settings_and_commands(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from rtcc_bridge.app.roles import Role
 from rtcc_bridge.settings import ENVIRONMENT_PREFIX, Settings, load_settings
+from tests.program_settings import load_with
+from tests.tools import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy/systemd"
@@ -20,9 +22,7 @@ PROGRAM = "/opt/rtcc-bridge/current/bin/rtcc-bridge"
 MOST_EXPOSED = {Role.WEB: 2.0, Role.CONSUMER: 1.5, Role.MATCHER: 2.0, Role.RELAY: 1.5}
 """By `systemd-analyze security`: 0 is nothing, 10 everything; up to 2 it says "OK"."""
 
-needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="no systemd-analyze (Debian: systemd)"
-)
+needs_systemd = needs("systemd-analyze", "systemd")
 
 
 @pytest.fixture
@@ -67,13 +67,9 @@ def test_a_process_is_exposed_no_more_than_it_has_to_be(units: Path, role: Role)
 
 
 def settings_of(role: Role, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    with monkeypatch.context() as patched:
-        for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
-            patched.delenv(name)
-        for line in (FOLDER / f"roles/{role}.env").read_text().splitlines():
-            if not line.startswith("#"):
-                patched.setenv(*line.split("=", 1))
-        return load_settings(FOLDER / "rtcc-bridge.yaml")
+    lines = (FOLDER / f"roles/{role}.env").read_text().splitlines()
+    environment = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    return load_with(environment, FOLDER / "rtcc-bridge.yaml", monkeypatch)
 
 
 def test_the_program_takes_the_settings_of_each_role(monkeypatch: pytest.MonkeyPatch) -> None:

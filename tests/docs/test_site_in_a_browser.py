@@ -1,6 +1,5 @@
 """The site in a real browser: its search finds things, and nobody but its own server is asked for anything."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -10,6 +9,8 @@ from typing import Any
 
 import pytest
 from playwright.async_api import async_playwright, expect
+
+from tests.tools import program
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -30,13 +31,11 @@ def served(site: Path) -> Iterator[str]:
 
 
 async def test_search_works_and_nothing_is_asked_of_anybody_else(served: str) -> None:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("no Chromium here: install Debian's package `chromium`")
+    chromium = program("chromium", "chromium")
     asked: list[str] = []
     complaints: list[str] = []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = await browser.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)

@@ -1,7 +1,6 @@
 """The daemon as a process, on the broker and the database of the run and a local object store."""
 
 import asyncio
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -21,16 +20,10 @@ from rtcc_bridge.modelpacks.installed import open_pack
 from rtcc_bridge.settings import Settings, load_settings
 from tests.brokers import KAFKA, BrokerOfRun, delete_topics, make_topics, new_mark, unique_names
 from tests.e2e.program import running_daemon, start
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

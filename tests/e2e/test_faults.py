@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.conftest import ROOT
 from tests.kafka_cluster.distribution import KafkaNotAvailableError, fetch
 from tests.postgres_server import PostgresMissingError, find_programs
+from tests.tools import is_missing
 
 
 @pytest.mark.long
@@ -18,7 +19,7 @@ async def test_nothing_is_lost_or_doubled_whatever_dies(tmp_path: Path, packs_di
         await asyncio.to_thread(fetch)
         find_programs()
     except (KafkaNotAvailableError, PostgresMissingError) as error:
-        pytest.skip(str(error))
+        is_missing(str(error))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.e2e.faults", "--short", "--packs", str(packs_directory), "--out", str(tmp_path),
         cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +13,7 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import Place
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(180)]
 
@@ -34,9 +34,7 @@ async def board(enrolled_place: Place, http: aiohttp.ClientSession) -> AsyncIter
 def work_settings(enrolled_place: Place) -> Path:
     """For a process beside it: the same with a port of its own."""
     settings = yaml.safe_load(enrolled_place.settings_file.read_text())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        settings["web"]["port"] = free.getsockname()[1]
+    settings["web"]["port"] = free_port()
     file = enrolled_place.folder / "work.yaml"
     file.write_text(yaml.safe_dump(settings))
     return file

@@ -1,7 +1,6 @@
 """A Prometheus server scrapes a daemon: everything arrives, and every query of ours finds what it asks for."""
 
 import asyncio
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -30,15 +29,14 @@ from tests.e2e.calls import on_floor, until
 from tests.e2e.conftest import Place
 from tests.e2e.program import running_daemon
 from tests.monitoring.expressions import RUNBOOKS, promql_of
+from tests.tools import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE: Final = "sent-by-somebody"
 
 pytestmark = [
-    pytest.mark.skipif(
-        shutil.which("prometheus") is None or shutil.which("promtool") is None,
-        reason="no Prometheus here: install the package prometheus",
-    ),
+    needs("prometheus", "prometheus"),
+    needs("promtool", "prometheus"),
     pytest.mark.timeout(300),
 ]
 

@@ -4,8 +4,6 @@ Everything that a page logs as an error, and every breach of its content securit
 """
 
 import io
-import shutil
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,7 +26,9 @@ from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
 from tests.doubles import ManualClock
 from tests.nasty_texts import NASTY_TEXTS
+from tests.ports import free_port
 from tests.probe_kit import PictureWorkers, face
+from tests.tools import program
 from tests.website import Website, running_site
 
 WIDTH, HEIGHT = 640, 480
@@ -69,11 +69,9 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("no Chromium here: install Debian's package `chromium`")
+    chromium = program("chromium", "chromium")
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        launched = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield launched
         await launched.close()
 
@@ -261,9 +259,7 @@ async def test_the_board_survives_a_lost_connection_without_a_gap(site: Website,
 
 
 async def test_the_board_survives_a_restart_of_the_daemon(database: Database, browser: Browser, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     clock = right_now()
 
     @asynccontextmanager

@@ -18,9 +18,10 @@ from rtcc_bridge.demo.client import CallError, DemoClient, ProbeRequest
 from rtcc_bridge.demo.pictures import encode_png, portrait, rephotograph
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.simulate import publish_threat, threat_data
-from tests.e2e.conftest import Place, free_port
+from tests.e2e.conftest import Place
 from tests.e2e.program import Program, running_daemon
 from tests.integration.guarded_kafka import GuardedKafka, guarded_kafka
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgresql, pytest.mark.timeout(300)]
 

@@ -20,6 +20,7 @@ from tests.e2e.faults.replica import Replica
 from tests.e2e.feed_follower import FeedFollower
 from tests.kafka_cluster.distribution import KafkaNotAvailableError
 from tests.postgres_server import PostgresMissingError
+from tests.tools import is_missing
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -32,7 +33,7 @@ async def plant(tmp_path: Path, packs_directory: Path) -> AsyncIterator[Plant]:
         async with running_plant(tmp_path, packs_directory, nodes=1, each=2) as running:
             yield running
     except (KafkaNotAvailableError, PostgresMissingError) as missing:
-        pytest.skip(str(missing))
+        is_missing(str(missing))
 
 
 class Observer:

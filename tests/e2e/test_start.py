@@ -22,7 +22,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the module 
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_UNAVAILABLE
 from tests.brokers import unique_names
 from tests.e2e.calls import until
-from tests.e2e.conftest import ROOT, Place, free_port
+from tests.e2e.conftest import ROOT, Place
+from tests.ports import free_port
 
 SECRET = base64.b64encode(bytes(range(32))).decode()
 
@@ -124,6 +125,18 @@ async def test_several_processes_on_sqlite_are_refused(place: Place) -> None:
     code, output = await place.command("serve", "--roles", "web")
     assert code == EXIT_CONFIGURATION
     assert "PostgreSQL" in output
+
+
+@pytest.mark.sqlite
+async def test_a_second_daemon_on_one_sqlite_file_is_refused(daemon: Place, http: aiohttp.ClientSession) -> None:
+    """With another port nothing else would stand in its way."""
+    first, daemon.port = daemon.address, free_port()
+    code, output = await daemon.command("serve")
+    assert code == EXIT_CONFIGURATION
+    assert "another daemon works on" in output
+    assert "Stop that one first" in output
+    async with http.get(f"{first}/healthz") as answer:
+        assert answer.status == 200
 
 
 async def test_check_config_prints_no_secret(place: Place) -> None:

@@ -18,7 +18,7 @@ from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.demo.run import play_and_check
 from rtcc_bridge.demo.stage import DemoOptions, stage_set
 from rtcc_bridge.matching.types import Float32Array
-from rtcc_bridge.telemetry.otlp import ATTRIBUTES, ERROR_TYPE
+from rtcc_bridge.telemetry.otlp import ATTRIBUTES, ERROR_TYPE, REFUSED
 from tests.collector import Collector, Received, collecting
 from tests.e2e.calls import ClientOf, on_floor, publish, until
 from tests.e2e.conftest import Place
@@ -122,7 +122,7 @@ def require_nothing_forbidden(told: Told) -> None:
     spans = b"\n".join(told.collector.bodies).decode("utf-8", errors="replace")
     found = {where: told.forbidden.found_in(text) for where, text in (("log", told.log), ("spans", spans))}
     assert found == {"log": [], "spans": []}
-    assert {name for span in told.collector.spans for name in span.facts} <= {*ATTRIBUTES.values(), ERROR_TYPE}
+    assert {name for span in told.collector.spans for name in span.facts} <= {*ATTRIBUTES.values(), ERROR_TYPE, REFUSED}
     assert not [line for line in told.lines if ACCOUNTS.intersection(values_of(line))]
 
 

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import shutil
-import socket
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +53,7 @@ from tests.integration.installation import (
 )
 from tests.integration.pipeline import Recorder, running, until
 from tests.lead_parts import probe_record
+from tests.ports import free_port
 
 NOW = SystemClock().now()
 
@@ -254,9 +254,7 @@ async def test_an_object_that_was_destroyed_after_the_backup_stays_destroyed(ins
 
 
 async def test_a_broker_that_is_not_there_is_named(installation: Installation) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     away = replace(installation, kafka=installation.kafka.model_copy(update={"bootstrap_servers": (address,)}))
     with pytest.raises(UnavailableError, match=f"no broker answers at {address}"):
         await back_up(away)

@@ -23,6 +23,7 @@ from rtcc_bridge.simulate import Simulator
 from tests.brokers import OwnBroker
 from tests.integration.conftest import kafka_settings
 from tests.integration.pipeline import read_all, until
+from tests.ports import free_port
 
 OWNER = """
 import asyncio, os
@@ -47,7 +48,7 @@ async def test_creating_topics_twice_leaves_them_as_they_are(broker: str) -> Non
 
 async def test_no_topics_without_a_broker() -> None:
     with pytest.raises(UnavailableError, match=r"no broker answers at .*: start it"):
-        await create_topics(kafka_settings(f"127.0.0.1:{_unused_port()}"))
+        await create_topics(kafka_settings(f"127.0.0.1:{free_port()}"))
 
 
 async def test_a_producer_outlives_a_broker_that_is_away(own_broker: OwnBroker, own_kafka: KafkaSettings) -> None:
@@ -174,10 +175,3 @@ def _accepts(port: int) -> bool:
     with socket.socket() as attempt:
         attempt.settimeout(1)
         return attempt.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

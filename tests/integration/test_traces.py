@@ -207,10 +207,11 @@ async def test_a_batch_is_found_from_each_probe_in_it(
 async def test_a_probe_that_is_not_recorded_is_in_a_batch_all_the_same(
     kit: ProbeKit, collector: Collector, traced: TracingSettings
 ) -> None:
-    async with exporting_traces(traced, ["matcher"]):
-        for name, flag in (("I-1", "00"), ("I-2", "01")):
-            await take_in(kit, incident_record(kit, name, name, traceparent=f"00-{name[-1] * 32}-{SPAN}-{flag}"))
+    for name, ratio in (("I-1", 0.0), ("I-2", 1.0)):
+        async with exporting_traces(traced.model_copy(update={"sample_ratio": ratio}), ["web"]):
+            await take_in(kit, incident_record(kit, name, name, traceparent=f"00-{name[-1] * 32}-{SPAN}-01"))
             await kit.authorized(name)
+    async with exporting_traces(traced, ["matcher"]):
         search = face_search(Gallery(), batch_size=2, wait_seconds=60.0)
         async with search.batcher:
             handler = search_handler(kit, search)
@@ -220,7 +221,7 @@ async def test_a_probe_that_is_not_recorded_is_in_a_batch_all_the_same(
     assert len(await kit.rows(tables.leads)) == 2
 
 
-async def test_a_refusal_is_a_step_that_failed_and_says_no_more(
+async def test_a_refusal_is_a_result_and_says_no_more(
     kit: ProbeKit, collector: Collector, traced: TracingSettings
 ) -> None:
     async with exporting_traces(traced, ["web"]):
@@ -229,9 +230,22 @@ async def test_a_refusal_is_a_step_that_failed_and_says_no_more(
         with pytest.raises(PolicyRefusalError):
             await kit.desk.approve(probe.probe_id, ANALYST)
     approval = collector.one("probe.approve")
-    assert approval.failed
-    assert approval.facts["error.type"] == "policy"
-    assert set(approval.facts) == {"rtcc_bridge.probe_id", "rtcc_bridge.incident_id", "error.type"}
+    assert not approval.failed
+    assert approval.facts["rtcc_bridge.refused"] == "policy"
+    assert set(approval.facts) == {"rtcc_bridge.probe_id", "rtcc_bridge.incident_id", "rtcc_bridge.refused"}
+
+
+async def test_when_traces_are_switched_off_no_place_of_before_goes_out(
+    kit: ProbeKit, collector: Collector, traced: TracingSettings
+) -> None:
+    async with exporting_traces(traced, ["web"]):
+        await take_in(kit, incident_record(kit, "I-1", traceparent=RECORDED))
+        await kit.authorized("I-1")
+    before = {row["id"] for row in await kit.rows(tables.outbox)}
+    await search_all(kit, Gallery())
+    after = [row["event"] for row in await kit.rows(tables.outbox) if row["id"] not in before]
+    assert after
+    assert all("traceparent" not in event for event in after)
 
 
 async def test_a_search_that_is_requested_again_goes_on_the_probes_trace(

@@ -1,25 +1,24 @@
 """A Prometheus server takes the trace ids of slow observations from what the program serves."""
 
 import asyncio
-import shutil
 import time
 from pathlib import Path
 from typing import Final
 
-import pytest
 from aiohttp.test_utils import TestServer
 
 from deploy.monitoring.server import running_prometheus
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.web.application import create_operations_app
 from rtcc_bridge.web.health import ReadinessBoard
+from tests.tools import needs
 
 WAIT_SECONDS: Final = 30.0
 TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 BUCKETS: Final = "rtcc_bridge_probe_to_candidates_seconds_bucket"
 
 
-@pytest.mark.skipif(shutil.which("prometheus") is None, reason="no Prometheus here: install the package prometheus")
+@needs("prometheus", "prometheus")
 async def test_a_slow_search_leads_to_its_trace(tmp_path: Path) -> None:
     metrics = Metrics(lambda: TRACE)
     app = create_operations_app(ReadinessBoard(metrics, {}), lambda _breach: None, local_only=True)

@@ -74,5 +74,10 @@ PROCESSES: Final = Dashboard(
             unit=Unit.SECONDS,
             limit=30,
         ),
+        Panel(
+            title="Spans lost, last hour",
+            description="Of traces, where they are on: not_sent when the collector did not take them; see the log.",
+            queries=(Query(f"sum by (reason) (increase({PREFIX}spans_lost_total[1h]))", "{{reason}}"),),
+        ),
     ),
 )

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,6 +19,7 @@ from tests.e2e.faults.site import Site
 from tests.e2e.faults.tunnel import tunnel
 from tests.hosts import Host
 from tests.kafka_cluster.cluster import KafkaCluster
+from tests.ports import free_port
 from tests.postgres_server import PostgresServer
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -185,10 +185,3 @@ async def _enroll(plant: Plant) -> None:
         "gallery", "enroll", str(people.parent),
         "--provenance", "public-domain portrait", "--lawful-basis", "test", "--retain-until", "2099-01-01",
     )  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,13 +1,16 @@
 """A face that breaks a batch costs that batch; a device that is lost ends the process, and the metrics say so."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from rtcc_bridge.app import device_watch
 from rtcc_bridge.app.device_watch import DeviceWatch
+from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.matching.embed import Embedder
 from rtcc_bridge.matching.errors import DeviceError, InferenceError
 from rtcc_bridge.matching.modelpack import ModelPack
@@ -71,6 +74,72 @@ async def test_a_device_that_is_lost_ends_the_process(session: Session, embedder
     async with asyncio.timeout(WAIT_SECONDS):
         with pytest.raises(DeviceError, match=r"any more on the device cuda.*CUDA failure 719.*a new one takes"):
             await running
+
+
+async def test_who_waits_for_the_verdict_on_a_lost_device_is_told_and_so_is_who_comes_later(
+    session: Session, embedder: Embedder
+) -> None:
+    watch = DeviceWatch(embedder, Device.AUTO, Metrics())
+    session.is_lost = True
+    waiting = [asyncio.create_task(watch.works()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    async with asyncio.timeout(WAIT_SECONDS):
+        with pytest.raises(DeviceError):
+            await watch.run()
+        for one in (*waiting[1:], watch.works()):
+            with pytest.raises(UnavailableError, match="the matcher ends"):
+                await one
+
+
+async def test_the_verdict_on_a_device_that_works_is_of_a_check_that_came_after_the_failure(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_watch, "SECONDS_BETWEEN_CHECKS", 0)
+    watch, begun, may_end = DeviceWatch(embedder, Device.AUTO, Metrics()), threading.Event(), threading.Semaphore(0)
+
+    def waits() -> None:
+        begun.set()
+        may_end.acquire(timeout=WAIT_SECONDS)
+
+    watch.also_check(waits)
+    running = asyncio.create_task(watch.run())
+    async with asyncio.timeout(WAIT_SECONDS):
+        first = asyncio.create_task(watch.works())
+        await asyncio.to_thread(begun.wait, WAIT_SECONDS)
+        second = asyncio.create_task(watch.works())
+        await asyncio.sleep(0)
+        may_end.release()
+        await first
+        assert not second.done()
+        may_end.release()
+        await second
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_driver_that_hangs_keeps_none_of_the_threads_that_others_need(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which are few: the loop's own, which here has one."""
+    monkeypatch.setattr(device_watch, "CHECK_SECONDS", 0.2)
+    pool = ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(pool)
+    watch, ends = DeviceWatch(embedder, Device.AUTO, Metrics()), threading.Event()
+    watch.also_check(lambda: assert_ended(ends))
+    watch.batch_failed()
+    async with asyncio.timeout(WAIT_SECONDS):
+        with pytest.raises(DeviceError, match="no answer within"):
+            await watch.run()
+        assert await asyncio.to_thread(lambda: "free") == "free"
+    (hanging,) = [thread for thread in threading.enumerate() if thread.name == "device check"]
+    assert hanging.daemon, "the process may end meanwhile"
+    ends.set()
+    await asyncio.to_thread(hanging.join, WAIT_SECONDS)
+
+
+def assert_ended(ends: threading.Event) -> None:
+    assert ends.wait(WAIT_SECONDS)
 
 
 async def test_a_gallery_that_cannot_be_searched_ends_the_process(embedder: Embedder) -> None:

@@ -2,12 +2,15 @@
 
 import shutil
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from structlog.testing import capture_logs
 
 from rtcc_bridge.app import surroundings
+from rtcc_bridge.app.surroundings import Surroundings
 from rtcc_bridge.metrics import CERTIFICATES, VOLUMES, Metrics
 from rtcc_bridge.settings import Settings, load_settings
 from tests.kafka_cluster.certificates import TestAuthority
@@ -37,7 +40,7 @@ def test_of_a_file_with_certificates_the_first_that_expires_is_told(tmp_path: Pa
     both.chmod(0o600)
     metrics = Metrics()
     tls = {"ca_file": str(authority.ca_file), "certificate_file": str(both), "key_file": str(both)}
-    surroundings.tell(settings_of(tmp_path, security_protocol="SSL", tls=tls), metrics)
+    Surroundings(settings_of(tmp_path, security_protocol="SSL", tls=tls), metrics).tell()
     certificate = x509.load_pem_x509_certificate(soon.read_bytes())
     assert expiry(metrics, "kafka.tls.certificate_file") == certificate.not_valid_after_utc.timestamp()
     ours = x509.load_pem_x509_certificate(authority.ca_file.read_bytes())
@@ -51,14 +54,39 @@ def test_a_certificate_that_cannot_be_read_stops_nothing(content: bytes | None, 
     if content is not None:
         file.write_bytes(content)
     metrics = Metrics()
-    surroundings.tell(settings_of(tmp_path, security_protocol="SSL", tls={"ca_file": str(file)}), metrics)
+    with capture_logs() as said:
+        Surroundings(settings_of(tmp_path, security_protocol="SSL", tls={"ca_file": str(file)}), metrics).tell()
+    assert said == [], "readiness says it, and a role may have no use for the folder"
     assert expiry(metrics, "kafka.tls.ca_file") is None
     assert metrics.registry.get_sample_value("rtcc_bridge_volume_free_bytes", {"volume": "packs"})
 
 
+def test_of_what_can_no_longer_be_read_nothing_old_is_told_and_the_log_says_so_once(tmp_path: Path) -> None:
+    file, metrics = TestAuthority(tmp_path / "authority").ca_file, Metrics()
+    told = Surroundings(settings_of(tmp_path, security_protocol="SSL", tls={"ca_file": str(file)}), metrics)
+    free = partial(metrics.registry.get_sample_value, "rtcc_bridge_volume_free_bytes", {"volume": "packs"})
+    told.tell()
+    first = expiry(metrics, "kafka.tls.ca_file")
+    assert first
+    assert free()
+    file.rename(tmp_path / "aside.pem")
+    (tmp_path / "packs").rename(tmp_path / "packs-aside")
+    with capture_logs() as said:
+        told.tell()
+        told.tell()
+    assert expiry(metrics, "kafka.tls.ca_file") is None
+    assert free() is None
+    assert [line["path"] for line in said] == [str(file), str(tmp_path / "packs")]
+    (tmp_path / "aside.pem").rename(file)
+    (tmp_path / "packs-aside").rename(tmp_path / "packs")
+    told.tell()
+    assert expiry(metrics, "kafka.tls.ca_file") == first
+    assert free()
+
+
 def test_the_space_of_each_folder_is_told_and_of_no_service(tmp_path: Path) -> None:
     metrics = Metrics()
-    surroundings.tell(settings_of(tmp_path), metrics)
+    Surroundings(settings_of(tmp_path), metrics).tell()
     value = metrics.registry.get_sample_value
     size = shutil.disk_usage(tmp_path).total
     for volume in VOLUMES:

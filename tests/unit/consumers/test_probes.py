@@ -122,6 +122,28 @@ async def test_a_model_that_goes_on_failing_leaves_the_probe_to_the_reconciler(k
     await is_left_to_the_reconciler(kit)
 
 
+async def test_a_request_that_failed_on_a_lost_device_is_kept_for_another_process(kit: ProbeKit) -> None:
+    """Given up, it would wait until the reconciler requests it again."""
+
+    async def lost() -> None:
+        raise UnavailableError("the device is lost")
+
+    record = await request_of(kit)
+    with pytest.raises(UnavailableError, match="lost"):
+        await run(kit, Gallery(error=RuntimeError("no device")), record, device_works=lost)
+    assert kit.count("searches_total", purpose="violent_offense", outcome="failed") == 0
+    await run(kit, Gallery(), record)
+    assert len(await kit.events("lead.no_candidate")) == 1
+
+
+async def test_it_is_not_asked_whether_the_device_works_while_searches_do(kit: ProbeKit) -> None:
+    async def nobody_asks() -> None:
+        raise AssertionError
+
+    await run(kit, Gallery(), await request_of(kit), device_works=nobody_asks)
+    assert len(await kit.events("lead.no_candidate")) == 1
+
+
 @pytest.mark.parametrize("noticed", ["before the search", "in it"])
 async def test_a_stale_gallery_is_for_later(kit: ProbeKit, noticed: str) -> None:
     record = await request_of(kit)

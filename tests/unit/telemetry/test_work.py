@@ -204,6 +204,10 @@ def test_a_place_in_another_trace_is_not_taken_for_that_of_a_lead(traces: LocalT
         assert tracing.within(None) is None
 
 
+def test_while_traces_are_off_a_place_that_was_kept_is_none() -> None:
+    assert tracing.within(CAME_WITH) is None
+
+
 def test_what_an_error_says_gets_into_no_span(traces: LocalTracer) -> None:
     with pytest.raises(ValueError, match="secret"), tracing.span("work"):
         raise ValueError("a secret")
