@@ -98,12 +98,6 @@ class Place:
             return code, printed.read_text()
 
 
-@pytest.fixture(scope="session")
-def packs_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the default pack is built once for all daemons of the run."""
-    return tmp_path_factory.mktemp("packs")
-
-
 @pytest.fixture
 async def place(
     tmp_path: Path, broker: str, broker_of_run: BrokerOfRun, packs_directory: Path, empty_database_url: str
