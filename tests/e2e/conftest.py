@@ -71,7 +71,7 @@ class Place:
             "database": {"url": self.database_url},
             "objects": {"url": self.objects.as_uri(), "master_key_file": str(self.folder / "master.key")},
             "web": {"port": self.port},
-            "matching": {"packs_directory": str(self.packs)},
+            "matching": {"packs_directory": str(self.packs), "threads": 1},  # two spin where cores are busy
             "policy": {"file": str(ROOT / "config/policy.yaml")},
         }
         for section, values in self.changes.items():
