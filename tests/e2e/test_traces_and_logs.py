@@ -26,6 +26,7 @@ from tests.e2e.forbidden import Forbidden, add_what_was_searched, of_the_gallery
 from tests.e2e.program import running_daemon, start
 
 ROOT = Path(__file__).resolve().parents[2]
+FILLERS = 1000
 CASE, REQUESTOR, BASIS = "CASE-47110815", "requestor-of-this-test", "a legal basis that names somebody"
 ACCOUNTS = {"analyst", "supervisor", "floor", "administrator"}
 
@@ -67,7 +68,7 @@ async def play_demo(folder: Path, monkeypatch: pytest.MonkeyPatch, collector: Co
     for name in ("VIOLENT", "THREAT"):
         asked = replace(getattr(story, name), case_number=CASE, requestor=REQUESTOR, legal_basis=BASIS)
         monkeypatch.setattr(story, name, asked)
-    options = DemoOptions(None, None, 0, ROOT / ".cache/packs", ROOT / "config/policy.yaml", 1)
+    options = DemoOptions(None, None, 0, ROOT / ".cache/packs", ROOT / "config/policy.yaml", 1, fillers=FILLERS)
     console = Console(file=io.StringIO())
     async with stage_set(options, console, folder) as stage, open_core(stage.settings) as core:
         forbidden = await of_the_gallery(core)
