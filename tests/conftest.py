@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes, so it begins first and no worker waits for it at the end")
+    config.addinivalue_line("markers", "once: is not about what broker and database do, so one kind of each is enough")
     config.addinivalue_line("markers", "sqlite: says something about SQLite alone")
     config.addinivalue_line("markers", "postgresql: says something about PostgreSQL alone")
     config.addinivalue_line("markers", "tansu: says something about the embedded broker alone")
@@ -89,6 +90,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _belongs(item: pytest.Item, database: str, broker: str) -> bool:
     """Says of a test whether the run is about it: all but what is about another one, or what uses a chosen one."""
     markers = {marker.name for marker in item.iter_markers()}
+    if "once" in markers and (database, broker) != (databases.SQLITE, brokers.TANSU):
+        return False
     kinds = {databases.SQLITE, databases.POSTGRESQL, brokers.TANSU, brokers.KAFKA}
     if markers & (kinds - {database, broker}):
         return False

@@ -156,6 +156,7 @@ async def test_a_demo_is_one_trace_a_search_and_tells_nothing_of_people(
     assert len(collector.named("lead.acknowledge")) == 2
 
 
+@pytest.mark.once
 async def test_a_start_that_fails_logs_no_secret(place: Place) -> None:
     """Everything that is secret in the settings at once, with a database that does not answer."""
     secrets: Sequence[str] = ("a-password-of-the-database", "a-token-of-transit")
@@ -175,6 +176,7 @@ async def test_a_start_that_fails_logs_no_secret(place: Place) -> None:
     assert [secret for secret in secrets if secret in told] == []
 
 
+@pytest.mark.once
 async def test_a_collector_that_never_answers_holds_up_no_daemon(enrolled_place: Place, client_of: ClientOf) -> None:
     """One that hangs in its shutdown would end with another code, or be killed."""
     with collecting() as collector:
