@@ -10,6 +10,9 @@ from tests.e2e.conftest import ROOT
 from tests.kafka_cluster.distribution import KafkaNotAvailableError, fetch
 from tests.postgres_server import PostgresMissingError, find_programs
 
+LIGHT = ("--rate", "10", "--probes", "0.6")
+"""Half of what the short run has by itself: the other tests that run beside it need the cores, too."""
+
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
@@ -20,7 +23,8 @@ async def test_nothing_is_lost_or_doubled_whatever_dies(tmp_path: Path, packs_di
     except (KafkaNotAvailableError, PostgresMissingError) as error:
         pytest.skip(str(error))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.e2e.faults", "--short", "--packs", str(packs_directory), "--out", str(tmp_path),
+        sys.executable, "-m", "tests.e2e.faults", "--short", *LIGHT, "--packs", str(packs_directory),
+        "--out", str(tmp_path),
         cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
