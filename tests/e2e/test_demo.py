@@ -39,6 +39,8 @@ STORY = (
 STORY_EVENTS = 7
 """Two lists of candidates, both acknowledged, both withdrawn, and no candidate."""
 STORY_BEGINS = STORY[0]
+ONE_THREAD = {"RTCC_BRIDGE_MATCHING__THREADS": "1"}
+"""Two of them spin while they wait for a core that another test has."""
 FEW = ("--fillers", "1000")
 """For what is not about the gallery: enrolling 100,000 takes longer than the story."""
 
@@ -73,7 +75,7 @@ async def running_demo(*arguments: str, temporary: Path | None = None) -> AsyncI
     """temporary: where it makes its folder."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "rtcc_bridge", "demo", *arguments, cwd=ROOT,
-        env={**os.environ, **({} if temporary is None else {"TMPDIR": str(temporary)})},
+        env={**os.environ, **ONE_THREAD, **({} if temporary is None else {"TMPDIR": str(temporary)})},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
@@ -131,8 +133,8 @@ def people(test_data: Path) -> list[Path]:
 @pytest.mark.long
 @pytest.mark.timeout(420)
 async def test_the_story_holds_with_a_folder_of_people(people: list[Path], tmp_path: Path) -> None:
-    """As few as give fifty of each kind."""
-    for person in people[::5][:100]:
+    """As few as give fifty of each kind: of those who are enrolled, one in seven has no picture that is good enough."""
+    for person in people[::4]:
         shutil.copytree(person, tmp_path / person.name)
     code, output = await demo("--check", "--faces", str(tmp_path))
     assert code == 0, output
