@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 3
+# What Python compiles is kept, whatever the surroundings say: the tests start the program hundreds of times.
+export PYTHONDONTWRITEBYTECODE :=
 # What is a shell script by its name or its first line, so that none is skipped; an archive has no git to ask.
 NOT_OURS := .git .venv .cache .gpu .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var dist build
 SHELL_SCRIPTS = $(shell find . $(NOT_OURS:%=-path ./% -prune -o) -type f -exec awk \
   'FNR == 1 && (FILENAME ~ /\.(ba)?sh$$/ || /^\#!.*[\/ ](ba|da|k)?sh( |$$)/) { print FILENAME } FNR > 1 { nextfile }' {} +)
 
-.PHONY: help setup demo kafka test test-production chart-test faults soak check format docs contracts boot-test wheel lock bench clean
+.PHONY: help setup demo kafka test test-production chart-test faults soak check check-types check-style format docs contracts boot-test wheel lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -21,8 +23,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@echo "Installing into $(VENV), once: a few minutes, 1.6 GB. Packages come from the network; later runs need none."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); } || \
 	  { rm -rf $(VENV); echo "$(PYTHON) makes no venv (Debian: install python3-venv)" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	scripts/install
 	touch $@
 
 setup: $(STAMP) ## Installs everything into .venv from the lock file.
@@ -48,10 +49,14 @@ faults: $(STAMP) ## Kills, outages, partitions on Apache Kafka and PostgreSQL; h
 soak: $(STAMP) ## Twenty minutes of steady load: memory and file descriptors. MINUTES=3 for a trial.
 	$(BIN)/python -m tests.e2e.faults.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
-check: $(STAMP) ## Format, lint, types, import contracts, dependencies, scripts, generated documents.
+check: check-style check-types ## Format, lint, types, import contracts, dependencies, scripts, generated documents.
+
+check-types: $(STAMP)
+	$(BIN)/mypy
+
+check-style: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/shellcheck $(SHELL_SCRIPTS)

@@ -1,6 +1,8 @@
 """Fixtures that every kind of test shares."""
 
+import fcntl
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,13 @@ from typing import Any
 import hypothesis
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import create_engine
 
 from rtcc_bridge.broker.embedded import EmbeddedBroker
 from rtcc_bridge.matching.modelpack import ModelPack, load_pack
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.modelpacks.add_pack import add_pack
-from rtcc_bridge.modelpacks.default_pack import build_default_pack
+from rtcc_bridge.modelpacks.default_pack import ensure_default_pack
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import metadata
@@ -47,6 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes, so it begins first and no worker waits for it at the end")
     config.addinivalue_line("markers", "needs_program(name, package): see tests/tools.py")
+    config.addinivalue_line("markers", "once: is not about what broker and database do, so one kind of each is enough")
     config.addinivalue_line("markers", "sqlite: says something about SQLite alone")
     config.addinivalue_line("markers", "postgresql: says something about PostgreSQL alone")
     config.addinivalue_line("markers", "tansu: says something about the embedded broker alone")
@@ -90,6 +94,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _belongs(item: pytest.Item, database: str, broker: str) -> bool:
     """Says of a test whether the run is about it: all but what is about another one, or what uses a chosen one."""
     markers = {marker.name for marker in item.iter_markers()}
+    if "once" in markers and (database, broker) != (databases.SQLITE, brokers.TANSU):
+        return False
     kinds = {databases.SQLITE, databases.POSTGRESQL, brokers.TANSU, brokers.KAFKA}
     if markers & (kinds - {database, broker}):
         return False
@@ -113,10 +119,21 @@ def test_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def default_pack(tmp_path_factory: pytest.TempPathFactory) -> ModelPack:
-    """The default model pack, built once from the installed packages."""
-    folder = tmp_path_factory.mktemp("default-pack")
-    return load_pack(build_default_pack(folder, lambda _what, _done, _total: None))
+def packs_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the default pack lies, built from the installed packages once for all workers of the run."""
+    own = tmp_path_factory.getbasetemp()
+    of_run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = of_run / "packs"
+    with (of_run / "packs.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ensure_default_pack(folder, lambda _what, _done, _total: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def default_pack(packs_directory: Path) -> ModelPack:
+    """The default model pack."""
+    return load_pack(ensure_default_pack(packs_directory, lambda _what, _done, _total: None))
 
 
 @pytest.fixture(scope="session")
@@ -142,19 +159,27 @@ def database_server(request: pytest.FixtureRequest) -> databases.TestServer | No
     return databases.server_of(request.config)
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the present schema: making the tables takes longer than most tests that use them."""
+    file = tmp_path_factory.mktemp("database") / "template.sqlite3"
+    engine = create_engine(f"sqlite:///{file}")
+    metadata.create_all(engine)
+    engine.dispose()
+    return file
+
+
 @pytest.fixture
-async def database_url(tmp_path: Path, database_server: databases.TestServer | None) -> AsyncIterator[str]:
+async def database_url(
+    tmp_path: Path, database_server: databases.TestServer | None, sqlite_template: Path
+) -> AsyncIterator[str]:
     """The URL of a database of this test's own, with the present schema and no rows of the program's work."""
     if database_server is not None:
         async with database_server.fresh(with_schema=True) as url:
             yield url
         return
-    url = f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite3'}"
-    made = Database(DatabaseSettings(url=SecretStr(url)))
-    async with made.write() as tx:
-        await tx.run_sync(metadata.create_all)
-    await made.close()
-    yield url
+    file = shutil.copyfile(sqlite_template, tmp_path / "test.sqlite3")
+    yield f"sqlite+aiosqlite:///{file}"
 
 
 @pytest.fixture

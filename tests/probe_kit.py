@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,7 @@ FORM = ProbeForm(
 )
 
 
+@cache
 def policy() -> Policy:
     return load_policy(POLICY_FILE)
 

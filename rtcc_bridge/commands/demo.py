@@ -28,10 +28,21 @@ from rtcc_bridge.telemetry.logging import configure_logging
     "--policy", type=click.Path(dir_okay=False, exists=True, path_type=Path), default=Path("config/policy.yaml"),
     show_default=True, help="The policy file.",
 )  # fmt: skip
+@click.option(
+    "--fillers", type=click.IntRange(1), default=100_000, show_default=True,
+    help="How many filler templates surround the portrait; without --faces.",
+)  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="Which people are enrolled, and which fillers are drawn.")
 @tells_errors
 def demo(
-    check: bool, faces: Path | None, kafka: str | None, port: int, packs_directory: Path, policy: Path, seed: int
+    check: bool,
+    faces: Path | None,
+    kafka: str | None,
+    port: int,
+    packs_directory: Path,
+    policy: Path,
+    fillers: int,
+    seed: int,
 ) -> None:
     """See an imminent-threat alert become a lead, on this machine, with nothing else set up."""
     try:
@@ -41,5 +52,5 @@ def demo(
         problem = ConfigurationProblem("demo", f"{error.name} is missing", "pip install 'rtcc-bridge[demo]'")
         raise ConfigurationError(problem) from error
     configure_logging(LogSettings(level="ERROR", format="console"))
-    options = DemoOptions(faces, kafka, port, packs_directory, policy, seed)
+    options = DemoOptions(faces, kafka, port, packs_directory, policy, seed, fillers)
     sys.exit(asyncio.run(run_demo(options, check=check, console=Console())))

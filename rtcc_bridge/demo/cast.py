@@ -19,7 +19,6 @@ from rtcc_bridge.gallery.sources import FolderSource, SourceRow
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.modelpacks.installed import require_calibration
 
-FILLERS = 100_000
 ACTOR = "administrator"
 LAWFUL_BASIS = "Demonstration with public-domain or the user's own pictures"
 FILLER_PROVENANCE = "Filler: drawn at random from the model pack's measured impostor distribution, nobody's face"
@@ -51,7 +50,9 @@ class SplitSource:
                 yield SourceRow(image, person.reference, "The folder given as FACES", LAWFUL_BASIS, until)
 
 
-async def enroll_portrait(core: Core, pack: ModelPack, gallery: str, folder: Path, bar: ProgressBar, seed: int) -> None:
+async def enroll_portrait(
+    core: Core, pack: ModelPack, gallery: str, folder: Path, bar: ProgressBar, fillers: int, seed: int
+) -> None:
     """Enrols the one real portrait among the filler templates."""
     enroller = await asyncio.to_thread(enroller_for, core, pack)
     person = folder / PORTRAIT_REF
@@ -69,8 +70,8 @@ async def enroll_portrait(core: Core, pack: ModelPack, gallery: str, folder: Pat
     await enroller.enroll_templates(
         gallery,
         GalleryKind.DEMO,
-        require_calibration(pack).filler_templates(FILLERS, seed),
-        [f"filler-{number:06d}" for number in range(FILLERS)],
+        require_calibration(pack).filler_templates(fillers, seed),
+        [f"filler-{number:06d}" for number in range(fillers)],
         provenance=FILLER_PROVENANCE,
         lawful_basis=LAWFUL_BASIS,
         retain_until=_retain_until(),

@@ -124,9 +124,9 @@ def _introduce(options: staging.DemoOptions, console: Console) -> None:
     faces = (
         f"Faces: half of the people in {options.faces} are enrolled, the others are strangers."
         if options.faces
-        else "Faces: one real portrait (public domain) is enrolled among 100,000 filler templates. The fillers are "
-        "nobody's faces: they are drawn from the measured distribution of real descriptors. The still is a degraded "
-        "re-photograph of that same portrait, so it shows the way of a lead and says nothing about accuracy."
+        else f"Faces: one real portrait (public domain) is enrolled among {options.fillers:,} filler templates. The "
+        "fillers are nobody's faces: they are drawn from the measured distribution of real descriptors. The still is a "
+        "degraded re-photograph of that same portrait, so it shows the way of a lead and says nothing about accuracy."
     )
     text = (
         f"{faces}\nThe model pack is for demonstration and training only. Every result is an investigative lead that "

@@ -31,7 +31,10 @@ _EMBEDDED: Final = {"enable_idempotence": False, "topics": _TOPICS}
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What the command line says. kafka: an existing broker instead of the embedded one."""
+    """What the command line says. kafka: an existing broker instead of the embedded one.
+
+    fillers: how many filler templates surround the portrait; none where there are faces.
+    """
 
     faces: Path | None
     kafka: str | None
@@ -39,6 +42,7 @@ class DemoOptions:
     packs_directory: Path
     policy: Path
     seed: int
+    fillers: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ async def _enroll(
         pack = await asyncio.to_thread(open_pack, settings.matching, bar)
         async with open_core(settings) as core:
             if split is None:
-                await enroll_portrait(core, pack, GALLERY, folder / "portrait", bar, options.seed)
+                await enroll_portrait(core, pack, GALLERY, folder / "portrait", bar, options.fillers, options.seed)
                 return None
             assert options.faces is not None
             receipt, found = await enroll_faces(core, pack, GALLERY, options.faces, split, bar)

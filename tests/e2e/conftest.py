@@ -64,7 +64,7 @@ class Place:
             "database": {"url": self.database_url},
             "objects": {"url": self.objects.as_uri(), "master_key_file": str(self.folder / "master.key")},
             "web": {"port": self.port},
-            "matching": {"packs_directory": str(self.packs)},
+            "matching": {"packs_directory": str(self.packs), "threads": 1},  # two spin where cores are busy
             "policy": {"file": str(ROOT / "config/policy.yaml")},
         }
         for section, values in self.changes.items():
@@ -89,12 +89,6 @@ class Place:
                 process.kill()
                 await process.wait()
             return code, printed.read_text()
-
-
-@pytest.fixture(scope="session")
-def packs_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the default pack is built once for all daemons of the run."""
-    return tmp_path_factory.mktemp("packs")
 
 
 @pytest.fixture

@@ -53,6 +53,7 @@ async def agency(place: Place, test_data: Path, calibration: Path, tmp_path: Pat
     return place
 
 
+@pytest.mark.once
 async def test_a_still_becomes_a_lead_with_another_pack(
     agency: Place, test_data: Path, http: aiohttp.ClientSession, client_of: Callable[[Place], DemoClient]
 ) -> None:
@@ -82,6 +83,7 @@ async def test_a_still_becomes_a_lead_with_another_pack(
     assert [folder.name for folder in agency.packs.iterdir()] == [AGENCY_PACK]
 
 
+@pytest.mark.once
 async def test_a_pack_without_a_calibration_is_refused(place: Place, default_pack: ModelPack, tmp_path: Path) -> None:
     """No threshold means anything without one."""
     place.packs = tmp_path / "packs"

@@ -38,6 +38,7 @@ async def test_a_broker_that_is_away_is_told(place: Place) -> None:
     assert "KafkaConnectionError" not in output
 
 
+@pytest.mark.once
 async def test_packs_are_listed_verified_and_a_bad_one_is_named(place: Place, tmp_path: Path) -> None:
     await done(place, "models", "add", "default")
     copies = tmp_path / "copies"
@@ -93,6 +94,7 @@ async def test_a_manifest_is_enrolled_and_what_is_left_out_is_listed(place: Plac
     assert "removed" in output
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("until", "said"), [("whenever", "no date as in"), ("2020-01-01", "has passed")])
 async def test_a_retention_that_nothing_can_be_enrolled_with_is_a_usage_error(
     until: str, said: str, place: Place, tmp_path: Path
@@ -109,6 +111,7 @@ async def test_an_expungement_without_a_gallery_says_where_to_look(place: Place)
     assert "there is no gallery demo: `rtcc-bridge gallery stats` lists" in output
 
 
+@pytest.mark.once
 async def test_a_folder_without_grounds_is_refused(place: Place, tmp_path: Path) -> None:
     code, output = await place.command("gallery", "enroll", str(tmp_path))
     assert code == EXIT_REJECTED, output

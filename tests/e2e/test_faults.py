@@ -11,6 +11,9 @@ from tests.kafka_cluster.distribution import KafkaNotAvailableError, fetch
 from tests.postgres_server import PostgresMissingError, find_programs
 from tests.tools import is_missing
 
+LIGHT = ("--rate", "10", "--probes", "0.6")
+"""Half of what the short run has by itself: the other tests that run beside it need the cores, too."""
+
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
@@ -21,7 +24,8 @@ async def test_nothing_is_lost_or_doubled_whatever_dies(tmp_path: Path, packs_di
     except (KafkaNotAvailableError, PostgresMissingError) as error:
         is_missing(str(error))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.e2e.faults", "--short", "--packs", str(packs_directory), "--out", str(tmp_path),
+        sys.executable, "-m", "tests.e2e.faults", "--short", *LIGHT, "--packs", str(packs_directory),
+        "--out", str(tmp_path),
         cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:

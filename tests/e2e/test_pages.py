@@ -152,6 +152,7 @@ async def test_the_whole_story_by_mouse(site: Website, visit: Visit) -> None:
     assert await board.get_by_role("button", name="Acknowledge").count() == 0
 
 
+@pytest.mark.once
 async def test_the_analysts_part_by_keyboard_alone(site: Website, visit: Visit) -> None:
     await site.report("INC-1")
     site.kit.workers.faces = (face(1, Verdict.REFUSED), face(2, left=200.0), face(3, Verdict.WARNED, left=400.0))
@@ -181,6 +182,7 @@ async def test_the_analysts_part_by_keyboard_alone(site: Website, visit: Visit) 
     assert await page.locator("[data-face]").count() == 1  # the others are masked, and not numbered any more
 
 
+@pytest.mark.once
 async def test_the_only_face_is_confirmed_with_one_key(site: Website, visit: Visit) -> None:
     await site.report("INC-1")
     probe = await site.attach("INC-1")
@@ -224,6 +226,7 @@ async def test_threats_stand_on_top_are_announced_at_once_and_leave_when_they_en
     await expect(board.locator(".incident.imminent")).to_have_count(0)
 
 
+@pytest.mark.once
 async def test_leads_are_announced_politely(site: Website, visit: Visit) -> None:
     await site.report("INC-1")
     board = await (await visit("floor")).open("/")
@@ -233,6 +236,7 @@ async def test_leads_are_announced_politely(site: Website, visit: Visit) -> None
     await expect(board.locator("#say-at-once")).to_be_empty()
 
 
+@pytest.mark.once
 async def test_an_update_leaves_the_readers_place_alone(site: Website, visit: Visit) -> None:
     for number in range(3):
         await site.report(f"INC-{number}", location={"text": f"Street {number}"})
@@ -285,6 +289,7 @@ async def test_the_board_survives_a_restart_of_the_daemon(database: Database, br
     visitor.checked()
 
 
+@pytest.mark.once
 async def test_the_board_stays_up_and_says_so_when_the_broker_is_down(site: Website, visit: Visit) -> None:
     async def away() -> str:
         return "connection refused"
@@ -303,6 +308,7 @@ async def test_the_board_stays_up_and_says_so_when_the_broker_is_down(site: Webs
     await expect(board.locator("#outages")).to_be_empty()
 
 
+@pytest.mark.once
 async def test_a_board_whose_process_only_serves_it_says_what_no_other_process_does(
     database: Database, browser: Browser, tmp_path: Path
 ) -> None:
@@ -319,6 +325,7 @@ async def test_a_board_whose_process_only_serves_it_says_what_no_other_process_d
         visitor.checked()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("fields", "rule", "words"),
     [
@@ -338,6 +345,7 @@ async def test_what_cannot_be_searched_is_said_with_its_rule_before_anybody_trie
     assert await page.locator("#attach").count() == 0
 
 
+@pytest.mark.once
 async def test_a_refusal_of_the_daemon_is_shown_with_its_rule_and_the_form_is_kept(site: Website, visit: Visit) -> None:
     await site.report("INC-1")
     visitor = await visit("analyst")
@@ -352,6 +360,7 @@ async def test_a_refusal_of_the_daemon_is_shown_with_its_rule_and_the_form_is_ke
     await expect(page.get_by_role("button", name="Find the faces")).to_be_enabled()
 
 
+@pytest.mark.once
 async def test_a_refusal_is_shown_also_while_a_large_still_is_on_its_way(site: Website, visit: Visit) -> None:
     """The daemon refuses before it has read the still; the browser must hear that, and not of a broken connection."""
     await site.report("INC-1")
@@ -366,6 +375,7 @@ async def test_a_refusal_is_shown_also_while_a_large_still_is_on_its_way(site: W
     await expect(page.locator("#answer")).to_contain_text("A search needs a requestor")
 
 
+@pytest.mark.once
 async def test_a_page_whose_account_changed_says_so_once(site: Website, visit: Visit) -> None:
     await site.report("INC-1")
     probe = await site.attach("INC-1")
@@ -379,6 +389,7 @@ async def test_a_page_whose_account_changed_says_so_once(site: Website, visit: V
     await expect(page.locator(".problem")).to_contain_text("Rule P10")
 
 
+@pytest.mark.once
 async def test_a_second_click_sends_nothing_twice(site: Website, visit: Visit) -> None:
     await site.report("INC-1")
     page = await (await visit("analyst")).open("/incidents/INC-1")
@@ -395,6 +406,7 @@ async def test_a_second_click_sends_nothing_twice(site: Website, visit: Visit) -
     assert len(sent) == 1
 
 
+@pytest.mark.once
 async def test_a_still_can_be_pasted(site: Website, visit: Visit) -> None:
     await site.report("INC-1")
     page = await (await visit("analyst")).open("/incidents/INC-1")
@@ -408,6 +420,7 @@ async def test_a_still_can_be_pasted(site: Website, visit: Visit) -> None:
     assert await page.evaluate("document.getElementById('image').files[0].name") == "pasted.jpg"
 
 
+@pytest.mark.once
 async def test_the_role_switch_changes_who_acts_and_stays_on_the_page(site: Website, visit: Visit) -> None:
     await site.report("INC-1")
     page = await (await visit("floor")).open("/incidents/INC-1")
@@ -418,6 +431,7 @@ async def test_the_role_switch_changes_who_acts_and_stays_on_the_page(site: Webs
     await expect(page.get_by_role("button", name="Analyst")).to_have_attribute("aria-pressed", "true")
 
 
+@pytest.mark.once
 async def test_text_from_outside_stays_text(site: Website, visit: Visit) -> None:
     """Every field that comes from Kafka or from a form, on every page, as rendered and as swapped in."""
     board = await (await visit("supervisor")).open("/")
@@ -446,6 +460,7 @@ def shown(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 async def test_every_page_is_whole_at_both_sizes(site: Website, visit: Visit, scheme: str) -> None:
     """No text runs out of the page sideways, every field has a name, every page its landmarks."""
@@ -465,6 +480,7 @@ async def test_every_page_is_whole_at_both_sizes(site: Website, visit: Visit, sc
         await expect(page.locator(".corroborate")).to_contain_text("Investigative lead only - needs corroboration")
 
 
+@pytest.mark.once
 async def test_a_page_that_does_not_exist_says_so_in_words(site: Website, visit: Visit) -> None:
     visitor = await visit("floor")
     visitor.tolerated = ("404", "403")

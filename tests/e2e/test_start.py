@@ -28,6 +28,7 @@ from tests.ports import free_port
 SECRET = base64.b64encode(bytes(range(32))).decode()
 
 
+@pytest.mark.once
 async def test_a_taken_port_is_named(place: Place) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", place.port))
@@ -85,6 +86,7 @@ async def test_a_database_of_a_newer_program_is_refused(place: Place) -> None:
     assert "Start the newer program" in output
 
 
+@pytest.mark.once
 async def test_an_unknown_setting_is_named(place: Place) -> None:
     place.changes["web"] = {"prot": 1}
     code, output = await place.command("serve")
@@ -92,6 +94,7 @@ async def test_an_unknown_setting_is_named(place: Place) -> None:
     assert "web.prot: unknown setting" in output
 
 
+@pytest.mark.once
 async def test_a_model_file_with_another_hash_is_refused(place: Place, tmp_path: Path) -> None:
     code, output = await place.command("models", "add", "default")
     assert code == 0, output
@@ -147,6 +150,7 @@ async def test_check_config_prints_no_secret(place: Place) -> None:
     assert SECRET not in output
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -208,6 +212,7 @@ async def test_check_config_names_what_does_not_answer(place: Place, tmp_path: P
     assert output.rstrip().endswith("error: not usable: broker, topics, objects")
 
 
+@pytest.mark.once
 async def test_the_example_in_config_starts_in_an_empty_folder(place: Place, tmp_path: Path) -> None:
     """With the addresses and the packs of the tests' own run, which every machine has elsewhere."""
     folder = tmp_path / "elsewhere"

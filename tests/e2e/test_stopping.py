@@ -75,6 +75,7 @@ def _hears_sigterm(process: Program) -> bool:
     return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
+@pytest.mark.once
 async def test_an_upload_that_hangs_holds_up_no_stop(enrolled_place: Place, client_of: ClientOf) -> None:
     place = enrolled_place
     place.changes["web"] = {"shutdown_seconds": 60}

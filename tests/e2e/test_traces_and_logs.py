@@ -26,6 +26,7 @@ from tests.e2e.forbidden import Forbidden, add_what_was_searched, of_the_gallery
 from tests.e2e.program import running_daemon, start
 
 ROOT = Path(__file__).resolve().parents[2]
+FILLERS = 1000
 CASE, REQUESTOR, BASIS = "CASE-47110815", "requestor-of-this-test", "a legal basis that names somebody"
 ACCOUNTS = {"analyst", "supervisor", "floor", "administrator"}
 
@@ -67,7 +68,7 @@ async def play_demo(folder: Path, monkeypatch: pytest.MonkeyPatch, collector: Co
     for name in ("VIOLENT", "THREAT"):
         asked = replace(getattr(story, name), case_number=CASE, requestor=REQUESTOR, legal_basis=BASIS)
         monkeypatch.setattr(story, name, asked)
-    options = DemoOptions(None, None, 0, ROOT / ".cache/packs", ROOT / "config/policy.yaml", 1)
+    options = DemoOptions(None, None, 0, ROOT / ".cache/packs", ROOT / "config/policy.yaml", 1, fillers=FILLERS)
     console = Console(file=io.StringIO())
     async with stage_set(options, console, folder) as stage, open_core(stage.settings) as core:
         forbidden = await of_the_gallery(core)
@@ -155,6 +156,7 @@ async def test_a_demo_is_one_trace_a_search_and_tells_nothing_of_people(
     assert len(collector.named("lead.acknowledge")) == 2
 
 
+@pytest.mark.once
 async def test_a_start_that_fails_logs_no_secret(place: Place) -> None:
     """Everything that is secret in the settings at once, with a database that does not answer."""
     secrets: Sequence[str] = ("a-password-of-the-database", "a-token-of-transit")
@@ -174,6 +176,7 @@ async def test_a_start_that_fails_logs_no_secret(place: Place) -> None:
     assert [secret for secret in secrets if secret in told] == []
 
 
+@pytest.mark.once
 async def test_a_collector_that_never_answers_holds_up_no_daemon(enrolled_place: Place, client_of: ClientOf) -> None:
     """One that hangs in its shutdown would end with another code, or be killed."""
     with collecting() as collector:

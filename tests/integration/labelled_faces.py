@@ -41,7 +41,7 @@ class LabelledTemplates:
 
     def __init__(self, pack: ModelPack) -> None:
         self._finder = FaceFinder(open_detector(pack), DecodeLimits())
-        self._embedder = FaceEmbedder(open_embedder(pack, threads=2))
+        self._embedder = FaceEmbedder(open_embedder(pack))
 
     def crop(self, path: Path) -> FaceCrop | None:
         found = self._finder.find(path.read_bytes())

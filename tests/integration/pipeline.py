@@ -84,15 +84,20 @@ class BatchRecorder:
 
 
 async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
-    """Waits for the condition, which may be a coroutine function."""
+    """Waits for the condition, which may be a coroutine function.
+
+    What is awaited asks somebody, who has something else to do as well: it is asked less and less often.
+    """
+    pause = 0.02
     async with asyncio.timeout(seconds):
         while True:
             answer = condition()
             if asyncio.iscoroutine(answer):
                 answer = await answer
+                pause = min(1.5 * pause, 0.15)
             if answer:
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(pause)
 
 
 @asynccontextmanager

@@ -36,7 +36,7 @@ _FACES = {
 
 @pytest.fixture(scope="module")
 def finder(default_pack: ModelPack) -> FaceFinder:
-    return FaceFinder(open_detector(default_pack, threads=2), DecodeLimits())
+    return FaceFinder(open_detector(default_pack), DecodeLimits())
 
 
 @pytest.mark.parametrize(("name", "expected"), _FACES.items())

@@ -72,7 +72,7 @@ def test_descriptors_equal_those_of_dlib(
     chips: RgbImage, dlib_model: dlib.face_recognition_model_v1, default_pack: ModelPack
 ) -> None:
     spec = default_pack.recognizer
-    network = open_network(default_pack.read(spec.file), Device.CPU, threads=2)
+    network = open_network(default_pack.read(spec.file), Device.CPU, threads=1)
     values = ((chips - np.array(spec.mean)) * spec.scale).astype(np.float32).transpose(0, 3, 1, 2)
     descriptors = network.run(np.ascontiguousarray(values))["descriptors"]
     assert np.abs(descriptors - _dlib_descriptors(dlib_model, chips)).max() < 1e-5

@@ -9,9 +9,13 @@ def broker_properties(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
     """Settings of one node of these. From three nodes on every record has three copies, two of them acknowledged."""
     replicas = min(3, len(nodes))
     in_sync = 2 if replicas == 3 else 1
+    # Of several controllers each has the others in its storage; one alone needs none there, and its storage no tool.
+    quorum = {"controller.quorum.bootstrap.servers": ",".join(each.controller for each in nodes)}
+    if len(nodes) == 1:
+        quorum = {"controller.quorum.voters": f"{node.number}@{node.controller}"}
     return {
+        **quorum,
         "process.roles": "broker,controller",
-        "controller.quorum.bootstrap.servers": ",".join(each.controller for each in nodes),
         "listeners": f"INTERNAL://{node.internal},CONTROLLER://{node.controller}",
         "advertised.listeners": f"INTERNAL://{node.internal}",
         "listener.security.protocol.map": "INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",

@@ -4,8 +4,6 @@ import asyncio
 import shutil
 import signal
 import tempfile
-import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +21,7 @@ from tests.kafka_cluster import class_archive
 from tests.kafka_cluster.broker_properties import broker_properties
 from tests.kafka_cluster.certificates import TestAuthority
 from tests.kafka_cluster.distribution import fetch
-from tests.kafka_cluster.node import Node, free_ports
+from tests.kafka_cluster.node import Node, free_ports, new_id
 from tests.kafka_cluster.security import ClientSecurity
 
 _READY_SECONDS: Final = 90.0
@@ -109,9 +107,11 @@ class KafkaCluster:
         await asyncio.to_thread(fetch)
         if self._java_options is None:
             await asyncio.to_thread(class_archive.make_once, _start_and_stop)
-        cluster_id = _new_id()
-        voters = ",".join(f"{node.number}@{node.controller}:{_new_id()}" for node in self._nodes.values())
-        arguments = [f"--initial-controllers={voters}"]
+        cluster_id = new_id()
+        arguments = []
+        if len(self._nodes) > 1:
+            voters = ",".join(f"{node.number}@{node.controller}:{new_id()}" for node in self._nodes.values())
+            arguments.append(f"--initial-controllers={voters}")
         if self._security is not None:
             arguments += self._security.format_arguments()
         await asyncio.gather(
@@ -233,11 +233,6 @@ def _start_and_stop(java_options: Sequence[str]) -> None:
             await cluster.stop()
 
     asyncio.run(run())
-
-
-def _new_id() -> str:
-    """As Kafka writes the ids of clusters and folders."""
-    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _ask(*addresses: str) -> ClusterMetadata:

@@ -3,10 +3,13 @@
 import asyncio
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import uuid
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +26,8 @@ _JVM: Final = (
 )  # fmt: skip
 _STOP_SECONDS: Final = 20.0
 _LAST_LINES: Final = 15
+_RECORDS: Final = Path("__cluster_metadata-0/00000000000000000000-0000000000.checkpoint")
+"""The first records of a cluster: which features it has."""
 
 
 @dataclass
@@ -72,11 +77,36 @@ class Node:
     def _properties(self) -> Path:
         return self.folder / "server.properties"
 
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
     async def format(self, cluster_id: str, properties: Mapping[str, str], arguments: list[str]) -> None:
-        """Writes the settings and formats the storage; `arguments` go to the storage tool."""
+        """Writes the settings and formats the storage; `arguments` go to the storage tool.
+
+        Without any the tool is run once for all nodes: it takes two seconds of a core, and what it writes then says
+        nothing of the node but the ids of cluster, node and folder.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        lines = {**properties, "node.id": str(self.number), "log.dirs": str(self.folder / "data")}
+        lines = {**properties, "node.id": str(self.number), "log.dirs": str(self._data)}
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        kept = _kept_records()
+        if not arguments and kept.is_file():
+            self._format_as_before(cluster_id, kept)
+            return
+        await self._run_storage_tool(cluster_id, arguments)
+        if not arguments:
+            _keep(self._data / _RECORDS, kept)
+
+    def _format_as_before(self, cluster_id: str, records: Path) -> None:
+        first = self._data / _RECORDS
+        first.parent.mkdir(parents=True)
+        shutil.copyfile(records, first)
+        (self._data / "meta.properties").write_text(
+            f"version=1\ncluster.id={cluster_id}\nnode.id={self.number}\ndirectory.id={new_id()}\n"
+        )
+
+    async def _run_storage_tool(self, cluster_id: str, arguments: list[str]) -> None:
         tool = await asyncio.create_subprocess_exec(
             *_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}",
             "--config", str(self._properties), *arguments,
@@ -123,6 +153,23 @@ class Node:
 def _java(options: Sequence[str] | None = None) -> list[str]:
     """options: of the Java machine; without any it uses the class archive."""
     return [java(), *_JVM, *(class_archive.options() if options is None else options), "-cp", str(fetch() / "*")]
+
+
+def _kept_records() -> Path:
+    folder = fetch()
+    return folder.with_name(f"{folder.name}-first-records")
+
+
+def _keep(records: Path, kept: Path) -> None:
+    """Under its name it is there as a whole or not at all: several processes may come at once."""
+    written = kept.with_name(f"{kept.name}-{new_id()}")
+    shutil.copyfile(records, written)
+    written.rename(kept)
+
+
+def new_id() -> str:
+    """As Kafka writes the ids of clusters and folders."""
+    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def free_ports(count: int) -> list[int]:

@@ -15,7 +15,7 @@ from tests.e2e.faults.pace import paced
 
 Answer = dict[str, Any]
 
-_PAUSE_SECONDS: Final = 0.2
+_PAUSE_SECONDS: Final = 0.4
 _CALL_SECONDS: Final = 15.0
 _LONGEST_WAY_SECONDS: Final = 4.0
 """With more probes under way than come about in this time the machine or the deployment does not keep up."""
