@@ -1,7 +1,7 @@
 """What a batch costs on this device, learned from the batches that ran."""
 
 from collections import deque
-from statistics import fmean, median
+from collections.abc import Collection
 
 import numpy as np
 
@@ -30,9 +30,9 @@ class ServiceTime:
         self._batches += 1
         self._samples.setdefault(shape, deque(maxlen=_SAMPLES)).append((size, max(seconds, _LEAST_SECONDS)))
         self._sampled_at[shape] = self._batches
-        known = [self._samples[shape] for shape in sorted(self._samples)]
-        self._sizes = [0.0, *(fmean(size for size, _ in samples) for samples in known)]
-        self._seconds = [0.0, *(median(seconds for _, seconds in samples) for samples in known)]
+        typical = [_typical(self._samples[shape]) for shape in sorted(self._samples)]
+        self._sizes = [0.0, *(float(size) for size, _ in typical)]
+        self._seconds = [0.0, *(seconds for _, seconds in typical)]
 
     def is_due(self, size: int, *, samples: int, batches: int) -> bool:
         """Whether its shape has run fewer than so many times, or not once in so many batches."""
@@ -51,6 +51,11 @@ class ServiceTime:
         rates = [size / seconds for size, seconds in zip(self._sizes[1:], self._seconds[1:], strict=True)]
         enough = max(rates, default=0.0) * (1 - tolerance)
         return next((shape for shape, rate in zip(sorted(self._samples), rates, strict=True) if rate >= enough), 1)
+
+
+def _typical(samples: Collection[tuple[int, float]]) -> tuple[int, float]:
+    """The batch whose seconds per item are the median: its size and its seconds belong together."""
+    return sorted(samples, key=lambda sample: sample[1] / sample[0])[(len(samples) - 1) // 2]
 
 
 def shape_of(size: int) -> int:

@@ -45,6 +45,14 @@ def test_one_batch_that_was_held_up_moves_nothing() -> None:
     assert service.seconds(2) == pytest.approx(1.2)
 
 
+def test_batches_that_fill_their_shape_in_part_do_not_make_it_look_slow() -> None:
+    service = ServiceTime()
+    for size in (5, 8, 8, 5, 6, 8, 8, 8, 5):
+        service.record(size, 2.0 * size)
+    assert service.seconds(5) / 5 == pytest.approx(2.0)
+    assert service.smallest_worthwhile(0.02) == 8
+
+
 def test_a_machine_that_has_become_slower_is_noticed() -> None:
     service = learned({1: 1.0}, times=9)
     for _ in range(5):
