@@ -87,6 +87,8 @@ lock: $(STAMP) ## Writes the lock files again.
 
 bench: $(STAMP) ## Measures; see bench/.
 	$(BIN)/python -m bench.report
+	$(BIN)/python -m bench.embed
+	$(BIN)/python -m bench.batcher --plot docs/batching.svg
 	$(BIN)/python -m bench.stream
 
 clean: ## Removes .venv and caches.

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rtcc_bridge.matching.batch_policy import AdaptiveBatches
 from rtcc_bridge.matching.batcher import Batcher
 from rtcc_bridge.matching.embed import Embedder, open_embedder
 from rtcc_bridge.matching.modelpack import load_pack
@@ -155,7 +156,7 @@ async def together(embedder: Embedder, index: DeviceSearchIndex) -> dict[str, fl
             taken.append((time.perf_counter() - start) * 1000)
         return taken[2:]
 
-    async with Batcher(process, max_batch_size=CONCURRENT, max_wait_seconds=0.002, queue_limit=CONCURRENT) as batcher:
+    async with Batcher(process, policy=AdaptiveBatches(CONCURRENT, 0.002), queue_limit=CONCURRENT) as batcher:
         waits = np.concatenate(await asyncio.gather(*(caller(batcher, chip) for chip in chips)))
     return {"p50_ms": round(float(np.median(waits)), 2), "p99_ms": round(float(np.percentile(waits, 99)), 2)}
 

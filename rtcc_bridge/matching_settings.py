@@ -41,9 +41,13 @@ class MatchingSettings(Section):
     packs_directory: Path = Field(Path("var/packs"), description="Where model packs are kept.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where templates are made and compared.")
     threads: int = Field(2, ge=1, le=256, description="CPU threads of the model and of the search.")
-    batch_size: int = Field(32, ge=1, le=1024, description="Largest batch.")
+    batch_size: int = Field(
+        32, ge=1, le=1024, description="Largest batch; smaller ones are made where larger ones bring nothing."
+    )
     batch_deadline_seconds: Seconds = Field(
-        0.005, description="A batch starts at the latest this long after its first probe."
+        0.005,
+        description="Longest wait for more probes while the device is free; within it the wait follows the load, and "
+        "is nothing where it would not pay.",
     )
     queue_size: int = Field(512, ge=1, description="Probes that may wait in a matcher; more are refused as busy.")
     gallery: str = Field(

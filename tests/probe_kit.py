@@ -55,6 +55,7 @@ from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.storage.store_marker import MARKER
 from rtcc_bridge.topic_settings import TopicSettings
 from tests.doubles import ManualClock
+from tests.fixed_window import FixedWindow
 
 POLICY_FILE = Path(__file__).resolve().parents[1] / "config" / "policy.yaml"
 SENDER = "urn:rtcc-bridge:demo:watch-desk"
@@ -385,8 +386,7 @@ def face_search(
     on_batch = None if metrics is None else partial(observe_batch, metrics)
     batcher: Batcher[FaceCrop, FoundCandidates] = Batcher(
         gallery.search_batch,
-        max_batch_size=batch_size,
-        max_wait_seconds=wait_seconds,
+        policy=FixedWindow(batch_size, wait_seconds),
         queue_limit=8,
         on_batch=on_batch,
         around_batch=trace_batch,

@@ -9,6 +9,7 @@ from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.gallery.follower import GalleryFollower
 from rtcc_bridge.gallery.identity import PackIdentity
+from rtcc_bridge.matching.batch_policy import AdaptiveBatches
 from rtcc_bridge.matching.batcher import Batcher
 from rtcc_bridge.matching.calibration import Calibration
 from rtcc_bridge.matching.embed import open_embedder
@@ -74,9 +75,9 @@ async def _add_gallery(
     batcher = await assembly.stack.enter_async_context(
         Batcher(
             search.search_batch,
-            max_batch_size=settings.batch_size,
-            max_wait_seconds=settings.batch_deadline_seconds,
+            policy=AdaptiveBatches(settings.batch_size, settings.batch_deadline_seconds),
             queue_limit=settings.queue_size,
+            batch_timeout_seconds=settings.request_timeout_seconds,  # nobody waits for it any longer
             on_batch=partial(observe_batch, core.metrics),
             around_batch=trace_batch,
         )

@@ -50,9 +50,6 @@ CANDIDATES_KIND: Final = "candidates"
 
 _ACTION: Final = "probe.search"
 
-_TRIES: Final = 2
-"""A batch that fails may have failed for a neighbour's sake, so each probe gets a second one."""
-
 _UNREADABLE: Final = "The stored picture of the chosen face is damaged, so it was not searched: attach the still again."
 
 log = structlog.get_logger()
@@ -121,12 +118,14 @@ class SearchHandler:
         except ObjectUnavailableError as error:
             self._give_up(probe, str(error))
             return
-        found = await self._find(probe, search, crop)
-        if found is None:
-            self._give_up(probe, "the model failed on it again and again")
-        else:
-            with span("persist"):
-                await self._record(probe, found)
+        try:
+            found = await self._find(probe, search, crop)
+        except InferenceError as error:  # the batcher has tried it a second time, alone
+            await self._device_works()
+            self._give_up(probe, str(error))
+            return
+        with span("persist"):
+            await self._record(probe, found)
 
     async def _admitted(self, probe_id: str) -> ProbeRecord | None:
         """The probe, if it may be searched now; one that may never be searched any more is withdrawn."""
@@ -182,22 +181,19 @@ class SearchHandler:
             raise IntegrityError(f"the landmarks of probe {probe.probe_id} cannot be aligned")
         return FaceCrop(np.frombuffer(data, np.uint8).reshape(height, width, 3), points)
 
-    async def _find(self, probe: ProbeRecord, search: FaceSearch, crop: FaceCrop) -> FoundCandidates | None:
-        """None when the model failed on it again and again, on a device that works."""
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return await search.search(crop, Lane(probe.lane))
-            except QueueFullError as error:
-                self._parts.metrics.searches_total.labels(probe.purpose, "busy").inc()
-                raise BusyError("too many probes wait for a search") from error
-            except BatcherClosedError as error:
-                raise UnavailableError("the matcher is stopping") from error
-            except InferenceError as error:
-                if isinstance(error.__cause__, TransientError):
-                    raise error.__cause__ from error
-                log.warning("search failed", probe_id=probe.probe_id, attempt=attempt, error=str(error))
-        await self._device_works()
-        return None
+    async def _find(self, probe: ProbeRecord, search: FaceSearch, crop: FaceCrop) -> FoundCandidates:
+        """Raises InferenceError when the model fails on this crop."""
+        try:
+            return await search.search(crop, Lane(probe.lane))
+        except QueueFullError as error:
+            self._parts.metrics.searches_total.labels(probe.purpose, "busy").inc()
+            raise BusyError("too many probes wait for a search") from error
+        except BatcherClosedError as error:
+            raise UnavailableError("the matcher is stopping") from error
+        except InferenceError as error:
+            if isinstance(error.__cause__, TransientError):
+                raise error.__cause__ from error
+            raise
 
     def _give_up(self, probe: ProbeRecord, why: str) -> None:
         """Leaves a probe that fails by itself to the reconciler, which requests it again; its partition goes on."""

@@ -3,11 +3,11 @@
 MatchingError
 ├── UnreadableImageError     the bytes are not a picture that is accepted (carries a reason word)
 ├── ModelPackError           a model pack is missing, altered or does not fit
-├── DeviceError              the accelerator that was asked for cannot be used
+├── DeviceError              the accelerator that was asked for cannot be used, or what runs on it gives no answer
 ├── TemplateError            a template has the wrong length, is not normalised or not finite
 ├── QueueFullError           the batcher's bounded queue is full: try again later
 ├── BatcherClosedError       the batcher takes nothing more, or closed before the item's turn
-└── InferenceError           the model failed on a batch; every waiter of the batch gets it
+└── InferenceError           the model failed; whoever waits in a batcher gets it when it failed on this item alone, too
 """
 
 
@@ -28,7 +28,7 @@ class ModelPackError(MatchingError):
 
 
 class DeviceError(MatchingError):
-    """The accelerator that was asked for cannot be used."""
+    """The accelerator that was asked for cannot be used, or what runs on it gives no answer."""
 
 
 class TemplateError(MatchingError):

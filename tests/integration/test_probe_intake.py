@@ -11,6 +11,7 @@ import pytest
 
 from rtcc_bridge.demo.pictures import encode_png, portrait
 from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.matching.batch_policy import AdaptiveBatches
 from rtcc_bridge.matching.batcher import Batcher
 from rtcc_bridge.matching.calibration import load_calibration
 from rtcc_bridge.matching.decode import DecodeLimits, decode
@@ -193,4 +194,4 @@ def face_search_of(index: SearchIndex, embedder: FaceEmbedder, pack: ModelPack) 
         target_fpir=0.05,
         on_stage=lambda _stage, _seconds: None,
     )
-    return FaceSearch(gallery, Batcher(gallery.search_batch, max_batch_size=8, max_wait_seconds=0.01, queue_limit=8))
+    return FaceSearch(gallery, Batcher(gallery.search_batch, policy=AdaptiveBatches(8, 0.01), queue_limit=8))

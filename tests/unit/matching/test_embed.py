@@ -1,5 +1,6 @@
 """Templates have length 1, do not depend on the batch they came in, and follow the pack's description."""
 
+import asyncio
 import json
 import shutil
 import threading
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 
 from rtcc_bridge.matching.align import extract_chip
+from rtcc_bridge.matching.batcher import Batcher
 from rtcc_bridge.matching.embed import Embedder, open_embedder
 from rtcc_bridge.matching.errors import InferenceError, ModelPackError
 from rtcc_bridge.matching.modelpack import ModelPack, RecognizerSpec, load_pack
-from rtcc_bridge.matching.session import Device, Network
+from rtcc_bridge.matching.session import Device, Network, open_session
 from rtcc_bridge.matching.types import Float32Array, RgbImage
+from tests.fixed_window import FixedWindow
 from tests.unit.matching.pictures import PORTRAIT_LANDMARKS, portrait
 
 
@@ -80,9 +83,10 @@ class _EchoSession:
 
     name = "x"
 
-    def __init__(self, factor: float = 1.0, fails: bool = False) -> None:
+    def __init__(self, factor: float = 1.0, fails: bool = False, provider: str = "CPUExecutionProvider") -> None:
         self.factor = factor
         self.fails = fails
+        self.provider = provider
         self.shapes: list[tuple[int, ...]] = []
 
     def get_inputs(self) -> list["_EchoSession"]:
@@ -91,7 +95,7 @@ class _EchoSession:
     get_outputs = get_inputs
 
     def get_providers(self) -> list[str]:
-        return ["CPUExecutionProvider"]
+        return [self.provider]
 
     def run(self, names: list[str], inputs: dict[str, Float32Array]) -> list[Float32Array]:
         if self.fails:
@@ -129,6 +133,71 @@ def test_numbers_that_are_no_template_are_an_error(default_pack: ModelPack, fact
     embedder = Embedder(Network(_EchoSession(factor)), _spec(default_pack))
     with np.errstate(all="ignore"), pytest.raises(InferenceError, match="not finite or has no length"):
         embedder.embed(_coloured_chip())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 9, 70])
+@pytest.mark.parametrize("mirrored", [False, True], ids=["single", "mirrored"])
+def test_on_cuda_batches_have_few_shapes_and_nobody_sees_it(
+    default_pack: ModelPack, count: int, mirrored: bool
+) -> None:
+    chips = np.random.default_rng(1).integers(1, 256, (count, 32, 32, 3), np.uint8)
+    spec = _spec(default_pack, mirrored_average=mirrored)
+    filled, plain = _EchoSession(provider="CUDAExecutionProvider"), _EchoSession()
+    np.testing.assert_array_equal(
+        Embedder(Network(filled), spec).embed(chips), Embedder(Network(plain), spec).embed(chips)
+    )
+    assert {shape[0] for shape in filled.shapes} <= {1, 2, 4, 8, 16, 32, 64}
+    assert sum(shape[0] for shape in plain.shapes) == count * (1 + mirrored), "a CPU computes no empty place"
+
+
+@pytest.mark.parametrize(
+    ("provider", "shapes"), [("CUDAExecutionProvider", [1, 2, 4, 8, 16, 32, 64]), ("CPUExecutionProvider", [])]
+)
+def test_every_shape_runs_once_before_a_face_needs_it(
+    default_pack: ModelPack, provider: str, shapes: list[int]
+) -> None:
+    session = _EchoSession(provider=provider)
+    Embedder(Network(session), _spec(default_pack)).warm_up()
+    assert [shape[0] for shape in session.shapes] == shapes
+
+
+class _PoisonedSession:
+    """A real session that gives numbers that are none for a picture that is all white."""
+
+    def __init__(self, session: Any, white: float) -> None:
+        self._session = session
+        self._white = white
+        self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
+        self.get_providers = session.get_providers
+
+    def run(self, names: list[str], inputs: dict[str, Float32Array]) -> list[Float32Array]:
+        (values,) = inputs.values()
+        (descriptors,) = self._session.run(names, inputs)
+        descriptors[(values[:, 0] == np.float32(self._white)).all(axis=(1, 2))] = np.nan
+        return [descriptors]
+
+
+async def test_a_batch_with_one_poisoned_picture_fails_only_that_picture(
+    default_pack: ModelPack, embedder: Embedder
+) -> None:
+    spec = default_pack.recognizer
+    session = open_session(default_pack.read(spec.file), Device.CPU, 1)
+    white = (np.float32(255) - np.float32(spec.mean[0])) * np.float32(spec.scale[0])
+    fragile = Embedder(Network(_PoisonedSession(session, float(white))), spec)
+    chips = _chips(default_pack, 4)
+    chips[2] = 255
+
+    def process(batch: list[RgbImage]) -> list[Float32Array]:
+        return list(fragile.embed(np.stack(batch)))
+
+    async with Batcher(process, policy=FixedWindow(4, 60.0), queue_limit=4) as batcher:
+        found = await asyncio.gather(*(batcher.submit(chip) for chip in chips), return_exceptions=True)
+    assert isinstance(found[2], InferenceError)
+    assert "not finite" in str(found[2])
+    for index in (0, 1, 3):
+        template = found[index]
+        assert isinstance(template, np.ndarray)
+        np.testing.assert_allclose(template, embedder.embed(chips[index : index + 1])[0], atol=1e-5)
 
 
 def test_a_network_that_fails_is_an_error(default_pack: ModelPack) -> None:
