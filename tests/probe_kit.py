@@ -394,9 +394,20 @@ def face_search(
 
 
 def search_handler(
-    kit: ProbeKit, actual: FaceSearch, training: FaceSearch | None = None, timeout_seconds: float = 30.0
+    kit: ProbeKit,
+    actual: FaceSearch,
+    training: FaceSearch | None = None,
+    timeout_seconds: float = 30.0,
+    model_problem_at: Callable[[datetime], str] = lambda _now: "it is not signed",
 ) -> SearchHandler:
-    return SearchHandler(kit.parts, kit.vault, actual, training, timeout_seconds=timeout_seconds)
+    return SearchHandler(
+        kit.parts,
+        kit.vault,
+        actual,
+        training,
+        timeout_seconds=timeout_seconds,
+        model_problem_at=model_problem_at,
+    )
 
 
 def record_of(row: dict[str, Any]) -> ConsumedRecord:
