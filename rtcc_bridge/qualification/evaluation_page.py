@@ -16,6 +16,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--grid); vertical-align: top; }
+th, td:not(:last-child) { white-space: nowrap; }
 svg { width: 100%; max-width: 45rem; font: 13px system-ui, sans-serif; }
 svg text { fill: var(--ink); }
 .grid { stroke: var(--grid); }

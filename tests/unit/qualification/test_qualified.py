@@ -106,7 +106,13 @@ def _group_without_proof(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _group_too_small(document: dict[str, Any]) -> dict[str, Any]:
-    small = {"mated": None, "nonmated": None, "fnir_rank1": "not measurable", "fpir": "not measurable", "intervals": {}}
+    small: dict[str, Any] = {
+        "mated": None,
+        "nonmated": None,
+        "fnir_rank1": "not measurable",
+        "fpir": "not measurable",
+        "intervals": {},
+    }
     document["groups"]["unit"][1] |= small
     return document
 
