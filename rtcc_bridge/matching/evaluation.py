@@ -20,8 +20,7 @@ from rtcc_bridge.matching.evaluation_figures import (
 from rtcc_bridge.matching.evaluation_search import Searches, search_split
 from rtcc_bridge.matching.evaluation_split import ENROLLED_SHARE, LabelledPictures, split_people
 from rtcc_bridge.matching.quality_bands import BAND_NAMES, bands_of
-from rtcc_bridge.matching.snapshot import BoolArray
-from rtcc_bridge.matching.types import Int64Array
+from rtcc_bridge.matching.types import BoolArray, Int64Array
 
 Labels: TypeAlias = npt.NDArray[np.str_]
 

@@ -20,8 +20,7 @@ import numpy as np
 
 from rtcc_bridge.matching.evaluation_search import MatedSearches, NonmatedSearches
 from rtcc_bridge.matching.impostors import INTERVAL_PERCENTILES
-from rtcc_bridge.matching.snapshot import BoolArray
-from rtcc_bridge.matching.types import Estimate, Float64Array, Int64Array
+from rtcc_bridge.matching.types import BoolArray, Estimate, Float64Array, Int64Array
 
 LIST_LENGTH = 50
 """The longest candidate list that the settings permit."""

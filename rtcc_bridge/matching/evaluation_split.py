@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtcc_bridge.matching.snapshot import BoolArray
-from rtcc_bridge.matching.types import Float32Array, Int64Array
+from rtcc_bridge.matching.types import BoolArray, Float32Array, Int64Array
 
 ENROLLED_SHARE = 1 / 3
 """Of the people. What a sample can say of a low FPIR rests on the people who are not enrolled, so they are more."""

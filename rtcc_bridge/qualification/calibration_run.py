@@ -12,8 +12,7 @@ from rtcc_bridge.matching.calibration_check import CheckedFpir, check_calibratio
 from rtcc_bridge.matching.calibration_fit import MIN_PEOPLE, TAIL_FRACTION, fit_calibration
 from rtcc_bridge.matching.evaluation_split import LabelledPictures
 from rtcc_bridge.matching.modelpack import ModelPack
-from rtcc_bridge.matching.snapshot import BoolArray
-from rtcc_bridge.matching.types import Estimate
+from rtcc_bridge.matching.types import BoolArray, Estimate
 from rtcc_bridge.qualification.templates import TemplatesMade
 
 MOST_PEOPLE: Final = 2000

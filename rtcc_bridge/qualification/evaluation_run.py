@@ -6,15 +6,17 @@ from datetime import date
 from math import isfinite
 from typing import Any, Final
 
+import numpy as np
+
 from rtcc_bridge.matching.evaluation import Breakdown, Counts, Evaluation, evaluate
 from rtcc_bridge.matching.evaluation_figures import Figure, FpirFigures
 from rtcc_bridge.matching.modelpack import ModelPack
+from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.qualification.templates import TemplatesMade
 
 FORMAT: Final = 1
 NOT_MEASURABLE: Final = "not measurable"
 
-_BYTES_PER_NUMBER: Final = 4
 _DIGITS: Final = 6
 
 
@@ -31,7 +33,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationRun:
-    """stage_ms: mean of each stage per picture. template_bytes: of one template as the model gives it, float32."""
+    """stage_ms: mean of each stage per picture. template_bytes: of one template as it is stored and searched."""
 
     plan: Plan
     pack_name: str
@@ -69,7 +71,7 @@ def run_evaluation(
         networks=networks_of(pack),
         set_aside=made.reasons,
         stage_ms=made.stage_ms,
-        template_bytes=_BYTES_PER_NUMBER * pack.recognizer.template_length,
+        template_bytes=_stored_bytes(pack.recognizer.template_length),
         figures=figures,
     )
 
@@ -78,6 +80,13 @@ def networks_of(pack: ModelPack) -> Mapping[str, str]:
     """The sha256 of each network by its part: whose evaluation it is."""
     parts = {f"detector.{part}": file for part, file in pack.detector.files.items()}
     return {part: pack.files[file] for part, file in {**parts, "recognizer": pack.recognizer.file}.items()}
+
+
+def _stored_bytes(template_length: int) -> int:
+    template = np.zeros((1, template_length), np.float32)
+    template[0, 0] = 1
+    stored = StoredTemplates.of(template)
+    return stored.high.nbytes + stored.low.nbytes + stored.scales.nbytes
 
 
 def as_document(run: EvaluationRun) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def test_the_estimate_of_a_lead_is_that_of_its_probe_s_quality() -> None:
     impostors = CALIBRATED.impostors
     body = replace(impostors.body, fmr=np.minimum(1, 2 * impostors.body.fmr))
     calibration = replace(CALIBRATED, bands={"0-24": replace(impostors, body=body)})
-    search = search_of(Following(View(OrtSearchIndex(snapshot(10)))), calibration=calibration)
+    search = search_of(Following(View(open_index(snapshot(10)))), calibration=calibration)
     (found,) = search.search_batch([crop_of(1)])
     poor, good = found.facts.of_probe(24), found.facts.of_probe(25)
     assert good == found.facts
