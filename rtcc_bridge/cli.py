@@ -19,6 +19,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "topics": ("topics", "topics"),
         "models": ("models", "models"),
         "gallery": ("gallery", "gallery"),
+        "evaluate": ("evaluate", "evaluate"),
         "simulate": ("simulate", "simulate"),
         "dead-letters": ("dead_letters", "dead_letters"),
         "db": ("configuration", "db"),

@@ -39,6 +39,11 @@ class MatchingSettings(Section):
         "default", min_length=1, description="Name of the model pack, or `default` for the one built from pip packages."
     )
     packs_directory: Path = Field(Path("var/packs"), description="Where model packs are kept.")
+    evaluation_key_file: Path | None = Field(
+        None,
+        description="Public key (Ed25519, PEM) of whoever signs model packs; without it no live gallery is searched "
+        "(P28).",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where templates are made and compared.")
     threads: int = Field(2, ge=1, le=256, description="CPU threads of the model and of the search.")
     batch_size: int = Field(

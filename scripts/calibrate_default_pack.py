@@ -7,21 +7,19 @@ FACES holds one folder a person. Only aggregate statistics are written: no pictu
 
 import argparse
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from rtcc_bridge.matching.align import extract_chip
 from rtcc_bridge.matching.calibration import Calibration, load_calibration, save_calibration
 from rtcc_bridge.matching.calibration_fit import TAIL_FRACTION, fit_calibration
-from rtcc_bridge.matching.detect import open_detector
-from rtcc_bridge.matching.embed import open_embedder
 from rtcc_bridge.matching.modelpack import ModelPack, load_pack
-from rtcc_bridge.matching.types import DetectedFace, Float32Array, Float64Array, Int64Array, RgbImage
+from rtcc_bridge.matching.session import Device
+from rtcc_bridge.matching.types import Float32Array, Float64Array, Int64Array
+from rtcc_bridge.qualification.labelled_folder import labelled_files
+from rtcc_bridge.qualification.templates import TemplateMaker
 
 OUTPUT = Path(__file__).resolve().parents[1] / "rtcc_bridge" / "modelpacks" / "default_calibration.json"
 SEED = 20_240_601
@@ -33,54 +31,27 @@ REPEATS = 40
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """templates: float32 (n, D); people: int64 (n,), who each shows; names: of the people."""
+    """templates: float32 (n, D); people: int64 (n,), who each shows; quality: int64 (n,); names: of the people."""
 
     templates: Float32Array
     people: Int64Array
+    quality: Int64Array
     names: list[str]
 
     def of(self, chosen: list[int]) -> "Labelled":
         rows = np.isin(self.people, chosen)
         _, people = np.unique(self.people[rows], return_inverse=True)
-        return Labelled(self.templates[rows], people.astype(np.int64), [self.names[person] for person in chosen])
+        names = [self.names[person] for person in chosen]
+        return Labelled(self.templates[rows], people.astype(np.int64), self.quality[rows], names)
 
 
 def embed_folder(faces: Path, pack: ModelPack) -> Labelled:
-    """One template per picture: of the face nearest to the picture's centre, since the data sets are cut around it."""
-    detector, embedder = open_detector(pack), open_embedder(pack)
-    template = np.array(pack.recognizer.alignment_template)
-    names = sorted(folder.name for folder in faces.iterdir() if folder.is_dir())
-    templates, people = [], []
-    for person, path in _pictures(faces, names):
-        image = _read_rgb(path)
-        if not (found := detector.detect(image)):
-            print(f"no face: {path.name}")
-            continue
-        face = min(found, key=lambda one: _distance_from_centre(one, image))
-        chip = extract_chip(image, face.landmarks, template, pack.recognizer.input_size)
-        templates.append(embedder.embed(chip[None])[0])
-        people.append(person)
-    return Labelled(np.stack(templates), np.array(people, np.int64), names)
-
-
-def _pictures(faces: Path, names: list[str]) -> Iterator[tuple[int, Path]]:
-    for person, name in enumerate(names):
-        for path in sorted((faces / name).iterdir()):
-            yield person, path
-
-
-def _read_rgb(path: Path) -> RgbImage:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise SystemExit(f"{path} is not a picture")
-    return np.asarray(image, np.uint8)
-
-
-def _distance_from_centre(face: DetectedFace, image: RgbImage) -> float:
-    height, width = image.shape[:2]
-    across = (face.box.left + face.box.right - width) / 2
-    down = (face.box.top + face.box.bottom - height) / 2
-    return float(across**2 + down**2)
+    made = TemplateMaker(pack, Device.CPU, workers=2).make(labelled_files(faces), lambda _done, _total: None)
+    for picture in made.set_aside:
+        print(f"{picture.path.name}: {picture.why}")
+    found = made.pictures.found
+    pictures = made.pictures
+    return Labelled(pictures.templates[found], pictures.people[found], pictures.quality[found], list(made.people))
 
 
 def in_calibration_half(name: str) -> bool:
@@ -114,6 +85,7 @@ def calibrate(half: Labelled, pack: ModelPack, date: str) -> Calibration:
         recognizer_sha256=pack.files[pack.recognizer.file],
         provenance=provenance,
         seed=SEED,
+        quality=half.quality,
     )
     tail = calibration.impostors.tail
     note = (

@@ -8,14 +8,14 @@ from pathlib import Path
 from rtcc_bridge.matching.modelpack import PACK_FILE, ModelPack, load_pack
 
 AGENCY_PACK = "agency-test"
-_DETECTOR = "face_detection_yunet_2026may.onnx"
-_RECOGNIZER = "mobilefacenet_kenneth_128d.onnx"
+DETECTOR = "face_detection_yunet_2026may.onnx"
+RECOGNIZER = "mobilefacenet_kenneth_128d.onnx"
 
 
 def write_agency_pack(folder: Path, models: Path, calibration: Path | None = None) -> Path:
     """YuNet and MobileFaceNet, whose networks lie in `models`, as a pack in the folder; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = [models / _DETECTOR, models / _RECOGNIZER, *([calibration] if calibration else [])]
+    files = [models / DETECTOR, models / RECOGNIZER, *([calibration] if calibration else [])]
     for file in files:
         shutil.copyfile(file, folder / file.name)
     description = {
@@ -26,12 +26,12 @@ def write_agency_pack(folder: Path, models: Path, calibration: Path | None = Non
         "files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
         "detector": {
             "kind": "yunet",
-            "files": {"detector": _DETECTOR},
+            "files": {"detector": DETECTOR},
             "thresholds": {"face": 0.6},
             "min_face_px": 20,
         },
         "recognizer": {
-            "file": _RECOGNIZER,
+            "file": RECOGNIZER,
             "input_size": 112,
             "colour_order": "RGB",
             "layout": "NCHW",

@@ -404,9 +404,16 @@ def search_handler(
     training: FaceSearch | None = None,
     timeout_seconds: float = 30.0,
     device_works: Callable[[], Awaitable[None]] = _works,
+    model_problem_at: Callable[[datetime], str] = lambda _now: "it is not signed",
 ) -> SearchHandler:
     return SearchHandler(
-        kit.parts, kit.vault, actual, training, timeout_seconds=timeout_seconds, device_works=device_works
+        kit.parts,
+        kit.vault,
+        actual,
+        training,
+        timeout_seconds=timeout_seconds,
+        device_works=device_works,
+        model_problem_at=model_problem_at,
     )
 
 

@@ -18,13 +18,15 @@ from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.session import Device
 from rtcc_bridge.modelpacks.installed import require_calibration
 from rtcc_bridge.probes.search import FaceSearch, GallerySearch, observe_batch, trace_batch
+from rtcc_bridge.qualification.qualified import qualify
 
 
 async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
-    """Raises ConfigurationError when the pack has no calibration."""
+    """Raises ConfigurationError when the pack has no calibration or the key for P28 cannot be read."""
     core = assembly.core
     settings = core.settings.matching
     calibration = await asyncio.to_thread(require_calibration, pack)
+    qualification = await asyncio.to_thread(qualify, pack, settings.evaluation_key_file, core.policy.evaluation)
     opened = await asyncio.to_thread(open_embedder, pack, Device(settings.device), settings.threads)
     embedder = FaceEmbedder(opened, assembly.on_stage)
     watch = DeviceWatch(opened, Device(settings.device), core.metrics)
@@ -41,6 +43,7 @@ async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
         training,
         timeout_seconds=settings.request_timeout_seconds,
         device_works=watch.works,
+        model_problem_at=qualification.problem_at,
     )
     topics = core.settings.kafka.topics
     for lane, topic in (("routine", topics.probes_routine), ("imminent", topics.probes_imminent)):

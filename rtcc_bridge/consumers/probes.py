@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -67,11 +68,13 @@ class SearchHandler:
         *,
         timeout_seconds: float,
         device_works: Callable[[], Awaitable[None]],
+        model_problem_at: Callable[[datetime], str],
     ) -> None:
         """actual and training: the galleries for actual events and for exercises (P07).
 
         device_works: asked when the model fails on a face; returns when the fault is the face's, and raises
         UnavailableError when the device is lost, so that the request is kept for another process.
+        model_problem_at: why no live gallery may be searched with the model at that moment (P28); empty when one may.
         """
         self._parts = parts
         self._vault = vault
@@ -79,6 +82,7 @@ class SearchHandler:
         self._training = training
         self._timeout_seconds = timeout_seconds
         self._device_works = device_works
+        self._model_problem_at = model_problem_at
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
 
     async def handle(self, record: ConsumedRecord) -> None:
@@ -157,7 +161,11 @@ class SearchHandler:
                 if search is None:
                     rules.require_gallery_for(exercise=probe.exercise, training_gallery=None)
                 else:
-                    rules.require_searchable(exercise=probe.exercise, gallery_kind=search.gallery.gallery_kind)
+                    rules.require_searchable(
+                        exercise=probe.exercise,
+                        gallery_kind=search.gallery.gallery_kind,
+                        model_problem=self._model_problem_at(self._parts.clock.now()),
+                    )
         except (PolicyRefusalError, ConfigurationError) as problem:
             log.error("gallery cannot be searched", probe_id=probe.probe_id, reason=str(problem))
             return None
@@ -203,7 +211,8 @@ class SearchHandler:
     async def _record(self, probe: ProbeRecord, found: FoundCandidates) -> None:
         started = time.perf_counter()
         quality = next(face["quality"] for face in probe.faces or () if face["number"] == probe.chosen_face)
-        outcome = SearchOutcome(candidates=prepare_candidates(found.candidates), facts=found.facts, quality=quality)
+        facts = found.facts.of_probe(quality["unifiedScore"])
+        outcome = SearchOutcome(candidates=prepare_candidates(found.candidates), facts=facts, quality=quality)
         async with AsyncExitStack() as undo:
             sealed = None
             if found.candidates:

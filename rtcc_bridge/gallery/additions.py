@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.gallery.head import put_head_notice
-from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, ref_digest, require_same_pack
+from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, ref_digest, require_fit_for, require_same_pack
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, encode_segment
 from rtcc_bridge.gallery.set_aside import Reason
@@ -63,8 +63,10 @@ class GalleryAdditions:
     async def open_gallery(self, name: str, kind: GalleryKind, actor: str) -> GalleryRecord:
         """The gallery, created when it is new. Commits.
 
-        Raises ConflictError when it is of another kind or its templates were made by another model pack.
+        Raises ConflictError when it is of another kind or its templates were made by another model pack,
+        PolicyRefusalError when the pack is not fit for this kind (P28).
         """
+        require_fit_for(kind, self._pack)
         async with self._parts.database.write() as tx:
             gallery = await galleries.find(tx, name) or await self._create(tx, name, kind, actor)
         require_same_pack(gallery, self._pack)

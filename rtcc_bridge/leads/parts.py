@@ -1,12 +1,13 @@
 """The parts that a lead's data is made of, each from the record that holds it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.leads.candidates import PreparedCandidates
 from rtcc_bridge.leads.lead import Lead, LeadApproval, LeadResult, ReviewState
+from rtcc_bridge.matching.quality_bands import band_of
 from rtcc_bridge.matching.types import Estimate
 from rtcc_bridge.publishing.outbox import Latency, LatencyMetric
 from rtcc_bridge.storage.leads import LeadRecord
@@ -20,7 +21,11 @@ _NEUTRAL_CAUSE: Final = "no_longer_supported"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchFacts:
-    """How a candidate list came about. The threshold is not published: it is a score."""
+    """How a candidate list came about. The threshold is not published: it is a score.
+
+    estimated_fpir: of this threshold, for all probes. estimated_fpir_by_band: for probes of one quality band, by its
+    name, as far as the pack's calibration knows.
+    """
 
     gallery: str
     gallery_version: int
@@ -30,6 +35,12 @@ class SearchFacts:
     list_length: int
     threshold: float
     estimated_fpir: Estimate
+    estimated_fpir_by_band: Mapping[str, Estimate] = field(default_factory=dict)
+
+    def of_probe(self, unified_score: int) -> "SearchFacts":
+        """With the estimate for probes of such quality, where there is one."""
+        estimate = self.estimated_fpir_by_band.get(band_of(unified_score), self.estimated_fpir)
+        return replace(self, estimated_fpir=estimate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

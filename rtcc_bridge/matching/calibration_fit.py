@@ -7,8 +7,9 @@ import numpy as np
 
 from rtcc_bridge.matching.calibration import Calibration
 from rtcc_bridge.matching.impostors import INTERVAL_PERCENTILES, ImpostorBody, ImpostorModel, ImpostorTail
+from rtcc_bridge.matching.quality_bands import BAND_NAMES, bands_of
 from rtcc_bridge.matching.stored_templates import check_templates
-from rtcc_bridge.matching.types import Float32Array, Float64Array, Int64Array
+from rtcc_bridge.matching.types import BoolArray, Float32Array, Float64Array, Int64Array
 
 TAIL_FRACTION = 0.003
 """The share of impostor comparisons that the tail is fitted to: deep enough for the tail's law, and still some hundred
@@ -26,13 +27,22 @@ _BODY_POINTS = 48
 class _Comparisons:
     """Every picture against the best photo of every other person, best first. All arrays (C,).
 
-    weights: each person counts the same as a probe, however many pictures of them there are; they add up to 1.
+    probes: the row of the picture. weights: each person counts the same as a probe, however many pictures of them there
+    are; they add up to 1.
     """
 
     scores: Float64Array
+    probes: Int64Array
     probe_people: Int64Array
     gallery_people: Int64Array
     weights: Float64Array
+
+    def of(self, probes: BoolArray) -> "_Comparisons":
+        """Those with one of these pictures (n,) as the probe; again each person with such pictures counts the same."""
+        kept = probes[self.probes]
+        own = self.probe_people[kept]
+        shares = 1 / np.bincount(own)[own]
+        return _Comparisons(self.scores[kept], self.probes[kept], own, self.gallery_people[kept], shares / shares.sum())
 
     def reaching(self, score: float) -> slice:
         return slice(0, int(np.searchsorted(-self.scores, -score, side="right")))
@@ -45,9 +55,12 @@ def fit_calibration(
     recognizer_sha256: str,
     provenance: Mapping[str, str],
     seed: int,
+    quality: Int64Array | None = None,
 ) -> Calibration:
     """Fit mean, covariance and impostor scores. templates: float32 (n, D); people: int64 (n,), who each one shows.
 
+    quality: int64 (n,), the unified scores; quality bands with pictures of at least MIN_PEOPLE people get impostor
+    scores of their own. Without it there are none.
     Memory and time grow with n times the number of people. Blocks: a second for 800 pictures of 400 people.
     ValueError: fewer than MIN_PEOPLE people. TemplateError: templates that are none.
     """
@@ -57,13 +70,27 @@ def fit_calibration(
     if count < MIN_PEOPLE:
         raise ValueError(f"{count} people are too few to calibrate on: at least {MIN_PEOPLE} are needed")
     comparisons = _compare(templates, labels.astype(np.int64), count)
+    generator = np.random.default_rng(seed)
+    impostors = _fit_impostors(comparisons, count, generator)
     return Calibration(
         recognizer_sha256=recognizer_sha256,
         provenance=provenance,
         mean=templates.mean(axis=0, dtype=np.float64),
         covariance=np.cov(templates.astype(np.float64), rowvar=False),
-        impostors=_fit_impostors(comparisons, count, np.random.default_rng(seed)),
+        impostors=impostors,
+        bands={} if quality is None else _fit_bands(comparisons, count, bands_of(quality), generator),
     )
+
+
+def _fit_bands(
+    comparisons: _Comparisons, count: int, bands: Int64Array, generator: np.random.Generator
+) -> dict[str, ImpostorModel]:
+    found = {name: comparisons.of(bands == place) for place, name in enumerate(BAND_NAMES)}
+    return {
+        name: _fit_impostors(part, count, generator)
+        for name, part in found.items()
+        if len(np.unique(part.probe_people)) >= MIN_PEOPLE
+    }
 
 
 def _compare(templates: Float32Array, labels: Int64Array, count: int) -> _Comparisons:
@@ -74,7 +101,13 @@ def _compare(templates: Float32Array, labels: Int64Array, count: int) -> _Compar
     order = np.argsort(-values, kind="stable")
     pictures = np.bincount(labels)
     weights = 1 / (pictures[labels[probe]] * count * (count - 1))
-    return _Comparisons(values[order], labels[probe][order], other[order].astype(np.int64), weights[order])
+    return _Comparisons(
+        values[order],
+        probe[order].astype(np.int64),
+        labels[probe][order],
+        other[order].astype(np.int64),
+        weights[order],
+    )
 
 
 def _fit_impostors(comparisons: _Comparisons, count: int, generator: np.random.Generator) -> ImpostorModel:

@@ -36,6 +36,11 @@ class Fields:
             self.fail(f"{name or 'the document'} has to be an object")
         self._left: dict[str, Any] = dict(value)
 
+    @property
+    def name(self) -> str:
+        """Where in the document it stands; empty for the document itself."""
+        return self._name
+
     def fail(self, problem: str) -> NoReturn:
         raise ModelPackError(f"{self._file}: {problem}")
 
@@ -48,6 +53,10 @@ class Fields:
     def section(self, key: str) -> "Fields":
         name, value = self._take(key)
         return Fields(self._file, value, name)
+
+    def optional_section(self, key: str) -> "Fields | None":
+        name, value = self._take(key)
+        return None if value is None else Fields(self._file, value, name)
 
     def text(self, key: str, allowed: Collection[str] = ()) -> str:
         name, value = self._take(key)

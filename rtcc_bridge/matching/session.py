@@ -5,6 +5,8 @@ import sys
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from rtcc_bridge.matching.errors import DeviceError, InferenceError, ModelPackError
 from rtcc_bridge.matching.runtime import onnxruntime
 from rtcc_bridge.matching.types import Float32Array
@@ -24,7 +26,10 @@ class Device(StrEnum):
 
 
 class Network:
-    """One opened network with one float32 input. `run` blocks and may be called from several threads at once."""
+    """One opened network with one float32 input. `run` blocks and may be called from several threads at once.
+
+    A network whose file fixes the size of a batch is run as often as it takes, the last time filled up with zeros.
+    """
 
     def __init__(self, session: Any) -> None:
         inputs = session.get_inputs()
@@ -32,6 +37,8 @@ class Network:
             raise ModelPackError(f"a network has {len(inputs)} inputs, but takes pictures and nothing else")
         self._session = session
         self._input: str = inputs[0].name
+        batch = inputs[0].shape[0] if inputs[0].shape else None
+        self._fixed_batch: int | None = batch if isinstance(batch, int) else None
         self._outputs: list[str] = [output.name for output in session.get_outputs()]
 
     @property
@@ -45,6 +52,19 @@ class Network:
 
     def run(self, values: Float32Array) -> dict[str, Float32Array]:
         """All outputs by name for one batch. InferenceError when ONNX Runtime fails, for example out of memory."""
+        if self._fixed_batch is None or len(values) == self._fixed_batch:
+            return self._run_once(values)
+        starts = range(0, max(1, len(values)), self._fixed_batch)
+        parts = [self._run_filled(values[start : start + self._fixed_batch]) for start in starts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
+
+    def _run_filled(self, values: Float32Array) -> dict[str, Float32Array]:
+        assert self._fixed_batch is not None
+        filled = np.zeros((self._fixed_batch, *values.shape[1:]), np.float32)
+        filled[: len(values)] = values
+        return {name: output[: len(values)] for name, output in self._run_once(filled).items()}
+
+    def _run_once(self, values: Float32Array) -> dict[str, Float32Array]:
         try:
             results = self._session.run(self._outputs, {self._input: values})
         except Exception as error:  # ONNX Runtime raises bare exceptions of many unrelated kinds

@@ -38,7 +38,7 @@ def require_calibration(pack: ModelPack) -> Calibration:
         problem = ConfigurationProblem(
             "matching.pack",
             f"the pack {pack.name} has no calibration",
-            "Choose another pack; this version cannot calibrate one by command",
+            f"Run: rtcc-bridge models calibrate {pack.folder.name} FOLDER, with pictures of people who are labelled",
         )
         raise ConfigurationError(problem)
     return calibration

@@ -59,6 +59,20 @@ class ApprovalRule(PolicyPart):
     valid_hours: int = Field(24, ge=1, le=24, description="A search that did not run by then needs a new approval.")
 
 
+class EvaluationRule(PolicyPart):
+    """What a signed evaluation of the model has to show before a live gallery is searched with it (P28).
+
+    The limits hold for the upper ends of the 95 % intervals. Groups too small to be shown are not judged.
+    """
+
+    max_age_days: int = Field(365, ge=1, le=365, description="An older evaluation does not count.")
+    max_fnir_rank20: float = Field(gt=0, lt=1, description="Share of enrolled people not among the first 20.")
+    max_group_fnir_rank1: float = Field(gt=0, lt=1, description="Share of a group's people not found first.")
+    max_group_fpir: float = Field(
+        gt=0, lt=1, description="Share of a group's searches that list a stranger, at the threshold of the evaluation."
+    )
+
+
 class Policy(PolicyPart):
     """The policy in force. `hash` is the sha256 of the file's bytes, which every lead cites."""
 
@@ -67,6 +81,9 @@ class Policy(PolicyPart):
     purposes: Mapping[Purpose, PurposeRule] = Field(min_length=1, description="The permitted purposes (P02).")
     approval: ApprovalRule = Field(default_factory=lambda: ApprovalRule.model_validate({}))
     deferral: DeferralRule = Field(description="The emergency deferral (P14).")
+    evaluation: EvaluationRule | None = Field(
+        None, description="What a model has to show (P28); without it no live gallery is searched."
+    )
     hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="Computed when the file is read, never written in it.")
 
     def covers(self, purpose: Purpose, incident_type: str) -> bool:

@@ -163,19 +163,21 @@ def require_unmixed(incident: IncidentFacts) -> None:
         )
 
 
-def require_searchable(*, exercise: bool, gallery_kind: str) -> None:
+def require_searchable(*, exercise: bool, gallery_kind: str, model_problem: str) -> None:
     """P07 and P28: the kind of gallery that is about to be searched fits the event and the model.
 
-    Until a signed evaluation on the agency's own pictures can be shown (P28), no live gallery is searched; the demo's
-    gallery stands in for one.
+    model_problem: why the model cannot show a signed evaluation on the agency's own pictures that meets the policy's
+    limits; empty when it can. Only then a live gallery is searched. The demo's gallery stands in for one.
     """
     if exercise != (gallery_kind == TRAINING_GALLERY):
         raise PolicyRefusalError(
             "P07", f"{'An exercise' if exercise else 'An actual event'} is not searched in a {gallery_kind} gallery."
         )
-    if gallery_kind not in {DEMO_GALLERY, TRAINING_GALLERY}:
+    if gallery_kind not in {DEMO_GALLERY, TRAINING_GALLERY, LIVE_GALLERY}:
+        raise PolicyRefusalError("P28", f"There is no such kind of gallery as {gallery_kind}: it is not searched.")
+    if gallery_kind == LIVE_GALLERY and model_problem:
         raise PolicyRefusalError(
-            "P28", f"A {gallery_kind} gallery needs a model pack with a signed evaluation, and there is none."
+            "P28", f"A live gallery needs a model pack with a signed evaluation that is in date: {model_problem}."
         )
 
 

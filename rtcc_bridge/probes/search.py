@@ -151,6 +151,7 @@ class GallerySearch:
             list_length=self._list_length,
             threshold=threshold,
             estimated_fpir=self._calibration.estimated_fpir(threshold, people),
+            estimated_fpir_by_band=self._calibration.estimated_fpir_by_band(threshold, people),
         )
 
 

@@ -24,6 +24,7 @@ _CONTEXT.set_forkserver_preload(
             "backup",
             "configuration",
             "dead_letters",
+            "evaluate",
             "gallery",
             "keys",
             "models",

@@ -96,4 +96,4 @@ async def test_a_pack_without_a_calibration_is_refused(place: Place, default_pac
     code, output = await place.command("serve")
     assert code == EXIT_CONFIGURATION
     assert "matching.pack: the pack uncalibrated has no calibration" in output
-    assert "Choose another pack" in output
+    assert "rtcc-bridge models calibrate uncalibrated" in output

@@ -1,10 +1,27 @@
-"""P28: a live gallery is not searched without a signed evaluation, and there is none yet."""
+"""P28: a live gallery is searched, and filled, only with a model that has shown what it can do.
 
+What makes a pack qualify is tested in `tests/unit/qualification/test_qualified.py`.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
+from rtcc_bridge.gallery.sources import FolderSource
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.qualification.qualified import Qualification
 from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.engine import Database
+from tests.doubles import ManualClock
+from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, open_kit
 from tests.probe_kit import Gallery, ProbeKit, face_search, record_of, search_handler
 
 
-async def test_a_live_gallery_is_not_searched(kit: ProbeKit) -> None:
+async def test_a_live_gallery_is_not_searched_with_a_model_that_does_not_qualify(kit: ProbeKit) -> None:
     probe = await kit.authorized()
     live = Gallery(kind="live")
     search = face_search(live)
@@ -14,3 +31,47 @@ async def test_a_live_gallery_is_not_searched(kit: ProbeKit) -> None:
     assert await kit.rows(tables.leads) == []
     assert kit.count("policy_refusals_total", rule="P28") == 1
     assert (await kit.desk.find(probe.probe_id)).state == "authorized", "the operator can still correct the settings"
+
+
+async def test_a_live_gallery_is_searched_until_the_evaluation_is_too_old(kit: ProbeKit) -> None:
+    """The age is asked for at every search: a daemon that runs for a year does not outlive its evaluation."""
+    await kit.authorized()
+    live = Gallery(kind="live")
+    search = face_search(live)
+    evaluated_on = kit.clock.now().date() - timedelta(days=365)
+    handler = search_handler(kit, search, model_problem_at=Qualification("", evaluated_on, 365).problem_at)
+    async with search.batcher:
+        await handler.handle(record_of((await kit.requests())[0]))
+    assert len(live.seen) == 1
+    too_old = Qualification("", evaluated_on - timedelta(days=1), 365)
+    assert "366 days old" in too_old.problem_at(kit.clock.now())
+
+
+@pytest.fixture
+async def galleries(
+    database: Database, tmp_path: Path, clock: ManualClock, metrics: Metrics
+) -> AsyncIterator[GalleryKit]:
+    async with open_kit(database, tmp_path / "objects", clock, metrics) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("kind", list(GalleryKind))
+async def test_a_live_gallery_is_not_filled_with_a_pack_without_a_calibration(
+    galleries: GalleryKit, tmp_path: Path, kind: GalleryKind
+) -> None:
+    (tmp_path / "people" / "somebody").mkdir(parents=True)
+    (tmp_path / "people" / "somebody" / "1.jpg").write_text("face")
+    source = FolderSource(tmp_path / "people", **SOURCE_WORDS)
+    uncalibrated = PackIdentity(PACK.name, PACK.template_hash, PACK.template_length, calibrated=False)
+    enroller = galleries.enroller(pack=uncalibrated)
+    if kind is not GalleryKind.LIVE:
+        assert (await enroller.enroll(source, "city", kind, actor="administrator")).enrolled == 1
+        return
+    with pytest.raises(PolicyRefusalError, match="has no calibration") as refused:
+        await enroller.enroll(source, "city", kind, actor="administrator")
+    assert refused.value.rule == "P28"
+    async with galleries.database.read() as tx:
+        assert (await tx.execute(tables.galleries.select())).all() == []
+    calibrated = PackIdentity(PACK.name, PACK.template_hash, PACK.template_length, calibrated=True)
+    receipt = await galleries.enroller(pack=calibrated).enroll(source, "city", kind, actor="administrator")
+    assert receipt.enrolled == 1

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def simple_model() -> ImpostorModel:
 
 
 def simple_calibration() -> Calibration:
-    return Calibration("0" * 64, {"people": "none"}, np.array([1.0, 0.0]), np.diag([0.01, 0.04]), simple_model())
+    mean, covariance = np.array([1.0, 0.0]), np.diag([0.01, 0.04])
+    return Calibration("0" * 64, {"people": "none"}, mean, covariance, simple_model(), {})
 
 
 # What a threshold means
@@ -181,6 +183,38 @@ def test_the_same_seed_gives_the_same_fit() -> None:
     assert (fit(templates).impostors.tail.draws == fit(templates).impostors.tail.draws).all()
 
 
+def probes_of_two_kinds(people: int) -> tuple[Float32Array, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Two pictures of each: a good one in the person's own direction, a poor one drawn towards what all share."""
+    good = people_on_a_sphere(people, 12, seed=13)
+    poor = good.copy()
+    poor[:, 0] += np.float32(1.5)
+    templates = normalised(np.concatenate([good, poor]))
+    return templates, np.tile(np.arange(people), 2), np.repeat([90, 10], people)
+
+
+def test_probes_of_poor_quality_that_look_alike_have_a_higher_estimate() -> None:
+    templates, people, quality = probes_of_two_kinds(200)
+    calibration = fit_calibration(
+        templates, people, recognizer_sha256="0" * 64, provenance={"people": "none"}, seed=1, quality=quality
+    )
+    assert sorted(calibration.bands) == ["0-24", "75-100"]
+    threshold = calibration.threshold_for(0.1, 100)
+    poor, good, both = (calibration.estimated_fpir(threshold, 100, asked) for asked in (24, 75, None))
+    assert poor.low > good.high
+    assert good.value < both.value < poor.value
+    in_between = calibration.estimated_fpir(threshold, 100, 50)
+    assert in_between == both, "there was nobody of such quality to learn from"
+
+
+def test_a_band_with_pictures_of_too_few_people_has_no_scores_of_its_own() -> None:
+    templates, people, quality = probes_of_two_kinds(200)
+    quality[:101] = 60
+    calibration = fit_calibration(
+        templates, people, recognizer_sha256="0" * 64, provenance={"people": "none"}, seed=1, quality=quality
+    )
+    assert sorted(calibration.bands) == ["0-24", "50-74"]
+
+
 def test_too_few_people_are_refused() -> None:
     with pytest.raises(ValueError, match="99 people are too few"):
         fit(people_on_a_sphere(99, 8, seed=11))
@@ -230,6 +264,14 @@ def test_a_calibration_survives_its_file(tmp_path: Path) -> None:
     assert path.read_bytes() == CALIBRATION.read_bytes()
 
 
+def test_the_scores_of_a_quality_band_survive_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    save_calibration(replace(simple_calibration(), bands={"25-49": simple_model()}), path)
+    found = load_calibration(path)
+    assert found.bands.keys() == {"25-49"}
+    assert found.bands["25-49"].false_match_rate(0.7) == simple_model().false_match_rate(0.7)
+
+
 def test_the_shipped_calibration_says_what_it_rests_on() -> None:
     assert DEFAULT.template_length == 128
     assert "MEDS-II" in DEFAULT.provenance["people and pictures"]
@@ -260,7 +302,11 @@ def _set(value: Any, *keys: str) -> Callable[[dict[str, Any]], None]:
     [
         (_delete("mean"), "mean is missing"),
         (_set(1, "note"), "unknown field: note"),
-        (_set(2, "format"), "format"),
+        (_set(1, "format"), "format"),
+        (_delete("bands"), "bands is missing"),
+        (_set({"0-24": None}, "bands"), "bands.25-49 is missing"),
+        (_set(1, "bands", "50-74"), "bands.50-74 has to be an object"),
+        (_set(None, "bands", "101-200"), "unknown field in bands: 101-200"),
         (_set([1.0], "mean"), "mean has to hold 2 numbers"),
         (_set([1.0, "x"], "mean"), "mean has to hold 2 numbers"),
         (_set([1.0, 2.0], "covariance_lower"), "covariance_lower has to hold 3 numbers"),

@@ -1,11 +1,14 @@
 """Networks are opened where they were asked to run, or refused with what to do."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from rtcc_bridge.matching.errors import DeviceError, InferenceError, ModelPackError
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.session import Device, open_network
+from rtcc_bridge.modelpacks.onnx_graph import GraphWriter
 
 
 def _refine_network(pack: ModelPack) -> bytes:
@@ -38,6 +41,17 @@ def test_a_batch_that_does_not_fit_is_an_inference_error(default_pack: ModelPack
     network = open_network(_refine_network(default_pack), Device.CPU, threads=1)
     with pytest.raises(InferenceError, match=r"batch of shape \(1, 3, 25, 25\)"):
         network.run(np.zeros((1, 3, 25, 25), np.float32))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 4, 7, 8])
+def test_a_network_with_a_fixed_batch_takes_any_number(tmp_path: Path, rows: int) -> None:
+    """Many a recogniser's file says 1; here it is 4, so that batches have to be divided and filled up."""
+    graph = GraphWriter("sums")
+    graph.add("ReduceSum", ["x", graph.constant(np.array([1, 2, 3], np.int64))], "sum", keepdims=0)
+    graph.write(tmp_path / "sums.onnx", {"x": (4, 3, 2, 2)}, {"sum": (4,)})
+    network = open_network((tmp_path / "sums.onnx").read_bytes(), Device.CPU, threads=1)
+    values = np.random.default_rng(1).random((rows, 3, 2, 2)).astype(np.float32)
+    assert network.run(values)["sum"] == pytest.approx(values.sum(axis=(1, 2, 3)), rel=1e-6)
 
 
 @pytest.mark.parametrize("model", [b"", b"not a model"])

@@ -50,6 +50,21 @@ def test_a_purpose_that_is_left_out_is_forbidden(tmp_path: Path) -> None:
     assert not policy.covers(Purpose.IMMINENT_THREAT, "HOSTAGE")
 
 
+def test_the_limits_of_an_evaluation_are_off_until_somebody_sets_them(tmp_path: Path) -> None:
+    """P28: the example that stands commented in the shipped file can be taken as it is."""
+    assert load_policy(POLICY_FILE).evaluation is None
+    text = POLICY_FILE.read_text(encoding="utf-8")
+    _, begin, rest = text.partition("# evaluation:\n")
+    example, end, _ = rest.partition("\n\n")
+    assert begin
+    assert end
+    uncommented = "evaluation:\n" + "\n".join(line.removeprefix("# ") for line in example.splitlines())
+    rule = load_policy(written(tmp_path, f"{text}\n{uncommented}\n")).evaluation
+    assert rule is not None
+    assert rule.max_age_days == 365
+    assert 0 < rule.max_fnir_rank20 < rule.max_group_fnir_rank1
+
+
 def test_every_problem_is_named_with_its_place(tmp_path: Path) -> None:
     content = document()
     content["surprise"] = 1

@@ -1,14 +1,14 @@
 """Crop -> template -> candidates, against an index and a calibration that are real."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import pytest
 
 from rtcc_bridge.errors import UnavailableError
-from rtcc_bridge.matching.calibration import load_calibration
+from rtcc_bridge.matching.calibration import Calibration, load_calibration
 from rtcc_bridge.matching.errors import InferenceError
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder
@@ -74,12 +74,14 @@ def snapshot(people: int, version: int = 1) -> GallerySnapshot:
     )
 
 
-def search_of(following: Following, seen: list[str] | None = None) -> GallerySearch:
+def search_of(
+    following: Following, seen: list[str] | None = None, calibration: Calibration = CALIBRATED
+) -> GallerySearch:
     return GallerySearch(
         cast("FaceEmbedder", Embedder()),
         following,
         cast("ModelPack", Pack()),
-        CALIBRATED,
+        calibration,
         list_length=5,
         target_fpir=0.05,
         on_stage=lambda stage, _seconds: None if seen is None else seen.append(stage),
@@ -101,6 +103,19 @@ def test_the_facts_are_those_of_the_index_that_was_searched() -> None:
     assert (facts.model_pack, facts.model_hash, facts.list_length) == ("test-pack", "b" * 64, 5)
     assert facts.threshold == CALIBRATED.threshold_for(0.05, 10), "chosen for people, not for pictures"
     assert facts.estimated_fpir == CALIBRATED.estimated_fpir(facts.threshold, 10)
+
+
+def test_the_estimate_of_a_lead_is_that_of_its_probe_s_quality() -> None:
+    """Strangers on poor pictures score higher here than on others, and on the rest nobody knows more than of all."""
+    impostors = CALIBRATED.impostors
+    body = replace(impostors.body, fmr=np.minimum(1, 2 * impostors.body.fmr))
+    calibration = replace(CALIBRATED, bands={"0-24": replace(impostors, body=body)})
+    search = search_of(Following(View(open_index(snapshot(10)))), calibration=calibration)
+    (found,) = search.search_batch([crop_of(1)])
+    poor, good = found.facts.of_probe(24), found.facts.of_probe(25)
+    assert good == found.facts
+    assert poor.estimated_fpir.value > good.estimated_fpir.value
+    assert replace(poor, estimated_fpir=good.estimated_fpir) == good, "the threshold is the same for all"
 
 
 def test_a_gallery_that_can_be_searched_passes_its_check_and_so_does_none() -> None:
