@@ -85,11 +85,12 @@ wheel: $(STAMP) ## Builds dist/rtcc_bridge-VERSION-py3-none-any.whl.
 lock: $(STAMP) ## Writes the lock files again.
 	scripts/lock
 
-bench: $(STAMP) ## Measures; see bench/.
+bench: $(STAMP) ## Measures; see bench/. FACES=DIR: enrolment too, of your pictures.
 	$(BIN)/python -m bench.report
 	$(BIN)/python -m bench.embed
 	$(BIN)/python -m bench.batcher --plot docs/batching.svg
 	$(BIN)/python -m bench.stream
+	$(if $(FACES),$(BIN)/python -m bench.enroll --faces "$(FACES)")
 
 clean: ## Removes .venv and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,13 +5,21 @@ from typing import Any, Final
 
 from rtcc_bridge import __version__
 from rtcc_bridge.cloud_event import JSON_CONTENT_TYPE, SPECVERSION, STRUCTURED_CONTENT_TYPE, TRACEPARENT
-from rtcc_bridge.consumers import incidents, threats
+from rtcc_bridge.consumers import gallery_records, incidents, threats
 from rtcc_bridge.gallery.head import HEAD_MOVED
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.probes.search_request import SEARCH_EVENT_TYPE
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.telemetry.traceparent import INCOMING_TRACEPARENT_SCHEMA
-from rtcc_bridge.topic_schemas import HEAD_DATA, INCIDENT_DATA, SEARCH_DATA, THREAT_DATA, topic_data_schemas
+from rtcc_bridge.topic_schemas import (
+    BOOKING_DATA,
+    HEAD_DATA,
+    INCIDENT_DATA,
+    REMOVAL_DATA,
+    SEARCH_DATA,
+    THREAT_DATA,
+    topic_data_schemas,
+)
 from rtcc_bridge.topic_settings import TopicSettings
 
 ASYNCAPI_VERSION: Final = "3.0.0"
@@ -28,6 +36,13 @@ def asyncapi_document(settings: Settings) -> Json:
     messages = _messages()
     incidents_in = _channel(topics, topics.incidents, "Incidents from dispatch.", incidents.TYPES, "incident id")
     threats_in = _channel(topics, topics.threats, "Imminent-threat alerts.", threats.TYPES, "incident id")
+    records_in = _channel(
+        topics,
+        topics.gallery_records,
+        "Bookings, sealing and expungement orders.",
+        gallery_records.TYPES,
+        "subject reference",
+    )
     leads_out = _channel(topics, topics.leads, "The life of each lead.", _lead_types(), "incident id")
     exercise_out = _channel(
         topics, topics.leads_exercise, "Leads of exercises, never live ones.", _lead_types(), "incident id"
@@ -60,6 +75,7 @@ def asyncapi_document(settings: Settings) -> Json:
         "channels": {
             "incidents": incidents_in,
             "threats": threats_in,
+            "galleryRecords": records_in,
             "leads": leads_out,
             "leadsExercise": exercise_out,
             "probesImminent": imminent,
@@ -70,6 +86,9 @@ def asyncapi_document(settings: Settings) -> Json:
         "operations": {
             "receiveIncidents": _operation("receive", "incidents", "Applied once each, the newest state wins."),
             "receiveThreats": _operation("receive", "threats", "Applied once each, the newest state wins."),
+            "receiveGalleryRecords": _operation(
+                "receive", "galleryRecords", "Whoever was sealed or expunged stays out, in whatever order they come."
+            ),
             "sendLeads": _operation("send", "leads", "Each step of a lead, from the transaction that took it."),
             "sendExerciseLeads": _operation("send", "leadsExercise", "The same for exercises."),
             "sendImminentSearches": _operation("send", "probesImminent", "A probe has authority."),
@@ -99,6 +118,8 @@ def _messages() -> Json:
     for types, schema_name in (
         (incidents.TYPES, INCIDENT_DATA),
         (threats.TYPES, THREAT_DATA),
+        ([gallery_records.BOOKED], BOOKING_DATA),
+        (gallery_records.ORDERS, REMOVAL_DATA),
         ([SEARCH_EVENT_TYPE], SEARCH_DATA),
         ([HEAD_MOVED], HEAD_DATA),
     ):

@@ -32,6 +32,18 @@ class IntakeSettings(Section):
     )
 
 
+class RecordsSettings(Section):
+    """The record system, whose bookings and orders come on `kafka.topics.gallery_records`."""
+
+    pictures_url: str | None = Field(
+        None,
+        pattern=r"^(file:///|s3://).+",
+        description="The store in which the record system leaves the pictures of bookings, as file:///folder or "
+        "s3://bucket/prefix; this program only reads there. Without it bookings are dead letters. Orders are always "
+        "carried out.",
+    )
+
+
 class MatchingSettings(Section):
     """The model pack, the device and the batches."""
 

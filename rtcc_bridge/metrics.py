@@ -45,10 +45,15 @@ LEAD_STATES: Final = (
 )  # fmt: skip
 EVENT_OUTCOMES: Final = ("handled", "dead_letter", "tombstone")
 DEAD_LETTER_REASONS: Final = (
-    "conflict", "failed", "fields", "from_the_future", "identity_reused", "invalid", "invalid_fields",
+    "bookings_off", "conflict", "failed", "fields", "from_the_future", "identity_reused", "invalid", "invalid_fields",
     "letter_too_large", "not_cloud_event", "not_found", "not_json", "policy", "rejected", "retries_exhausted",
     "thread_too_large", "too_large", "type", "unknown_status", "unknown_type",
 )  # fmt: skip
+BOOKING_OUTCOMES: Final = (
+    "enrolled", "already_enrolled", "duplicate", "model_failed", "no_face", "not_adult", "poor_quality", "removed",
+    "retention_passed", "several_faces", "unreadable",
+)  # fmt: skip
+REMOVALS: Final = ("expunged", "sealed", "retention")
 WORKER_REASONS: Final = (
     "start", "timeout", "protocol", "forbidden", "crashed", "decode_memory", "decode_failed",
 )  # fmt: skip
@@ -152,6 +157,14 @@ class Metrics:
         )
         self.policy_refusals_total = counter("policy_refusals_total", "Refusals by policy rule.", rule=RULES)
         self.leads_total = counter("leads_total", "Lead events by the state they led to.", state=LEAD_STATES)
+        self.gallery_bookings_total = counter(
+            "gallery_bookings_total", "Booked pictures by what became of them.", outcome=BOOKING_OUTCOMES
+        )
+        self.gallery_removals_total = counter(
+            "gallery_removals_total",
+            "Images removed by orders of the record system and at the end of their retention.",
+            why=REMOVALS,
+        )
         self.worker_restarts_total = counter(
             "worker_restarts_total", "Sandboxed decoding processes replaced, by reason.", reason=WORKER_REASONS
         )
@@ -178,6 +191,12 @@ class Metrics:
             "Since this matcher last confirmed the gallery's head; past `matching.gallery_stale_seconds` it stops "
             "searching (P25).",
             gallery=None,
+        )
+        self.gallery_segments = gauge(
+            "gallery_segments", "Sealed segments of the gallery; small ones are merged.", gallery=None
+        )
+        self.images_past_retention = gauge(
+            "images_past_retention", "Gallery images whose retention has ended and that are still searched."
         )
         self.segments_to_scrub = gauge(
             "segments_to_scrub",

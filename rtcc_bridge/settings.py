@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from rtcc_bridge.database_url import POSTGRESQL_SCHEME, parse_postgres_url
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.kafka_access import SaslSettings, SecurityProtocol, TlsSettings, contradiction
-from rtcc_bridge.matching_settings import IntakeSettings, MatchingSettings
+from rtcc_bridge.matching_settings import IntakeSettings, MatchingSettings, RecordsSettings
 from rtcc_bridge.settings_section import Bytes, Seconds, Section
 from rtcc_bridge.topic_settings import TopicSettings
 from rtcc_bridge.tracing_settings import TracingSettings
@@ -342,6 +342,7 @@ class Settings(BaseSettings):
     web: WebSettings = Field(default_factory=WebSettings)
     operations: OperationsSettings = Field(default_factory=OperationsSettings)
     intake: IntakeSettings = Field(default_factory=IntakeSettings)
+    records: RecordsSettings = Field(default_factory=RecordsSettings)
     matching: MatchingSettings = Field(default_factory=MatchingSettings)
     leads: LeadSettings = Field(default_factory=LeadSettings)
     relay: RelaySettings = Field(default_factory=RelaySettings)

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from rtcc_bridge.consumers.messages import IncidentMessage, ThreatMessage, WireModel
+from rtcc_bridge.consumers.messages import BookingMessage, IncidentMessage, RemovalMessage, ThreatMessage, WireModel
 from rtcc_bridge.gallery.head import HEAD_MOVED
 from rtcc_bridge.leads.schemas import DIALECT
 from rtcc_bridge.matching.types import Lane
@@ -14,6 +14,9 @@ INCIDENT_DATA: Final = "rtcc.incident.data"
 """One model for every `rtcc.incident.…` event, so one schema."""
 THREAT_DATA: Final = "rtcc.threat.data"
 """One model for every `rtcc.threat.…` event."""
+BOOKING_DATA: Final = "rtcc.gallery.booked.data"
+REMOVAL_DATA: Final = "rtcc.gallery.removal.data"
+"""One model for sealing and expungement orders."""
 SEARCH_DATA: Final = f"{SEARCH_EVENT_TYPE}.data"
 HEAD_DATA: Final = f"{HEAD_MOVED}.data"
 
@@ -42,7 +45,12 @@ class _WireSchema(GenerateJsonSchema):
 
 def topic_data_schemas() -> dict[str, dict[str, Any]]:
     """By name the schema of each event's data. Data may carry more than is named here."""
-    bodies = {INCIDENT_DATA: _wire_schema(IncidentMessage), THREAT_DATA: _wire_schema(ThreatMessage)}
+    bodies = {
+        INCIDENT_DATA: _wire_schema(IncidentMessage),
+        THREAT_DATA: _wire_schema(ThreatMessage),
+        BOOKING_DATA: _wire_schema(BookingMessage),
+        REMOVAL_DATA: _wire_schema(RemovalMessage),
+    }
     for name, properties in _PROPERTIES.items():
         bodies[name] = {"title": name, "type": "object", "properties": properties, "required": _REQUIRED[name]}
     return {

@@ -14,6 +14,9 @@ class TopicSettings(Section):
 
     incidents: TopicName = Field("rtcc.incidents", description="Incidents from dispatch (read).")
     threats: TopicName = Field("rtcc.threats", description="Imminent-threat alerts (read).")
+    gallery_records: TopicName = Field(
+        "rtcc.gallery.records", description="Bookings, sealing and expungement orders of the record system (read)."
+    )
     leads: TopicName = Field("rtcc.leads", description="The life of each lead (written).")
     leads_exercise: TopicName = Field(
         "rtcc.leads.exercise", description="Leads of exercises, never live ones (written)."
@@ -33,7 +36,7 @@ class TopicSettings(Section):
         168.0,
         gt=0,
         le=8760,
-        description="How long incidents and threats are kept, and so the longest outage to make up for.",
+        description="How long incidents, threats and gallery records are kept: the longest outage to make up for.",
     )
     probe_retention_hours: float = Field(
         24.0, gt=0, le=8760, description="How long search requests are kept; open ones are requested again anyway."

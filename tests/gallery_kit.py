@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.gallery.compact import SegmentCompactor
 from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.expunge import Expunger
 from rtcc_bridge.gallery.follower import GalleryFollower
 from rtcc_bridge.gallery.identity import PackIdentity
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.portraits import Portrait, Portraits
+from rtcc_bridge.gallery.retention import RetentionKeeper
+from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.matching.stored_templates import StoredTemplates
-from rtcc_bridge.matching.types import Float32Array
+from rtcc_bridge.matching.types import FaceCrop, Float32Array
 from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing.outbox import Outbox
@@ -53,7 +56,7 @@ class WordPortraits:
     def __init__(self) -> None:
         self.read_pictures: list[bytes] = []
 
-    def read(self, data: bytes) -> Portrait:
+    async def read(self, data: bytes) -> Portrait:
         self.read_pictures.append(data)
         words = data.decode().split()
         if not words:
@@ -62,7 +65,11 @@ class WordPortraits:
             raise SetAsideError(Reason.SEVERAL_FACES, f"{len(words)} faces were found")
         if words[0] == "poor":
             raise SetAsideError(Reason.POOR_QUALITY, "too blurred")
-        return Portrait(template_of(words[0]), 80)
+        pixels = np.frombuffer(words[0].encode(), np.uint8).reshape(1, -1, 1)
+        return Portrait(FaceCrop(np.repeat(pixels, 3, axis=2), np.zeros((5, 2), np.float32)), 80)
+
+    def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
+        return templates_of([portrait.crop.pixels[0, :, 0].tobytes().decode() for portrait in portraits])
 
 
 @dataclass
@@ -105,6 +112,15 @@ class GalleryKit:
 
     def expunger(self) -> Expunger:
         return Expunger(self.parts(), self.withdrawals)
+
+    def scrubber(self) -> SegmentScrubber:
+        return SegmentScrubber(self.database, self.vault, self.parts().audit, self.clock)
+
+    def compactor(self) -> SegmentCompactor:
+        return SegmentCompactor(self.database, self.vault, self.parts().audit, self.clock)
+
+    def retention_keeper(self) -> RetentionKeeper:
+        return RetentionKeeper(self.parts(), self.withdrawals, self.scrubber(), self.metrics)
 
     def follower(self, pack: PackIdentity = PACK) -> GalleryFollower:
         settings = MatchingSettings(device="cpu")

@@ -1,42 +1,138 @@
-"""Wires what changes galleries: enrolment and expungement."""
+"""Wires what changes galleries: enrolment, the record system's bookings and orders, retention, expungement."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
 
 from rtcc_bridge.app.foundation import Core
+from rtcc_bridge.app.picture_worker import picture_worker
+from rtcc_bridge.gallery.additions import GalleryAdditions
 from rtcc_bridge.gallery.enroll import Enroller
+from rtcc_bridge.gallery.export import GalleryExport
 from rtcc_bridge.gallery.expunge import Expunger
-from rtcc_bridge.gallery.identity import PackIdentity
+from rtcc_bridge.gallery.follower import GalleryFollower
+from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.parts import GalleryParts
-from rtcc_bridge.gallery.portraits import PortraitReader
-from rtcc_bridge.matching.decode import DecodeLimits
-from rtcc_bridge.matching.detect import open_detector
+from rtcc_bridge.gallery.picture_batch import PictureBatches
+from rtcc_bridge.gallery.portraits import SandboxedPortraits
+from rtcc_bridge.gallery.records import BookingDesk, RemovalDesk
+from rtcc_bridge.gallery.retention import RetentionKeeper
+from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.gallery.verify import GalleryVerifier
 from rtcc_bridge.matching.embed import open_embedder
 from rtcc_bridge.matching.modelpack import ModelPack
-from rtcc_bridge.matching.pipeline import FaceEmbedder, FaceFinder
+from rtcc_bridge.matching.pipeline import FaceEmbedder
+from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.session import Device
+from rtcc_bridge.probes.repeat import SearchRepeater
+from rtcc_bridge.probes.worker_pool import WorkerPool
+from rtcc_bridge.storage.picture_store import PictureStore
+
+_JOBS_PER_WORKER: Final = 2_000
+"""Two for each picture. The pictures are the agency's own, so a worker need not be replaced as soon as one that reads
+what anybody sends; starting one takes as long as ten pictures."""
 
 
-def enroller_for(core: Core, pack: ModelPack) -> Enroller:
-    """An enroller with the face work of the pack. Blocks while the networks are opened."""
+@asynccontextmanager
+async def enroller_for(core: Core, pack: ModelPack) -> AsyncIterator[Enroller]:
+    """An enroller with the face work of the pack, in `matching.threads` picture workers of its own.
+
+    Raises ConfigurationError when a worker refuses to start, UnavailableError when one does not become ready.
+    """
     settings = core.settings
-    finder = FaceFinder(
-        open_detector(pack, Device.CPU, 1, settings.intake.min_face_px),
-        DecodeLimits(settings.intake.max_upload_bytes, settings.intake.max_pixels),
-        settings.intake.max_detection_pixels,
-    )
-    embedder = FaceEmbedder(open_embedder(pack, Device(settings.matching.device), 1))
-    return Enroller(
-        _parts(core),
-        PortraitReader(finder, embedder),
-        PackIdentity.of(pack),
-        max_picture_bytes=settings.intake.max_upload_bytes,
-        workers=settings.matching.threads,
+    workers = settings.matching.threads
+    async with portraits_for(core, pack, workers) as portraits:
+        yield Enroller(
+            gallery_parts(core),
+            portraits,
+            PackIdentity.of(pack),
+            max_picture_bytes=settings.intake.max_upload_bytes,
+            workers=workers + 1,  # one is read and sealed while the others are looked at
+        )
+
+
+@asynccontextmanager
+async def portraits_for(core: Core, pack: ModelPack, workers: int) -> AsyncIterator[SandboxedPortraits]:
+    """Reads portraits in so many workers. Raises as `enroller_for` does."""
+    settings = core.settings
+    intake = settings.intake.model_copy(update={"workers": workers, "jobs_per_worker": _JOBS_PER_WORKER})
+    command, limits = picture_worker(settings.model_copy(update={"intake": intake}), pack.folder)
+    opened = await asyncio.to_thread(open_embedder, pack, Device(settings.matching.device), 1)
+    async with WorkerPool(command, replace(limits, max_waiting=workers + 1), core.metrics) as pool:
+        yield SandboxedPortraits(pool, FaceEmbedder(opened))
+
+
+@asynccontextmanager
+async def booking_desk_for(core: Core, pack: ModelPack, pictures_url: str) -> AsyncIterator[BookingDesk]:
+    """A desk with one picture worker. Raises as `enroller_for` does, ConfigurationError for an address that is none."""
+    settings = core.settings
+    store = PictureStore(pictures_url, settings.objects.timeout_seconds, settings.intake.max_upload_bytes)
+    parts, identity = gallery_parts(core), PackIdentity.of(pack)
+    additions = GalleryAdditions(parts, identity)
+    async with portraits_for(core, pack, 1) as portraits:
+        yield BookingDesk(
+            parts,
+            additions,
+            PictureBatches(parts, portraits, additions, 2),
+            store.read,
+            identity,
+            settings.matching.gallery,
+            GalleryKind.DEMO if settings.profile == "demo" else GalleryKind.LIVE,
+            core.metrics,
+        )
+
+
+def removal_desk_for(core: Core, bookings: BookingDesk | None) -> RemovalDesk:
+    """Carries out the record system's orders."""
+    opening = None if bookings is None else bookings.open_gallery
+    return RemovalDesk(gallery_parts(core), expunger_for(core), core.settings.matching.gallery, opening, core.metrics)
+
+
+async def search_repeater_for(core: Core, pack: ModelPack, gallery: str) -> SearchRepeater:
+    """Repeats searches of this gallery, on the processor."""
+    settings = core.settings.matching
+    opened = await asyncio.to_thread(open_embedder, pack, Device.CPU, settings.threads)
+    identity = PackIdentity.of(pack)
+    follower = GalleryFollower(core.database, core.vault, gallery, identity, settings, core.metrics, core.clock)
+    return SearchRepeater(
+        core.database,
+        core.vault,
+        core.audit,
+        follower,
+        FaceEmbedder(opened),
+        pack,
+        lambda snapshot: open_index(snapshot, Device.CPU, settings.threads),
     )
 
 
 def expunger_for(core: Core) -> Expunger:
     """An expunger that withdraws the live leads with the person."""
-    return Expunger(_parts(core), core.leads.withdraw_for_subject)
+    return Expunger(gallery_parts(core), core.leads.withdraw_for_subject)
 
 
-def _parts(core: Core) -> GalleryParts:
+def verifier_for(core: Core) -> GalleryVerifier:
+    """Looks whether galleries are what was sealed."""
+    return GalleryVerifier(core.database, core.vault)
+
+
+def export_for(core: Core) -> GalleryExport:
+    """Writes down what galleries hold."""
+    return GalleryExport(core.database, core.vault, core.audit)
+
+
+def scrubber_for(core: Core) -> SegmentScrubber:
+    """Takes what was removed out of the sealed segments."""
+    return SegmentScrubber(core.database, core.vault, core.audit, core.clock)
+
+
+def retention_keeper_for(core: Core) -> RetentionKeeper:
+    """Removes images at the end of their retention, and withdraws the live leads with their people."""
+    return RetentionKeeper(gallery_parts(core), core.leads.withdraw_for_subject, scrubber_for(core), core.metrics)
+
+
+def gallery_parts(core: Core) -> GalleryParts:
+    """What changes to galleries share."""
     topic = core.settings.kafka.topics.gallery
     return GalleryParts(core.database, core.vault, core.audit, core.outbox, core.clock, topic)

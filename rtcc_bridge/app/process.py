@@ -86,14 +86,15 @@ async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progr
     if Role.RELAY in roles:
         add_relay(assembly)
     pack = None
-    if Role.MATCHER in roles or Role.WEB in roles:
+    takes_bookings = Role.CONSUMER in roles and assembly.core.settings.records.pictures_url is not None
+    if Role.MATCHER in roles or Role.WEB in roles or takes_bookings:
         if (remark := processor.remark()) is not None:
             _log.warning("slow processor", remark=remark)
         pack = await asyncio.to_thread(open_pack, assembly.core.settings.matching, progress)
     if Role.MATCHER in roles and pack is not None:
         await add_matcher(assembly, pack)
     if Role.CONSUMER in roles:
-        add_consumer(assembly)
+        await add_consumer(assembly, pack)
     if Role.WEB in roles and pack is not None:
         await add_web(assembly, pack)
     if Role.WEB not in roles or assembly.core.settings.operations.port is not None:

@@ -3,7 +3,8 @@
 from functools import partial
 
 from rtcc_bridge.app.assembly import Assembly
-from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.app.galleries import retention_keeper_for, scrubber_for
+from rtcc_bridge.gallery.compact import SegmentCompactor
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.publishing.relay import Relay
 from rtcc_bridge.supervisor import Stage
@@ -21,5 +22,7 @@ def add_relay(assembly: Assembly) -> None:
     assembly.add_part("relay", relay.run, relay.stop, Stage.RELAY)
     reconciler = Reconciler(core.probe_parts(), settings.leads)
     assembly.add_part("reconciler", reconciler.run)
-    scrubber = SegmentScrubber(core.database, core.vault, core.audit)
-    assembly.add_part("segment scrubber", partial(scrubber.run, core.metrics))
+    assembly.add_part("segment scrubber", partial(scrubber_for(core).run, core.metrics))
+    assembly.add_part("retention keeper", retention_keeper_for(core).run)
+    compactor = SegmentCompactor(core.database, core.vault, core.audit, core.clock)
+    assembly.add_part("segment compactor", partial(compactor.run, core.metrics))

@@ -11,6 +11,7 @@ from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.secret_files import is_absent
 from rtcc_bridge.settings import DatabaseSettings, Settings, store_folder
 from rtcc_bridge.storage.master_key import load_master_keys
+from rtcc_bridge.storage.picture_store import PictureStore
 from rtcc_bridge.storage.postgres import create_engine
 from rtcc_bridge.storage.transit import TransitMasterKeys
 from rtcc_bridge.telemetry.trace_export import trace_export_problems
@@ -28,6 +29,8 @@ def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     for setting, url in (("objects.url", settings.objects.url), ("objects.ledger_url", settings.objects.ledger_url)):
         if (folder := store_folder(url)) is not None:
             yield from _of_a_folder(setting, folder)
+    if (pictures_url := settings.records.pictures_url) is not None:
+        yield from _told_by(lambda: PictureStore(pictures_url, settings.objects.timeout_seconds, 1))
     if settings.matching.pack == DEFAULT_PACK:
         yield from _of_a_folder("matching.packs_directory", settings.matching.packs_directory)
     else:

@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from rtcc_bridge.app.foundation import Core, open_core
-from rtcc_bridge.app.galleries import expunger_for
-from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.app.galleries import expunger_for, scrubber_for
 from rtcc_bridge.leads.readback import LeadReadback
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.key_rotation import KeyRotation
@@ -38,7 +37,7 @@ def restore_parts(core: Core) -> RestoreParts:
         vault=core.vault,
         audit=core.audit,
         expunger=expunger_for(core),
-        scrubber=SegmentScrubber(core.database, core.vault, core.audit),
+        scrubber=scrubber_for(core),
         readback=LeadReadback(core.database, core.outbox, core.audit, core.clock, exercise_topic),
         kafka=core.settings.kafka,
         clock=core.clock,

@@ -1,20 +1,18 @@
 """Wires the role web, and the address at which every process tells how it is."""
 
 import asyncio
-from pathlib import Path
 
 import structlog
 from aiohttp.web import Application
 
 from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.probes.desk import ProbeDesk
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.worker_pool import WorkerPool
-from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
-from rtcc_bridge.settings import Settings
 from rtcc_bridge.supervisor import Stage
 from rtcc_bridge.web.application import create_app, create_operations_app
 from rtcc_bridge.web.listener import listen
@@ -107,20 +105,3 @@ async def _listen(
     assembly.add_part(section, serve_requests, stop_serving, stage)
     for address in listener.addresses:
         _log.info("listening", section=section, address=f"http://{address[0]}:{address[1]}")
-
-
-def picture_worker(settings: Settings, pack: Path) -> tuple[tuple[str, ...], WorkerLimits]:
-    """The command line of a picture worker with the model pack in the folder `pack`, and what it may use."""
-    intake = settings.intake
-    limits = WorkerLimits(
-        workers=intake.workers,
-        max_upload_bytes=intake.max_upload_bytes,
-        max_pixels=intake.max_pixels,
-        max_detection_pixels=intake.max_detection_pixels,
-        memory_bytes=intake.worker_memory_bytes,
-        timeout_seconds=intake.worker_timeout_seconds,
-        upload_timeout_seconds=settings.web.upload_timeout_seconds,
-        jobs_per_worker=intake.jobs_per_worker,
-        max_waiting=intake.max_waiting,
-    )
-    return worker_command(pack, intake.min_face_px, limits), limits

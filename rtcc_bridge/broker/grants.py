@@ -62,6 +62,7 @@ PARTIES: Final[Mapping[str, str]] = MappingProxyType(
         OPERATOR: "the command line: topics, dead-letters, backup, restore",
         "dispatch": "the dispatch system, which writes incidents",
         "watch-desk": "the watch desk, which writes threats",
+        "record-system": "the record system, which writes gallery records",
         "feed": "the crime center's feed, which reads leads",
         "exercise-feed": "a training system, which reads the leads of exercises",
     }
@@ -73,6 +74,7 @@ _Row = tuple[str, str, tuple[str, ...]]
 def _table(kafka: KafkaSettings) -> dict[str, tuple[_Row, ...]]:
     names = kafka.topics
     probes = (names.probes_imminent, names.probes_routine)
+    inputs = (names.incidents, names.threats, names.gallery_records)
     letters: _Row = (TOPIC, names.dead_letters, _WRITE)
     return {
         **{role: (*_reads(groups), letters) for role, groups in groups_of_roles(kafka).items()},
@@ -81,16 +83,14 @@ def _table(kafka: KafkaSettings) -> dict[str, tuple[_Row, ...]]:
             *((TOPIC, name, _MANAGE) for name in topic_names(kafka)),
             # `dead-letters replay` writes each record back to its topic, and a mark beside the letter.
             (TOPIC, names.dead_letters, ("Read", "Write")),
-            *((TOPIC, name, ("Write",)) for name in (names.incidents, names.threats, *probes)),
+            *((TOPIC, name, ("Write",)) for name in (*inputs, *probes)),
             # `restore` reads what was published after the backup, and sets the groups back to its offsets.
-            *(
-                (TOPIC, name, ("Read",))
-                for name in (names.leads, names.leads_exercise, names.incidents, names.threats, *probes)
-            ),
+            *((TOPIC, name, ("Read",)) for name in (names.leads, names.leads_exercise, *inputs, *probes)),
             *((GROUP, name, ("Read",)) for name in consumed_topics(kafka)),
         ),
         "dispatch": ((TOPIC, names.incidents, ("Write",)),),
         "watch-desk": ((TOPIC, names.threats, ("Write",)),),
+        "record-system": ((TOPIC, names.gallery_records, ("Write",)),),
         "feed": ((TOPIC, names.leads, ("Read",)), (GROUP, "rtcc-feed*", ("Read",))),
         "exercise-feed": ((TOPIC, names.leads_exercise, ("Read",)), (GROUP, "rtcc-exercise-feed*", ("Read",))),
     }

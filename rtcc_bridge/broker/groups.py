@@ -12,7 +12,10 @@ def groups_of_roles(kafka: KafkaSettings) -> Mapping[str, TopicsOfGroup]:
     """For each role that consumes, its groups and the topics of each."""
     topics, prefix = kafka.topics, kafka.group_prefix
     return {
-        "consumer": {f"{prefix}.consumer": (topics.incidents, topics.threats)},
+        "consumer": {
+            f"{prefix}.consumer": (topics.incidents, topics.threats),
+            f"{prefix}.records": (topics.gallery_records,),  # apart: a picture takes as long as hundreds of incidents
+        },
         "matcher": {
             f"{prefix}.matcher.routine": (topics.probes_routine,),
             f"{prefix}.matcher.imminent": (topics.probes_imminent,),

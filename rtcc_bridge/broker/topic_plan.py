@@ -3,6 +3,7 @@
 | topic | kept | why |
 |---|---|---|
 | incidents, threats | by age, `input_retention_hours` | every update counts, so never compacted; longer than events are remembered would let one have its effect twice, so segments are short and the broker's clock is the one that counts |
+| gallery records | by age, `input_retention_hours` | each order counts; one that is read again, however late, finds its effect |
 | leads, exercises | by age, `leads_retention_days` | a lead's events are ordered by a sequence without gaps, which compaction would tear |
 | search requests | by age, `probe_retention_hours` | a request without an outcome is made again |
 | gallery | compacted | each gallery's newest head is all that a reader needs |
@@ -56,11 +57,11 @@ def topic_plans(kafka: KafkaSettings) -> tuple[TopicPlan, ...]:
         kafka,
         retention_ms=int(names.input_retention_hours * _HOUR_MS),
         segment_ms=int(names.input_segment_hours * _HOUR_MS),
-        longest_life_ms=int(kafka.deduplicate_hours * _HOUR_MS),
         is_only_copy=True,
         max_bytes=max(_DEFAULT_BATCH_BYTES, kafka.max_record_bytes + _BATCH_OVERHEAD_BYTES),
         timestamps="LogAppendTime",
     )
+    remembered = partial(received, longest_life_ms=int(kafka.deduplicate_hours * _HOUR_MS))
     leads = partial(_by_age, kafka, retention_ms=int(names.leads_retention_days * _DAY_MS), is_only_copy=True)
     probes = partial(_by_age, kafka, retention_ms=int(names.probe_retention_hours * _HOUR_MS))
     letters = partial(
@@ -71,8 +72,9 @@ def topic_plans(kafka: KafkaSettings) -> tuple[TopicPlan, ...]:
         max_bytes=_DEAD_LETTER_BYTES,
     )
     return (
-        received(names.incidents),
-        received(names.threats),
+        remembered(names.incidents),
+        remembered(names.threats),
+        received(names.gallery_records),
         leads(names.leads),
         leads(names.leads_exercise),
         probes(names.probes_imminent),

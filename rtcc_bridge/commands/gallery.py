@@ -1,25 +1,36 @@
 """`rtcc-bridge gallery`."""
 
 import asyncio
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from rtcc_bridge.app.foundation import open_core
-from rtcc_bridge.app.galleries import enroller_for, expunger_for
+from rtcc_bridge.app.galleries import (
+    enroller_for,
+    export_for,
+    expunger_for,
+    retention_keeper_for,
+    search_repeater_for,
+    verifier_for,
+)
 from rtcc_bridge.clock import SystemClock
-from rtcc_bridge.commands.console import EXIT_FAILED, ProgressBar, tells_errors
+from rtcc_bridge.commands.console import EXIT_FAILED, EXIT_INTEGRITY, ProgressBar, tells_errors
 from rtcc_bridge.commands.options import ACTOR, config_option
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.checked_rows import retention_from
+from rtcc_bridge.gallery.export import ExportReceipt
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.receipts import EnrollReceipt, ExpungeReceipt
 from rtcc_bridge.gallery.set_aside import SetAsideError
 from rtcc_bridge.gallery.sources import FolderSource, ImageSource, ManifestSource
 from rtcc_bridge.gallery.stats import every_gallery, gallery_stats
 from rtcc_bridge.modelpacks.installed import open_pack
+from rtcc_bridge.probes.repeat import RepeatedSearch
 from rtcc_bridge.settings import load_settings
 from rtcc_bridge.telemetry.logging import configure_logging
 
@@ -81,14 +92,15 @@ def enroll(
         async with open_core(settings) as core:
             with ProgressBar(console).shown() as bar:
                 pack = await asyncio.to_thread(open_pack, settings.matching, bar)
-                return await enroller_for(core, pack).enroll(
-                    pictures,
-                    name or settings.matching.gallery,
-                    GalleryKind(kind),
-                    actor=ACTOR,
-                    report=report,
-                    on_progress=lambda progress: bar("enrolling", progress.done, progress.total),
-                )
+                async with enroller_for(core, pack) as enroller:
+                    return await enroller.enroll(
+                        pictures,
+                        name or settings.matching.gallery,
+                        GalleryKind(kind),
+                        actor=ACTOR,
+                        report=report,
+                        on_progress=lambda progress: bar("enrolling", progress.done, progress.total),
+                    )
 
     receipt = asyncio.run(run())
     click.echo(
@@ -138,10 +150,26 @@ def expunge(
 
 
 @gallery.command()
-@click.argument("name", required=False)
 @config_option
 @tells_errors
-def stats(name: str | None, config: Path | None) -> None:
+def expire(config: Path | None) -> None:
+    """Remove every image whose retention has ended, now; the daemon does it every minute."""
+    settings = load_settings(config)
+    configure_logging(settings.log)
+
+    async def run() -> int:
+        async with open_core(settings) as core:
+            return await retention_keeper_for(core).remove_all()
+
+    click.echo(f"{asyncio.run(run())} images removed: their retention had ended")
+
+
+@gallery.command()
+@click.argument("name", required=False)
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each gallery, each on a line.")
+@tells_errors
+def stats(name: str | None, config: Path | None, as_json: bool) -> None:
     """Say what a gallery, or each of them, holds."""
     settings = load_settings(config)
 
@@ -151,13 +179,125 @@ def stats(name: str | None, config: Path | None) -> None:
             for each in names:
                 found = await gallery_stats(core.database, core.clock, each)
                 record, counts = found.gallery, found.counts
+                if as_json:
+                    told = {"gallery": record.name, "kind": record.kind, "version": record.version}
+                    click.echo(json.dumps({**told, "pack": record.pack_name, **asdict(counts)}, default=str))
+                    continue
                 click.echo(f"{record.name}  kind {record.kind}  version {record.version}  pack {record.pack_name}")
                 for field in counts.__dataclass_fields__:
                     click.echo(f"  {field.replace('_', ' ')}: {getattr(counts, field)}")
-            if not names:
+            if not names and not as_json:
                 click.echo("no galleries yet: `rtcc-bridge gallery enroll` makes one")
 
     asyncio.run(run())
+
+
+@gallery.command()
+@click.argument("name", required=False)
+@config_option
+@click.option("--pictures", is_flag=True, help="Unseal every picture too, and compare it with its digest.")
+@tells_errors
+def verify(name: str | None, config: Path | None, pictures: bool) -> None:
+    """Check a gallery, or each of them: segments open, rows and pictures fit, the head is the newest version.
+
+    May run beside the daemon. Names each fault, the versions that do without it, and what to restore. Exits with 6
+    when there is one.
+    """
+    settings = load_settings(config)
+    configure_logging(settings.log)
+    console = Console(stderr=True)
+
+    async def run() -> bool:
+        is_sound = True
+        async with open_core(settings) as core:
+            names = [name] if name else [record.name for record in await every_gallery(core.database)]
+            for each in names:
+                with ProgressBar(console).shown() as bar:
+                    report = await verifier_for(core).verify(each, with_pictures=pictures, on_checked=bar)
+                click.echo(
+                    f"gallery {report.gallery}, version {report.version}: {report.segments} segments, "
+                    f"{report.templates} templates, {report.pictures} pictures checked, "
+                    f"{len(report.findings)} faults"
+                )
+                for finding in report.findings:
+                    click.echo(f"  {finding}")
+                is_sound = is_sound and not report.findings
+        return is_sound
+
+    if not asyncio.run(run()):
+        sys.exit(EXIT_INTEGRITY)
+
+
+@gallery.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@config_option
+@click.option("--gallery", "name", help="The gallery; the one that is searched (matching.gallery) by default.")
+@click.option(
+    "--pictures", is_flag=True, help="The pictures too, in the clear: keep the folder as safe as the gallery."
+)
+@click.option("--approved-by", help="The second person who wants it: a live gallery is not exported without (P30).")
+@tells_errors
+def export(folder: Path, config: Path | None, name: str | None, pictures: bool, approved_by: str | None) -> None:
+    """Write what a gallery holds to FOLDER: a manifest that `enroll` reads, never a template.
+
+    References, provenance, lawful basis and retention date of every image that is searched. An interrupted export is
+    resumed by starting it again. Exits with 1 when a picture could not be read.
+    """
+    settings = load_settings(config)
+    configure_logging(settings.log)
+    console = Console(stderr=True)
+
+    async def run() -> ExportReceipt:
+        async with open_core(settings) as core:
+            with ProgressBar(console).shown() as bar:
+                return await export_for(core).export(
+                    name or settings.matching.gallery,
+                    folder,
+                    with_pictures=pictures,
+                    actor=ACTOR,
+                    approved_by=approved_by,
+                    on_exported=lambda done, total: bar("exporting", done, total),
+                )
+
+    receipt = asyncio.run(run())
+    click.echo(
+        f"gallery {receipt.gallery}, version {receipt.version}: {receipt.images} images and {receipt.pictures} "
+        f"pictures written to {folder}"
+    )
+    if receipt.unreadable:
+        click.echo(f"  {receipt.unreadable} pictures cannot be read: `rtcc-bridge gallery verify --pictures` says why")
+        sys.exit(EXIT_FAILED)
+
+
+@gallery.command()
+@click.argument("lead_id")
+@config_option
+@click.option("--gallery", "name", help="Where it was searched; matching.gallery by default.")
+@tells_errors
+def repeat(lead_id: str, config: Path | None, name: str | None) -> None:
+    """Repeat the search of a lead in the version of the gallery that it names, and say whether its list comes out.
+
+    Nobody is shown, only whether the same people come first. Exits with 1 when they do not.
+    """
+    settings = load_settings(config)
+    configure_logging(settings.log)
+    console = Console(stderr=True)
+
+    async def run() -> RepeatedSearch:
+        async with open_core(settings) as core:
+            with ProgressBar(console).shown() as bar:
+                pack = await asyncio.to_thread(open_pack, settings.matching, bar)
+            repeater = await search_repeater_for(core, pack, name or settings.matching.gallery)
+            return await repeater.repeat(lead_id, ACTOR)
+
+    found = asyncio.run(run())
+    click.echo(
+        f"gallery {found.gallery}, version {found.version}: {found.removed_since} images of it were removed since, and "
+        f"of {found.listed_then} people on the list {found.listed} are still there"
+    )
+    click.echo("they come out in the same order" if found.same else "they do not come out in the same order")
+    if not found.same:
+        sys.exit(EXIT_FAILED)
 
 
 def _source(source: Path, provenance: str | None, lawful_basis: str | None, retain_until: str | None) -> ImageSource:

@@ -1,4 +1,4 @@
-"""Wire models of what dispatch and the alerting systems send (`docs/asyncapi.json`).
+"""Wire models of what dispatch, the alerting systems and the record system send (`docs/asyncapi.json`).
 
 Bounds are strict, unknown fields are kept: the models check a document, the document itself travels on.
 """
@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from rtcc_bridge.consumers.timestamps import Moment, parse_rfc3339
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.incidents.threat import MessageStatus, MessageType
+from rtcc_bridge.storage.picture_store import PICTURE_NAME
 
 IncidentId: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=256, strip_whitespace=True)]
 ShortText: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -66,6 +67,13 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        message = "has characters that cannot be printed"
+        raise ValueError(message)
+    return text
+
+
 def _words(value: Any) -> Any:
     """CAP writes lists as text with spaces between; JSON senders send arrays."""
     if value is None:
@@ -115,6 +123,42 @@ class ThreatMessage(WireModel):
     references: Annotated[list[ShortText], BeforeValidator(_words)] = Field(default_factory=list, max_length=200)
     incidents: Annotated[list[IncidentId], BeforeValidator(_words)] = Field(default_factory=list, max_length=100)
     info: Annotated[list[InfoMessage], BeforeValidator(_as_list)] = Field(default_factory=list, max_length=20)
+
+
+SubjectRef: TypeAlias = Annotated[
+    str, StringConstraints(min_length=1, max_length=256, strip_whitespace=True), AfterValidator(_printable)
+]
+Sha256: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Stated: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1024, strip_whitespace=True)]
+
+
+class BookingMessage(WireModel):
+    """`data` of a booking: one picture of a person, which lies in the store of pictures before the event is sent.
+
+    There is no booking without provenance, lawful basis, retention date and status (P06).
+    """
+
+    subject_ref: SubjectRef = Field(alias="subjectRef", description="The agency's own reference of the person.")
+    picture: str = Field(pattern=f"^{PICTURE_NAME}$", description="Its name in the store of `records.pictures_url`.")
+    picture_sha256: Sha256 = Field(alias="pictureSha256", description="Of the picture's bytes, in hex.")
+    provenance: Stated = Field(description="Where the picture comes from.")
+    lawful_basis: Stated = Field(alias="lawfulBasis", description="On what basis the agency holds it.")
+    retain_until: str = Field(
+        alias="retainUntil", max_length=64, description="A date (its end, UTC) or a time with its offset, ISO 8601."
+    )
+    adult: bool = Field(description="Whether the person was an adult. The picture of a minor is not enrolled.")
+
+
+class RemovalMessage(WireModel):
+    """`data` of a sealing or expungement order: a person with all pictures, or one picture."""
+
+    subject_ref: SubjectRef = Field(alias="subjectRef", description="The agency's own reference of the person.")
+    picture_sha256: Sha256 | None = Field(
+        None, alias="pictureSha256", description="Only the picture with these bytes; without it the whole person."
+    )
+    order: Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)] = Field(
+        description="The order's number or its legal basis, for the record. No name of a person."
+    )
 
 
 Model = TypeVar("Model", bound=WireModel)

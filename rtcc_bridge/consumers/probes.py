@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any, Final
 
-import numpy as np
 import structlog
 
 from rtcc_bridge.audit.entries import SYSTEM
@@ -39,6 +38,7 @@ from rtcc_bridge.probes.search_gate import reason_to_drop
 from rtcc_bridge.probes.search_request import SearchOrder, parse_search_request
 from rtcc_bridge.probes.state import Approval, ProbeState
 from rtcc_bridge.probes.steps import take_step
+from rtcc_bridge.probes.stored_crop import open_crop
 from rtcc_bridge.probes.unsettled import undo_seal
 from rtcc_bridge.storage import probes
 from rtcc_bridge.storage.engine import Transaction, on_commit
@@ -114,7 +114,7 @@ class SearchHandler:
 
     async def _search(self, probe: ProbeRecord, search: FaceSearch) -> None:
         try:
-            crop = await self._open_crop(probe)
+            crop = await open_crop(self._parts.database, self._vault, probe)
         except (IntegrityError, NotFoundError) as damage:
             log.error("a probe's picture cannot be read", probe_id=probe.probe_id, error=str(damage))
             await self._end_unreadable(probe.probe_id)
@@ -170,24 +170,6 @@ class SearchHandler:
             log.error("gallery cannot be searched", probe_id=probe.probe_id, reason=str(problem))
             return None
         return search
-
-    async def _open_crop(self, probe: ProbeRecord) -> FaceCrop:
-        """Raises IntegrityError when it is not the crop that was sealed and described, NotFoundError when it is gone.
-
-        Neither will ever pass by itself: a store that is away or not the right one raises UnavailableError.
-        """
-        width, height, landmarks = probe.crop_width, probe.crop_height, probe.crop_landmarks
-        if probe.crop_object is None or width is None or height is None or landmarks is None:
-            raise IntegrityError(f"probe {probe.probe_id} has authority but no crop")
-        async with self._parts.database.read() as tx:
-            key = await self._vault.key_of(tx, probe.crop_object)
-        data = await self._vault.unseal(probe.crop_object, key)
-        if len(data) != width * height * 3:
-            raise IntegrityError(f"the crop of probe {probe.probe_id} does not have as many bytes as its size says")
-        points = np.array(landmarks, np.float32)
-        if points.shape != (5, 2) or not np.isfinite(points).all() or not np.ptp(points, axis=0).any():
-            raise IntegrityError(f"the landmarks of probe {probe.probe_id} cannot be aligned")
-        return FaceCrop(np.frombuffer(data, np.uint8).reshape(height, width, 3), points)
 
     async def _find(self, probe: ProbeRecord, search: FaceSearch, crop: FaceCrop) -> FoundCandidates:
         """Raises InferenceError when the model fails on this crop."""

@@ -10,7 +10,8 @@ partition, and these headers more:
 | `replay-of`, `replayed-at` | the letter, and when it was put back |
 
 A replay of something old does no harm: an incident's or a threat's newest state wins by the sender's time, a search
-request names a probe whose present state decides, and an event that had its effect has none again.
+request names a probe whose present state decides, nobody who was removed from a gallery comes back, and an event that
+had its effect has none again.
 """
 
 from collections import Counter
@@ -23,6 +24,7 @@ from aiokafka.errors import KafkaError
 
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.diagnosis import outage_in_words
+from rtcc_bridge.broker.groups import consumed_topics
 from rtcc_bridge.broker.partitions import partitions_of
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import rfc3339
@@ -100,8 +102,7 @@ async def replay(kafka: KafkaSettings, matching: LetterFilter, clock: Clock, *, 
 
 async def _partitions(kafka: KafkaSettings, letters: Iterable[DeadLetter]) -> Mapping[str, int]:
     """How many partitions the letters' topics have, of those that this program consumes. Raises UnavailableError."""
-    topics = kafka.topics
-    consumed = (topics.incidents, topics.threats, topics.probes_imminent, topics.probes_routine)
+    consumed = {topic for read in consumed_topics(kafka).values() for topic in read}
     named = sorted({letter.source_topic for letter in letters}.intersection(consumed))
     try:
         return Counter(tp.topic for tp in await partitions_of(kafka, named)) if named else {}

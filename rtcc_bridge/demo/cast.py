@@ -1,6 +1,5 @@
 """Who is in the demo's gallery: the portrait among filler templates, or half of the user's own people."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -54,7 +53,6 @@ async def enroll_portrait(
     core: Core, pack: ModelPack, gallery: str, folder: Path, bar: ProgressBar, fillers: int, seed: int
 ) -> None:
     """Enrols the one real portrait among the filler templates."""
-    enroller = await asyncio.to_thread(enroller_for, core, pack)
     person = folder / PORTRAIT_REF
     person.mkdir(parents=True)
     (person / "portrait.png").write_bytes(encode_png(portrait()))
@@ -64,20 +62,22 @@ async def enroll_portrait(
         lawful_basis=LAWFUL_BASIS,
         retain_until=_retain_until().date().isoformat(),
     )
-    receipt = await enroller.enroll(source, gallery, GalleryKind.DEMO, actor=ACTOR)
-    if receipt.enrolled != 1:
-        raise CheckFailedError(f"the demo's own portrait was not enrolled: {dict(receipt.set_aside)}")
-    await enroller.enroll_templates(
-        gallery,
-        GalleryKind.DEMO,
-        require_calibration(pack).filler_templates(fillers, seed),
-        [f"filler-{number:06d}" for number in range(fillers)],
-        provenance=FILLER_PROVENANCE,
-        lawful_basis=LAWFUL_BASIS,
-        retain_until=_retain_until(),
-        actor=ACTOR,
-        on_progress=_shown(bar, "enrolling filler templates"),
-    )
+    templates = require_calibration(pack).filler_templates(fillers, seed)
+    async with enroller_for(core, pack) as enroller:
+        receipt = await enroller.enroll(source, gallery, GalleryKind.DEMO, actor=ACTOR)
+        if receipt.enrolled != 1:
+            raise CheckFailedError(f"the demo's own portrait was not enrolled: {dict(receipt.set_aside)}")
+        await enroller.enroll_templates(
+            gallery,
+            GalleryKind.DEMO,
+            [(templates, [f"filler-{number:06d}" for number in range(fillers)])],
+            total=fillers,
+            provenance=FILLER_PROVENANCE,
+            lawful_basis=LAWFUL_BASIS,
+            retain_until=_retain_until(),
+            actor=ACTOR,
+            on_progress=_shown(bar, "enrolling filler templates"),
+        )
 
 
 async def enroll_faces(
@@ -88,10 +88,11 @@ async def enroll_faces(
     Returns the split as it came out: of the mated those are left that the gallery holds, under the references that it
     knows them by. Raises ConfigurationError when there is nobody.
     """
-    enroller = await asyncio.to_thread(enroller_for, core, pack)
-    receipt = await enroller.enroll(
-        SplitSource(root, split), gallery, GalleryKind.DEMO, actor=ACTOR, on_progress=_shown(bar, "enrolling pictures")
-    )
+    on_progress = _shown(bar, "enrolling pictures")
+    async with enroller_for(core, pack) as enroller:
+        receipt = await enroller.enroll(
+            SplitSource(root, split), gallery, GalleryKind.DEMO, actor=ACTOR, on_progress=on_progress
+        )
     mated = [
         replace(person, reference=normal_ref(person.reference))
         for person in split.mated

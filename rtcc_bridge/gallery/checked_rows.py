@@ -21,7 +21,6 @@ class CheckedRow:
     """A row that may be enrolled as far as its words go. sha256: of the file's bytes when they were first read."""
 
     image: str
-    path: Path
     sha256: str
     subject_ref: str
     provenance: str
@@ -42,9 +41,13 @@ def check_row(row: SourceRow, root: Path, now: datetime, max_bytes: int) -> Chec
         raise SetAsideError(Reason.NO_SUBJECT, detail)
     if retain_until <= now:
         raise SetAsideError(Reason.RETENTION_PASSED, f"its retention ended on {row.retain_until} (P06)")
-    path = _inside(root, row.image)
-    sha256 = hashlib.sha256(read_picture(path, max_bytes)).hexdigest()
-    return CheckedRow(row.image, path, sha256, subject_ref, provenance, lawful_basis, retain_until)
+    sha256 = hashlib.sha256(read_picture(_inside(root, row.image), max_bytes)).hexdigest()
+    return CheckedRow(row.image, sha256, subject_ref, provenance, lawful_basis, retain_until)
+
+
+def read_row(row: CheckedRow, root: Path, max_bytes: int) -> bytes:
+    """The bytes of the row's picture, which may be others than `check_row` saw. Raises SetAsideError. Blocks."""
+    return read_picture(_inside(root, row.image), max_bytes)
 
 
 def retention_from(text: str) -> datetime:

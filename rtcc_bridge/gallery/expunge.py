@@ -1,13 +1,13 @@
 """Expungement: from the moment of its transaction nobody who was removed is in any new lead (P25)."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
 import structlog
 
-from rtcc_bridge.errors import BridgeError, ConflictError, InvalidInputError, NotFoundError
+from rtcc_bridge.errors import BridgeError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from rtcc_bridge.gallery.head import put_head_notice
 from rtcc_bridge.gallery.identity import normal_ref, ref_digest
 from rtcc_bridge.gallery.parts import GalleryParts
@@ -29,11 +29,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """Who or what is to be removed: a subject with all images, or one image of it."""
+    """Who or what is to be removed: a subject with all images, or one image of it. subject_id: none, nobody known."""
 
     kind: RemovalKind
     digest: str
-    subject_id: int
+    subject_id: int | None
     images: Sequence[GalleryImageRecord]
 
 
@@ -43,7 +43,7 @@ class Expunger:
     def __init__(self, parts: GalleryParts, withdraw_for_subject: WithdrawForSubject) -> None:
         self._parts = parts
         self._withdraw_for_subject = withdraw_for_subject
-        self._scrubber = SegmentScrubber(parts.database, parts.vault, parts.audit)
+        self._scrubber = SegmentScrubber(parts.database, parts.vault, parts.audit, parts.clock)
 
     async def expunge_subject(self, gallery: str, subject_ref: str, reason: str, actor: str) -> ExpungeReceipt:
         """Removes a person with all images. Commits.
@@ -77,6 +77,36 @@ class Expunger:
             return _Order(RemovalKind.IMAGE, image_sha256, images[0].subject_id, images)
 
         return await self._expunge(gallery, find, reason, actor)
+
+    async def keep_out(
+        self, gallery: str, subject_ref: str, image_sha256: str | None, reason: str, actor: str
+    ) -> ExpungeReceipt | None:
+        """Carries out an order of the record system: as `expunge_subject`, or `expunge_image`, but commits in any case.
+
+        Whoever the gallery does not know is kept out all the same, since the booking may come later or again. None when
+        the order was in effect already. What lies in sealed segments is left to the scrubber. Raises NotFoundError when
+        there is no such gallery, UnavailableError.
+        """
+        ref = normal_ref(subject_ref)
+
+        async def find(tx: Transaction) -> _Order:
+            subject_id = await galleries.find_subject(tx, gallery, ref)
+            if image_sha256 is not None:
+                images = await galleries.living_images(tx, gallery, image_sha256=image_sha256)
+                shown = images[0].subject_id if images else None
+                return _Order(RemovalKind.IMAGE, image_sha256, shown, images)
+            found = [] if subject_id is None else await galleries.living_images(tx, gallery, subject_id=subject_id)
+            return _Order(RemovalKind.SUBJECT, ref_digest(ref), subject_id, found)
+
+        try:
+            receipt, images = await self._take_out(gallery, find, reason, actor)
+        except ConflictError:
+            return None
+        try:
+            await self._parts.vault.delete(*_pictures(images))
+        except UnavailableError as error:
+            _log.warning("expunged_bytes_wait", gallery=gallery, cause=str(error))
+        return receipt
 
     async def carry_out_again(self, entry: Expungement, actor: str) -> bool:
         """Carries an expungement of the removals ledger out on a database that a backup brought back. Commits.
@@ -115,6 +145,13 @@ class Expunger:
     async def _expunge(
         self, gallery: str, find: Callable[[Transaction], Awaitable[_Order]], reason: str, actor: str
     ) -> ExpungeReceipt:
+        receipt, images = await self._take_out(gallery, find, reason, actor)
+        return replace(receipt, bytes_gone=await self._remove_bytes(gallery, images))
+
+    async def _take_out(
+        self, gallery: str, find: Callable[[Transaction], Awaitable[_Order]], reason: str, actor: str
+    ) -> tuple[ExpungeReceipt, Sequence[GalleryImageRecord]]:
+        """The transaction. Raises ConflictError, and commits nothing, when the same was removed before."""
         if not reason.strip() or len(reason) > _LONGEST_REASON:
             raise InvalidInputError(f"an expungement needs a reason of 1 to {_LONGEST_REASON} characters")
         now = self._parts.clock.now()
@@ -127,11 +164,13 @@ class Expunger:
             version = await galleries.advance(tx, gallery)
             order = await find(tx)
             await self._remove(tx, gallery, order, reason, version, now)
-            withdrawn = await self._withdraw_for_subject(tx, order.subject_id, reason, actor)
+            withdrawn = 0
+            if order.subject_id is not None:
+                withdrawn = await self._withdraw_for_subject(tx, order.subject_id, reason, actor)
             leaf = await self._append(tx, gallery, order, reason, version, withdrawn, actor)
             await put_head_notice(tx, self._parts.outbox, self._parts.head_topic, gallery, version)
             await self._note(gallery, order, now)
-        return ExpungeReceipt(
+        receipt = ExpungeReceipt(
             gallery=gallery,
             version=version,
             subject_id=order.subject_id,
@@ -139,8 +178,9 @@ class Expunger:
             leads_withdrawn=withdrawn,
             removed_at=now,
             audit_leaf=leaf,
-            bytes_gone=await self._remove_bytes(gallery, order.images),
+            bytes_gone=False,
         )
+        return receipt, order.images
 
     async def _remove(
         self, tx: Transaction, gallery: str, order: _Order, reason: str, version: int, now: datetime
@@ -159,12 +199,13 @@ class Expunger:
     async def _append(
         self, tx: Transaction, gallery: str, order: _Order, reason: str, version: int, withdrawn: int, actor: str
     ) -> str:
+        known = order.subject_id is not None
         return await self._parts.audit.append(
             tx,
             actor=actor,
             action="gallery.expunged",
-            subject=f"gallery/{gallery}/subject/{order.subject_id}",
-            outcome="removed",
+            subject=f"gallery/{gallery}/subject/{order.subject_id}" if known else f"gallery/{gallery}",
+            outcome="removed" if known else "kept_out",
             authority={},
             details={
                 "kind": order.kind.value,

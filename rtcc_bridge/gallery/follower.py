@@ -4,6 +4,7 @@ The database is asked at an interval; a matcher that cannot confirm the head sto
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from rtcc_bridge.errors import (
     NotFoundError,
     UnavailableError,
 )
+from rtcc_bridge.gallery.damage import damaged_segment
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, require_same_pack
 from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment
 from rtcc_bridge.matching.errors import TemplateError
@@ -32,7 +34,7 @@ from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Int64Array
 from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.galleries import GalleryRecord, Placement, SegmentRecord
 from rtcc_bridge.storage.object_keys import ObjectKeyRecord
@@ -149,24 +151,46 @@ class GalleryFollower:
         self._reachable = True
 
     async def _catch_up(self) -> None:
-        """Brings the followed state to the head, unless the gallery cannot be followed as it is configured."""
-        for _ in range(_READ_ATTEMPTS):
-            try:
-                changes = await self._read_changes()
-                if changes is None:
-                    return
-                loaded = [await self._load(changes.head, segment) for segment in changes.segments]
-            except NotFoundError as error:
-                missing = error  # a segment was rewritten between the two reads: read again
-                continue
-            self._swap(await asyncio.to_thread(self._build, changes, loaded), changes)
-            return
-        raise IntegrityError(f"a segment of gallery {self._name} is missing: {missing}. Restore it from a backup")
+        """Brings the followed state to the head, unless the gallery cannot be followed as it is configured.
+
+        A segment that is scrubbed or merged while it is loaded is read again under its new name. One that stays where
+        it was and cannot be found is missing.
+        """
+        attempts: Counter[str] = Counter()
+        while (changes := await self._read_changes()) is not None:
+            loaded: list[StoredTemplates] = []
+            for segment in changes.segments:
+                try:
+                    loaded.append(await self._load(changes.head, segment))
+                except NotFoundError as error:
+                    attempts[segment.record.object_key] += 1
+                    if attempts[segment.record.object_key] == _READ_ATTEMPTS:
+                        raise IntegrityError(await self._damage(segment.record, str(error))) from error
+                    break
+                except IntegrityError as error:
+                    raise IntegrityError(await self._damage(segment.record, str(error))) from error
+            else:
+                self._swap(await asyncio.to_thread(self._build, changes, loaded), changes)
+                return
+
+    async def _damage(self, segment: SegmentRecord, cause: str) -> str:
+        """What is wrong with a segment, which versions do without it, and what to do."""
+        async with self._database.read() as tx:
+            first = await gallery_upkeep.first_version_in(tx, segment.segment_id)
+        return damaged_segment(segment, first, cause)
+
+    async def _key_of(self, tx: Transaction, segment: SegmentRecord) -> ObjectKeyRecord:
+        """In one snapshot a segment has its key, or it is nobody's any more: IntegrityError."""
+        try:
+            return await self._vault.key_of(tx, segment.object_key)
+        except NotFoundError as error:
+            first = await gallery_upkeep.first_version_in(tx, segment.segment_id)
+            raise IntegrityError(damaged_segment(segment, first, str(error))) from error
 
     async def _read_changes(self) -> _Changes | None:
         """None when there is nothing to do: the head is what is followed, or it cannot be followed (`_problem`)."""
         try:
-            async with asyncio.timeout(self._settings.gallery_stale_seconds) as limit, self._database.read() as tx:
+            async with asyncio.timeout(self._settings.gallery_stale_seconds) as limit, self._database.snapshot() as tx:
                 head = await galleries.find(tx, self._name)
                 self._note(_problem_with(head, self._name, self._pack))
                 if head is None or self._problem is not None:
@@ -200,8 +224,8 @@ class GalleryFollower:
         segments = [
             _NewSegment(
                 record,
-                await self._vault.key_of(tx, record.object_key),
-                await galleries.placements(tx, record.segment_id, up_to=head.version),
+                await self._key_of(tx, record),
+                await galleries.placements(tx, record.segment_id, after=after, up_to=head.version),
             )
             for record in await galleries.segments(tx, self._name, after=after, up_to=head.version)
         ]

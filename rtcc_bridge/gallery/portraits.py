@@ -1,58 +1,77 @@
 """From the bytes of a picture to the template of the one face on it."""
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
-from rtcc_bridge.matching.errors import InferenceError, UnreadableImageError
-from rtcc_bridge.matching.pipeline import FaceEmbedder, FaceFinder, FoundFaces
-from rtcc_bridge.matching.types import Float32Array, NumberedFace, Verdict
+from rtcc_bridge.matching.pipeline import FaceEmbedder
+from rtcc_bridge.matching.types import FaceCrop, Float32Array, NumberedFace, Verdict
+from rtcc_bridge.probes.picture_reader import PictureReader
+
+_NOT_A_FACE: Final = "not_a_face"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Portrait:
-    """What is kept of a picture beside the sealed picture itself. template: float32 (D,), of length 1."""
+    """The one face of a picture: all that is left of it for the face work."""
 
-    template: Float32Array
+    crop: FaceCrop
     quality_score: int
 
 
 class Portraits(Protocol):
-    """Reads portraits. Called from several threads at once."""
+    """Reads portraits and makes their templates. Several may be read at the same time."""
 
-    def read(self, data: bytes) -> Portrait:
-        """Raises SetAsideError when the picture does not show exactly one usable face. Blocks."""
+    async def read(self, data: bytes) -> Portrait:
+        """Raises SetAsideError when the picture does not show exactly one usable face; UnavailableError."""
+        ...
+
+    def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
+        """float32 (N, D), each of length 1. Blocks.
+
+        Raises InferenceError when the model failed, ValueError when the landmarks of a face coincide.
+        """
         ...
 
 
-class PortraitReader:
-    """Reads portraits with the face pipeline. The pictures are the agency's own, so no sandbox stands around it."""
+class SandboxedPortraits:
+    """Reads portraits in sandboxed workers and makes the templates here, as a search does of an analyst's still.
 
-    def __init__(self, finder: FaceFinder, embedder: FaceEmbedder) -> None:
-        self._finder = finder
+    The pictures are the agency's own, yet other systems wrote them, and a decoder breaks for a file and not for its
+    owner.
+    """
+
+    def __init__(self, reader: PictureReader, embedder: FaceEmbedder) -> None:
+        self._reader = reader
         self._embedder = embedder
 
-    def read(self, data: bytes) -> Portrait:
+    async def read(self, data: bytes) -> Portrait:
         """As `Portraits.read` says. Where several faces are, nobody can tell which of them the row means."""
         try:
-            found = self._finder.find(data)
-            face = _only_face(found)
-            template = self._embedder.templates([found.crop(face.number)])[0]
-        except UnreadableImageError as error:
-            raise SetAsideError(Reason.UNREADABLE, str(error)) from error
-        except InferenceError as error:
-            raise SetAsideError(Reason.MODEL_FAILED, str(error)) from error
-        except ValueError as error:
-            raise SetAsideError(Reason.POOR_QUALITY, str(error)) from error
-        return Portrait(template, face.quality.unified_score)
+            face = _only_face((await self._reader.inspect(_at_once(data))).faces)
+            cropped = await self._reader.crop(data, face.face, ())
+        except InvalidInputError as error:
+            reason = Reason.POOR_QUALITY if error.reason == _NOT_A_FACE else Reason.UNREADABLE
+            raise SetAsideError(reason, str(error)) from error
+        return Portrait(cropped.crop, face.quality.unified_score)
+
+    def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
+        """As `Portraits.templates` says."""
+        return self._embedder.templates([portrait.crop for portrait in portraits])
 
 
-def _only_face(found: FoundFaces) -> NumberedFace:
-    if not found.faces:
+async def _at_once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _only_face(faces: Sequence[NumberedFace]) -> NumberedFace:
+    if not faces:
         raise SetAsideError(Reason.NO_FACE, "no face was found")
-    if len(found.faces) > 1:
-        raise SetAsideError(Reason.SEVERAL_FACES, f"{len(found.faces)} faces were found: cut out the one that is meant")
-    face = found.faces[0]
+    if len(faces) > 1:
+        raise SetAsideError(Reason.SEVERAL_FACES, f"{len(faces)} faces were found: cut out the one that is meant")
+    face = faces[0]
     if face.quality.verdict is Verdict.REFUSED:
         raise SetAsideError(Reason.POOR_QUALITY, "; ".join(face.quality.sentences))
     return face

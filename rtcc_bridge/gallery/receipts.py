@@ -35,11 +35,14 @@ class EnrollReceipt:
 
 @dataclass(frozen=True, slots=True)
 class ExpungeReceipt:
-    """What an expungement did. The removal stands from `removed_at` on, whatever `bytes_gone` says."""
+    """What an expungement did. The removal stands from `removed_at` on, whatever `bytes_gone` says.
+
+    subject_id: none when the gallery knew nobody of the order, who is kept out all the same.
+    """
 
     gallery: str
     version: int
-    subject_id: int
+    subject_id: int | None
     images_removed: int
     leads_withdrawn: int
     removed_at: datetime

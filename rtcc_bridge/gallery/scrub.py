@@ -3,6 +3,8 @@
 A segment is written anew with zeros in the removed rows, so that no other row moves, and the old object's key is
 destroyed in the transaction that puts the new one in its place. A zero row can never pass for a template: whoever loads
 the gallery refuses one that a living image points to.
+
+When no template of a removal lies anywhere any more, the audit log says so: the second receipt.
 """
 
 import asyncio
@@ -12,10 +14,12 @@ import numpy as np
 import structlog
 
 from rtcc_bridge.audit.entries import SYSTEM, AuditLog
+from rtcc_bridge.clock import Clock
+from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError, UnavailableError
 from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, decode_segment, encode_segment
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.galleries import GalleryRecord, SegmentRecord
 from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
@@ -29,10 +33,11 @@ _log = structlog.get_logger(__name__)
 class SegmentScrubber:
     """Rewrites segments. Running it again, or twice at once, does no harm."""
 
-    def __init__(self, database: Database, vault: ObjectVault, audit: AuditLog) -> None:
+    def __init__(self, database: Database, vault: ObjectVault, audit: AuditLog, clock: Clock) -> None:
         self._database = database
         self._vault = vault
         self._audit = audit
+        self._clock = clock
 
     async def run(self, metrics: Metrics) -> NoReturn:
         """Finishes what expungements had to leave, at the start and every minute, until cancelled.
@@ -77,6 +82,7 @@ class SegmentScrubber:
             except NotFoundError as error:
                 if await self._is_still(segment):
                     _log.warning("a segment to be scrubbed is missing", segment=segment.segment_id, error=str(error))
+        await self._settle(gallery)
         return done
 
     async def rewrite(self, segment: SegmentRecord) -> bool:
@@ -90,6 +96,28 @@ class SegmentScrubber:
         if record is None:
             raise NotFoundError(f"there is no gallery {segment.gallery}")
         return await self._scrub(record, segment)
+
+    async def _settle(self, gallery: str) -> None:
+        """The second receipt of each removal whose templates are gone from every segment (P25). Commits."""
+        async with self._database.read() as tx:
+            if not await gallery_upkeep.unsettled_removals(tx, gallery):
+                return
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            for removal in await gallery_upkeep.settle_removals(tx, gallery, at=now):
+                await self._audit.append(
+                    tx,
+                    actor=SYSTEM,
+                    action="gallery.bytes_gone",
+                    subject=f"gallery/{gallery}",
+                    outcome="bytes_gone",
+                    authority={},
+                    details={
+                        "version": removal.version,
+                        "removedAt": rfc3339(removal.removed_at),
+                        "seconds": round((now - removal.removed_at).total_seconds()),
+                    },
+                )
 
     async def _galleries(self) -> list[str]:
         async with self._database.read() as tx:

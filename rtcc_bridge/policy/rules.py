@@ -181,6 +181,14 @@ def require_searchable(*, exercise: bool, gallery_kind: str, model_problem: str)
         )
 
 
+def require_second_person(*, gallery_kind: str, actor: str, approved_by: str | None) -> None:
+    """P30: what a live gallery holds leaves only when two people want it."""
+    if gallery_kind == LIVE_GALLERY and (approved_by is None or same_person(actor, approved_by)):
+        raise PolicyRefusalError(
+            "P30", "A live gallery is exported by two people: name the second one, who is not the first."
+        )
+
+
 def has_imminent_threat(policy: Policy, incident: IncidentFacts, threats: Iterable[ThreatFacts], now: datetime) -> bool:
     """P14: an active, unexpired alert of an actual event, imminent by its own fields, from a sender on the list.
 

@@ -31,6 +31,8 @@ class WorkerSlots:
         self._limits = limits
         self._metrics = metrics
         self._idle: collections.deque[WorkerProcess] = collections.deque()
+        self._promised: set[WorkerProcess] = set()
+        """Given to somebody who waited and has not run since."""
         self._borrowed: dict[WorkerProcess, asyncio.Timeout] = {}
         self._waiting: dict[Lane, collections.deque[asyncio.Future[WorkerProcess]]] = {
             lane: collections.deque() for lane in (Lane.IMMINENT, Lane.ROUTINE)
@@ -62,7 +64,7 @@ class WorkerSlots:
     def _present(self) -> int:
         # When workers cannot start, a start under way promises nothing.
         expected = 0 if self._last_start_failed else self._starting
-        return len(self._idle) + len(self._borrowed) + expected
+        return len(self._idle) + len(self._promised) + len(self._borrowed) + expected
 
     async def open(self) -> None:
         """Start all workers. ConfigurationError when one refuses, UnavailableError when one does not become ready."""
@@ -106,6 +108,7 @@ class WorkerSlots:
         shutdown.
         """
         worker = await self._take(self._waiting[lane])
+        self._promised.discard(worker)
         try:
             async with asyncio.timeout(None) as until_close:
                 self._borrowed[worker] = until_close
@@ -147,6 +150,7 @@ class WorkerSlots:
                 waiting.remove(turn)
 
     def _put_back(self, worker: WorkerProcess) -> None:
+        self._promised.discard(worker)
         if self._closing:
             self._retire(worker)
         elif worker.ended or not worker.usable:
@@ -161,6 +165,7 @@ class WorkerSlots:
             while waiting:
                 turn = waiting.popleft()
                 if not turn.done():
+                    self._promised.add(worker)
                     turn.set_result(worker)
                     return
         self._idle.append(worker)

@@ -118,6 +118,17 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Transaction]:
+        """A transaction for reading in which all reads see one moment of the database, that of the first read.
+
+        For what is read in several statements and has to fit together. Raises UnavailableError.
+        """
+        async with self.read() as connection:
+            if not self._sqlite:  # on SQLite in WAL mode every transaction is that
+                await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            yield connection
+
+    @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Transaction]:
         """A connection whose open transaction is rolled back at the end, with the driver's errors translated."""
         try:

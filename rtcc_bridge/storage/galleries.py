@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.inserts import insert_if_absent
+from rtcc_bridge.storage.inserts import insert_all, insert_if_absent
 from rtcc_bridge.storage.slices import slices
 from rtcc_bridge.storage.tables import (
     galleries,
@@ -113,6 +113,8 @@ class GalleryCounts:
     next_retention: datetime | None
     segments: int
     segments_to_scrub: int
+    removals: int
+    removals_without_second_receipt: int
     size_bytes: int
 
 
@@ -229,6 +231,23 @@ async def removed_digests(tx: Transaction, gallery: str, kind: RemovalKind, dige
     return found
 
 
+async def add_removals(
+    tx: Transaction,
+    gallery: str,
+    kind: RemovalKind,
+    digests: Collection[str],
+    *,
+    reason: str,
+    version: int,
+    at: datetime,
+) -> None:
+    """As `add_removal` for many, without saying which of them were kept out already."""
+    kept_out = await removed_digests(tx, gallery, kind, digests)
+    values = {"gallery": gallery, "kind": kind.value, "reason": reason, "removed_version": version, "removed_at": at}
+    rows = [{**values, "digest": digest} for digest in sorted(set(digests) - kept_out)]
+    await insert_all(tx, gallery_removals, rows)
+
+
 async def add_removal(
     tx: Transaction, gallery: str, kind: RemovalKind, digest: str, *, reason: str, version: int, at: datetime
 ) -> bool:
@@ -288,11 +307,15 @@ async def segments(tx: Transaction, gallery: str, *, after: int, up_to: int) -> 
     return [SegmentRecord(**row) for row in rows.mappings()]
 
 
-async def placements(tx: Transaction, segment_id: str, *, up_to: int) -> Sequence[Placement]:
-    """The images of a segment that are alive in version `up_to`, by row."""
+async def placements(tx: Transaction, segment_id: str, *, after: int = -1, up_to: int) -> Sequence[Placement]:
+    """The images of a segment that were added after version `after` and are alive in version `up_to`, by row.
+
+    A merged segment is as new as its newest row and holds older ones too, which a reader may have already.
+    """
     columns = (gallery_images.c.segment_row, gallery_images.c.image_id, gallery_images.c.subject_id)
     alive = or_(gallery_images.c.removed_version.is_(None), gallery_images.c.removed_version > up_to)
-    query = select(*columns).where((gallery_images.c.segment_id == segment_id) & alive)
+    added = _between(gallery_images.c.added_version, after, up_to)
+    query = select(*columns).where((gallery_images.c.segment_id == segment_id) & added & alive)
     return [Placement(*row) for row in await tx.execute(query.order_by(gallery_images.c.segment_row))]
 
 
@@ -347,6 +370,7 @@ async def counts(tx: Transaction, gallery: str, *, now: datetime) -> GalleryCoun
         return (await tx.execute(query)).scalar_one()
 
     of_gallery = gallery_segments.c.gallery == gallery
+    removals = gallery_removals.c.gallery == gallery
     soonest = select(func.min(gallery_images.c.retain_until, type_=gallery_images.c.retain_until.type)).where(alive)
     return GalleryCounts(
         subjects=await one(select(func.count(gallery_images.c.subject_id.distinct())).where(alive)),
@@ -364,6 +388,12 @@ async def counts(tx: Transaction, gallery: str, *, now: datetime) -> GalleryCoun
         segments=await one(select(func.count()).select_from(gallery_segments).where(of_gallery)),
         segments_to_scrub=await one(
             select(func.count()).select_from(gallery_segments).where(of_gallery & _needs_scrubbing())
+        ),
+        removals=await one(select(func.count()).select_from(gallery_removals).where(removals)),
+        removals_without_second_receipt=await one(
+            select(func.count())
+            .select_from(gallery_removals)
+            .where(removals & gallery_removals.c.bytes_gone_at.is_(None))
         ),
         size_bytes=await one(_stored_bytes(gallery_segments.c.object_key, of_gallery))
         + await one(_stored_bytes(gallery_images.c.image_object, alive)),

@@ -32,6 +32,8 @@ class Work(IntEnum):
     EVENT_FORGETTER = 4
     UPGRADE = 5
     THREATS = 6
+    RETENTION = 7
+    SEGMENT_COMPACTOR = 8
 
 
 class SoleRight:

@@ -27,13 +27,8 @@ TABLES: Final[Mapping[str, Table]] = {
 
 @asynccontextmanager
 async def snapshot(database: Database) -> AsyncIterator[Transaction]:
-    """A transaction in which all reads see one moment of the database. Raises UnavailableError.
-
-    On SQLite in WAL mode every transaction is that; it begins with the first read.
-    """
-    async with database.for_long_statements() as patient, patient.read() as tx:
-        if not database.is_sqlite:
-            await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    """As `Database.snapshot`, with time for long statements; it begins with the first read, which is made here."""
+    async with database.for_long_statements() as patient, patient.snapshot() as tx:
         await revision(tx)
         yield tx
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -234,6 +235,14 @@ gallery_images = Table(
     UniqueConstraint("gallery", "image_sha256"),
     Index("ix_gallery_images_gallery_removed_version", "gallery", "removed_version"),
     Index("ix_gallery_images_gallery_added_version", "gallery", "added_version"),
+    # Only of what is searched: images that were removed at their date would fill the past of it.
+    Index(
+        "ix_gallery_images_living_retain_until",
+        "gallery",
+        "retain_until",
+        sqlite_where=text("removed_version IS NULL"),
+        postgresql_where=text("removed_version IS NULL"),
+    ),
 )
 
 gallery_segments = Table(
@@ -257,6 +266,7 @@ gallery_removals = Table(
     Column("reason", String(256), nullable=False),
     Column("removed_version", BigInteger, nullable=False),
     Column("removed_at", UtcDateTime, nullable=False),
+    Column("bytes_gone_at", UtcDateTime),  # none: a template of it may still lie in a segment
 )
 
 outbox = Table(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.chart.option_sets import OPTIONS, PRODUCTION, option
-from tests.chart.rendering import NAME, OPERATIONS_PORT, Document, component_of, peers, render
+from tests.chart.rendering import NAME, OPERATIONS_PORT, Document, component_of, peers, pod_of, render
 
 DNS = ("pods", 53)
 BROKER = ("192.0.2.0/28", 9093)
@@ -108,3 +108,14 @@ def _open_ports(policy: Document) -> set[tuple[str, int]]:
         for peer in rule["from"]
         for port in rule["ports"]
     }
+
+
+def test_consumers_that_take_bookings_reach_the_key_service_and_have_the_packs() -> None:
+    """They seal pictures and make templates; those that carry out orders alone do neither."""
+    plain = OPTIONS["tokens, a key service, traces"]
+    for setting, takes_bookings in ((), False), (("--set=settings.records.pictures_url=s3://records/pictures",), True):
+        rendered = render(*plain, *setting)
+        policy = rendered.one("NetworkPolicy", "consumer")
+        volumes = pod_of(rendered.one("Deployment", "consumer"))["spec"]["volumes"]
+        assert (KEY_SERVICE in peers(policy["spec"]["egress"])) is takes_bookings
+        assert any("persistentVolumeClaim" in volume for volume in volumes) is takes_bookings

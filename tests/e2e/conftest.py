@@ -112,8 +112,7 @@ async def enroll(place: Place, name: str, picture: bytes) -> None:
     source = FolderSource(people, provenance="public-domain portrait", lawful_basis="test", retain_until="2099-01-01")
     settings = place.settings
     pack = await asyncio.to_thread(open_pack, settings.matching, lambda _what, _done, _total: None)
-    async with open_core(settings) as core:
-        enroller = await asyncio.to_thread(enroller_for, core, pack)
+    async with open_core(settings) as core, enroller_for(core, pack) as enroller:
         receipt = await enroller.enroll(source, settings.matching.gallery, GalleryKind.DEMO, actor="administrator")
     assert receipt.enrolled == 1, receipt
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.commands.console import EXIT_FAILED, EXIT_REJECTED, EXIT_UNAVAILABLE
+from rtcc_bridge.commands.console import EXIT_FAILED, EXIT_INTEGRITY, EXIT_REJECTED, EXIT_UNAVAILABLE
 from rtcc_bridge.demo.pictures import encode_png, portrait
 from tests.e2e.conftest import Place
 from tests.e2e.program import running_daemon
@@ -92,6 +92,25 @@ async def test_a_manifest_is_enrolled_and_what_is_left_out_is_listed(place: Plac
     assert "1 images" in await done(place, "gallery", "expunge", "subject-1", "--reason", "court order")
     code, output = await place.command("gallery", "enroll", str(manifest))
     assert "removed" in output
+
+
+async def test_a_gallery_is_exported_and_a_damaged_one_is_found(enrolled_place: Place, tmp_path: Path) -> None:
+    place, out = enrolled_place, tmp_path / "out"
+    assert "1 images and 1 pictures written" in await done(place, "gallery", "export", str(out), "--pictures")
+    assert "portrait-01" in (out / "manifest.csv").read_text()
+    assert "1 segments, 1 templates, 1 pictures checked, 0 faults" in await done(
+        place, "gallery", "verify", "--pictures"
+    )
+    assert "0 images removed" in await done(place, "gallery", "expire")
+    stats = json.loads(await done(place, "gallery", "stats", "--json"))
+    assert (stats["gallery"], stats["images"], stats["removals"]) == ("demo", 1, 0)
+    code, output = await place.command("gallery", "repeat", "no-lead")
+    assert code == EXIT_REJECTED, output
+    (segment,) = (place.objects / "gallery-segment").iterdir()
+    segment.write_bytes(segment.read_bytes()[:-1])
+    code, output = await place.command("gallery", "verify")
+    assert code == EXIT_INTEGRITY, output
+    assert f"Copy objects/gallery-segment/{segment.name} from a backup" in output
 
 
 @pytest.mark.once

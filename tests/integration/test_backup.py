@@ -22,6 +22,8 @@ from rtcc_bridge.broker.group_offsets import committed_offsets
 from rtcc_bridge.broker.reading import read_to_end
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import ConfigurationError, ConflictError, IntegrityError, NotFoundError, UnavailableError
+from rtcc_bridge.gallery.compact import SegmentCompactor
+from rtcc_bridge.gallery.verify import GalleryVerifier
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import (
     audit_entries,
@@ -527,3 +529,25 @@ async def test_a_backup_that_fails_leaves_nothing(installation: Installation, tm
 
 def test_the_places_left_out_of_the_feed_fit_its_numbers() -> None:
     assert restore_module.POSITIONS_LEFT_OUT * 10**5 < 10**18
+
+
+async def test_segments_that_were_merged_after_the_backup_come_back_without_whoever_was_removed(
+    installation: Installation,
+) -> None:
+    """The ledger says that their keys were destroyed; what they held is sealed anew before they are taken away."""
+    async with open_core(installation.settings) as core:
+        await enroll(core, installation.folder / "first", ann=["ann-1"], bob=["bob-1"])
+        await enroll(core, installation.folder / "second", cat=["cat-1"])
+    await back_up(installation)
+    async with open_core(installation.settings) as core:
+        async with core.database.read() as tx:
+            segments = await galleries.segments(tx, GALLERY, after=-1, up_to=100)
+        assert await SegmentCompactor(core.database, core.vault, core.audit, core.clock)._merge(GALLERY, segments)
+        await expunge(core, "ann")
+    await installation.destroy_database()
+    await restore(installation)
+    async with open_core(installation.settings) as core:
+        assert await living(core) == {"bob", "cat"}
+        verifier = GalleryVerifier(core.database, core.vault)
+        found = await verifier.verify(GALLERY, with_pictures=True, on_checked=silent)
+        assert (found.segments, found.templates, found.pictures, found.findings) == (2, 2, 2, [])

@@ -11,9 +11,10 @@ from pydantic import SecretStr
 
 from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.app.galleries import enroller_for
+from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.demo.pictures import encode_png, portrait
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
-from rtcc_bridge.gallery.portraits import PortraitReader
+from rtcc_bridge.gallery.portraits import SandboxedPortraits
 from rtcc_bridge.gallery.receipts import EnrollReceipt
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.gallery.sources import FolderSource
@@ -24,6 +25,7 @@ from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder, FaceFinder
 from rtcc_bridge.matching_settings import IntakeSettings
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.settings import DatabaseSettings, ObjectSettings, PolicySettings, Settings
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
@@ -35,10 +37,11 @@ PEOPLE = 6
 POLICY = Path(__file__).resolve().parents[2] / "config/policy.yaml"
 
 
-@pytest.fixture(scope="module")
-def reader(default_pack: ModelPack) -> PortraitReader:
-    finder = FaceFinder(open_detector(default_pack, min_face_px=60), DecodeLimits())
-    return PortraitReader(finder, FaceEmbedder(open_embedder(default_pack)))
+@pytest.fixture
+async def reader(default_pack: ModelPack, metrics: Metrics) -> AsyncIterator[SandboxedPortraits]:
+    command, limits = picture_worker(Settings(intake=IntakeSettings(min_face_px=60)), default_pack.folder)
+    async with WorkerPool(command, limits, metrics) as pool:
+        yield SandboxedPortraits(pool, FaceEmbedder(open_embedder(default_pack)))
 
 
 @pytest.fixture
@@ -60,14 +63,14 @@ def booking(test_data: Path, tmp_path: Path) -> dict[str, Path]:
     return probes
 
 
-async def enroll(kit: GalleryKit, reader: PortraitReader, pack: ModelPack, root: Path) -> EnrollReceipt:
+async def enroll(kit: GalleryKit, reader: SandboxedPortraits, pack: ModelPack, root: Path) -> EnrollReceipt:
     enroller = kit.enroller(reader, PackIdentity.of(pack))
     source = FolderSource(root, **SOURCE_WORDS)
     return await enroller.enroll(source, "city", GalleryKind.DEMO, actor="administrator")
 
 
 async def test_people_are_enrolled_found_on_another_picture_and_expunged(
-    kit: GalleryKit, reader: PortraitReader, default_pack: ModelPack, booking: dict[str, Path], tmp_path: Path
+    kit: GalleryKit, reader: SandboxedPortraits, default_pack: ModelPack, booking: dict[str, Path], tmp_path: Path
 ) -> None:
     receipt = await enroll(kit, reader, default_pack, tmp_path / "booking")
     assert receipt.enrolled + sum(receipt.set_aside.values()) == PEOPLE
@@ -76,7 +79,8 @@ async def test_people_are_enrolled_found_on_another_picture_and_expunged(
     await follower.follow_once()
 
     async def best(ref: str) -> str:
-        probe = reader.read(booking[ref].read_bytes()).template[np.newaxis]
+        portrait = await reader.read(booking[ref].read_bytes())
+        probe = reader.templates([portrait])
         ((found,),) = follower.current.index.search(probe, 1, -1)
         async with kit.database.read() as tx:
             return (await galleries.subject_refs(tx, [found.subject_id]))[found.subject_id]
@@ -93,7 +97,7 @@ async def test_people_are_enrolled_found_on_another_picture_and_expunged(
 
 
 async def test_pictures_that_show_no_single_face_are_set_aside(
-    kit: GalleryKit, reader: PortraitReader, default_pack: ModelPack, test_data: Path, tmp_path: Path
+    kit: GalleryKit, reader: SandboxedPortraits, default_pack: ModelPack, test_data: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "mixed" / "somebody"
     folder.mkdir(parents=True)
@@ -101,9 +105,10 @@ async def test_pictures_that_show_no_single_face_are_set_aside(
     (folder / "empty.jpg").write_bytes(b"")
     whole = next(iter(sorted((test_data / "faces").glob("MEDS_*/*")))).read_bytes()
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    crowd = max(_pictures(test_data / "scenes"), key=lambda path: _faces(reader, path))
+    finder = FaceFinder(open_detector(default_pack, min_face_px=60), DecodeLimits())
+    crowd = max(_pictures(test_data / "scenes"), key=lambda path: _faces(finder, path))
     shutil.copy(crowd, folder)
-    shutil.copy(min(_pictures(test_data / "noface"), key=lambda path: _faces(reader, path)), folder)
+    shutil.copy(min(_pictures(test_data / "noface"), key=lambda path: _faces(finder, path)), folder)
     receipt = await enroll(kit, reader, default_pack, tmp_path / "mixed")
     assert receipt.enrolled == 0
     assert receipt.set_aside == {Reason.UNREADABLE: 3, Reason.SEVERAL_FACES: 1, Reason.NO_FACE: 1}
@@ -128,8 +133,7 @@ async def test_the_smallest_face_is_the_packs_unless_the_settings_say_another(
     folder.mkdir(parents=True)
     small = cv2.resize(portrait(), (84, 84), interpolation=cv2.INTER_AREA)
     (folder / "small.png").write_bytes(encode_png(np.asarray(small, np.uint8)))
-    async with open_core(settings) as core:
-        enroller = enroller_for(core, pack)
+    async with open_core(settings) as core, enroller_for(core, pack) as enroller:
         source = FolderSource(folder.parent, **SOURCE_WORDS)
         receipt = await enroller.enroll(source, "city", GalleryKind.DEMO, actor="administrator")
     assert receipt.set_aside == {reason: 1}
@@ -140,5 +144,5 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted((path for path in folder.iterdir() if path.is_file()), key=lambda path: path.stat().st_size)[:3]
 
 
-def _faces(reader: PortraitReader, path: Path) -> int:
-    return len(reader._finder.find(path.read_bytes()).faces)
+def _faces(finder: FaceFinder, path: Path) -> int:
+    return len(finder.find(path.read_bytes()).faces)

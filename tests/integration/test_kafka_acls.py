@@ -39,7 +39,7 @@ async def place() -> AsyncIterator[GuardedKafka]:
 
 async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka) -> None:
     topics = place.open.topics
-    assert len((await create_topics(place.of("operator"))).created) == 8
+    assert len((await create_topics(place.of("operator"))).created) == 9
     assert not (await compare_topics(place.of("operator"))).breaks
 
     allowed = {
@@ -49,16 +49,18 @@ async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka)
             topics.leads, topics.leads_exercise, topics.gallery, topics.probes_imminent, topics.probes_routine,
         },
         "operator": {
-            topics.incidents, topics.threats, topics.probes_imminent, topics.probes_routine, topics.dead_letters,
+            topics.incidents, topics.threats, topics.gallery_records, topics.probes_imminent, topics.probes_routine,
+            topics.dead_letters,
         },
         "dispatch": {topics.incidents},
         "watch-desk": {topics.threats},
+        "record-system": {topics.gallery_records},
         "feed": set(),
         "exercise-feed": set(),
     }  # fmt: skip
     tried = (
-        topics.incidents, topics.threats, topics.leads, topics.leads_exercise, topics.probes_imminent,
-        topics.probes_routine, topics.gallery, topics.dead_letters,
+        topics.incidents, topics.threats, topics.gallery_records, topics.leads, topics.leads_exercise,
+        topics.probes_imminent, topics.probes_routine, topics.gallery, topics.dead_letters,
     )  # fmt: skip
     assert set(allowed) == set(PARTIES)
     for party, writable in allowed.items():
@@ -68,7 +70,7 @@ async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka)
 
     readable = {
         "operator": {topics.dead_letters, topics.leads, topics.leads_exercise, topics.incidents},
-        "dispatch": set(), "watch-desk": set(), "relay": set(),
+        "dispatch": set(), "watch-desk": set(), "record-system": set(), "relay": set(),
         "feed": {topics.leads}, "exercise-feed": {topics.leads_exercise},
     }  # fmt: skip
     for party, topics_read in readable.items():
@@ -78,6 +80,7 @@ async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka)
     for role, topic, group in (
         ("consumer", topics.incidents, "consumer"),
         ("consumer", topics.threats, "consumer"),
+        ("consumer", topics.gallery_records, "records"),
         ("matcher", topics.probes_routine, "matcher.routine"),
         ("matcher", topics.probes_imminent, "matcher.imminent"),
     ):
@@ -107,6 +110,7 @@ async def test_letters_are_written_by_the_roles_and_put_back_by_the_operator(pla
     for role, topic, group, sender in (
         ("consumer", topics.incidents, "consumer", "dispatch"),
         ("consumer", topics.threats, "consumer", "watch-desk"),
+        ("consumer", topics.gallery_records, "records", "record-system"),
         ("matcher", topics.probes_routine, "matcher.routine", "relay"),
         ("matcher", topics.probes_imminent, "matcher.imminent", "relay"),
     ):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rtcc_bridge.app.web import picture_worker
+from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.demo.pictures import encode_png, portrait
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.matching.crop import crop_face

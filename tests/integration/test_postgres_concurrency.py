@@ -325,7 +325,7 @@ async def test_a_scrubber_that_lost_its_right_rewrites_nothing(
         with monkeypatch.context() as patched:
             patched.setattr(SegmentScrubber, "scrub", not_now)
             await made.expunger().expunge_subject("city", "ann", "court order", "administrator")
-        scrubber = SegmentScrubber(database, made.vault, made.parts().audit)
+        scrubber = made.scrubber()
         async with sole_right(second, Work.SEGMENT_SCRUBBER, confirmed_within_seconds=0.2) as right:
             assert right is not None
             await until(lambda: is_free(database, Work.SEGMENT_SCRUBBER))

@@ -63,6 +63,17 @@ class Gate:
         yield b"345"
 
 
+async def test_pictures_that_take_several_steps_share_one_worker() -> None:
+    """Whoever asks at the instant in which the worker was given to another caller waits for it, and is not refused."""
+    async with open_pool() as pool:
+
+        async def two_steps() -> None:
+            await assert_works(pool)
+            await assert_works(pool)
+
+        await asyncio.gather(*(two_steps() for _ in range(3)))
+
+
 @pytest.mark.parametrize(
     ("attack", "reason"),
     [

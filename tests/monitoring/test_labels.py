@@ -12,6 +12,9 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from rtcc_bridge import metrics as definitions
 from rtcc_bridge.app.roles import Role
 from rtcc_bridge.consumers import attempts, dead_letters
+from rtcc_bridge.gallery.records import ENROLLED, OrderKind
+from rtcc_bridge.gallery.retention import WHY
+from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.leads.lead import LeadResult
 from rtcc_bridge.leads.schemas import LEAD_EVENT_TYPES
 from rtcc_bridge.matching.session import Device
@@ -161,3 +164,19 @@ def test_without_tracing_nothing_bears_a_trace() -> None:
     metrics = Metrics()
     metrics.outbox_lag_seconds.observe(5.0)
     assert not [line for line in exposed(metrics) if " # {" in line]
+
+
+def test_every_reason_to_leave_a_booked_picture_out_has_its_series() -> None:
+    """The others belong to files and their rows."""
+    of_files = {
+        Reason.BAD_ROW,
+        Reason.NO_SUBJECT,
+        Reason.NO_PROVENANCE,
+        Reason.NO_LAWFUL_BASIS,
+        Reason.NO_RETENTION,
+        Reason.OUTSIDE_FOLDER,
+        Reason.TOO_LARGE,
+    }
+    outcomes = {ENROLLED, *(reason.value for reason in set(Reason) - of_files)}
+    assert outcomes == set(definitions.BOOKING_OUTCOMES)
+    assert {*OrderKind, WHY} == set(definitions.REMOVALS)

@@ -56,6 +56,18 @@ GOVERNANCE: Final = Dashboard(
             "time_to_acknowledge_seconds",
         ),
         Panel(
+            title="Images removed from galleries",
+            description="In each hour: by sealing and expungement orders, and at the end of their retention.",
+            queries=(Query(f"round(sum by (why) (increase({PREFIX}gallery_removals_total[1h]))) > 0", "{{why}}"),),
+            stacked=True,
+        ),
+        Panel(
+            title="Images past their retention",
+            description="Still searched. The relay removes them every minute.",
+            queries=(Query(f"max({PREFIX}images_past_retention)", "images"),),
+            limit=1,
+        ),
+        Panel(
             title="Searches by purpose, last day",
             description="Purposes are a closed list (P02).",
             queries=(Query(f"round(sum by (purpose) (increase({PREFIX}searches_total[{DAY}])))"),),

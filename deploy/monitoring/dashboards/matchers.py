@@ -45,6 +45,19 @@ MATCHERS: Final = Dashboard(
             limit=1,
         ),
         Panel(
+            title="Booked pictures by outcome",
+            description="In each hour, of the record system. What is not enrolled has its reason in the log.",
+            queries=(
+                Query(f"round(sum by (outcome) (increase({PREFIX}gallery_bookings_total[1h]))) > 0", "{{outcome}}"),
+            ),
+            stacked=True,
+        ),
+        Panel(
+            title="Sealed segments",
+            description="Each batch of bookings adds one; small ones are merged, sixteen at a time.",
+            queries=(Query(f"max by (gallery) ({PREFIX}gallery_segments)", "{{gallery}}"),),
+        ),
+        Panel(
             title="Searches by outcome",
             description="busy: the matcher's queue was full, and the search is tried again.",
             queries=(Query(f"{rate('searches_total', ('outcome',))} > 0", "{{outcome}}"),),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rtcc_bridge.app.web import picture_worker
+from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.probes.worker_process import WorkerLimits
 from rtcc_bridge.settings import Settings, load_settings
 

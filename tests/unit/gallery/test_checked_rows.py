@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcc_bridge.gallery.checked_rows import CheckedRow, check_row, read_picture, retention_from
+from rtcc_bridge.gallery.checked_rows import CheckedRow, check_row, read_picture, read_row, retention_from
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.gallery.sources import SourceRow
 
@@ -38,7 +38,7 @@ def reason_of(row: SourceRow, root: Path) -> Reason:
 
 def test_a_complete_row_passes(root: Path) -> None:
     checked = check(ROW, root)
-    assert checked.path == root / "a" / "1.jpg"
+    assert read_row(checked, root, 100) == (root / "a" / "1.jpg").read_bytes()
     assert checked.retain_until == datetime(2031, 1, 1, tzinfo=UTC)
     assert len(checked.sha256) == 64
 
@@ -117,4 +117,4 @@ def test_no_path_leaves_the_folder(tmp_path_factory: pytest.TempPathFactory, ima
         checked = check(replace(ROW, image=image), root)
     except SetAsideError:
         return
-    assert checked.path.is_relative_to(root.resolve())
+    assert (root / checked.image).resolve().is_relative_to(root.resolve())

@@ -164,10 +164,10 @@ class Dies(WordPortraits):
         super().__init__()
         self.at = at
 
-    def read(self, data: bytes) -> Portrait:
+    async def read(self, data: bytes) -> Portrait:
         if data == self.at:
             raise MemoryError
-        return super().read(data)
+        return await super().read(data)
 
 
 async def test_an_interrupted_run_is_resumed_where_it_stopped(
@@ -200,10 +200,10 @@ class Overwrites(WordPortraits):
         super().__init__()
         self.file = file
 
-    def read(self, data: bytes) -> Portrait:
+    async def read(self, data: bytes) -> Portrait:
         if data == b"ann-1":
             self.file.write_text("somebody-else")
-        return super().read(data)
+        return await super().read(data)
 
 
 async def test_a_picture_that_changes_under_the_enrolment_is_set_aside(kit: GalleryKit, pictures: Path) -> None:
@@ -295,15 +295,19 @@ async def test_a_report_that_cannot_be_written_is_said_before_anything_is_done(
 
 
 async def enroll_filler(kit: GalleryKit, count: int, **changes: object) -> EnrollReceipt:
-    templates = templates_of([f"filler-{number}" for number in range(count)])
-    values: dict[str, object] = {
-        "templates": templates,
+    given = {
+        "templates": templates_of([f"filler-{number}" for number in range(count)]),
         "subject_refs": [f"filler-{number}" for number in range(count)],
+        **changes,
+    }
+    values: dict[str, object] = {
+        "templates": [(given.pop("templates"), given.pop("subject_refs"))],
+        "total": count,
         "provenance": "filler drawn from the pack's impostor distribution: nobody",
         "lawful_basis": "demonstration",
         "retain_until": RETAIN,
         "actor": "administrator",
-        **changes,
+        **given,
     }
     return await kit.enroller().enroll_templates("city", GalleryKind.DEMO, **values)  # type: ignore[arg-type]
 

@@ -115,7 +115,7 @@ async def test_leads_are_withdrawn_audited_and_announced_in_the_same_transaction
     assert entry["details"]["leadsWithdrawn"] == 3
     assert "ann" not in str(entry)
     assert notices == [1, 2]
-    assert len(actions) == 4  # created, enrolled, expunged, scrubbed
+    assert len(actions) == 5  # created, enrolled, expunged, scrubbed, bytes gone
 
 
 async def test_when_leads_cannot_be_withdrawn_nothing_is_done(enrolled: GalleryKit) -> None:
@@ -145,7 +145,7 @@ async def test_p25_a_store_that_fails_delays_the_bytes_and_not_the_removal(
     assert (receipt.images_removed, receipt.bytes_gone) == (2, False)
     assert len(await living(enrolled)) == 2
     monkeypatch.undo()
-    scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.parts().audit)
+    scrubber = enrolled.scrubber()
     assert await scrubber.scrub_all() == 1
     assert await scrubber.scrub_all() == 0
     _, rows = await segment_rows(enrolled)
@@ -166,7 +166,7 @@ async def test_a_segment_that_is_missing_is_said_and_one_that_was_scrubbed_meanw
     (line,) = [line for line in logs if line["log_level"] == "warning"]
     assert line["segment"] == before.segment_id
     file.write_bytes(content)
-    scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.parts().audit)
+    scrubber = enrolled.scrubber()
     scrub = scrubber._scrub
 
     async def overtaken(*arguments: object) -> bool:
@@ -195,7 +195,7 @@ async def test_a_damaged_segment_keeps_nobody_from_the_others_and_does_not_end_t
         patched.setattr(SegmentScrubber, "scrub", _not_now)
         for gallery in ("city", "town"):
             assert not (await enrolled.expunger().expunge_subject(gallery, "ann", *ORDER)).bytes_gone
-    scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.parts().audit)
+    scrubber = enrolled.scrubber()
 
     def waiting() -> float | None:
         return metrics.registry.get_sample_value("rtcc_bridge_segments_to_scrub")
@@ -215,7 +215,7 @@ async def test_two_scrubbings_at_once_lose_nothing(enrolled: GalleryKit, monkeyp
     monkeypatch.setattr(SegmentScrubber, "scrub", _not_now)
     await enrolled.expunger().expunge_subject("city", "ann", *ORDER)
     monkeypatch.undo()
-    scrubber = SegmentScrubber(enrolled.database, enrolled.vault, enrolled.parts().audit)
+    scrubber = enrolled.scrubber()
     async with enrolled.database.read() as tx:
         gallery = await galleries.find(tx, "city")
         (waiting,) = await galleries.segments_to_scrub(tx, "city")

@@ -1,7 +1,10 @@
 """The follower searches what the database says: it catches up, drops the removed, and stops when it cannot know."""
 
 import asyncio
+import gc
 import shutil
+import threading
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from rtcc_bridge.errors import ConfigurationError, IntegrityError, UnavailableEr
 from rtcc_bridge.gallery.follower import Followed, GalleryFollower
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.sources import FolderSource
-from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage import galleries, object_keys
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import galleries as gallery_table
 from rtcc_bridge.storage.tables import gallery_images, gallery_segments
@@ -220,8 +223,77 @@ async def test_a_truncated_or_missing_segment_is_a_breach_of_integrity(enrolled:
     with pytest.raises(IntegrityError, match="not what was sealed"):
         await enrolled.follower().follow_once()
     file.unlink()
-    with pytest.raises(IntegrityError, match=r"missing.*backup"):
+    with pytest.raises(IntegrityError, match=r"not in the object store.*No version does without it.*from a backup"):
         await enrolled.follower().follow_once()
+
+
+async def test_a_damaged_segment_names_the_version_to_go_back_to(enrolled: GalleryKit, pictures: Path) -> None:
+    before = stored_files(enrolled.folder / "gallery-segment")
+    (pictures / "dan").mkdir()
+    (pictures / "dan" / "1").write_text("dan-1")
+    await enroll(enrolled, pictures)
+    (added,) = set(stored_files(enrolled.folder / "gallery-segment")) - set(before)
+    added.write_bytes(added.read_bytes()[:-1])
+    with pytest.raises(IntegrityError, match=rf"Version 1 and earlier.*Copy objects/gallery-segment/{added.name} from"):
+        await enrolled.follower().follow_once()
+
+
+async def test_a_destroyed_key_is_a_breach_of_integrity(enrolled: GalleryKit) -> None:
+    async with enrolled.database.write() as tx:
+        (segment,) = await galleries.segments(tx, "city", after=0, up_to=1)
+        await object_keys.remove(tx, [segment.object_key])
+    with pytest.raises(IntegrityError, match=r"key .* was destroyed"):
+        await enrolled.follower().follow_once()
+
+
+async def test_a_gallery_of_one_is_searched(kit: GalleryKit, tmp_path: Path) -> None:
+    (tmp_path / "one" / "ann").mkdir(parents=True)
+    (tmp_path / "one" / "ann" / "1").write_text("ann-1")
+    await enroll(kit, tmp_path / "one")
+    follower = kit.follower()
+    await follower.follow_once()
+    assert (follower.current.snapshot.image_count, follower.current.snapshot.subject_count) == (1, 1)
+    assert [await best(kit, follower, words) for words in ("ann-1", "bob-1")] == ["ann", None]
+
+
+async def test_searches_go_on_while_a_newer_version_is_loaded(
+    enrolled: GalleryKit, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that builds the next index is kept from ending; searches meanwhile have the present one."""
+    follower = enrolled.follower()
+    await follower.follow_once()
+    (pictures / "dan").mkdir()
+    (pictures / "dan" / "1").write_text("dan-1")
+    await enroll(enrolled, pictures)
+    building, may_end = threading.Event(), threading.Event()
+    build = follower._build
+
+    def slow(*arguments: object) -> Followed:
+        building.set()
+        assert may_end.wait(20)
+        return build(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(follower, "_build", slow)
+    catching_up = asyncio.create_task(follower.follow_once())
+    assert await asyncio.to_thread(building.wait, 20)
+    for _ in range(3):
+        assert [await best(enrolled, follower, words) for words in ("ann-1", "dan-1")] == ["ann", None]
+        assert not catching_up.done()
+    may_end.set()
+    await catching_up
+    assert await best(enrolled, follower, "dan-1") == "dan"
+
+
+async def test_the_memory_of_the_version_before_is_given_back(enrolled: GalleryKit) -> None:
+    follower = enrolled.follower()
+    await follower.follow_once()
+    (chunk,) = follower.current.snapshot.chunks
+    before = weakref.ref(follower.current.index), weakref.ref(chunk.templates.high)
+    del chunk
+    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+    await follower.follow_once()
+    gc.collect()
+    assert [one() for one in before] == [None, None], "half of the rows are gone, so the rest was copied together"
 
 
 async def test_a_segment_put_in_the_place_of_another_is_refused(enrolled: GalleryKit, pictures: Path) -> None:

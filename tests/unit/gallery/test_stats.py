@@ -25,6 +25,7 @@ async def test_counts_of_a_gallery(kit: GalleryKit, pictures: Path) -> None:
     counts = stats.counts
     assert (counts.subjects, counts.images, counts.images_with_picture, counts.images_removed) == (3, 3, 3, 2)
     assert (counts.segments, counts.segments_to_scrub) == (2, 0)
+    assert (counts.removals, counts.removals_without_second_receipt) == (3, 0)  # ann and her two pictures
     assert counts.images_past_retention == 1
     assert counts.next_retention is not None
     assert counts.next_retention.isoformat() == "2026-11-25T00:00:00+00:00"

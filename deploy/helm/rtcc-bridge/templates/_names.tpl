@@ -69,11 +69,18 @@ metadata:
 {{- end -}}
 
 {{/* What a role needs: the one table for its settings, its secrets, its volumes and its network. A consumer has to hold
-the master key to start, but seals and opens nothing, so it does not reach the key management service. */}}
+the master key to start. It opens nothing, and seals only where it takes bookings (`records.pictures_url`): then it
+reaches the key management service and has the packs. */}}
 {{- define "rtcc-bridge.needs" -}}
+{{- $bookings := "" -}}
+{{- if and .root (eq .role "consumer") -}}
+{{- $own := get .root.Values.consumer "settings" | default dict -}}
+{{- $given := mustMergeOverwrite (deepCopy .root.Values.settings) (deepCopy $own) -}}
+{{- $bookings = empty (dig "records" "pictures_url" "" $given) | ternary "" " keyService packs" -}}
+{{- end -}}
 {{- get (dict
   "web" "operations policy database objects keys keyService packs collector web"
-  "consumer" "operations policy broker database objects keys collector"
+  "consumer" (print "operations policy broker database objects keys collector" $bookings)
   "matcher" "operations policy broker database objects keys keyService packs collector gpu"
   "relay" "operations policy broker database objects keys keyService collector"
   "single" "operations policy broker database objects keys keyService packs collector web gpu"

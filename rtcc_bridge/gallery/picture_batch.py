@@ -1,0 +1,162 @@
+"""Pictures on their way into a gallery, a batch at a time: looked at and sealed first, then added in one transaction.
+
+The two halves are apart so that the next batch can be read while this one is added.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias, TypeVar
+
+import numpy as np
+
+from rtcc_bridge.errors import RejectedError
+from rtcc_bridge.gallery.additions import Added, GalleryAdditions, NewImage
+from rtcc_bridge.gallery.checked_rows import CheckedRow
+from rtcc_bridge.gallery.parts import GalleryParts
+from rtcc_bridge.gallery.portraits import Portrait, Portraits
+from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
+from rtcc_bridge.matching.errors import InferenceError
+from rtcc_bridge.matching.types import Float32Array
+from rtcc_bridge.storage.galleries import GalleryRecord
+from rtcc_bridge.storage.objects import SealedObject
+
+PICTURE_KIND: Final = "gallery-picture"
+
+ReadPicture: TypeAlias = Callable[[CheckedRow], Awaitable[bytes]]
+"""The bytes of a row's picture. Raises SetAsideError, RejectedError, UnavailableError."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeenPicture:
+    """A picture with one usable face."""
+
+    row: CheckedRow
+    portrait: Portrait
+    picture: SealedObject
+
+
+@dataclass(slots=True)
+class PictureBatch:
+    """What was read and is not in the gallery yet. The others by the sha256 of their bytes.
+
+    refused: rows that ask for what does not exist, which is an error of whoever wrote the row.
+    """
+
+    seen: list[SeenPicture] = field(default_factory=list)
+    left_out: dict[str, tuple[Reason, str]] = field(default_factory=dict)
+    refused: dict[str, RejectedError] = field(default_factory=dict)
+
+
+class PictureBatches:
+    """Reads and adds batches."""
+
+    def __init__(self, parts: GalleryParts, portraits: Portraits, additions: GalleryAdditions, at_once: int) -> None:
+        """at_once: pictures that are worked on at the same time."""
+        self._parts = parts
+        self._portraits = portraits
+        self._additions = additions
+        self._turns = asyncio.Semaphore(at_once)
+
+    async def read(
+        self, gallery: GalleryRecord, rows: Mapping[str, CheckedRow], read_picture: ReadPicture
+    ) -> PictureBatch:
+        """Looks at the pictures of these rows (by sha256) that may be added, and seals those that show one face.
+
+        When it fails for good, or is cancelled, nothing sealed is left behind.
+        """
+        async with self._parts.database.read() as tx:
+            refs = {sha256: row.subject_ref for sha256, row in rows.items()}
+            batch = PictureBatch(left_out=dict(await self._additions.screen(tx, gallery, refs)))
+
+        async def see(row: CheckedRow) -> None:
+            try:
+                data = await read_picture(row)
+                if hashlib.sha256(data).hexdigest() != row.sha256:
+                    raise SetAsideError(Reason.UNREADABLE, "its bytes are not those that the sha256 was made of")
+                portrait = await self._portraits.read(data)
+            except SetAsideError as error:
+                batch.left_out[row.sha256] = (error.reason, error.detail)
+            except RejectedError as error:
+                batch.refused[row.sha256] = error
+            else:
+                batch.seen.append(SeenPicture(row, portrait, await self._parts.vault.seal(PICTURE_KIND, data)))
+
+        try:
+            await self.limited(see, [row for sha256, row in rows.items() if sha256 not in batch.left_out])
+        except BaseException:
+            await self.discard(batch)
+            raise
+        return batch
+
+    async def add(self, gallery: GalleryRecord, batch: PictureBatch, actor: str) -> Added:
+        """Makes the templates and adds the pictures. Commits once. Pictures that are not added are discarded.
+
+        `refused` of the result tells of all that was left out.
+        """
+        try:
+            seen, templates = await self._templates(batch)
+        except BaseException:
+            await self.discard(batch)
+            raise
+        if not seen:
+            return Added(gallery.version, 0, batch.left_out)
+        added = await self._additions.add(gallery, [_new_image(one) for one in seen], templates, actor)
+        return Added(added.version, added.images, {**batch.left_out, **added.refused})
+
+    async def discard(self, batch: PictureBatch) -> None:
+        """Takes back what was sealed."""
+        await self._parts.vault.discard(*(one.picture for one in batch.seen))
+
+    async def limited(self, work: Callable[[Item], Awaitable[Result]], items: Sequence[Item]) -> list[Result]:
+        """Works on all items, on as many at once as there are turns. The first failure ends the others."""
+
+        async def one(item: Item) -> Result:
+            async with self._turns:
+                return await work(item)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(item)) for item in items]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
+        return [task.result() for task in tasks]
+
+    async def _templates(self, batch: PictureBatch) -> tuple[list[SeenPicture], Float32Array]:
+        """The pictures with their templates. Where the model fails on the batch, each is tried by itself."""
+        if not batch.seen:
+            return [], np.empty((0, 0), np.float32)
+        portraits = [one.portrait for one in batch.seen]
+        try:
+            return batch.seen, await asyncio.to_thread(self._portraits.templates, portraits)
+        except (InferenceError, ValueError):
+            pass
+        kept: list[tuple[SeenPicture, Float32Array]] = []
+        for one in batch.seen:
+            try:
+                kept.append((one, await asyncio.to_thread(self._portraits.templates, [one.portrait])))
+            except InferenceError as error:
+                batch.left_out[one.row.sha256] = (Reason.MODEL_FAILED, str(error))
+            except ValueError as error:
+                batch.left_out[one.row.sha256] = (Reason.POOR_QUALITY, str(error))
+        dropped = [one.picture for one in batch.seen if one.row.sha256 in batch.left_out]
+        await self._parts.vault.discard(*dropped)
+        batch.seen = [one for one, _ in kept]
+        templates = [rows for _, rows in kept]
+        return batch.seen, np.concatenate(templates) if templates else np.empty((0, 0), np.float32)
+
+
+def _new_image(seen: SeenPicture) -> NewImage:
+    return NewImage(
+        subject_ref=seen.row.subject_ref,
+        sha256=seen.row.sha256,
+        picture=seen.picture,
+        provenance=seen.row.provenance,
+        lawful_basis=seen.row.lawful_basis,
+        retain_until=seen.row.retain_until,
+        quality_score=seen.portrait.quality_score,
+    )

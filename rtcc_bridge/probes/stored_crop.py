@@ -1,0 +1,28 @@
+"""The sealed cut-out of a probe's chosen face."""
+
+import numpy as np
+
+from rtcc_bridge.errors import IntegrityError
+from rtcc_bridge.matching.types import FaceCrop
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.objects import ObjectVault
+from rtcc_bridge.storage.probes import ProbeRecord
+
+
+async def open_crop(database: Database, vault: ObjectVault, probe: ProbeRecord) -> FaceCrop:
+    """Raises IntegrityError when it is not the crop that was sealed and described, NotFoundError when it is gone.
+
+    Neither will ever pass by itself: a store that is away or not the right one raises UnavailableError.
+    """
+    width, height, landmarks = probe.crop_width, probe.crop_height, probe.crop_landmarks
+    if probe.crop_object is None or width is None or height is None or landmarks is None:
+        raise IntegrityError(f"probe {probe.probe_id} has authority but no crop")
+    async with database.read() as tx:
+        key = await vault.key_of(tx, probe.crop_object)
+    data = await vault.unseal(probe.crop_object, key)
+    if len(data) != width * height * 3:
+        raise IntegrityError(f"the crop of probe {probe.probe_id} does not have as many bytes as its size says")
+    points = np.array(landmarks, np.float32)
+    if points.shape != (5, 2) or not np.isfinite(points).all() or not np.ptp(points, axis=0).any():
+        raise IntegrityError(f"the landmarks of probe {probe.probe_id} cannot be aligned")
+    return FaceCrop(np.frombuffer(data, np.uint8).reshape(height, width, 3), points)

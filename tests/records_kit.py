@@ -1,0 +1,90 @@
+"""What tests of the record system's events have in common: a store of pictures, events about them, the handler."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtcc_bridge.cloud_event import CloudEvent
+from rtcc_bridge.consumers.gallery_records import GalleryRecordsHandler
+from rtcc_bridge.gallery.additions import GalleryAdditions
+from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
+from rtcc_bridge.gallery.picture_batch import PictureBatches
+from rtcc_bridge.gallery.records import BookingDesk, RemovalDesk
+from rtcc_bridge.settings import KafkaSettings
+from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage.picture_store import PictureStore
+from tests.gallery_kit import PACK, GalleryKit, WordPortraits
+
+GALLERY = "city"
+
+
+@dataclass
+class RecordSystem:
+    """Writes pictures to its store and says so."""
+
+    store: Path
+
+    def booked(self, ref: str, words: str, **changes: Any) -> CloudEvent:
+        """A booking, whose picture is put into the store first."""
+        name = f"{ref}/{words.replace(' ', '_')}.jpg"
+        (self.store / ref).mkdir(parents=True, exist_ok=True)
+        (self.store / name).write_text(words)
+        data = {
+            "subjectRef": ref,
+            "picture": name,
+            "pictureSha256": sha256_of(words),
+            "provenance": "booking desk",
+            "lawfulBasis": "statute 12",
+            "retainUntil": "2030-12-31",
+            "adult": True,
+            **changes,
+        }
+        return event("rtcc.gallery.booked", data)
+
+
+def event(event_type: str, data: dict[str, Any]) -> CloudEvent:
+    return CloudEvent(
+        id=secrets.token_hex(6), source="urn:records", type=event_type, data=data, partitionkey=data.get("subjectRef")
+    )
+
+
+def removal(ref: str, words: str | None = None, event_type: str = "rtcc.gallery.expunged") -> CloudEvent:
+    """An order about a person, or about the one picture that says these words."""
+    data = {"subjectRef": ref, "order": "7/2026"}
+    return event(event_type, data if words is None else {**data, "pictureSha256": sha256_of(words)})
+
+
+def sha256_of(words: str) -> str:
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def booking_desk(kit: GalleryKit, store: Path, pack: PackIdentity = PACK) -> BookingDesk:
+    parts = kit.parts()
+    additions = GalleryAdditions(parts, pack)
+    return BookingDesk(
+        parts,
+        additions,
+        PictureBatches(parts, WordPortraits(), additions, 2),
+        PictureStore(store.as_uri(), 10.0, 1_000_000).read,
+        pack,
+        GALLERY,
+        GalleryKind.DEMO,
+        kit.metrics,
+    )
+
+
+def records_handler(kit: GalleryKit, bookings: BookingDesk | None, kafka: KafkaSettings) -> GalleryRecordsHandler:
+    opening = None if bookings is None else bookings.open_gallery
+    removals = RemovalDesk(kit.parts(), kit.expunger(), GALLERY, opening, kit.metrics)
+    return GalleryRecordsHandler(kafka, removals, bookings)
+
+
+async def people(kit: GalleryKit, gallery: str = GALLERY) -> dict[str, int]:
+    """How many pictures of whom are searched."""
+    async with kit.database.read() as tx:
+        images = await galleries.living_images(tx, gallery)
+        refs = await galleries.subject_refs(tx, {image.subject_id for image in images})
+    found = [refs[image.subject_id] for image in images]
+    return {ref: found.count(ref) for ref in sorted(set(found))}
