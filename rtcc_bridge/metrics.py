@@ -192,7 +192,7 @@ class Metrics:
             "searching (P25).",
             gallery=None,
         )
-        self.gallery_segments = gauge(
+        self.gallery_segments = gauges(
             "gallery_segments", "Sealed segments of the gallery; small ones are merged.", gallery=None
         )
         self.images_past_retention = gauge(
