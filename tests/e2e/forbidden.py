@@ -111,10 +111,14 @@ def values_of(line: Any) -> Iterator[str]:
 
 
 def _row(data: np.ndarray[Any, np.dtype[np.uint8]], rows: int, number: int) -> Float32Array:
-    """Of a segment, whose rows stand at its end. The length of a template is that of the default pack's."""
+    """Of a segment, at whose end stand the rows' scales and the two halves of their figures.
+
+    The length of a template is that of the default pack's.
+    """
     length = 128
-    figures = data[-rows * length * 4 :].view("<f4").reshape(rows, length)
-    template: Float32Array = figures[number]
+    scales, planes = np.split(data[-rows * (4 + 2 * length) :], [4 * rows])
+    high, low = planes.view(np.int8).reshape(2, rows, length)[:, number].astype(np.float32)
+    template: Float32Array = scales.view("<f4")[number] * (256 * high + low)
     assert np.isclose(np.linalg.norm(template), 1.0, atol=1e-3)
     return template
 
