@@ -83,6 +83,7 @@ lock: $(STAMP) ## Writes the lock files again.
 bench: $(STAMP) ## Measures; see bench/.
 	$(BIN)/python -m bench.report
 	$(BIN)/python -m bench.stream
+	$(BIN)/python -m bench.detect $(if $(DATA),--data "$(DATA)")
 
 clean: ## Removes .venv and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
