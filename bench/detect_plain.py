@@ -19,6 +19,7 @@ from rtcc_bridge.matching.types import DetectedFace, Float32Array, Int64Array, R
 from rtcc_bridge.modelpacks import sources
 from rtcc_bridge.modelpacks.mtcnn_onnx import OUTPUT_SIZE, REFINE_SIZE, Layers
 from rtcc_bridge.modelpacks.mtcnn_weights import read_weights
+from rtcc_bridge.modelpacks.onnx_graph import Shape
 
 _WINDOW = 12
 _STRIDE = 2
@@ -76,9 +77,12 @@ class PlainDetector:
 
 def open_plain(min_face_px: int) -> PlainDetector:
     """Writes the three networks from the `mtcnn` wheel and opens them on one thread."""
-    parts = ((sources.PROPOSAL, _write_proposal), (sources.REFINE, _write_refine), (sources.OUTPUT, _write_output))
-    networks = [_opened(source, write) for source, write in parts]
-    return PlainDetector(*networks, min_face_px)
+    return PlainDetector(
+        _opened(sources.PROPOSAL, _write_proposal),
+        _opened(sources.REFINE, _write_refine),
+        _opened(sources.OUTPUT, _write_output),
+        min_face_px,
+    )
 
 
 def _opened(source: sources.Source, write: Callable[[list[Float32Array], Path], None]) -> Network:
@@ -116,7 +120,7 @@ def _write_output(weights: list[Float32Array], path: Path) -> None:
     layers.dense(value, "offsets")
     layers.dense(value, "landmarks")
     layers.graph.add("Softmax", [layers.dense(value)], "probabilities", axis=1)
-    outputs = {"offsets": ["N", 4], "landmarks": ["N", 10], "probabilities": ["N", 2]}
+    outputs: dict[str, Shape] = {"offsets": ["N", 4], "landmarks": ["N", 10], "probabilities": ["N", 2]}
     layers.write(path, ["N", 3, OUTPUT_SIZE, OUTPUT_SIZE], outputs)
 
 

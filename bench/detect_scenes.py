@@ -107,8 +107,8 @@ def enlarged_still(path: Path, megapixels: float, random: np.random.Generator) -
     pixels = read_rgb(path)
     scale = float(np.sqrt(megapixels * 1e6 / (pixels.shape[0] * pixels.shape[1])))
     large = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    grain = random.normal(0, _GRAIN, large.shape).astype(np.float32)
-    return (large + grain).round().clip(0, 255).astype(np.uint8)
+    grain = random.normal(0, _GRAIN, large.shape)
+    return np.asarray(np.clip(np.rint(large + grain), 0, 255), np.uint8)
 
 
 def montage(paths: Sequence[Path], megapixels: float) -> RgbImage:
