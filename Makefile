@@ -91,6 +91,7 @@ bench: $(STAMP) ## Measures; see bench/. FACES=DIR: enrolment too, of your pictu
 	$(BIN)/python -m bench.batcher --plot docs/batching.svg
 	$(BIN)/python -m bench.stream
 	$(if $(FACES),$(BIN)/python -m bench.enroll --faces "$(FACES)")
+	$(BIN)/python -m bench.detect $(if $(DATA),--data "$(DATA)")
 
 clean: ## Removes .venv and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,6 +15,9 @@ from rtcc_bridge.matching.types import Box, DetectedFace, RgbImage
 
 MAX_DETECTION_PIXELS = 12_000_000
 
+_MAX_SIDE_PX = 30_000
+"""OpenCV counts the pixels of a row or column in 16 bits, with a sign."""
+
 _OPENERS: dict[str, Callable[[ModelPack, Device, int, int], "Detector"]] = {"mtcnn": open_mtcnn, "yunet": open_yunet}
 
 
@@ -42,12 +45,13 @@ def detect_bounded(
 ) -> list[DetectedFace]:
     """Detect on a copy of at most `max_detection_pixels`, shrunk by area; faces come back in pixels of `image`.
 
-    Faces that fall below the detector's smallest face in the copy are not found.
+    A side of the copy has at most 30,000 pixels. Faces that fall below the detector's smallest face in the copy are
+    not found.
     """
     height, width = image.shape[:2]
-    if height * width <= max_detection_pixels:
+    scale = min(math.sqrt(max_detection_pixels / (height * width)), _MAX_SIDE_PX / max(height, width))
+    if scale >= 1:
         return _in_view(detector.detect(image), image)
-    scale = math.sqrt(max_detection_pixels / (height * width))
     copy_width, copy_height = max(1, int(width * scale)), max(1, int(height * scale))
     copy = cv2.resize(image, (copy_width, copy_height), interpolation=cv2.INTER_AREA)
     growth = (width / copy_width, height / copy_height)

@@ -81,7 +81,9 @@ class FaceFinder:
         with _timed("detect", self._on_stage):
             faces = detect_bounded(self._detector, image, self._max_detection_pixels)
         with _timed("quality", self._on_stage):
-            numbered = [NumberedFace(number, face, assess(image, face)) for number, face in enumerate(faces, start=1)]
+            numbered = [
+                NumberedFace(number, face, assess(image, face, faces)) for number, face in enumerate(faces, start=1)
+            ]
         return FoundFaces(image, tuple(numbered))
 
 

@@ -73,7 +73,11 @@ class QualityComponent:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The quality of one face. unified_score runs from 0 (useless) to 100 (studio portrait)."""
+    """The quality of one face.
+
+    unified_score: the share of rank-1 that the worst component leaves, in hundredths; 0 where one is refused. How it
+    was learnt: docs/quality.md.
+    """
 
     unified_score: int
     components: tuple[QualityComponent, ...]

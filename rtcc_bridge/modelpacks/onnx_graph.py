@@ -37,6 +37,13 @@ class GraphWriter:
         self._nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name
 
+    def split(self, value: str, lengths: Sequence[int], outputs: Sequence[str] = ()) -> list[str]:
+        """Append a node that parts channels-first maps into parts of so many channels, and return the parts' names."""
+        names = list(outputs) or [f"t{len(self._nodes)}_{part}" for part in range(len(lengths))]
+        sizes = self.constant(np.array(lengths, np.int64))
+        self._nodes.append(helper.make_node("Split", [value, sizes], names, axis=1))
+        return names
+
     def write(self, path: Path, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]) -> None:
         graph = helper.make_graph(
             self._nodes,

@@ -46,12 +46,14 @@ def test_faces_are_found_in_scenes(finder: FaceFinder, test_data: Path, name: st
     assert [face.number for face in found.faces] == list(range(1, len(found.faces) + 1))
 
 
-def test_nothing_without_a_face_passes_the_quality_gate(finder: FaceFinder, test_data: Path) -> None:
-    """The detector takes one of 17 pictures for a face (a motorcycle's engine): the gate has to refuse that."""
+def test_nothing_without_a_face_passes_without_a_word(finder: FaceFinder, test_data: Path) -> None:
+    """The detector takes one of 17 pictures for a face (a motorcycle): whoever looks has to be told of the doubt."""
     seen = {path.name: finder.find(path.read_bytes()).faces for path in sorted((test_data / "noface").iterdir())}
     assert sum(map(len, seen.values())) <= 1
     assert seen["dlib_dogs.jpg"] == ()
-    assert all(face.quality.verdict is Verdict.REFUSED for faces in seen.values() for face in faces)
+    for face in (face for faces in seen.values() for face in faces):
+        assert face.quality.verdict is not Verdict.ACCEPTED
+        assert any("it may not be a face" in sentence for sentence in face.quality.sentences)
 
 
 def test_a_face_of_ten_pixels_is_not_usable(finder: FaceFinder, test_data: Path) -> None:

@@ -14,7 +14,7 @@ from rtcc_bridge.matching.decode import DecodeLimits
 from rtcc_bridge.matching.detect import open_detector
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceFinder
-from rtcc_bridge.matching.quality import pose_angles
+from rtcc_bridge.matching.quality_measures import pose_angles
 from rtcc_bridge.matching.types import Int64Array, NumberedFace, Verdict
 
 LEAST_WIDTH_PX = 40

@@ -37,3 +37,14 @@ def face_at(landmarks: Float32Array, width: float = 80.0, score: float = 0.999) 
     across, down = landmarks.mean(axis=0).tolist()
     half = width / 2
     return DetectedFace(Box(across - half, down - half * 1.3, across + half, down + half * 1.3), landmarks, score)
+
+
+def head(yaw: float, pitch: float, roll: float) -> Float32Array:
+    """Landmarks of a head of points in space, turned and seen from far away."""
+    points = np.array([[-0.5, -0.5, 0], [0.5, -0.5, 0], [0, 0.044, 0.5], [-0.4, 0.5, 0], [0.4, 0.5, 0]])
+    a, b, c = np.radians([yaw, pitch, roll])
+    turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    tilt = np.array([[1, 0, 0], [0, np.cos(b), np.sin(b)], [0, -np.sin(b), np.cos(b)]])
+    lean = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    seen = points @ (lean @ tilt @ turn).T
+    return np.asarray(seen[:, :2] * 60 + 256, np.float32)

@@ -124,6 +124,13 @@ def test_what_is_no_picture(data: bytes) -> None:
     assert _reason(data) == "not_an_image"
 
 
+def test_a_tiff_of_500_pages_is_refused_by_its_first_bytes() -> None:
+    page = Image.fromarray(gradient())
+    data = encoded(page, "TIFF", save_all=True, append_images=[page] * 499)
+    assert len(data) > 500 * 40 * 60
+    assert _reason(data) == _reason(data[:4]) == "unsupported_format"
+
+
 @pytest.mark.parametrize("image_format", ["GIF", "BMP", "TIFF"])
 def test_other_formats_are_named(image_format: str) -> None:
     with pytest.raises(UnreadableImageError, match=f"this is {image_format}: save it as JPEG") as caught:
