@@ -249,6 +249,7 @@ class BatcherMachine(RuleBasedStateMachine):
         error = item.call.exception()
         if isinstance(error, BatcherClosedError):
             assert self.network.is_lost, "what was submitted before closing is finished, unless the device is lost"
+            assert item.fault is not Fault.HANGS or not item.runs, "it is not for another matcher to hang on"
         elif isinstance(error, QueueFullError):
             assert item.refused
             assert not item.runs

@@ -166,6 +166,7 @@ class _OneCellSession:
         return [type("Output", (), {"name": name})() for name in self.outputs]
 
     name = "input"
+    shape = ("N", 3, "H", "W")
     seen: Float32Array
 
     def run(self, names: list[str], inputs: dict[str, Float32Array]) -> list[Float32Array]:
