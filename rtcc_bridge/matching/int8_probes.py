@@ -6,7 +6,7 @@ from typing import Final, Self
 import numpy as np
 
 from rtcc_bridge.matching.snapshot import TemplateChunk
-from rtcc_bridge.matching.stored_templates import LENGTH_TOLERANCE
+from rtcc_bridge.matching.stored_templates import longest_length
 from rtcc_bridge.matching.types import Float32Array, Float64Array, Int8Array
 
 _ROUNDING: Final = 1e-9
@@ -49,5 +49,5 @@ class Int8Probes:
     def errors(self, chunk: TemplateChunk) -> Float64Array:
         """float64 (blocks, B): no row of a block scores further than this from its scanned score."""
         rests = chunk.largest_rest[:, None]
-        longest = 1 + LENGTH_TOLERANCE + chunk.templates.template_length**0.5 * 2.0**-15
+        longest = longest_length(chunk.templates.template_length)
         return np.asarray((longest + rests) * self.lefts + rests * self.lengths + _ROUNDING)

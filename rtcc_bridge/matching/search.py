@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from rtcc_bridge.matching.snapshot import GallerySnapshot
-from rtcc_bridge.matching.stored_templates import check_templates, exact_scores
+from rtcc_bridge.matching.stored_templates import check_templates, close_scores, exact_scores
 from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, Int64Array, ScoredImage
 
 
@@ -106,31 +106,29 @@ class CandidateLists:
         """The exact scores float64 (n,) of these rows int64 (n,)."""
         return exact_scores(self._snapshot.templates_of(rows), probe)
 
+    def close_scores(self, rows: Int64Array, probes: Float32Array) -> Float64Array:
+        """The scores float64 (n,) of these rows int64 (n,), each with the probe beside it, float32 (n, D)."""
+        return close_scores(self._snapshot.templates_of(rows), probes)
+
     def candidates(self, rows: Int64Array, scores: Float64Array, probe: Float32Array) -> list[Candidate]:
         """The candidates whose best photos are these rows, each with the person's other living photos."""
-        photos = self._photos_of(self._snapshot.subject_ids[rows])
-        groups = [own[own != row] for row, own in zip(rows, photos, strict=True)]
-        images = self._scored_images(np.concatenate([*groups, rows[:0]]), probe)
-        candidates, start = [], 0
-        for row, score, others in zip(rows, scores, groups, strict=True):
-            best = ScoredImage(int(self._snapshot.image_ids[row]), float(score))
-            listed = sorted(images[start : start + len(others)], key=_place)
-            candidates.append(Candidate(int(self._snapshot.subject_ids[row]), best, tuple(listed)))
-            start += len(others)
-        return candidates
+        others, owners = self._other_photos(rows)
+        scored = self.exact_scores(others, probe)
+        ids = self._snapshot.image_ids
+        order = np.lexsort((ids[others], -scored, owners))
+        images = list(map(ScoredImage, ids[others[order]].tolist(), scored[order].tolist()))
+        ends = np.searchsorted(owners, np.arange(len(rows)), side="right").tolist()
+        best = map(ScoredImage, ids[rows].tolist(), scores.tolist())
+        beside = [tuple(images[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+        return list(map(Candidate, self._snapshot.subject_ids[rows].tolist(), best, beside))
 
-    def _photos_of(self, subject_ids: Int64Array) -> list[Int64Array]:
-        """The living rows of each of these people."""
-        starts = np.searchsorted(self._sorted_subjects, subject_ids, side="left")
-        ends = np.searchsorted(self._sorted_subjects, subject_ids, side="right")
-        found = [self._rows_by_subject[start:end] for start, end in zip(starts, ends, strict=True)]
-        return [rows[self._snapshot.alive[rows]] for rows in found]
-
-    def _scored_images(self, rows: Int64Array, probe: Float32Array) -> list[ScoredImage]:
-        scores = self.exact_scores(rows, probe)
-        ids = self._snapshot.image_ids[rows]
-        return [ScoredImage(image_id, score) for image_id, score in zip(ids.tolist(), scores.tolist(), strict=True)]
-
-
-def _place(image: ScoredImage) -> tuple[float, int]:
-    return (-image.similarity_score, image.image_id)
+    def _other_photos(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """The other living rows of the people whom these rows show, and for each the place of its person, rising."""
+        subjects = self._snapshot.subject_ids[rows]
+        starts = np.searchsorted(self._sorted_subjects, subjects, side="left")
+        counts = np.searchsorted(self._sorted_subjects, subjects, side="right") - starts
+        owners = np.repeat(np.arange(len(rows)), counts)
+        within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+        found = self._rows_by_subject[np.repeat(starts, counts) + within]
+        other = self._snapshot.alive[found] & (found != rows[owners])
+        return found[other], owners[other]

@@ -17,7 +17,8 @@ from rtcc_bridge.matching.snapshot import BOUND_ROWS, GallerySnapshot, TemplateC
 from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, WholeScores
 
 _FIRST_ROWS: Final = 1024
-"""Rows of the first piece, of which all are kept. Pieces double from there, so that the floors rise before the bulk."""
+"""Rows of the first piece, of which all are kept; for one probe alone four times as many. Pieces double from there, so
+that the floors rise before the bulk."""
 
 _SCORES_AT_ONCE: Final = 524_288
 """Scores of one piece: 2 MiB, which stay in the cache until they are compared."""
@@ -142,7 +143,7 @@ class Int8SearchIndex:
     def _pieces(self, probes: int) -> Iterator[_Piece]:
         """The gallery in pieces that double up to what suits a batch of this size."""
         most = min(_MOST_ROWS_AT_ONCE, max(_FIRST_ROWS, _SCORES_AT_ONCE // probes))
-        size = _FIRST_ROWS
+        size = _FIRST_ROWS * max(1, 4 // probes)
         for number, (chunk, offset) in enumerate(
             zip(self._snapshot.chunks, self._snapshot.chunk_starts.tolist(), strict=False)
         ):

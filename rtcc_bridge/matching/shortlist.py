@@ -8,13 +8,18 @@ from typing import Final
 import numpy as np
 
 from rtcc_bridge.matching.search import CandidateLists
+from rtcc_bridge.matching.stored_templates import close_error
 from rtcc_bridge.matching.types import BoolArray, Float32Array, Float64Array, Int64Array
 
 _SPARE_ROWS: Final = 32
 """Rows looked at beyond the list's length when a floor is raised, since some people have several photos."""
 
 _ROWS_BETWEEN_SORTINGS: Final = 512
-"""Rows a probe that come in, on average, before what they mean for the floors is worked out."""
+"""Rows a probe that come in, on average, before what they mean for the floors is worked out; four times as many for one
+probe alone, for which a sorting costs more than rows that come in vain."""
+
+_REFINED_AT_ONCE: Final = 4096
+"""Rows that get a closer score together: bounds the working memory, some 5 KiB a row of 512 numbers."""
 
 _MOST_ROWS: Final = 8192
 """Rows of one probe that are kept on their scanned scores. More are scored exactly at once, and the list's are kept."""
@@ -40,11 +45,19 @@ class _Rows:
     def where(self, chosen: BoolArray | Int64Array) -> "_Rows":
         return _Rows(self.probes[chosen], self.rows[chosen], self.scores[chosen], self.errors[chosen])
 
-    def of_each(self, probes: int) -> list["_Rows"]:
-        """Those of each probe."""
-        order = np.argsort(self.probes, kind="stable")
-        ends = np.searchsorted(self.probes[order], np.arange(probes), side="right")
-        return [self.where(order[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+    def sorted(self) -> "_Rows":
+        """By probe, and each probe's best first. Scores lie within 2 of zero, so that one key holds both."""
+        return self.where(np.argsort(8.0 * self.probes - self.scores))
+
+    def ends(self, probes: int) -> Int64Array:
+        """int64 (B,): where each probe's rows end when they are sorted."""
+        ends = np.searchsorted(self.probes, np.arange(probes), side="right")
+        return ends.astype(np.int64)
+
+    def ranks(self, probes: int) -> Int64Array:
+        """int64 (n,): the place of each row among those of its probe, from 0, when they are sorted."""
+        starts = np.concatenate([[0], self.ends(probes)[:-1]])
+        return np.arange(len(self)) - starts[self.probes]
 
 
 class Floors:
@@ -67,11 +80,11 @@ class Floors:
 class Shortlist:
     """What one thread of a search found.
 
-    A row is kept with its scanned score f and an error e: its exact score lies in f - e .. f + e. A row is dropped when
-    f + e is below its probe's floor. A floor is the threshold, or the largest known b such that `limit` people have a
-    row with f - e >= b: then `limit` people score at least b, so that nobody below b is on the list. Nothing else drops
-    a row, hence the rows of the exact list are always among those kept, whatever the scan's order. A row at the floor
-    itself is kept, since ties are decided by id.
+    A row is kept with a score f and an error e, those of the scan or closer ones: its exact score lies in
+    f - e .. f + e. It is dropped when f + e is below its probe's floor. A floor is the threshold, or the largest known b
+    such that `limit` people have a row with f - e >= b: then `limit` people score at least b, so that nobody below b is
+    on the list. Nothing else drops a row, hence the rows of the exact list are always among those kept, whatever the
+    scan's order. A row at the floor itself is kept, since ties are decided by id.
     """
 
     def __init__(self, lists: CandidateLists, probes: Float32Array, limit: int, floors: Floors) -> None:
@@ -79,7 +92,8 @@ class Shortlist:
         self._probes = probes
         self._limit = limit
         self._floors = floors
-        self._sorted_out = [_NONE] * len(probes)
+        self._close_error = close_error(probes.shape[1])
+        self._kept = _NONE
         self._new: list[_Rows] = []
         self.widened: BoolArray = np.zeros(len(probes), np.bool_)
 
@@ -87,60 +101,75 @@ class Shortlist:
         """Takes in living rows: for each the index of its probe, its number in the gallery, f and e; all (n,)."""
         found = _Rows(probes, rows, scores, errors)
         self._new.append(found.where(scores + errors >= self._floors.values[probes]))
-        if sum(map(len, self._new)) > _ROWS_BETWEEN_SORTINGS * len(self._probes):
+        if sum(map(len, self._new)) > _ROWS_BETWEEN_SORTINGS * max(4, len(self._probes)):
             self._sort_out()
 
     def join(self, other: "Shortlist") -> None:
         """Takes in what another thread found."""
-        self._new += [*other._sorted_out, *other._new]
+        self._new += [other._kept, *other._new]
         self.widened |= other.widened
 
     def finish(self) -> None:
-        """To be called when everything was added, before `exact_rows`."""
+        """To be called when everything was added, before `exact_rows`: what is kept from then on are a few rows more
+        than those of the lists."""
         self._sort_out()
+        self._kept = self._raise_floors(self._refined(self._kept, self._kept.errors > self._close_error).sorted())
 
     def exact_rows(self, probe: int) -> tuple[Int64Array, Float64Array]:
-        """The rows that may be on this probe's list with their exact scores. May be called from several threads.
-
-        The best of them by their scanned scores come first: what `limit` people exactly score is a higher floor than
-        what they surely score, and half of the others do not reach it.
-        """
-        part = self._sorted_out[probe]
-        first = min(len(part), self._limit + _SPARE_ROWS)
-        order = np.argpartition(-part.scores, first - 1) if first else np.arange(0)
-        best, others = part.where(order[:first]), part.where(order[first:])
-        scores = self._lists.exact_scores(best.rows, self._probes[probe])
-        floor = max(self._floors.values[probe], self._lists.score_at(self._limit, best.rows, scores))
-        rest = others.where(others.scores + others.errors >= floor)
-        rest_scores = self._lists.exact_scores(rest.rows, self._probes[probe])
-        return np.concatenate([best.rows, rest.rows]), np.concatenate([scores, rest_scores])
+        """The rows that may be on this probe's list and their exact scores. May be called from several threads."""
+        start, end = np.searchsorted(self._kept.probes, [probe, probe + 1])
+        rows = self._kept.rows[start:end]
+        return rows, self._lists.exact_scores(rows, self._probes[probe])
 
     def _sort_out(self) -> None:
-        """Raises the floors as far as what was found allows, and drops what cannot reach them."""
-        parts = _Rows.joined([*self._sorted_out, *self._new]).of_each(len(self._probes))
-        self._new = []
-        self._floors.raise_to(np.array([self._floor_of(part) for part in parts]))
-        floors = self._floors.values
-        self._sorted_out = [
-            self._bounded(probe, part.where(part.scores + part.errors >= floors[probe]))
-            for probe, part in enumerate(parts)
-        ]
+        """Raises the floors as far as what was found allows, and drops what cannot reach them.
 
-    def _floor_of(self, part: _Rows) -> float:
+        The most promising rows of each probe get a closer score first, since what they surely reach is the floor.
+        """
+        found = _Rows.joined([self._kept, *self._new]).sorted()
+        self._new = []
+        promising = (found.ranks(len(self._probes)) < self._limit + _SPARE_ROWS) & (found.errors > self._close_error)
+        self._kept = self._bounded(self._raise_floors(self._refined(found, promising).sorted()))
+
+    def _refined(self, found: _Rows, chosen: BoolArray) -> _Rows:
+        """The same rows, the chosen ones with scores that are as close as float32 allows."""
+        scores, errors = found.scores.copy(), found.errors.copy()
+        places = np.flatnonzero(chosen)
+        for start in range(0, len(places), _REFINED_AT_ONCE):
+            some = places[start : start + _REFINED_AT_ONCE]
+            scores[some] = self._lists.close_scores(found.rows[some], self._probes[found.probes[some]])
+            errors[some] = self._close_error
+        return _Rows(found.probes, found.rows, scores, errors)
+
+    def _raise_floors(self, found: _Rows) -> _Rows:
+        """What of the sorted rows can reach the floors, which they raise."""
+        ends = found.ends(len(self._probes)).tolist()
+        parts = zip([0, *ends], ends, strict=False)
+        self._floors.raise_to(np.array([self._floor_of(found, start, end) for start, end in parts]))
+        return found.where(found.scores + found.errors >= self._floors.values[found.probes])
+
+    def _floor_of(self, found: _Rows, start: int, end: int) -> float:
         """What `limit` people surely reach; minus infinity when so many are not known."""
-        sure = part.scores - part.errors
-        first = self._limit + _SPARE_ROWS
-        if len(sure) > first:
-            best = np.argpartition(-sure, first)[:first]
-            floor = self._lists.score_at(self._limit, part.rows[best], sure[best])
+        for rows in sorted({min(end, start + self._limit + _SPARE_ROWS), end}):
+            some = slice(start, rows)
+            floor = self._lists.score_at(self._limit, found.rows[some], found.scores[some] - found.errors[some])
             if floor > -np.inf:
                 return floor
-        return self._lists.score_at(self._limit, part.rows, sure)
+        return -np.inf
 
-    def _bounded(self, probe: int, part: _Rows) -> _Rows:
-        """The same rows, or their exact list when they are too many to be kept on their scanned scores."""
-        if len(part) <= _MOST_ROWS:
-            return part
+    def _bounded(self, found: _Rows) -> _Rows:
+        """The same rows, or of a probe that has too many of them those of its exact list so far."""
+        ends = found.ends(len(self._probes))
+        counts = np.diff(ends, prepend=0)
+        if (counts <= _MOST_ROWS).all():
+            return found
+        parts = []
+        for probe, (end, count) in enumerate(zip(ends.tolist(), counts.tolist(), strict=True)):
+            part = found.where(np.arange(end - count, end))
+            parts.append(part if count <= _MOST_ROWS else self._exact_list(probe, part))
+        return _Rows.joined(parts)
+
+    def _exact_list(self, probe: int, part: _Rows) -> _Rows:
         self.widened[probe] = True
         scores = self._lists.exact_scores(part.rows, self._probes[probe])
         rows, scores = self._lists.best_rows(part.rows, scores, self._limit)

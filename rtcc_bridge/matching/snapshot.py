@@ -118,13 +118,14 @@ class GallerySnapshot:
         """A copy of the templates of these rows int64 (n,), in their order."""
         starts = self.chunk_starts
         owners = np.searchsorted(starts, rows, side="right") - 1
-        order = np.argsort(owners, kind="stable")
-        parts = [StoredTemplates.empty(self.template_length)]
-        parts += [
-            self.chunks[owner].templates.take(rows[order][owners[order] == owner] - starts[owner])
-            for owner in np.unique(owners)
-        ]
-        return StoredTemplates.concatenated(parts).take(np.argsort(order, kind="stable"))
+        high = np.empty((len(rows), self.template_length), np.int8)
+        low = np.empty_like(high)
+        scales = np.empty(len(rows), np.float32)
+        for owner in np.unique(owners):
+            places = np.flatnonzero(owners == owner)
+            stored, own = self.chunks[owner].templates, rows[places] - starts[owner]
+            high[places], low[places], scales[places] = stored.high[own], stored.low[own], stored.scales[own]
+        return StoredTemplates(high, low, scales)
 
     def appended(
         self, version: int, parts: Sequence[StoredTemplates], image_ids: Int64Array, subject_ids: Int64Array

@@ -1,5 +1,6 @@
 """Templates as they are stored and searched: 16 bits a component, in two planes of 8."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
@@ -120,6 +121,37 @@ def exact_scores(templates: StoredTemplates, probe: Float32Array) -> Float64Arra
         products *= wide
         scores[rows] = products.sum(axis=1) * part.scales
     return scores
+
+
+def close_scores(templates: StoredTemplates, probes: Float32Array) -> Float64Array:
+    """The scores float64 (n,) of each stored template with the probe beside it, float32 (n, D), summed in float32.
+
+    A fraction of the time of `exact_scores`, and at most `close_error` away from it.
+    """
+    whole = templates.high.astype(np.float32)
+    whole *= 256
+    whole += templates.low
+    return np.asarray(np.einsum("nd,nd->n", whole, probes).astype(np.float64) * templates.scales)
+
+
+def close_error(template_length: int) -> float:
+    """How far a score of `close_scores` may lie from the exact one.
+
+    The numbers q are exact in float32. However D products are added up, each term passes through at most D roundings of
+    relative error u = 2^-24, so the sum errs by at most g |q|.|p| <= g |q|_2 |p|_2 with g = D u / (1 - D u) (N. J.
+    Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM 2002, lemma 3.1 and equation 3.5). The last
+    summand covers underflow and the rounding of the exact score itself, which are smaller by orders.
+    """
+    growth = template_length * 2.0**-24 / (1 - template_length * 2.0**-24)
+    return growth * longest_length(template_length) * (1 + LENGTH_TOLERANCE) + 1e-9
+
+
+def longest_length(template_length: int) -> float:
+    """The largest Euclidean length of a stored template: what `check_templates` lets in, moved by storing it.
+
+    Storing moves each of D components by at most half a step, and a step is below 2^-14.
+    """
+    return 1 + LENGTH_TOLERANCE + math.sqrt(template_length) * 2.0**-15
 
 
 def check_templates(templates: Float32Array, length: int | None = None) -> None:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcc_bridge.matching.stored_templates import HIGH_LIMIT, StoredTemplates, exact_scores
+from rtcc_bridge.matching.stored_templates import (
+    HIGH_LIMIT,
+    StoredTemplates,
+    close_error,
+    close_scores,
+    exact_scores,
+)
 from rtcc_bridge.matching.types import Float32Array
 from tests.unit.matching.search_cases import normalised, random_templates
 
@@ -72,3 +78,19 @@ def test_a_rows_exact_score_does_not_depend_on_its_neighbours() -> None:
 def test_planes_that_do_not_fit_are_refused(arrays: Any) -> None:
     with pytest.raises(ValueError, match=r"stored templates|do not fit"):
         StoredTemplates(*arrays)
+
+
+@given(seed=st.integers(0, 2**32 - 1), length=LENGTHS)
+@settings(max_examples=60, deadline=None)
+def test_a_close_score_is_as_close_as_it_says(seed: int, length: int) -> None:
+    generator = np.random.default_rng(seed)
+    for templates in (random_templates(generator, 30, length), spread_templates(generator, 30, length)):
+        stored = StoredTemplates.of(templates * np.float32(1.0009))
+        probes = templates[generator.integers(0, 30, 30)]
+        close = close_scores(stored, probes)
+        exact = np.array([exact_scores(stored.take(np.array([row])), probes[row])[0] for row in range(30)])
+        assert (np.abs(close - exact) <= close_error(length)).all()
+
+
+def test_a_close_score_is_close_enough_to_be_of_use() -> None:
+    assert close_error(512) < 4e-5
