@@ -51,13 +51,13 @@ class _Rows:
 
     def ends(self, probes: int) -> Int64Array:
         """int64 (B,): where each probe's rows end when they are sorted."""
-        ends = np.searchsorted(self.probes, np.arange(probes), side="right")
-        return ends.astype(np.int64)
+        return np.cumsum(np.bincount(self.probes, minlength=probes))
 
     def ranks(self, probes: int) -> Int64Array:
         """int64 (n,): the place of each row among those of its probe, from 0, when they are sorted."""
-        starts = np.concatenate([[0], self.ends(probes)[:-1]])
-        return np.arange(len(self)) - starts[self.probes]
+        starts: Int64Array = np.concatenate([[0], self.ends(probes)[:-1]])
+        ranks: Int64Array = np.arange(len(self)) - starts[self.probes]
+        return ranks
 
 
 class Floors:
@@ -80,10 +80,10 @@ class Floors:
 class Shortlist:
     """What one thread of a search found.
 
-    A row is kept with a score f and an error e, those of the scan or closer ones: its exact score lies in
-    f - e .. f + e. It is dropped when f + e is below its probe's floor. A floor is the threshold, or the largest known b
-    such that `limit` people have a row with f - e >= b: then `limit` people score at least b, so that nobody below b is
-    on the list. Nothing else drops a row, hence the rows of the exact list are always among those kept, whatever the
+    A row is kept with a score f and an error e, those of the scan or closer ones: its exact score lies in f - e .. f
+    + e. It is dropped when f + e is below its probe's floor. A floor is the threshold, or the largest known b such
+    that `limit` people have a row with f - e >= b: then `limit` people score at least b, so that nobody below b is on
+    the list. Nothing else drops a row, hence the rows of the exact list are always among those kept, whatever the
     scan's order. A row at the floor itself is kept, since ties are decided by id.
     """
 
