@@ -30,7 +30,7 @@ from rtcc_bridge.storage.objects import ObjectVault
 from tests.doubles import ManualClock
 from tests.vault_kit import open_vault
 
-PACK = PackIdentity("test-pack", "ab" * 32, 16)
+PACK = PackIdentity("test-pack", "ab" * 32, 16, calibrated=True)
 SOURCE_WORDS = {"provenance": "booking desk", "lawful_basis": "statute 12", "retain_until": "2030-12-31"}
 
 

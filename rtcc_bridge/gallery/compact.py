@@ -13,6 +13,7 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NoReturn
@@ -72,6 +73,8 @@ class SegmentCompactor:
 
     async def run(self, metrics: Metrics) -> NoReturn:
         """Looks for what can be merged every minute, until cancelled. An outage is left to the next time."""
+        with suppress(UnavailableError):
+            await self._tell(metrics)
         await asyncio.sleep(_FIRST_AFTER_SECONDS)
         while True:
             try:

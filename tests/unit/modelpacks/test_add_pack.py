@@ -31,7 +31,7 @@ def test_a_pack_is_copied_without_what_it_does_not_list(tmp_path: Path, default_
 
 def test_another_pack_of_the_same_name_is_refused(tmp_path: Path, default_pack: ModelPack) -> None:
     first = _renamed(default_pack, tmp_path / "first", name="agency")
-    second = _renamed(default_pack, tmp_path / "second", name="agency", version="2")
+    second = _renamed(default_pack, tmp_path / "second", name="agency", version="another")
     kept = load_pack(add_pack(first, tmp_path / "packs"))
     with pytest.raises(ModelPackError, match="another pack of that name"):
         add_pack(second, tmp_path / "packs")
