@@ -72,6 +72,10 @@ class Observer:
         return f"http://127.0.0.1:{self._plant.port_of(replica)}"
 
 
+TOPICS_OF = {"consumer": 3, "matcher": 2}
+"""Incidents, threats and gallery records; the two lanes."""
+
+
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Waits for a condition of the world, with a limit."""
     async with asyncio.timeout(WAIT_SECONDS):
@@ -161,7 +165,7 @@ async def partitions_are_shared(observer: Observer, plant: Plant, role: str) -> 
     owned = [set(await observer.samples(replica, "consumer_lag")) for replica in plant.of_role(role)]
     topics = {topic for places in owned for _, topic in places}
     whole = {(str(number), topic) for topic in topics for number in range(6)}
-    return len(topics) == 2 and all(owned) and set.union(*owned) == whole and not set.intersection(*owned)
+    return len(topics) == TOPICS_OF[role] and all(owned) and set.union(*owned) == whole and not set.intersection(*owned)
 
 
 async def every_consumer_worked(observer: Observer, plant: Plant) -> bool:
