@@ -156,7 +156,7 @@ class _Connection(Session):
     def request(self, *arguments: Any, **named: Any) -> Response:
         try:
             answer = super().request(*arguments, **named)
-        except Exception as error:
+        except Exception as error:  # Remembered, whatever it is, and raised again.
             self.failure = _innermost(error)
             raise
         self.failure = f"it answered {answer.status_code} {answer.reason}"

@@ -130,7 +130,7 @@ async def test_a_follower_in_the_middle_of_reading_reads_again(
         loads += 1
         if loads == 3:
             assert await booked.compactor().compact("city") == SEGMENTS_TO_MERGE
-        return await load(*arguments)  # type: ignore[arg-type]
+        return await load(*arguments)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(follower, "_load", overtaken)
     assert await found(booked, follower) == EVERYBODY
@@ -144,7 +144,7 @@ async def test_p25_whoever_is_removed_while_segments_are_merged_is_gone(
     seal = compactor._seal
 
     async def overtaken(group: object) -> object:
-        sealed = await seal(group)  # type: ignore[arg-type]
+        sealed = await seal(group)  # type: ignore[arg-type]  # passed on as it came
         with monkeypatch.context() as patched:
             patched.setattr("rtcc_bridge.gallery.expunge.Expunger._remove_bytes", _later)
             await booked.expunger().expunge_subject("city", "p05", *ORDER)
@@ -171,7 +171,7 @@ async def test_a_segment_that_is_scrubbed_while_it_is_merged_is_left_to_the_next
     seal = compactor._seal
 
     async def overtaken(group: object) -> object:
-        sealed = await seal(group)  # type: ignore[arg-type]
+        sealed = await seal(group)  # type: ignore[arg-type]  # passed on as it came
         monkeypatch.undo()
         await booked.expunger().expunge_subject("city", "p05", *ORDER)
         return sealed
@@ -208,7 +208,7 @@ async def test_the_task_waits_for_an_upgrade_to_be_over(booked: GalleryKit, monk
     compact_all = SegmentCompactor.compact_all
 
     async def seen(self: SegmentCompactor, *arguments: object) -> int:
-        done = await compact_all(self, *arguments)  # type: ignore[arg-type]
+        done = await compact_all(self, *arguments)  # type: ignore[arg-type]  # passed on as it came
         merged.set()
         return done
 

@@ -271,7 +271,7 @@ async def test_searches_go_on_while_a_newer_version_is_loaded(
     def slow(*arguments: object) -> Followed:
         building.set()
         assert may_end.wait(20)
-        return build(*arguments)  # type: ignore[arg-type]
+        return build(*arguments)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(follower, "_build", slow)
     catching_up = asyncio.create_task(follower.follow_once())
@@ -345,7 +345,7 @@ async def test_a_segment_that_is_scrubbed_between_two_reads_is_read_again(
     async def overtaken(*arguments: object) -> object:
         monkeypatch.undo()
         await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
-        return await load(*arguments)  # type: ignore[arg-type]
+        return await load(*arguments)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(follower, "_load", overtaken)
     await follower.follow_once()
@@ -361,7 +361,7 @@ async def test_the_task_follows_by_itself_until_it_is_cancelled(
     swap = follower._swap
 
     def swapped(followed: Followed, changes: object) -> None:
-        swap(followed, changes)  # type: ignore[arg-type]
+        swap(followed, changes)  # type: ignore[arg-type]  # passed on as it came
         versions.put_nowait(followed.snapshot.version)
 
     monkeypatch.setattr(follower, "_swap", swapped)

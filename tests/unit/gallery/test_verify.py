@@ -125,7 +125,7 @@ async def test_a_segment_that_is_scrubbed_meanwhile_is_read_anew(
     async def overtaken(*arguments: object) -> bytes:
         monkeypatch.undo()
         await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
-        return await unseal(*arguments)  # type: ignore[arg-type]
+        return await unseal(*arguments)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(enrolled.vault, "unseal", overtaken)
     report = await verify(enrolled)

@@ -118,7 +118,7 @@ async def test_a_list_that_does_not_come_out_is_said(
         listed = repeater._listed
 
         async def turned(lead: object) -> list[object]:
-            return list(reversed(await listed(lead)))  # type: ignore[arg-type]
+            return list(reversed(await listed(lead)))  # type: ignore[arg-type]  # passed on as it came
 
         monkeypatch.setattr(repeater, "_listed", turned)
         found = await repeater.repeat(lead_id, "auditor")
