@@ -10,7 +10,7 @@ import numpy as np
 from rtcc_bridge.matching.errors import InferenceError
 from rtcc_bridge.matching.int8_probes import Int8Probes
 from rtcc_bridge.matching.runtime import onnxruntime
-from rtcc_bridge.matching.search import CandidateLists, SearchCounters, SearchTally, check_search
+from rtcc_bridge.matching.search import SearchCounters, SearchTally, check_search
 from rtcc_bridge.matching.search_int8 import Int8SearchIndex
 from rtcc_bridge.matching.session import Device, open_session, session_device
 from rtcc_bridge.matching.snapshot import GallerySnapshot, TemplateChunk
@@ -90,7 +90,7 @@ class DeviceSearchIndex:
         self._device = session_device(self._session)
         self._snapshot = snapshot
         self._host = Int8SearchIndex(snapshot, threads)
-        self._lists = CandidateLists(snapshot)
+        self._lists = self._host.lists
         self._living = snapshot.image_count
         self._planes: dict[tuple[TemplateChunk, ...], _Planes] = {}
         self._blocks = list(self._resident({} if previous is None else previous._planes))

@@ -72,7 +72,7 @@ class Int8SearchIndex:
         self._snapshot = snapshot
         self._threads = threads
         self._kernel = kernel
-        self._lists = CandidateLists(snapshot)
+        self.lists = CandidateLists(snapshot)
         self._living = snapshot.image_count
         self._tally = SearchTally()
 
@@ -100,8 +100,8 @@ class Int8SearchIndex:
         rows, scores = shortlist.exact_rows(probe)
         self._tally.add(len(rows), bool(shortlist.widened[probe]))
         reached = scores >= threshold
-        best, best_scores = self._lists.best_rows(rows[reached], scores[reached], limit)
-        return self._lists.candidates(best, best_scores, probes[probe])
+        best, best_scores = self.lists.best_rows(rows[reached], scores[reached], limit)
+        return self.lists.candidates(best, best_scores, probes[probe])
 
     def _scan(self, probes: Float32Array, limit: int, threshold: float, executor: ThreadPoolExecutor) -> Shortlist:
         """What every thread found, together."""
@@ -111,7 +111,7 @@ class Int8SearchIndex:
         errors = [whole.errors(chunk) for chunk in self._snapshot.chunks]
         batch = _Batch(kernel, whole, kernel.prepared(whole.whole), errors, floors)
         pieces = _Queue(self._pieces(len(probes)))
-        first, *others = [Shortlist(self._lists, probes, limit, floors) for _ in range(self._threads)]
+        first, *others = [Shortlist(self.lists, probes, limit, floors) for _ in range(self._threads)]
         list(executor.map(partial(self._sweep, pieces, batch), [first, *others]))
         for other in others:
             first.join(other)
