@@ -1,4 +1,4 @@
-"""Who acts. Until people can sign in, the demo's accounts stand in for them, one for each role."""
+"""Who acts. Until people can sign in, the demo's accounts stand in for them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +13,15 @@ DEMO_ACCOUNT_HEADER: Final = "X-Demo-Account"
 
 
 class Role(StrEnum):
-    """What a person may do (P10)."""
+    """What a person is at the department (P10). A peer reviewer is another analyst, and no role of its own."""
 
     FLOOR = "floor"
     ANALYST = "analyst"
-    REVIEWER = "reviewer"
     SUPERVISOR = "supervisor"
     REQUESTOR = "requestor"
     ADMINISTRATOR = "administrator"
+    AUDITOR = "auditor"
+    OPERATIONS = "operations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,12 @@ class Account:
 
 
 DEMO_ACCOUNTS: Final[Mapping[str, Account]] = MappingProxyType(
-    {role.value: Account(role.value, frozenset({role})) for role in Role}
+    {
+        **{role.value: Account(role.value, frozenset({role})) for role in Role},
+        # A lead needs two analysts, and a third when they differ (P11, P12).
+        "reviewer": Account("reviewer", frozenset({Role.ANALYST})),
+        "examiner": Account("examiner", frozenset({Role.ANALYST})),
+    }
 )
 
 

@@ -10,7 +10,8 @@ from typing import Final
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.matching.types import Lane
-from rtcc_bridge.policy.accounts import Account, Role, same_person
+from rtcc_bridge.policy.accounts import Account, same_person
+from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, Purpose, absolute_refusal
 
@@ -47,12 +48,6 @@ class ThreatFacts:
     active: bool
     exercise: bool
     expires_at: datetime | None
-
-
-def require_role(account: Account, role: Role, deed: str) -> None:
-    """P10. `deed` completes the sentence "... may ...", for example "attach a still"."""
-    if role not in account.roles:
-        raise PolicyRefusalError("P10", f"Only an account with the role {role} may {deed}: ask one to do it.")
 
 
 def require_authority(incident: IncidentFacts) -> None:
@@ -224,7 +219,7 @@ def approval_deadline(policy: Policy, *, imminent_threat: bool, unapproved: int,
 
 def require_independent_approver(account: Account, *, analyst: str, requestor: str) -> None:
     """P01: the supervisor who decides is neither the analyst nor the requestor."""
-    require_role(account, Role.SUPERVISOR, "decide on a search")
+    require_permission(account, Deed.DECIDE_SEARCH)
     for other, part in ((analyst, "analyst"), (requestor, "requestor")):
         if same_person(account.name, other):
             raise PolicyRefusalError(

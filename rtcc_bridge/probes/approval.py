@@ -8,7 +8,8 @@ from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.authority import authority_of, require_still_permitted
 from rtcc_bridge.probes.faces import MAX_REASON_CHARACTERS
 from rtcc_bridge.probes.parts import ProbeParts
@@ -123,7 +124,7 @@ class ApprovalDesk:
         return updated
 
     async def _refuse(self, tx: Transaction, probe: ProbeRecord, account: Account, reason: str) -> ProbeRecord:
-        rules.require_role(account, Role.SUPERVISOR, "refuse a search")
+        require_permission(account, Deed.DECIDE_SEARCH)
         stated = _stated(reason)
         _require_pending(probe)
         changes = {"state": ProbeState.REFUSED, "approval": Approval.REFUSED, "state_reason": stated}

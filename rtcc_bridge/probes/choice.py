@@ -7,7 +7,8 @@ from typing import Any, Final
 from rtcc_bridge.errors import ConflictError, PolicyRefusalError
 from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import Account, Role, same_person
+from rtcc_bridge.policy.accounts import Account, same_person
+from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of, require_still_permitted
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json, quality_to_json, reason_text, refusals
 from rtcc_bridge.probes.parts import ProbeParts
@@ -144,6 +145,6 @@ class FaceChoice:
 
 
 def _require_chooser(account: Account, probe: ProbeRecord) -> None:
-    rules.require_role(account, Role.ANALYST, "choose a face")
+    require_permission(account, Deed.CHOOSE_FACE)
     if not same_person(account.name, probe.analyst):
         raise PolicyRefusalError("P04", "Only the analyst who attached the still chooses the face in it.")

@@ -14,7 +14,8 @@ from typing import Final
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
 from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.choice import FaceChoice
@@ -157,7 +158,7 @@ class ProbeDesk:
 
     async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> _Grounds:
         """Every gate before a still is taken in (P01, P02, P05, P07, P08, P10)."""
-        rules.require_role(analyst, Role.ANALYST, "attach a still")
+        require_permission(analyst, Deed.ATTACH_STILL)
         policy = self._parts.policy
         authority = await authority_of(tx, incident_id, policy, self._parts.clock.now())
         incident = authority.incident

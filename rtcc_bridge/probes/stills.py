@@ -5,10 +5,11 @@ from typing import Final
 
 import structlog
 
-from rtcc_bridge.errors import IntegrityError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.errors import IntegrityError, NotFoundError
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
@@ -20,8 +21,6 @@ from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.probes import ProbeRecord
 
 PREVIEW_SIDE_PX: Final = 1600
-
-_VIEWERS: Final = frozenset({Role.ANALYST, Role.SUPERVISOR})
 
 _log = structlog.get_logger(__name__)
 
@@ -45,8 +44,7 @@ class StillViewer:
         async with self._refusals.watching(
             actor=account.name, action="probe.preview", subject=probe_id, authority={"purpose": probe.purpose}
         ):
-            if not account.roles & _VIEWERS:
-                raise PolicyRefusalError("P10", "Only analysts and supervisors see stills: ask one of them.")
+            require_permission(account, Deed.SEE_PROBE)
         async with self._parts.database.write() as tx:
             await record_act(self._parts, tx, probe, actor=account.name, action="probe.preview", outcome="shown")
         original, lane = await open_original(self._parts.database, self._vault, probe), Lane(probe.lane)

@@ -6,8 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
-from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNT_HEADER, DEMO_ACCOUNTS, Account, Role, demo_account
+from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.web.services import services_of
 
 ACCOUNT_COOKIE: Final = "rtcc_demo_account"
@@ -29,20 +29,14 @@ def account_from_cookie(request: web.Request) -> bool:
     return DEMO_ACCOUNT_HEADER not in request.headers and ACCOUNT_COOKIE in request.cookies
 
 
-def may(account: Account, *roles: Role) -> bool:
-    return not account.roles.isdisjoint(roles)
-
-
 @asynccontextmanager
-async def only(request: web.Request, *roles: Role, action: str, subject: str) -> AsyncIterator[Account]:
-    """The acting account, when it has one of the roles; a refused attempt is audited (P22).
+async def permitted(request: web.Request, deed: Deed, *, action: str, subject: str) -> AsyncIterator[Account]:
+    """The acting account, when it may do this; a refused attempt is audited (P22).
 
     For what the desks do not ask themselves. Raises PolicyRefusalError (P10).
     """
     account = request[ACCOUNT]
     refusals = services_of(request).refusals
     async with refusals.watching(actor=account.name, action=action, subject=subject, authority={}):
-        if not may(account, *roles):
-            names = " or ".join(roles)
-            raise PolicyRefusalError("P10", f"Only an account with the role {names} may do this: ask one to do it.")
+        require_permission(account, deed)
         yield account

@@ -6,9 +6,9 @@ from typing import Final
 from aiohttp import web
 
 from rtcc_bridge.errors import NotFoundError
-from rtcc_bridge.policy.accounts import Role
+from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.storage import leads, outbox
-from rtcc_bridge.web.accounts import only
+from rtcc_bridge.web.accounts import permitted
 from rtcc_bridge.web.operations import Answer, Operation, Parameter, answer, query_number
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.views import LeadList, LeadView, lead_view
@@ -41,7 +41,7 @@ async def get_lead(request: web.Request) -> web.Response:
 
 async def acknowledge(request: web.Request) -> web.Response:
     lead_id = request.match_info["leadId"]
-    async with only(request, Role.ANALYST, action="lead.acknowledge", subject=lead_id) as account:
+    async with permitted(request, Deed.ACKNOWLEDGE_LEAD, action="lead.acknowledge", subject=lead_id) as account:
         record = await services_of(request).leads.acknowledge(lead_id, account.name)
     return answer(lead_view(record))
 

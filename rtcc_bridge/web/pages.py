@@ -10,14 +10,15 @@ from aiohttp import web
 from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
 from rtcc_bridge.incidents import board
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Role, same_person
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, same_person
+from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
 from rtcc_bridge.storage import incidents, leads, outbox, probes
 from rtcc_bridge.storage.incidents import IncidentRecord
-from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE, may, only
+from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE, permitted
 from rtcc_bridge.web.cards import IncidentCard, by_key, incident_card, lead_card
 from rtcc_bridge.web.incidents import PAGE, one_incident, open_incidents
 from rtcc_bridge.web.leads import newest_leads
@@ -39,7 +40,7 @@ async def floor_board(request: web.Request) -> web.Response:
     found = await open_incidents(services, PAGE, 0)
     newest = await newest_leads(services, BOARD_LEADS)
     cards = tuple(incident_card(view) for view in found.items)
-    waiting = await approval_queue(services) if may(request[ACCOUNT], Role.SUPERVISOR) else None
+    waiting = await approval_queue(services) if may(request[ACCOUNT], Deed.SEE_APPROVALS) else None
     wanted = {view.data.incident_id for view in newest.items}
     wanted |= {probe.incident_id for probe in waiting.items} if waiting is not None else set()
     named = await _named(services, wanted, by_key(cards))
@@ -61,7 +62,7 @@ async def incident_page(request: web.Request) -> web.Response:
     """`/incidents/{id}`: what is known of it, its stills and leads, and the form to attach a still."""
     services, incident_id = services_of(request), request.match_info["incidentId"]
     account, now = request[ACCOUNT], services.clock.now()
-    works_on_it = may(account, Role.ANALYST, Role.SUPERVISOR)
+    works_on_it = may(account, Deed.SEE_PROBE)
     async with services.database.read() as tx:
         position = await outbox.latest_position(tx)
         record = await incidents.get(tx, incident_id)
@@ -95,7 +96,7 @@ async def probe_page(request: web.Request) -> web.Response:
     """`/probes/{id}`: the still with its faces, the choice, the approval and what came of it."""
     services, probe_id = services_of(request), request.match_info["probeId"]
     position = services.feed.position or 0  # first: what changes after it comes again on the feed
-    async with only(request, Role.ANALYST, Role.SUPERVISOR, action="probe.view", subject=probe_id) as account:
+    async with permitted(request, Deed.SEE_PROBE, action="probe.view", subject=probe_id) as account:
         record = await services.probes.find(probe_id)
     view = await with_lead(services, record)
     card = incident_card(await one_incident(services, record.incident_id))
@@ -112,8 +113,8 @@ async def probe_page(request: web.Request) -> web.Response:
         moving=state in {ProbeState.AWAITING_APPROVAL, ProbeState.AUTHORIZED},
         approval=APPROVALS[Approval(view.approval.state)],
         purpose=PURPOSES[Purpose(view.purpose)],
-        may_choose=may(account, Role.ANALYST) and same_person(account.name, record.analyst),
-        may_decide=may(account, Role.SUPERVISOR) and _decidable(state, view.approval.state),
+        may_choose=may(account, Deed.CHOOSE_FACE) and same_person(account.name, record.analyst),
+        may_decide=may(account, Deed.DECIDE_SEARCH) and _decidable(state, view.approval.state),
     )
 
 

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from rtcc_bridge.policy.accounts import Role
+from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.probes.state import DECIDABLE
 from rtcc_bridge.publishing.backlog import require_room
 from rtcc_bridge.storage import leads, probes
 from rtcc_bridge.storage.probes import ProbeRecord
-from rtcc_bridge.web.accounts import ACCOUNT, only
+from rtcc_bridge.web.accounts import ACCOUNT, permitted
 from rtcc_bridge.web.operations import Answer, Body, Operation, answer, read_json
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.uploads import FIELDS, IMAGE, MULTIPART, UploadSlots, read_upload
@@ -72,13 +72,13 @@ async def attach(request: web.Request) -> web.Response:
 
 
 async def list_waiting(request: web.Request) -> web.Response:
-    async with only(request, Role.SUPERVISOR, action="probe.queue", subject="approvals"):
+    async with permitted(request, Deed.SEE_APPROVALS, action="probe.queue", subject="approvals"):
         return answer(await approval_queue(services_of(request)))
 
 
 async def get_probe(request: web.Request) -> web.Response:
     services, probe_id = services_of(request), request.match_info["probeId"]
-    async with only(request, Role.ANALYST, Role.SUPERVISOR, action="probe.view", subject=probe_id):
+    async with permitted(request, Deed.SEE_PROBE, action="probe.view", subject=probe_id):
         return answer(await with_lead(services, await services.probes.find(probe_id)))
 
 

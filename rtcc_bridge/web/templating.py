@@ -7,8 +7,8 @@ from urllib.parse import quote
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from rtcc_bridge.policy.accounts import Role
-from rtcc_bridge.web.accounts import ACCOUNT, VISITOR, may
+from rtcc_bridge.policy.permissions import Deed, may
+from rtcc_bridge.web.accounts import ACCOUNT, VISITOR
 from rtcc_bridge.web.services import services_of
 from rtcc_bridge.web.words import ROLES
 
@@ -35,8 +35,8 @@ def page(request: web.Request, template: str, status: int = 200, **content: Any)
     account = request.get(ACCOUNT, VISITOR)
     text = request.app[TEMPLATES].get_template(template).render(
         account=account,
-        analyst=may(account, Role.ANALYST),
-        supervisor=may(account, Role.SUPERVISOR),
+        analyst=may(account, Deed.ATTACH_STILL),
+        supervisor=may(account, Deed.DECIDE_SEARCH),
         roles=ROLES,
         path=request.path_qs,
         now=services_of(request).clock.now(),

@@ -1,4 +1,4 @@
-"""Demo accounts: one for each role, and no others."""
+"""Demo accounts: one for each role, and two more analysts."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Role, demo_account, same_person
 
 
-def test_each_role_has_one_account_with_that_role_alone() -> None:
-    assert {name: account.roles for name, account in DEMO_ACCOUNTS.items()} == {
-        role.value: frozenset({role}) for role in Role
-    }
+def test_each_role_has_an_account_with_that_role_alone_and_analysts_have_three() -> None:
+    analysts = {name: frozenset({Role.ANALYST}) for name in ("analyst", "reviewer", "examiner")}
+    others = {role.value: frozenset({role}) for role in Role if role is not Role.ANALYST}
+    assert {name: account.roles for name, account in DEMO_ACCOUNTS.items()} == analysts | others
 
 
 @pytest.mark.parametrize("name", ["", "root", "Analyst", "analyst "])
