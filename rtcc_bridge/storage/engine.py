@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from rtcc_bridge.errors import IntegrityError, UnavailableError
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import postgres
+from rtcc_bridge.storage.cancellation import cancellation_kept
 
 Transaction: TypeAlias = AsyncConnection
 """An open transaction. Callers outside `storage` only pass it on."""
@@ -131,14 +132,15 @@ class Database:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Transaction]:
         """A connection whose open transaction is rolled back at the end, with the driver's errors translated."""
-        try:
-            async with self._connection() as connection:
-                yield connection
-        except DBAPIError as error:  # of the rollback too, whose connection may have died meanwhile
-            problem = _sqlite_problem(error) if self._sqlite else postgres.problem(error)
-            if problem is None:
-                raise
-            raise problem from error
+        with cancellation_kept():
+            try:
+                async with self._connection() as connection:
+                    yield connection
+            except DBAPIError as error:  # of the rollback too, whose connection may have died meanwhile
+                problem = _sqlite_problem(error) if self._sqlite else postgres.problem(error)
+                if problem is None:
+                    raise
+                raise problem from error
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Transaction]:
@@ -165,15 +167,16 @@ class Database:
 
         For `storage.locks`, whose locks belong to a connection: everything else goes through `write` and `read`.
         """
-        try:
-            return await stack.enter_async_context(self._engine.connect())
-        except PoolTimeoutError as error:
-            raise UnavailableError("no connection to the database came free in time") from error
-        except TimeoutError as error:
-            raise UnavailableError(_SILENT) from error
-        except (DBAPIError, OSError) as error:
-            problem = _sqlite_problem(error) if self._sqlite else postgres.connection_problem(error)
-            raise problem or error from error
+        with cancellation_kept():
+            try:
+                return await stack.enter_async_context(self._engine.connect())
+            except PoolTimeoutError as error:
+                raise UnavailableError("no connection to the database came free in time") from error
+            except TimeoutError as error:
+                raise UnavailableError(_SILENT) from error
+            except (DBAPIError, OSError) as error:
+                problem = _sqlite_problem(error) if self._sqlite else postgres.connection_problem(error)
+                raise problem or error from error
 
     async def ping(self) -> None:
         """Raises UnavailableError when the database does not answer, or still refuses writes after it refused one."""

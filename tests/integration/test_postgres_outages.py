@@ -219,6 +219,23 @@ async def test_a_deadlock_is_an_outage_for_one_and_nothing_for_the_other(server:
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType", "UnavailableError"]
 
 
+async def test_who_is_cancelled_while_the_server_dies_ends(server: PostgresServer) -> None:
+    """Wherever in a read that is: some of these are in the driver's clearing up, whose error hid the cancellation."""
+    async with opened(server.url(), pool_size=1) as database:
+        for steps in range(10, 40, 5):
+            await until_it_works(database, steps)
+            reading = asyncio.create_task(numbers(database))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            server.pause()
+            asked = reading.cancel()
+            await asyncio.sleep(0.02)  # the driver is to wait for the server's answer to its own clearing up
+            server.kill()
+            server.start()
+            await asyncio.wait([reading], timeout=LIMIT_SECONDS)
+            assert reading.cancelled() or not asked, steps
+
+
 async def test_a_process_that_stops_in_a_transaction_does_not_keep_its_locks(server: PostgresServer) -> None:
     async with opened(server.url(), statement_timeout_seconds=0.5) as database, opened(server.url()) as other:
 
