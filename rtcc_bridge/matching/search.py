@@ -7,14 +7,18 @@ people come best first, ties by the smaller image id; people below the threshold
 
 import math
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from rtcc_bridge.matching.snapshot import GallerySnapshot
-from rtcc_bridge.matching.stored_templates import check_templates, close_scores, exact_scores
+from rtcc_bridge.matching.stored_templates import StoredTemplates, check_templates, close_scores, exact_scores
 from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, Int64Array, ScoredImage
+
+_SCORED_AT_ONCE: Final = 2048
+"""Rows that are taken out of the gallery together for scoring: some 3 KiB each for templates of 512 numbers."""
 
 
 class SearchIndex(Protocol):
@@ -96,31 +100,66 @@ class CandidateLists:
         chosen = order[np.sort(first)[:limit]]
         return rows[chosen], scores[chosen]
 
-    def score_at(self, place: int, rows: Int64Array, scores: Float64Array) -> float:
-        """The score of the person at this place (from 1) among these rows; minus infinity when they are fewer."""
-        order = np.argsort(-scores)
-        _, first = np.unique(self._snapshot.subject_ids[rows[order]], return_index=True)
-        return float(scores[order[np.partition(first, place - 1)[place - 1]]]) if len(first) >= place else -math.inf
+    def scores_at(self, place: int, rows: Int64Array, scores: Float64Array) -> Float64Array:
+        """float64 (B,): the score of the person at this place (from 1) among the rows of each line.
 
-    def exact_scores(self, rows: Int64Array, probe: Float32Array) -> Float64Array:
-        """The exact scores float64 (n,) of these rows int64 (n,)."""
-        return exact_scores(self._snapshot.templates_of(rows), probe)
+        rows: int64 (B, m). scores: float64 (B, m), minus infinity where there is no row. Minus infinity is also the
+        answer for a line of fewer people.
+        """
+        order = np.argsort(-scores, axis=1)
+        scores = np.take_along_axis(scores, order, axis=1)
+        subjects = np.take_along_axis(self._snapshot.subject_ids[rows], order, axis=1)
+        by_subject = np.argsort(subjects, axis=1, kind="stable")
+        grouped = np.take_along_axis(subjects, by_subject, axis=1)
+        begins = np.diff(grouped, axis=1, prepend=grouped[:, :1] - 1) != 0
+        best = np.empty_like(begins)  # whether a row is the best one of its person
+        np.put_along_axis(best, by_subject, begins, axis=1)
+        people = np.cumsum(best & (scores > -math.inf), axis=1)
+        places = np.argmax(people >= place, axis=1)
+        return np.where(people[:, -1] >= place, scores[np.arange(len(scores)), places], -math.inf)
 
-    def close_scores(self, rows: Int64Array, probes: Float32Array) -> Float64Array:
-        """The scores float64 (n,) of these rows int64 (n,), each with the probe beside it, float32 (n, D)."""
-        return close_scores(self._snapshot.templates_of(rows), probes)
+    def exact_scores(self, rows: Int64Array, probes: Float32Array, owners: Int64Array) -> Float64Array:
+        """float64 (n,): the exact scores of these rows int64 (n,), each with the probe that `owners` (n,) names."""
+        return self._scores(exact_scores, rows, probes, owners)
 
-    def candidates(self, rows: Int64Array, scores: Float64Array, probe: Float32Array) -> list[Candidate]:
-        """The candidates whose best photos are these rows, each with the person's other living photos."""
+    def close_scores(self, rows: Int64Array, probes: Float32Array, owners: Int64Array) -> Float64Array:
+        """The same, at most `close_error` away from it."""
+        return self._scores(close_scores, rows, probes, owners)
+
+    def lists(self, best: Sequence[tuple[Int64Array, Float64Array]], probes: Float32Array) -> list[list[Candidate]]:
+        """A list for each probe float32 (B, D) of the candidates whose best photos are these rows with their scores.
+
+        Each candidate comes with the person's other living photos.
+        """
+        rows = np.concatenate([some for some, _ in best])
+        probe_of = np.repeat(np.arange(len(best)), [len(some) for some, _ in best])
+        scores = np.concatenate([some for _, some in best])
         others, owners = self._other_photos(rows)
-        scored = self.exact_scores(others, probe)
+        scored = self.exact_scores(others, probes, probe_of[owners])
         ids = self._snapshot.image_ids
         order = np.lexsort((ids[others], -scored, owners))
         images = list(map(ScoredImage, ids[others[order]].tolist(), scored[order].tolist()))
         ends = np.searchsorted(owners, np.arange(len(rows)), side="right").tolist()
-        best = map(ScoredImage, ids[rows].tolist(), scores.tolist())
+        first = map(ScoredImage, ids[rows].tolist(), scores.tolist())
         beside = [tuple(images[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
-        return list(map(Candidate, self._snapshot.subject_ids[rows].tolist(), best, beside))
+        candidates = list(map(Candidate, self._snapshot.subject_ids[rows].tolist(), first, beside))
+        stops = np.cumsum([len(some) for some, _ in best]).tolist()
+        return [candidates[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
+
+    def _scores(
+        self,
+        score: Callable[[StoredTemplates, Float32Array], Float64Array],
+        rows: Int64Array,
+        probes: Float32Array,
+        owners: Int64Array,
+    ) -> Float64Array:
+        """In the order of the gallery, which is that of the memory, some at a time, which bounds the memory."""
+        scores = np.empty(len(rows), np.float64)
+        order = np.argsort(rows)
+        for start in range(0, len(rows), _SCORED_AT_ONCE):
+            some = order[start : start + _SCORED_AT_ONCE]
+            scores[some] = score(self._snapshot.templates_of(rows[some]), probes[owners[some]])
+        return scores
 
     def _other_photos(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
         """The other living rows of the people whom these rows show, and for each the place of its person, rising."""

@@ -174,7 +174,7 @@ class DeviceSearchIndex:
 
     def _prove(self, probe: Float32Array, scan: _Scan, limit: int, threshold: float) -> list[Candidate]:
         rows = scan.rows[scan.scores + scan.error >= threshold]
-        scores = self._lists.exact_scores(rows, probe)
+        scores = self._lists.exact_scores(rows, probe[None], np.zeros_like(rows))
         reached = scores >= threshold
         best, best_scores = self._lists.best_rows(rows[reached], scores[reached], limit)
         needed = float(best_scores[-1]) if len(best) == limit else threshold
@@ -182,7 +182,7 @@ class DeviceSearchIndex:
         self._tally.add(len(rows), widened)
         if widened:
             return self._host.search(probe[None], limit, threshold)[0]
-        return self._lists.candidates(best, best_scores, probe)
+        return self._lists.lists([(best, best_scores)], probe[None])[0]
 
 
 def _grouped(chunks: Sequence[TemplateChunk]) -> Iterator[tuple[TemplateChunk, ...]]:

@@ -12,19 +12,21 @@ import numpy as np
 from rtcc_bridge.matching.int8_kernels import Int8Kernel, fastest_kernel
 from rtcc_bridge.matching.int8_probes import Int8Probes
 from rtcc_bridge.matching.search import CandidateLists, SearchCounters, SearchTally, check_search
-from rtcc_bridge.matching.shortlist import Floors, Shortlist
+from rtcc_bridge.matching.shortlist import SPARE_ROWS, Floors, Shortlist
 from rtcc_bridge.matching.snapshot import BOUND_ROWS, GallerySnapshot, TemplateChunk
-from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, WholeScores
+from rtcc_bridge.matching.types import BoolArray, Candidate, Float32Array, Float64Array, WholeScores
 
-_FIRST_ROWS: Final = 1024
-"""Rows of the first piece, of which all are kept; for one probe alone four times as many. Pieces double from there, so
-that the floors rise before the bulk."""
+_SAMPLED_ROWS: Final = 4096
+"""Rows from which the first floors are taken, before the scan begins."""
 
 _SCORES_AT_ONCE: Final = 524_288
-"""Scores of one piece: 2 MiB, which stay in the cache until they are compared."""
+"""Scores of one piece: 2 MiB and as much for the scaled ones, which stay in the cache until they are compared."""
 
-_MOST_ROWS_AT_ONCE: Final = 65_536
-_INT32: Final = np.iinfo(np.int32)
+_LEAST_ROWS_AT_ONCE: Final = 1024
+_MOST_ROWS_AT_ONCE: Final = 32_768
+
+_BEYOND: Final = 1e30
+"""More than any product of the scan; float32 holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,9 @@ class Int8SearchIndex:
     """Searches one snapshot exactly (`SearchIndex`).
 
     1. Scan. The high plane of each row is multiplied with the probe in int8 (`Int8Kernel`), piece by piece, each small
-       enough for the cache. A piece's whole-number scores are compared with one whole number for each probe, below
-       which no row of the piece can reach the probe's floor; so nearly every row costs its bytes and one comparison.
+       enough for the cache. A piece's scores, times the scale of their row, are compared with one number for each
+       probe, below which no row of the piece can reach the probe's floor; so nearly every row costs its bytes, a
+       multiplication and a comparison.
     2. Keep. The others are kept with their score and its error bound (`Int8Probes`) until the floor rises above them
        (`Shortlist`), which proves that they are not on the list.
     3. Rescore. What is kept in the end gets its exact score from both planes, the most promising first, since their
@@ -92,16 +95,22 @@ class Int8SearchIndex:
         with ThreadPoolExecutor(self._threads) as executor:
             shortlist = self._scan(probes, limit, threshold, executor)
             listing = partial(self._list, probes, shortlist, limit, threshold)
-            return list(executor.map(listing, range(len(probes))))
+            return [one for some in executor.map(listing, self._shares(len(probes))) for one in some]
+
+    def _shares(self, probes: int) -> list[range]:
+        """The probes in one part for each thread."""
+        share = -(-probes // self._threads)
+        return [range(start, min(probes, start + share)) for start in range(0, probes, share)]
 
     def _list(
-        self, probes: Float32Array, shortlist: Shortlist, limit: int, threshold: float, probe: int
-    ) -> list[Candidate]:
-        rows, scores = shortlist.exact_rows(probe)
-        self._tally.add(len(rows), bool(shortlist.widened[probe]))
-        reached = scores >= threshold
-        best, best_scores = self.lists.best_rows(rows[reached], scores[reached], limit)
-        return self.lists.candidates(best, best_scores, probes[probe])
+        self, probes: Float32Array, shortlist: Shortlist, limit: int, threshold: float, share: range
+    ) -> list[list[Candidate]]:
+        best = []
+        for probe, (rows, scores) in zip(share, shortlist.exact_rows(share), strict=True):
+            self._tally.add(len(rows), bool(shortlist.widened[probe]))
+            reached = scores >= threshold
+            best.append(self.lists.best_rows(rows[reached], scores[reached], limit))
+        return self.lists.lists(best, probes[share.start : share.stop])
 
     def _scan(self, probes: Float32Array, limit: int, threshold: float, executor: ThreadPoolExecutor) -> Shortlist:
         """What every thread found, together."""
@@ -112,46 +121,65 @@ class Int8SearchIndex:
         batch = _Batch(kernel, whole, kernel.prepared(whole.whole), errors, floors)
         pieces = _Queue(self._pieces(len(probes)))
         first, *others = [Shortlist(self.lists, probes, limit, floors) for _ in range(self._threads)]
+        self._sample(batch, first, limit)
         list(executor.map(partial(self._sweep, pieces, batch), [first, *others]))
         for other in others:
             first.join(other)
         first.finish()
         return first
 
+    def _sample(self, batch: _Batch, shortlist: Shortlist, limit: int) -> None:
+        """Raises the floors from minus infinity before the scan begins, in which nearly every row is dropped then."""
+        chunk = self._snapshot.chunks[0]
+        living = np.flatnonzero(self._snapshot.alive[: min(len(chunk), _SAMPLED_ROWS)])
+        wanted = limit + SPARE_ROWS
+        if len(living) < wanted:
+            return
+        scores = batch.kernel.scores(chunk.templates.high[: living[-1] + 1], batch.prepared)[living]
+        scaled = scores.T * chunk.templates.scales[living]
+        shortlist.expect(living[np.argpartition(scaled, -wanted, axis=1)[:, -wanted:]])
+
     def _sweep(self, pieces: "_Queue", batch: _Batch, shortlist: Shortlist) -> None:
         """Takes pieces until there are none left."""
+        scaled = np.empty((_most_rows(len(batch.probes)), len(batch.probes)), np.float32)
+        reached = np.empty_like(scaled, np.bool_)
         for piece in pieces:
-            chunk = self._snapshot.chunks[piece.chunk]
-            rows = chunk.templates.high[piece.start : piece.stop]
-            self._compare(batch.kernel.scores(rows, batch.prepared), piece, chunk, batch, shortlist)
+            chunk, count = self._snapshot.chunks[piece.chunk], piece.stop - piece.start
+            scores = batch.kernel.scores(chunk.templates.high[piece.start : piece.stop], batch.prepared)
+            self._compare(scores, piece, chunk, batch, shortlist, scaled[:count], reached[:count])
 
     def _compare(
-        self, scores: WholeScores, piece: _Piece, chunk: TemplateChunk, batch: _Batch, shortlist: Shortlist
+        self,
+        scores: WholeScores,
+        piece: _Piece,
+        chunk: TemplateChunk,
+        batch: _Batch,
+        shortlist: Shortlist,
+        scaled: Float32Array,
+        reached: BoolArray,
     ) -> None:
-        blocks = slice(piece.start // BOUND_ROWS, -(-piece.stop // BOUND_ROWS))
-        errors = batch.errors[piece.chunk][blocks].max(axis=0)
+        """scaled, reached: where to compute; of the scores' shape."""
+        errors = batch.errors[piece.chunk][piece.start // BOUND_ROWS : -(-piece.stop // BOUND_ROWS)].max(axis=0)
         units = 256 * batch.probes.steps
-        least = _least(batch.floors.values - errors, units * chunk.largest_scale[blocks].max())
-        hits = np.flatnonzero(scores >= least.astype(scores.dtype))
+        scales = chunk.templates.scales[piece.start : piece.stop]
+        np.copyto(scaled, scores, casting="unsafe")
+        np.multiply(scaled, scales[:, None], out=scaled)
+        np.greater_equal(scaled, _least((batch.floors.values - errors) / units), out=reached)
+        hits = np.flatnonzero(reached)
         rows, probes = np.divmod(hits, len(batch.probes))
         alive = self._snapshot.alive[piece.offset + piece.start + rows]
         hits, rows, probes = hits[alive], rows[alive], probes[alive]
-        scales = chunk.templates.scales[piece.start + rows].astype(np.float64)
-        found = scores.ravel()[hits] * scales * units[probes]
+        found = scores.ravel()[hits] * scales[rows].astype(np.float64) * units[probes]
         shortlist.add(probes, piece.offset + piece.start + rows, found, errors[probes])
 
     def _pieces(self, probes: int) -> Iterator[_Piece]:
-        """The gallery in pieces that double up to what suits a batch of this size."""
-        most = min(_MOST_ROWS_AT_ONCE, max(_FIRST_ROWS, _SCORES_AT_ONCE // probes))
-        size = _FIRST_ROWS * max(1, 4 // probes)
+        """The gallery in pieces that suit a batch of this size."""
+        size = _most_rows(probes)
         for number, (chunk, offset) in enumerate(
             zip(self._snapshot.chunks, self._snapshot.chunk_starts.tolist(), strict=False)
         ):
-            start = 0
-            while start < len(chunk):
-                stop = min(len(chunk), start + size)
-                yield _Piece(number, offset, start, stop)
-                start, size = stop, min(most, 2 * size)
+            for start in range(0, len(chunk), size):
+                yield _Piece(number, offset, start, min(len(chunk), start + size))
 
 
 class _Queue:
@@ -170,10 +198,16 @@ class _Queue:
             yield piece
 
 
-def _least(needed: Float64Array, units: Float64Array) -> Float64Array:
-    """The whole number from which on a score s * units, s <= its largest, may reach what is needed; one per probe.
+def _most_rows(probes: int) -> int:
+    """Rows of the largest piece."""
+    return min(_MOST_ROWS_AT_ONCE, max(_LEAST_ROWS_AT_ONCE, _SCORES_AT_ONCE // probes))
 
-    Where a negative score would do, a small scale makes it larger, not smaller: then any row may reach it.
+
+def _least(needed: Float64Array) -> Float32Array:
+    """float32 (B,): what a product of float32 numbers is never below when the exact one reaches what is needed.
+
+    Converting a score and multiplying it round by at most 2^-24 of the result each: 2^-22 of it covers both, and so it
+    does of `needed`, since a product that reaches it is either as large or nearer to zero than it or positive.
     """
-    least = np.clip(np.floor(needed / units), _INT32.min, _INT32.max)
-    return np.where(needed > 0, least, _INT32.min)
+    needed = np.clip(needed, -_BEYOND, _BEYOND)
+    return np.nextafter((needed - 2.0**-22 * np.abs(needed)).astype(np.float32), np.float32(-np.inf))

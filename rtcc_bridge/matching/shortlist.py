@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -11,15 +12,12 @@ from rtcc_bridge.matching.search import CandidateLists
 from rtcc_bridge.matching.stored_templates import close_error
 from rtcc_bridge.matching.types import BoolArray, Float32Array, Float64Array, Int64Array
 
-_SPARE_ROWS: Final = 32
+SPARE_ROWS: Final = 32
 """Rows looked at beyond the list's length when a floor is raised, since some people have several photos."""
 
 _ROWS_BETWEEN_SORTINGS: Final = 512
 """Rows a probe that come in, on average, before what they mean for the floors is worked out; four times as many for one
 probe alone, for which a sorting costs more than rows that come in vain."""
-
-_REFINED_AT_ONCE: Final = 4096
-"""Rows that get a closer score together: bounds the working memory, some 5 KiB a row of 512 numbers."""
 
 _MOST_ROWS: Final = 8192
 """Rows of one probe that are kept on their scanned scores. More are scored exactly at once, and the list's are kept."""
@@ -42,7 +40,7 @@ class _Rows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def where(self, chosen: BoolArray | Int64Array) -> "_Rows":
+    def where(self, chosen: BoolArray | Int64Array | slice) -> "_Rows":
         return _Rows(self.probes[chosen], self.rows[chosen], self.scores[chosen], self.errors[chosen])
 
     def sorted(self) -> "_Rows":
@@ -97,6 +95,12 @@ class Shortlist:
         self._new: list[_Rows] = []
         self.widened: BoolArray = np.zeros(len(probes), np.bool_)
 
+    def expect(self, rows: Int64Array) -> None:
+        """Raises the floors to what these living rows int64 (B, m), some of each probe's best, surely reach."""
+        owners = np.repeat(np.arange(len(rows)), rows.shape[1])
+        scores = self._lists.close_scores(rows.ravel(), self._probes, owners).reshape(rows.shape)
+        self._floors.raise_to(self._lists.scores_at(self._limit, rows, scores - self._close_error))
+
     def add(self, probes: Int64Array, rows: Int64Array, scores: Float64Array, errors: Float64Array) -> None:
         """Takes in living rows: for each the index of its probe, its number in the gallery, f and e; all (n,)."""
         found = _Rows(probes, rows, scores, errors)
@@ -110,16 +114,20 @@ class Shortlist:
         self.widened |= other.widened
 
     def finish(self) -> None:
-        """To be called when everything was added, before `exact_rows`: what is kept from then on are a few rows more
-        than those of the lists."""
+        """To be called when everything was added, before `exact_rows`."""
         self._sort_out()
-        self._kept = self._raise_floors(self._refined(self._kept, self._kept.errors > self._close_error).sorted())
 
-    def exact_rows(self, probe: int) -> tuple[Int64Array, Float64Array]:
-        """The rows that may be on this probe's list and their exact scores. May be called from several threads."""
-        start, end = np.searchsorted(self._kept.probes, [probe, probe + 1])
-        rows = self._kept.rows[start:end]
-        return rows, self._lists.exact_scores(rows, self._probes[probe])
+    def exact_rows(self, probes: range) -> list[tuple[Int64Array, Float64Array]]:
+        """For each of these probes the rows that may be on its list, a few more than that has, and their exact scores.
+
+        May be called from several threads, for other probes in each.
+        """
+        start, end = np.searchsorted(self._kept.probes, [probes.start, probes.stop])
+        kept = self._kept.where(slice(start, end))
+        kept = self._raise_floors(self._refined(kept, kept.errors > self._close_error).sorted())
+        scores = self._lists.exact_scores(kept.rows, self._probes, kept.probes)
+        bounds = np.searchsorted(kept.probes, [*probes, probes.stop]).tolist()
+        return [(kept.rows[first:last], scores[first:last]) for first, last in pairwise(bounds)]
 
     def _sort_out(self) -> None:
         """Raises the floors as far as what was found allows, and drops what cannot reach them.
@@ -128,34 +136,37 @@ class Shortlist:
         """
         found = _Rows.joined([self._kept, *self._new]).sorted()
         self._new = []
-        promising = (found.ranks(len(self._probes)) < self._limit + _SPARE_ROWS) & (found.errors > self._close_error)
+        promising = (found.ranks(len(self._probes)) < self._limit + SPARE_ROWS) & (found.errors > self._close_error)
         self._kept = self._bounded(self._raise_floors(self._refined(found, promising).sorted()))
 
     def _refined(self, found: _Rows, chosen: BoolArray) -> _Rows:
         """The same rows, the chosen ones with scores that are as close as float32 allows."""
         scores, errors = found.scores.copy(), found.errors.copy()
         places = np.flatnonzero(chosen)
-        for start in range(0, len(places), _REFINED_AT_ONCE):
-            some = places[start : start + _REFINED_AT_ONCE]
-            scores[some] = self._lists.close_scores(found.rows[some], self._probes[found.probes[some]])
-            errors[some] = self._close_error
+        scores[places] = self._lists.close_scores(found.rows[places], self._probes, found.probes[places])
+        errors[places] = self._close_error
         return _Rows(found.probes, found.rows, scores, errors)
 
     def _raise_floors(self, found: _Rows) -> _Rows:
         """What of the sorted rows can reach the floors, which they raise."""
-        ends = found.ends(len(self._probes)).tolist()
-        parts = zip([0, *ends], ends, strict=False)
-        self._floors.raise_to(np.array([self._floor_of(found, start, end) for start, end in parts]))
+        if not len(found):
+            return found
+        ends = found.ends(len(self._probes))
+        starts: Int64Array = np.concatenate([[0], ends[:-1]])
+        floors = self._floors_of(found, starts, np.minimum(ends, starts + self._limit + SPARE_ROWS))
+        for probe in np.flatnonzero((floors == -np.inf) & (ends - starts > self._limit + SPARE_ROWS)):
+            one = slice(probe, probe + 1)
+            floors[one] = self._floors_of(found, starts[one], ends[one])
+        self._floors.raise_to(floors)
         return found.where(found.scores + found.errors >= self._floors.values[found.probes])
 
-    def _floor_of(self, found: _Rows, start: int, end: int) -> float:
-        """What `limit` people surely reach; minus infinity when so many are not known."""
-        for rows in sorted({min(end, start + self._limit + _SPARE_ROWS), end}):
-            some = slice(start, rows)
-            floor = self._lists.score_at(self._limit, found.rows[some], found.scores[some] - found.errors[some])
-            if floor > -np.inf:
-                return floor
-        return -np.inf
+    def _floors_of(self, found: _Rows, starts: Int64Array, ends: Int64Array) -> Float64Array:
+        """What `limit` people surely reach among the rows start .. end; minus infinity when so many are not known."""
+        places = starts[:, None] + np.arange(max(1, int((ends - starts).max())))
+        there = places < ends[:, None]
+        places[~there] = 0
+        sure = np.where(there, found.scores[places] - found.errors[places], -np.inf)
+        return self._lists.scores_at(self._limit, found.rows[places], sure)
 
     def _bounded(self, found: _Rows) -> _Rows:
         """The same rows, or of a probe that has too many of them those of its exact list so far."""
@@ -171,7 +182,7 @@ class Shortlist:
 
     def _exact_list(self, probe: int, part: _Rows) -> _Rows:
         self.widened[probe] = True
-        scores = self._lists.exact_scores(part.rows, self._probes[probe])
+        scores = self._lists.exact_scores(part.rows, self._probes, part.probes)
         rows, scores = self._lists.best_rows(part.rows, scores, self._limit)
         return _Rows(np.full(len(rows), probe), rows, scores, np.zeros(len(rows)))
 

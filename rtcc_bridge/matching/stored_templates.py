@@ -1,14 +1,17 @@
 """Templates as they are stored and searched: 16 bits a component, in two planes of 8."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.types import Float32Array, Float64Array, Int8Array, Int64Array
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 LENGTH_TOLERANCE: Final = 1e-3
 """How far a template's Euclidean length may lie from 1. The search's error bound rests on it."""
@@ -18,6 +21,9 @@ HIGH_LIMIT: Final = 127
 
 _LARGEST: Final = 256 * HIGH_LIMIT + 127
 _ROWS_AT_ONCE: Final = 4096
+
+_PRODUCTS_AT_ONCE: Final = 256
+"""Rows that are multiplied together: 1 MiB in float64 for 512 numbers, which stays in the cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,43 +101,51 @@ class StoredTemplates:
 
     def whole_numbers(self) -> Float64Array:
         """q of each component, float64 (N, D)."""
-        whole = self.high.astype(np.float64)
-        whole *= 256
-        whole += self.low
-        return whole
+        return _whole_numbers(self.high, self.low, np.float64)
 
     def as_float32(self) -> Float32Array:
         """The components, float32 (N, D): rounded once more, for who reckons with templates outside a search."""
         return (self.whole_numbers() * self.scales[:, None]).astype(np.float32)
 
 
-def exact_scores(templates: StoredTemplates, probe: Float32Array) -> Float64Array:
-    """The similarity scores float64 (n,) of stored templates with one probe float32 (D,): the truth of every search.
+def exact_scores(templates: StoredTemplates, probes: Float32Array) -> Float64Array:
+    """The similarity scores float64 (n,) of stored templates: the truth of every search.
+
+    probes: float32 (D,), one for all, or (n, D), one beside each template.
 
     score = scale * sum of q_d * probe_d. Each product of a q (16 bits) and a float32 (24 significand bits) is exact in
     float64; each row is added up in an order that depends on D alone, so that its score does not depend on which rows
     are scored beside it.
     """
-    wide = probe.astype(np.float64)
     scores = np.empty(len(templates), np.float64)
-    for start in range(0, len(templates), _ROWS_AT_ONCE):
-        rows = np.arange(start, min(start + _ROWS_AT_ONCE, len(templates)))
-        part = templates.take(rows) if len(templates) > _ROWS_AT_ONCE else templates
-        products = part.whole_numbers()
-        products *= wide
-        scores[rows] = products.sum(axis=1) * part.scales
-    return scores
+    for rows, beside in _by_parts(templates, probes):
+        products = _whole_numbers(templates.high[rows], templates.low[rows], np.float64)
+        products *= beside.astype(np.float64)
+        scores[rows] = products.sum(axis=1)
+    return np.multiply(scores, templates.scales, out=scores)
 
 
 def close_scores(templates: StoredTemplates, probes: Float32Array) -> Float64Array:
-    """The scores float64 (n,) of each stored template with the probe beside it, float32 (n, D), summed in float32.
+    """What `exact_scores` returns, summed in float32: in a fraction of the time, and at most `close_error` away."""
+    scores = np.empty(len(templates), np.float64)
+    for rows, beside in _by_parts(templates, probes):
+        whole = _whole_numbers(templates.high[rows], templates.low[rows], np.float32)
+        scores[rows] = np.vecdot(whole, beside)
+    return np.multiply(scores, templates.scales, out=scores)
 
-    A fraction of the time of `exact_scores`, and at most `close_error` away from it.
-    """
-    whole = templates.high.astype(np.float32)
-    whole *= 256
-    whole += templates.low
-    return np.asarray(np.einsum("nd,nd->n", whole, probes).astype(np.float64) * templates.scales)
+
+def _by_parts(templates: StoredTemplates, probes: Float32Array) -> Iterator[tuple[slice, Float32Array]]:
+    """Some rows at a time, with the probes beside them or the one probe of all."""
+    for start in range(0, len(templates), _PRODUCTS_AT_ONCE):
+        rows = slice(start, start + _PRODUCTS_AT_ONCE)
+        yield rows, probes[rows] if probes.ndim == 2 else probes
+
+
+def _whole_numbers(high: Int8Array, low: Int8Array, kind: type[_Float]) -> npt.NDArray[_Float]:
+    whole = high.astype(np.int16)
+    whole <<= 8
+    whole += low
+    return whole.astype(kind)
 
 
 def close_error(template_length: int) -> float:

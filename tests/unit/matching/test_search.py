@@ -72,6 +72,22 @@ def test_a_larger_gallery_gives_the_truth(make_index: IndexFactory, generator: n
     assert make_index(snapshot).search(probes, 50, 0.5) == truth(snapshot, probes, 50, 0.5)
 
 
+@pytest.mark.parametrize("first", ["one person's", "removed", "the best", "the worst"])
+def test_a_gallery_whose_first_rows_are_unlike_the_rest(
+    make_index: IndexFactory, generator: np.random.Generator, first: str
+) -> None:
+    probes = random_templates(generator, 2, 16)
+    rest = random_templates(generator, 4000, 16)
+    noise = generator.standard_normal((5000, 16)).astype(np.float32)
+    start = {"the best": probes[:1] + np.float32(0.1) * noise, "the worst": np.float32(0.1) * noise - probes[:1]}
+    templates = np.concatenate([normalised(start.get(first, noise)), rest])
+    subjects = [0] * 5000 if first == "one person's" else list(range(5000))
+    snapshot = snapshot_of(templates, [*subjects, *range(5000, 9000)])
+    if first == "removed":
+        snapshot = snapshot.without(2, snapshot.image_ids[:4990])
+    assert make_index(snapshot).search(probes, 20, -1.0) == truth(snapshot, probes, 20, -1.0)
+
+
 def test_near_ties_that_only_both_planes_tell_apart(make_index: IndexFactory, generator: np.random.Generator) -> None:
     templates = np.repeat(random_templates(generator, 1, 128), 500, axis=0)
     for row, column in enumerate(generator.integers(0, 128, 500)):
