@@ -61,7 +61,7 @@ SPAN_LOSSES: Final = ("not_sent", "queue_full")
 RULES: Final = tuple(f"P{number:02}" for number in range(1, 31))
 CERTIFICATES: Final = (
     "kafka.tls.certificate_file", "kafka.tls.ca_file", "kafka.sasl.token.ca_file", "database.tls_ca_file",
-    "objects.transit_ca_file", "tracing.ca_file",
+    "objects.transit_ca_file", "tracing.ca_file", "matching.milvus.ca_file",
 )  # fmt: skip
 """The settings that name a file with certificates."""
 

@@ -5,6 +5,7 @@ from functools import partial
 
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.device_watch import DeviceWatch
+from rtcc_bridge.app.template_service import template_service_for
 from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.gallery.follower import GalleryFollower
@@ -60,9 +61,9 @@ async def _add_gallery(
 ) -> FaceSearch:
     core = assembly.core
     settings = core.settings.matching
-    follower = GalleryFollower(
-        core.database, core.vault, name, PackIdentity.of(pack), settings, core.metrics, core.clock
-    )
+    identity = PackIdentity.of(pack)
+    service = template_service_for(settings.milvus, name, identity)
+    follower = GalleryFollower(core.database, core.vault, name, identity, settings, core.metrics, core.clock, service)
     assembly.add_part(f"gallery {name}", follower.run)
     search = GallerySearch(
         embedder,

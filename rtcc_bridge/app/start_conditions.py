@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rtcc_bridge.app.template_service import template_service_problems
 from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, open_pack
@@ -37,6 +38,7 @@ def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
         yield from _told_by(lambda: open_pack(settings.matching, lambda _what, _done, _total: None))
     yield from _of_the_database(settings.database)
     yield from trace_export_problems(settings.tracing)
+    yield from template_service_problems(settings.matching.milvus)
 
 
 def _of_the_database(settings: DatabaseSettings) -> Iterator[ConfigurationProblem]:

@@ -1,7 +1,7 @@
 """A chosen face's way through the face work: crop -> template -> candidates, a batch at a time."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -122,15 +122,13 @@ class GallerySearch:
     def check(self) -> None:
         """Searches for a direction that is nobody's: InferenceError when the device that holds it all does not work.
 
-        Blocks. Does nothing while there is no gallery that may be searched.
+        Blocks. Does nothing while there is no gallery that may be searched, or the service that searches it is away.
         """
-        try:
+        with suppress(BridgeError):
             index = self._gallery.current.index
-        except BridgeError:
-            return
-        probe = np.zeros((1, index.snapshot.template_length), np.float32)
-        probe[0, 0] = 1
-        index.search(probe, 1, 1.0)
+            probe = np.zeros((1, index.snapshot.template_length), np.float32)
+            probe[0, 0] = 1
+            index.search(probe, 1, 1.0)
 
     def _setting_for(self, index: SearchIndex) -> _Setting:
         """Counting people and inverting the calibration take time, and their results hold as long as the snapshot."""

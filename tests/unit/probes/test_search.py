@@ -133,6 +133,17 @@ def test_a_gallery_whose_device_fails_does_not_pass_its_check(monkeypatch: pytes
         search_of(Following(View(index))).check()
 
 
+def test_a_service_that_is_away_is_no_fault_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise UnavailableError("Milvus does not answer")
+
+    index = open_index(snapshot(10))
+    monkeypatch.setattr(index, "search", away)
+    search_of(Following(View(index))).check()
+    with pytest.raises(UnavailableError):
+        search_of(Following(View(index))).search_batch([crop_of(1)])
+
+
 def test_a_larger_gallery_raises_the_threshold_with_the_next_batch() -> None:
     view = View(open_index(snapshot(2)))
     search = search_of(Following(view))
