@@ -21,7 +21,7 @@ from rtcc_bridge.settings import KafkaSettings, Settings, load_settings
 @config_option
 @click.option("--show", is_flag=True, help="Print the effective settings; secrets are masked.")
 @click.option(
-    "--reach", "reaching", is_flag=True, help="Ask broker, topics, database, master keys and object store as well."
+    "--reach", "reaching", is_flag=True, help="Ask broker, topics, database, keys, object store and Milvus as well."
 )
 @tells_errors
 def check_config(config: Path | None, show: bool, reaching: bool) -> None:

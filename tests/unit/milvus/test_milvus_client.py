@@ -1,9 +1,13 @@
 """Calls of Milvus that cannot be answered: each ends within its time, and says what to do."""
 
+import base64
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
@@ -12,6 +16,7 @@ from rtcc_bridge.gallery.identity import PackIdentity
 from rtcc_bridge.milvus.client import Collection
 from rtcc_bridge.milvus.templates import collection_name
 from rtcc_bridge.milvus_settings import MilvusSettings
+from tests.kafka_cluster.certificates import TestAuthority
 from tests.milvus_kit import milvus_settings, raw_client
 
 
@@ -45,6 +50,40 @@ def test_a_milvus_that_is_away_is_given_up(silent_port: int) -> None:
 def test_nothing_is_asked_of_a_milvus_that_was_not_reached(silent_port: int) -> None:
     with pytest.raises(UnavailableError, match="not reached yet"):
         Collection(settings_of(silent_port), "any", 4).count()
+
+
+class Witness(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc is not typed
+    """Says what was called, with which sign-in; answers nothing."""
+
+    def __init__(self) -> None:
+        self.signed_in_by: list[str] = []
+
+    def service(self, details: Any) -> None:
+        self.signed_in_by += [value for key, value in details.invocation_metadata if key == "authorization"]
+
+
+@pytest.mark.parametrize("trusted", [True, False], ids=["its authority", "another one"])
+def test_only_a_milvus_of_the_trusted_authority_is_signed_in_to(trusted: bool, tmp_path: Path) -> None:
+    authority = TestAuthority(tmp_path / "theirs")
+    pem = authority.issue("localhost").read_bytes()
+    witness = Witness()
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[witness])
+    port = server.add_secure_port("localhost:0", grpc.ssl_server_credentials([(pem, pem)]))
+    server.start()
+    ca_file = (authority if trusted else TestAuthority(tmp_path / "others")).ca_file
+    settings = MilvusSettings.model_validate(
+        {
+            "uri": f"https://localhost:{port}", "plain_templates": "accepted", "token": "matcher:hush",
+            "ca_file": ca_file, "timeout_seconds": 2,
+        }
+    )  # fmt: skip
+    try:
+        with pytest.raises(UnavailableError) as raised:
+            Collection(settings, "any", 4).open()
+    finally:
+        server.stop(0)
+    assert "hush" not in str(raised.value)
+    assert set(witness.signed_in_by) == ({base64.b64encode(b"matcher:hush").decode()} if trusted else set())
 
 
 def test_a_collection_with_an_index_that_may_miss_somebody_is_refused(tmp_path: Path) -> None:
