@@ -20,9 +20,9 @@ from rtcc_bridge.qualification.evaluation_run import as_document, networks_of
 from rtcc_bridge.qualification.pack_files import put_into_pack
 from rtcc_bridge.qualification.qualified import Qualification, qualify
 from rtcc_bridge.qualification.signature import sign_pack
+from tests.signing_keys import KeyPair, key_pair
 from tests.unit.matching.search_cases import normalised
 from tests.unit.qualification.evaluations import EVALUATED_ON, evaluation_run
-from tests.unit.qualification.keys import KeyPair, key_pair
 from tests.unit.qualification.packs import paper_pack
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
