@@ -37,6 +37,8 @@ from rtcc_bridge.matching.types import (
 )
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.in_force import PolicyInForce
+from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.policy_file import Policy, load_policy
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.desk import ProbeDesk, ProbeForm
@@ -80,6 +82,11 @@ FORM = ProbeForm(
 @cache
 def policy() -> Policy:
     return load_policy(POLICY_FILE)
+
+
+def in_force(policy: Policy) -> PolicyInForce:
+    """As in the demo, where a policy need not be signed."""
+    return PolicyInForce(OpenedPolicy(policy, "the policy is not signed", None))
 
 
 def form(**changes: Any) -> ProbeForm:
@@ -361,7 +368,7 @@ def build_kit(
     audit, outbox = AuditLog(clock), Outbox(clock)
     settings = LeadSettings()
     leads = LeadDesk(database, outbox, audit, vault, topics, settings, metrics, clock)
-    parts = ProbeParts(database, clock, policy(), audit, outbox, leads, metrics, topics)
+    parts = ProbeParts(database, clock, in_force(policy()), audit, outbox, leads, metrics, topics)
     stand_in = workers if isinstance(workers, PictureWorkers) else PictureWorkers()
     desk = ProbeDesk(
         parts,

@@ -33,7 +33,7 @@ async def add_consumer(assembly: Assembly, pack: ModelPack | None) -> None:
         await core.leads.follow_merge(tx, incident_id, into)
 
     desk = IncidentDesk(core.outbox, core.clock, authority_ended, incident_merged)
-    threats = ThreatDesk(desk, core.clock, core.policy.deferral.senders)
+    threats = ThreatDesk(desk, core.clock, lambda: core.policy.deferral.senders)
     forgetter = EventForgetter(core.database, core.clock, kafka.deduplicate_hours)
     assembly.add_part("event forgetter", forgetter.run)
     assembly.add_runner(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from rtcc_bridge.app.template_service import template_service_problems
 from rtcc_bridge.broker.credentials import credential_problems
+from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, open_pack
-from rtcc_bridge.policy.policy_file import load_policy
+from rtcc_bridge.policy.opening import PolicyFiles, open_policy
 from rtcc_bridge.secret_files import is_absent
 from rtcc_bridge.settings import DatabaseSettings, Settings, store_folder
 from rtcc_bridge.storage.master_key import load_master_keys
@@ -24,7 +25,8 @@ def start_problems(settings: Settings) -> tuple[ConfigurationProblem, ...]:
 
 
 def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
-    yield from _told_by(lambda: load_policy(settings.policy.file))
+    is_demo = settings.profile == "demo"
+    yield from _told_by(lambda: open_policy(PolicyFiles.of(settings.policy), demo=is_demo, now=SystemClock().now()))
     yield from credential_problems(settings.kafka)
     yield from _of_the_master_key(settings)
     for setting, url in (("objects.url", settings.objects.url), ("objects.ledger_url", settings.objects.ledger_url)):

@@ -18,14 +18,14 @@ from rtcc_bridge.upkeep.sweep import OrphanSweep
 @asynccontextmanager
 async def open_backup(settings: Settings) -> AsyncIterator[Backup]:
     """Raises as `open_core` does."""
-    async with open_core(settings) as core:
+    async with open_core(settings, under_policy=False) as core:
         yield Backup(core.database, core.vault, settings.kafka, core.clock)
 
 
 @asynccontextmanager
 async def open_restore(settings: Settings, folder: Path, actor: str) -> AsyncIterator[Restore]:
     """A restoration of the backup in this folder into the database and the object store of the settings."""
-    async with open_core(settings, restoring=True) as core:
+    async with open_core(settings, restoring=True, under_policy=False) as core:
         yield Restore(restore_parts(core), folder, actor)
 
 
@@ -47,7 +47,7 @@ def restore_parts(core: Core) -> RestoreParts:
 @asynccontextmanager
 async def open_key_rotation(settings: Settings, actor: str) -> AsyncIterator[MasterKeyRotation]:
     """The master keys of an installation and what they wrap."""
-    async with open_core(settings) as core:
+    async with open_core(settings, under_policy=False) as core:
         rotation = KeyRotation(core.database, core.master_keys)
         yield MasterKeyRotation(core.database, core.master_keys, rotation, core.audit, actor)
 
@@ -55,5 +55,5 @@ async def open_key_rotation(settings: Settings, actor: str) -> AsyncIterator[Mas
 @asynccontextmanager
 async def open_orphan_sweep(settings: Settings) -> AsyncIterator[OrphanSweep]:
     """Looks for sealed objects without a key."""
-    async with open_core(settings) as core:
+    async with open_core(settings, under_policy=False) as core:
         yield OrphanSweep(core.database, core.vault, core.clock)

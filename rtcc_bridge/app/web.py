@@ -45,7 +45,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         clock=core.clock,
         metrics=core.metrics,
         database=core.database,
-        policy=core.policy,
+        policy_in_force=core.policy_in_force,
         probes=desk,
         leads=core.leads,
         refusals=RefusalLog(core.database, core.audit, core.metrics),

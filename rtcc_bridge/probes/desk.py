@@ -58,6 +58,7 @@ class _Grounds:
 
     authority: IncidentAuthority
     case_number: str
+    policy_hash: str
 
 
 def too_large(max_upload_bytes: int) -> InvalidInputError:
@@ -157,10 +158,11 @@ class ProbeDesk:
         return await self._stills.preview(probe_id, account)
 
     async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> _Grounds:
-        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P10)."""
+        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P10, P21)."""
         require_permission(analyst, Deed.ATTACH_STILL)
-        policy = self._parts.policy
-        authority = await authority_of(tx, incident_id, policy, self._parts.clock.now())
+        policy, now = self._parts.policy, self._parts.clock.now()
+        self._parts.policy_in_force.require_in_date(now)
+        authority = await authority_of(tx, incident_id, policy, now)
         incident = authority.incident
         rules.require_authority(incident)
         rules.require_unmixed(incident)
@@ -168,7 +170,7 @@ class ProbeDesk:
         case_number = rules.require_grounds(incident, form.case_number, form.requestor, form.legal_basis)
         rules.require_attested(attested_original=form.attested_original)
         rules.require_gallery_for(exercise=incident.exercise, training_gallery=self._training_gallery)
-        return _Grounds(authority, case_number)
+        return _Grounds(authority, case_number, policy.hash)
 
     async def _seal(self, upload: AsyncIterator[bytes], undo: AsyncExitStack) -> SealedObject:
         """Seals the upload as it arrives. It never lies plain on a disk, and occupies no worker however slow it is."""
@@ -225,7 +227,7 @@ class ProbeDesk:
             image_height=report.height,
             faces=faces_to_json(report.faces),
             approval=Approval.NONE,
-            policy_hash=self._parts.policy.hash,
+            policy_hash=grounds.policy_hash,
             state_reason=reason_text(reasons),
             traceparent=current_traceparent(),
             created_at=now,

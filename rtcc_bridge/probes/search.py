@@ -119,6 +119,10 @@ class GallerySearch:
             raise
         return [FoundCandidates(tuple(candidates), facts) for candidates in found]
 
+    def list_at_most(self, persons: int) -> None:
+        """From the next batch on: the policy can shorten the list while everything runs."""
+        self._list_length = persons
+
     def check(self) -> None:
         """Searches for a direction that is nobody's: InferenceError when the device that holds it all does not work.
 
@@ -132,9 +136,10 @@ class GallerySearch:
 
     def _setting_for(self, index: SearchIndex) -> _Setting:
         """Counting people and inverting the calibration take time, and their results hold as long as the snapshot."""
-        if self._setting is None or self._setting.index is not index:
-            self._setting = _Setting(index, self._facts(index))
-        return self._setting
+        setting = self._setting
+        if setting is None or setting.index is not index or setting.facts.list_length != self._list_length:
+            setting = self._setting = _Setting(index, self._facts(index))
+        return setting
 
     def _facts(self, index: SearchIndex) -> SearchFacts:
         snapshot = index.snapshot
