@@ -98,6 +98,18 @@ def refused_matter(incident: IncidentFacts) -> str | None:
     return ABSOLUTE_REFUSALS[min(codes)] if codes else None
 
 
+def require_warrant(policy: Policy, purpose: Purpose, warrant_or_exigency: str | None) -> str | None:
+    """P09: the warrant, or the exigency, where the jurisdiction asks for one. Returns it."""
+    stated = (warrant_or_exigency or "").strip()
+    if not stated and purpose in policy.jurisdiction.warrant_or_exigency_for:
+        raise PolicyRefusalError(
+            "P09",
+            f"A search for {purpose} needs a warrant here, or the exigency that stands in for one: state it and send "
+            "the still again.",
+        )
+    return stated or None
+
+
 def require_grounds(incident: IncidentFacts, case_number: str | None, requestor: str, legal_basis: str) -> str:
     """P01: nobody searches without a case, a requestor and a legal basis. Returns the case number."""
     stated = (case_number or "").strip()

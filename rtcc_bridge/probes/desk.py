@@ -43,13 +43,17 @@ _ANIMATED: Final = "animated"
 
 @dataclass(frozen=True, slots=True)
 class ProbeForm:
-    """What the analyst states beside the still. case_number may stay empty where the incident has one."""
+    """What the analyst states beside the still. case_number may stay empty where the incident has one.
+
+    warrant_or_exigency: needed for the purposes that the policy names (P09).
+    """
 
     purpose: str
     legal_basis: str
     requestor: str
     case_number: str | None
     attested_original: bool
+    warrant_or_exigency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class _Grounds:
     authority: IncidentAuthority
     case_number: str
     policy_hash: str
+    warrant_or_exigency: str | None
 
 
 def too_large(max_upload_bytes: int) -> InvalidInputError:
@@ -158,7 +163,7 @@ class ProbeDesk:
         return await self._stills.preview(probe_id, account)
 
     async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> _Grounds:
-        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P10, P21)."""
+        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P09, P10, P21)."""
         require_permission(analyst, Deed.ATTACH_STILL)
         policy, now = self._parts.policy, self._parts.clock.now()
         self._parts.policy_in_force.require_in_date(now)
@@ -166,11 +171,14 @@ class ProbeDesk:
         incident = authority.incident
         rules.require_authority(incident)
         rules.require_unmixed(incident)
-        rules.require_permitted_purpose(policy, form.purpose, incident, imminent_threat=authority.imminent_threat)
+        purpose = rules.require_permitted_purpose(
+            policy, form.purpose, incident, imminent_threat=authority.imminent_threat
+        )
+        warrant = rules.require_warrant(policy, purpose, form.warrant_or_exigency)
         case_number = rules.require_grounds(incident, form.case_number, form.requestor, form.legal_basis)
         rules.require_attested(attested_original=form.attested_original)
         rules.require_gallery_for(exercise=incident.exercise, training_gallery=self._training_gallery)
-        return _Grounds(authority, case_number, policy.hash)
+        return _Grounds(authority, case_number, policy.hash, warrant)
 
     async def _seal(self, upload: AsyncIterator[bytes], undo: AsyncExitStack) -> SealedObject:
         """Seals the upload as it arrives. It never lies plain on a disk, and occupies no worker however slow it is."""
@@ -218,6 +226,7 @@ class ProbeDesk:
             exercise=grounds.authority.incident.exercise,
             purpose=form.purpose,
             legal_basis=form.legal_basis.strip(),
+            warrant_or_exigency=grounds.warrant_or_exigency,
             case_number=grounds.case_number,
             requestor=form.requestor.strip(),
             analyst=analyst.name,
@@ -255,6 +264,7 @@ def _require_lengths(incident_id: str, form: ProbeForm) -> None:
         ("incident", incident_id, 256),
         ("purpose", form.purpose, 64),
         ("legal basis", form.legal_basis, 1024),
+        ("warrant or exigency", form.warrant_or_exigency or "", 1024),
         ("case number", form.case_number or "", 256),
         ("requestor", form.requestor, 256),
     )

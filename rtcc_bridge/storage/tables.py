@@ -162,6 +162,7 @@ probes = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("traceparent", String(55)),  # W3C Trace Context, while traces are on
+    Column("warrant_or_exigency", String(1024)),  # what the jurisdiction asks for (P09)
 )
 
 leads = Table(

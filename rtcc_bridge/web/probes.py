@@ -31,6 +31,11 @@ _FORM: Final[dict[str, Any]] = {
     "required": ["purpose", "legalBasis", "requestor", "attestedOriginal", IMAGE],
     "properties": {
         **{name: {"type": "string"} for name in FIELDS},
+        "warrantOrExigency": {
+            "type": "string",
+            "description": "The warrant, or the exigency that stands in for one: for the purposes for which the policy "
+            "asks for it (P09).",
+        },
         "attestedOriginal": {
             "type": "string",
             "enum": ["true", "false"],

@@ -119,6 +119,7 @@ class ProbeView(WireModel):
     exercise: bool
     purpose: str
     legal_basis: str
+    warrant_or_exigency: str | None = Field(description="What the jurisdiction asks for (P09).")
     case_number: str
     requestor: str
     analyst: str
@@ -186,6 +187,7 @@ def probe_view(record: ProbeRecord, lead: LeadRecord | None) -> ProbeView:
         exercise=record.exercise,
         purpose=record.purpose,
         legal_basis=record.legal_basis,
+        warrant_or_exigency=record.warrant_or_exigency,
         case_number=record.case_number,
         requestor=record.requestor,
         analyst=record.analyst,
