@@ -1,16 +1,22 @@
 """`rtcc-bridge policy`."""
 
+import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from rtcc_bridge.app.policy_replay import open_policy_replay
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_FAILED, tells_errors
 from rtcc_bridge.commands.options import config_option
 from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.policy.opening import ADMINISTRATOR_KEY_SETTING, CITY_KEY_SETTING, PolicyFiles, open_policy
+from rtcc_bridge.policy.policy_diff import differences
+from rtcc_bridge.policy.policy_file import Policy, load_policy
 from rtcc_bridge.policy.policy_signatures import Signer, sign_policy, signature_file_of
+from rtcc_bridge.probes.policy_replay import Judged, ReplayReport
 from rtcc_bridge.settings import load_settings
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -65,3 +71,52 @@ def verify(
         sys.exit(EXIT_FAILED)
     found = opened.policy
     click.echo(f"good: {found.title}, from {found.valid_from} until {found.valid_until}, hash {found.hash}")
+
+
+@policy.command("diff")
+@click.argument("old", type=_FILE)
+@click.argument("new", type=_FILE)
+@config_option
+@click.option("--replay", "replaying", is_flag=True, help="Judge the past searches in the database by both as well.")
+@tells_errors
+def diff(old: Path, new: Path, config: Path | None, replaying: bool) -> None:
+    """Tell what NEW says otherwise than OLD, field by field, whether or not they are signed.
+
+    --replay judges every past search, and every attempt that was refused, by both: which of them NEW would refuse, and
+    which it would allow. Incidents and alerts count as they stand now. Nothing is changed.
+    """
+    before, after = load_policy(old), load_policy(new)
+    found = differences(before, after)
+    for line in found:
+        click.echo(line)
+    if not found:
+        click.echo("they say the same" if before.hash != after.hash else "they are the same file")
+    if replaying:
+        asyncio.run(_replay(config, before, after))
+
+
+async def _replay(config: Path | None, before: Policy, after: Policy) -> None:
+    async with open_policy_replay(load_settings(config)) as replay:
+        report = await replay.judge(before, after)
+    _tell(report)
+
+
+def _tell(report: ReplayReport) -> None:
+    click.echo()
+    click.echo(f"past searches: {report.searches}, refused attempts that can be judged: {report.attempts}")
+    for words, judged in (
+        ("NEW refuses what OLD allows", report.refused_by_new),
+        ("NEW allows what OLD refuses", report.allowed_by_new),
+    ):
+        click.echo(f"{words}: {len(judged)}")
+        for rule in sorted({one.rule for one in judged}):
+            _tell_rule(rule, [one for one in judged if one.rule == rule])
+    click.echo(f"both decide alike: {report.alike}")
+    if report.unknown:
+        click.echo(f"not judged, since their incident is not known: {report.unknown}")
+
+
+def _tell_rule(rule: str, judged: Sequence[Judged]) -> None:
+    click.echo(f"  {rule}: {len(judged)}")
+    for one in judged:
+        click.echo(f"    {one.kind} {one.reference}: {one.reason}")

@@ -12,7 +12,7 @@ from rtcc_bridge.cli import main
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_REJECTED
 from rtcc_bridge.policy.policy_signatures import Signer
-from tests.policy_kit import SignedPolicy
+from tests.policy_kit import SignedPolicy, write_policy
 
 Run = Callable[..., Result]
 
@@ -87,3 +87,29 @@ def test_verify_takes_the_keys_of_the_settings(run: Run, policy: SignedPolicy, t
     config.write_text(yaml.safe_dump({"policy": keys}))
     assert run("verify", policy.file, "--config", config).exit_code == 0
     assert "no key is named" in run("verify", policy.file).output
+
+
+def test_diff_tells_each_field(run: Run, policy: SignedPolicy, tmp_path: Path) -> None:
+    other = write_policy(
+        tmp_path / "other.yaml", SystemClock().now().date(), lambda content: content["approval"].update(valid_hours=1)
+    )
+    told = run("diff", policy.file, other)
+    assert told.exit_code == 0
+    assert told.output.startswith("approval.valid_hours: from 24 to 1.")
+    assert run("diff", policy.file, policy.file).output == "they are the same file\n"
+    assert run("diff", policy.file, tmp_path / "gone.yaml").exit_code == EXIT_CONFIGURATION
+
+
+def test_diff_replays_what_the_database_holds(run: Run, policy: SignedPolicy, tmp_path: Path) -> None:
+    """An empty one here: what is judged how is tested in `tests/unit/probes/test_policy_replay.py`."""
+    config = tmp_path / "settings.yaml"
+    settings = {
+        "database": {"url": f"sqlite+aiosqlite:///{tmp_path / 'floor.sqlite3'}"},
+        "objects": {"url": (tmp_path / "objects").as_uri(), "master_key_file": str(tmp_path / "master.key")},
+        "policy": {"file": str(policy.file)},
+    }
+    config.write_text(yaml.safe_dump(settings))
+    told = run("diff", policy.file, policy.file, "--replay", "--config", config)
+    assert told.exit_code == 0, told.output
+    assert "past searches: 0, refused attempts that can be judged: 0" in told.output
+    assert "NEW refuses what OLD allows: 0" in told.output
