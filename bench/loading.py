@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import SecretStr
 
-from bench.machine import machine, resident_bytes
+from bench.machine import machine
 from rtcc_bridge.app.foundation import Core, open_core
 from rtcc_bridge.app.galleries import gallery_parts
 from rtcc_bridge.gallery.additions import GalleryAdditions, NewImage
@@ -46,7 +46,7 @@ SEED = 20_261_126
 
 @dataclass(frozen=True)
 class Report:
-    """Seconds, medians of the rounds. ratio: of processor times within a round. resident_bytes: of a template."""
+    """Seconds, medians of the rounds. ratio: of processor times within a round."""
 
     templates: int
     length: int
@@ -58,7 +58,6 @@ class Report:
     ratio_of_each_round: list[float]
     reading_seconds: float
     loading_seconds: float
-    resident_bytes: float
 
 
 def random_templates(count: int, length: int, random: np.random.Generator) -> Float32Array:
@@ -133,9 +132,6 @@ async def measure(count: int, length: int, rounds: int) -> Report:
             for _ in range(rounds):
                 reading.append(await _seconds(lambda: read_and_unseal(core, segments)))
                 loading.append(await _seconds(lambda: load(core, pack)))
-            before = resident_bytes()
-            followed = await load(core, pack)
-            resident = (resident_bytes() - before) / followed.snapshot.row_count
     ratios = [loaded[0] / read[0] for loaded, read in zip(loading, reading, strict=True)]
     return Report(
         templates=count,
@@ -148,7 +144,6 @@ async def measure(count: int, length: int, rounds: int) -> Report:
         ratio_of_each_round=[round(ratio, 2) for ratio in ratios],
         reading_seconds=round(statistics.median(clock for _, clock in reading), 3),
         loading_seconds=round(statistics.median(clock for _, clock in loading), 3),
-        resident_bytes=round(resident, 1),
     )
 
 
