@@ -31,17 +31,22 @@ class RecordSystem:
         name = f"{ref}/{words.replace(' ', '_')}.jpg"
         (self.store / ref).mkdir(parents=True, exist_ok=True)
         (self.store / name).write_text(words)
-        data = {
-            "subjectRef": ref,
-            "picture": name,
-            "pictureSha256": sha256_of(words),
-            "provenance": "booking desk",
-            "lawfulBasis": "statute 12",
-            "retainUntil": "2030-12-31",
-            "adult": True,
-            **changes,
-        }
-        return event("rtcc.gallery.booked", data)
+        return booking(ref, name, words.encode(), **changes)
+
+
+def booking(ref: str, name: str, content: bytes, /, **changes: Any) -> CloudEvent:
+    """The event about a picture that lies in the store under that name."""
+    data = {
+        "subjectRef": ref,
+        "picture": name,
+        "pictureSha256": hashlib.sha256(content).hexdigest(),
+        "provenance": "booking desk",
+        "lawfulBasis": "statute 12",
+        "retainUntil": "2030-12-31",
+        "adult": True,
+        **changes,
+    }
+    return event("rtcc.gallery.booked", data)
 
 
 def event(event_type: str, data: dict[str, Any]) -> CloudEvent:

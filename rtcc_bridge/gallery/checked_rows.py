@@ -28,8 +28,8 @@ class CheckedRow:
     retain_until: datetime
 
 
-def check_row(row: SourceRow, root: Path, now: datetime, max_bytes: int) -> CheckedRow:
-    """Checks the words, then reads the file once for its digest. Raises SetAsideError. Blocks."""
+def check_row(row: SourceRow, root: Path, now: datetime, max_bytes: int) -> tuple[CheckedRow, bytes]:
+    """Checks the words, then reads the file, whose bytes come with it. Raises SetAsideError. Blocks."""
     if row.problem is not None:
         raise SetAsideError(*row.problem)
     subject_ref = normal_ref(row.subject_ref)
@@ -41,8 +41,9 @@ def check_row(row: SourceRow, root: Path, now: datetime, max_bytes: int) -> Chec
         raise SetAsideError(Reason.NO_SUBJECT, detail)
     if retain_until <= now:
         raise SetAsideError(Reason.RETENTION_PASSED, f"its retention ended on {row.retain_until} (P06)")
-    sha256 = hashlib.sha256(read_picture(_inside(root, row.image), max_bytes)).hexdigest()
-    return CheckedRow(row.image, sha256, subject_ref, provenance, lawful_basis, retain_until)
+    data = read_picture(_inside(root, row.image), max_bytes)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return CheckedRow(row.image, sha256, subject_ref, provenance, lawful_basis, retain_until), data
 
 
 def read_row(row: CheckedRow, root: Path, max_bytes: int) -> bytes:

@@ -33,6 +33,8 @@ from rtcc_bridge.storage.galleries import GalleryRecord
 
 IMAGES_PER_BATCH: Final = 64
 TEMPLATES_PER_SEGMENT: Final = 16_384
+KEPT_BYTES: Final = 256 * 1024
+"""A file that is no longer is kept from its check until somebody looks at it, and not read a second time."""
 
 TemplateRows: TypeAlias = tuple[Float32Array, Sequence[str]]
 """Templates float32 (N, D), and for each row whose it is."""
@@ -168,16 +170,22 @@ class Enroller:
         if not batch:
             return None
         set_aside: list[SetAsideImage] = []
+        kept: dict[str, bytes] = {}
         now = self._parts.clock.now()
 
         async def check(row: SourceRow) -> CheckedRow | None:
             try:
-                return await asyncio.to_thread(check_row, row, root, now, self._max_bytes)
+                found, data = await asyncio.to_thread(check_row, row, root, now, self._max_bytes)
             except SetAsideError as error:
                 set_aside.append(SetAsideImage(row.image, row.subject_ref, error.reason, error.detail))
                 return None
+            if len(data) <= KEPT_BYTES:
+                kept[found.sha256] = data
+            return found
 
         async def read_picture(row: CheckedRow) -> bytes:
+            if (data := kept.pop(row.sha256, None)) is not None:
+                return data
             return await asyncio.to_thread(read_row, row, root, self._max_bytes)
 
         checked: dict[str, CheckedRow] = {}

@@ -5,7 +5,7 @@ The database is asked at an interval; a matcher that cannot confirm the head sto
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -30,14 +30,14 @@ from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.search import SearchIndex
 from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.session import Device
-from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.snapshot import ChunkCollector, GallerySnapshot
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Int64Array
 from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.engine import Database, Transaction
-from rtcc_bridge.storage.galleries import GalleryRecord, Placement, SegmentRecord
+from rtcc_bridge.storage.galleries import GalleryRecord, Placements, SegmentRecord
 from rtcc_bridge.storage.object_keys import ObjectKeyRecord
 from rtcc_bridge.storage.objects import ObjectVault
 
@@ -63,7 +63,7 @@ class Followed:
 class _NewSegment:
     record: SegmentRecord
     key: ObjectKeyRecord
-    placements: Sequence[Placement]
+    placements: Placements
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,20 +164,24 @@ class GalleryFollower:
         """
         attempts: Counter[str] = Counter()
         while (changes := await self._read_changes()) is not None:
-            loaded: list[StoredTemplates] = []
-            for segment in changes.segments:
-                try:
-                    loaded.append(await self._take_up(changes.head, segment))
-                except NotFoundError as error:
-                    attempts[segment.record.object_key] += 1
-                    if attempts[segment.record.object_key] == _READ_ATTEMPTS:
-                        raise IntegrityError(await self._damage(segment.record, str(error))) from error
-                    break
-                except IntegrityError as error:
+            with ChunkCollector() as loaded:
+                if await self._load_all(changes, loaded, attempts):
+                    self._swap(await asyncio.to_thread(self._build, changes, loaded), changes)
+                    return
+
+    async def _load_all(self, changes: _Changes, loaded: ChunkCollector, attempts: Counter[str]) -> bool:
+        """Reads all segments; False when one of them was not there, and may lie under another name now."""
+        for segment in changes.segments:
+            try:
+                loaded.add(await self._take_up(changes.head, segment))
+            except NotFoundError as error:
+                attempts[segment.record.object_key] += 1
+                if attempts[segment.record.object_key] == _READ_ATTEMPTS:
                     raise IntegrityError(await self._damage(segment.record, str(error))) from error
-            else:
-                self._swap(await asyncio.to_thread(self._build, changes, loaded), changes)
-                return
+                return False
+            except IntegrityError as error:
+                raise IntegrityError(await self._damage(segment.record, str(error))) from error
+        return True
 
     async def _damage(self, segment: SegmentRecord, cause: str) -> str:
         """What is wrong with a segment, which versions do without it, and what to do."""
@@ -251,7 +255,7 @@ class GalleryFollower:
         """The templates that this process has to hold: all, or none where the service has them afterwards."""
         if self._service is None:
             return await self._load(head, segment)
-        segment_id, image_ids = segment.record.segment_id, _int64(placed.image_id for placed in segment.placements)
+        segment_id, image_ids = segment.record.segment_id, segment.placements.image_ids
         missing = await asyncio.to_thread(self._service.missing, segment_id, image_ids)
         if len(missing):
             templates = (await self._load(head, segment)).take(missing)
@@ -262,7 +266,7 @@ class GalleryFollower:
         """Deletes who was removed. Nothing waits for it: they are in no search any more."""
         if self._service is None or not self._to_delete:
             return
-        image_ids = _int64(sorted(self._to_delete))
+        image_ids = np.array(sorted(self._to_delete), np.int64)
         try:
             await asyncio.to_thread(self._service.delete, image_ids)
         except UnavailableError as error:
@@ -276,27 +280,27 @@ class GalleryFollower:
         record = segment.record
         header = SegmentHeader(self._name, record.segment_id, head.template_hash, record.rows, head.template_length)
         templates = decode_segment(header, await self._vault.unseal(record.object_key, segment.key))
-        rows = _int64(placement.segment_row for placement in segment.placements)
-        if len(rows) and (rows[0] < 0 or rows[-1] >= record.rows or len(np.unique(rows)) != len(rows)):
+        rows = segment.placements.segment_rows
+        if len(rows) and (rows[0] < 0 or rows[-1] >= record.rows or not (np.diff(rows) > 0).all()):
             raise IntegrityError(f"images of gallery {self._name} point outside segment {record.segment_id}")
         complete = len(rows) == record.rows and np.array_equal(rows, np.arange(record.rows))
         return templates if complete else templates.take(rows)
 
-    def _build(self, changes: _Changes, loaded: Sequence[StoredTemplates]) -> Followed:
+    def _build(self, changes: _Changes, loaded: ChunkCollector) -> Followed:
         """Blocks while the index is built; the searches that go on meanwhile use the present one."""
-        placements = [placement for segment in changes.segments for placement in segment.placements]
-        image_ids = _int64(placement.image_id for placement in placements)
-        subject_ids = _int64(placement.subject_id for placement in placements)
+        image_ids = _joined([segment.placements.image_ids for segment in changes.segments])
+        subject_ids = _joined([segment.placements.subject_ids for segment in changes.segments])
         version, length = changes.head.version, changes.head.template_length
         try:
             if self._service is not None:
                 added = GallerySnapshot.of_ids(self._name, version, length, image_ids, subject_ids)
             else:
-                parts = [StoredTemplates.empty(length), *loaded]
-                added = GallerySnapshot.build(self._name, version, parts, image_ids, subject_ids)
+                chunks = loaded.chunks()
+                added = GallerySnapshot.of_chunks(self._name, version, length, chunks, image_ids, subject_ids)
             snapshot = added
             if self._followed is not None:
-                snapshot = self._followed.snapshot.without(version, _int64(changes.removed_image_ids))
+                removed = np.array(changes.removed_image_ids, np.int64)
+                snapshot = self._followed.snapshot.without(version, removed)
                 if len(image_ids):
                     snapshot = snapshot.joined_by(added)
         except (TemplateError, ValueError) as error:
@@ -339,5 +343,5 @@ def _problem_with(head: GalleryRecord | None, name: str, pack: PackIdentity) -> 
     return None
 
 
-def _int64(values: Iterable[int]) -> Int64Array:
-    return np.fromiter(values, np.int64)
+def _joined(columns: Sequence[Int64Array]) -> Int64Array:
+    return np.concatenate([np.empty(0, np.int64), *columns])

@@ -1,14 +1,14 @@
 """From the bytes of a picture to the template of the one face on it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.matching.pipeline import FaceEmbedder
-from rtcc_bridge.matching.types import FaceCrop, Float32Array, NumberedFace, Verdict
-from rtcc_bridge.probes.picture_reader import PictureReader
+from rtcc_bridge.matching.types import FaceCrop, Float32Array
+from rtcc_bridge.probes.worker_messages import SeenPortrait
 
 _NOT_A_FACE: Final = "not_a_face"
 
@@ -36,6 +36,14 @@ class Portraits(Protocol):
         ...
 
 
+class PortraitReader(Protocol):
+    """Looks at pictures of one person each. `WorkerPool` does it."""
+
+    async def portrait(self, data: bytes, /) -> SeenPortrait:
+        """Raises as `PictureReader.inspect` does."""
+        ...
+
+
 class SandboxedPortraits:
     """Reads portraits in sandboxed workers and makes the templates here, as a search does of an analyst's still.
 
@@ -43,35 +51,29 @@ class SandboxedPortraits:
     owner.
     """
 
-    def __init__(self, reader: PictureReader, embedder: FaceEmbedder) -> None:
+    def __init__(self, reader: PortraitReader, embedder: FaceEmbedder) -> None:
         self._reader = reader
         self._embedder = embedder
 
     async def read(self, data: bytes) -> Portrait:
         """As `Portraits.read` says. Where several faces are, nobody can tell which of them the row means."""
         try:
-            face = _only_face((await self._reader.inspect(_at_once(data))).faces)
-            cropped = await self._reader.crop(data, face.face, ())
+            seen = await self._reader.portrait(data)
         except InvalidInputError as error:
             reason = Reason.POOR_QUALITY if error.reason == _NOT_A_FACE else Reason.UNREADABLE
             raise SetAsideError(reason, str(error)) from error
-        return Portrait(cropped.crop, face.quality.unified_score)
+        return Portrait(_only_face(seen), seen.score)
 
     def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
         """As `Portraits.templates` says."""
         return self._embedder.templates([portrait.crop for portrait in portraits])
 
 
-async def _at_once(data: bytes) -> AsyncIterator[bytes]:
-    yield data
-
-
-def _only_face(faces: Sequence[NumberedFace]) -> NumberedFace:
-    if not faces:
+def _only_face(seen: SeenPortrait) -> FaceCrop:
+    if not seen.faces:
         raise SetAsideError(Reason.NO_FACE, "no face was found")
-    if len(faces) > 1:
-        raise SetAsideError(Reason.SEVERAL_FACES, f"{len(faces)} faces were found: cut out the one that is meant")
-    face = faces[0]
-    if face.quality.verdict is Verdict.REFUSED:
-        raise SetAsideError(Reason.POOR_QUALITY, "; ".join(face.quality.sentences))
-    return face
+    if seen.faces > 1:
+        raise SetAsideError(Reason.SEVERAL_FACES, f"{seen.faces} faces were found: cut out the one that is meant")
+    if seen.crop is None:
+        raise SetAsideError(Reason.POOR_QUALITY, "; ".join(seen.sentences))
+    return seen.crop

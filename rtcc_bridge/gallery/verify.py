@@ -92,7 +92,7 @@ class GalleryVerifier:
         header = SegmentHeader(
             gallery.name, segment.segment_id, gallery.template_hash, segment.rows, gallery.template_length
         )
-        rows = [one.segment_row for one in placed]
+        rows = placed.segment_rows.tolist()
         try:
             content = await self._vault.unseal(present.object_key, key)
             problem = await asyncio.to_thread(_problem_with, header, content, rows, removed)

@@ -16,6 +16,10 @@ _CPU = "CPUExecutionProvider"
 _FATAL_ONLY = 4
 """What goes wrong is raised; ONNX Runtime's own lines on standard error would say it a second time."""
 
+_NO_SPINNING = ("session.intra_op.allow_spinning", "0")
+"""Threads sleep while they wait for one another. Else each keeps a core busy between two layers, and between two runs,
+which others have a use for: docs/decisions/0029."""
+
 
 class Device(StrEnum):
     """Where networks run. AUTO takes CUDA when it works and the CPU when it does not."""
@@ -88,6 +92,7 @@ def open_session(model: bytes, device: Device, threads: int, *, allow_tf32: bool
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
+    options.add_session_config_entry(*_NO_SPINNING)
     providers = _providers(device, allow_tf32=allow_tf32)
     try:
         session = onnxruntime.InferenceSession(model, options, providers=providers)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final, Self, TypeVar
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.stored_templates import LENGTH_TOLERANCE, StoredTemplates
-from rtcc_bridge.matching.types import BoolArray, Float64Array, Int64Array
+from rtcc_bridge.matching.types import BoolArray, Float32Array, Float64Array, Int64Array
 
 AnyArray = TypeVar("AnyArray", bound=npt.NDArray[np.generic])
 
@@ -19,6 +20,9 @@ BOUND_ROWS: Final = 8192
 
 _FULL_CHUNK_ROWS: Final = 65_536
 """A chunk of this size is not copied again when more rows come."""
+
+_MEASURED_AT_ONCE: Final = 256
+"""Rows whose numbers stay in the processor's cache while their lengths are measured: half the time of many at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,13 +37,62 @@ class TemplateChunk:
 
     @classmethod
     def of(cls, templates: StoredTemplates) -> Self:
-        """TemplateError: a row is not of length 1, such as one that was taken out."""
-        starts = range(0, len(templates), BOUND_ROWS)
-        rests = [_largest_rest(templates, slice(start, start + BOUND_ROWS)) for start in starts]
-        return cls(templates, _read_only(np.array(rests, np.float64)))
+        """TemplateError: a row is not of length 1, such as one that was taken out.
+
+        In float32, which holds the planes' numbers exactly. `slack` covers what storing moved a row (at most half a
+        step in each of D components, the step below 2^-15) and the rounding of the sums (a relative D 2^-24).
+        """
+        slack = math.sqrt(templates.template_length) * 2.0**-15
+        lengths, rests = _lengths(templates)
+        if not (np.abs(lengths - 1) <= LENGTH_TOLERANCE + slack).all():
+            raise TemplateError(f"a stored template's length is not 1 within {LENGTH_TOLERANCE}")
+        starts = np.arange(0, len(templates), BOUND_ROWS)
+        largest = np.maximum.reduceat(rests, starts).astype(np.float64) * (1 + slack)
+        return cls(templates, _read_only(largest))
 
     def __len__(self) -> int:
         return len(self.templates)
+
+
+class ChunkCollector:
+    """Puts parts of a gallery together to full chunks as they are read, and lets go of the parts. A context manager.
+
+    So a gallery of many small segments needs its templates' memory once, and each row is measured once: in a thread,
+    while the caller reads the next part.
+    """
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1, "template-chunks")
+        self._chunks: list[Future[TemplateChunk]] = []
+        self._waiting: list[StoredTemplates] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def add(self, part: StoredTemplates) -> None:
+        """The next rows."""
+        self._waiting.append(part)
+        if sum(map(len, self._waiting)) >= _FULL_CHUNK_ROWS:
+            self._put_together()
+
+    def chunks(self) -> list[TemplateChunk]:
+        """All rows in their order; nothing may be added any more. Blocks. TemplateError as `TemplateChunk.of`."""
+        if any(map(len, self._waiting)):
+            self._put_together()
+        return [chunk.result() for chunk in self._chunks]
+
+    def _put_together(self) -> None:
+        self._chunks.append(self._executor.submit(_chunk_of, self._waiting))
+        self._waiting = []
+
+
+def _chunk_of(parts: list[StoredTemplates]) -> TemplateChunk:
+    whole = parts[0] if len(parts) == 1 else StoredTemplates.concatenated(parts)
+    parts.clear()
+    return TemplateChunk.of(whole)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,11 +130,25 @@ class GallerySnapshot:
         template_length = parts[0].template_length
         if template_length < 1 or any(part.template_length != template_length for part in parts):
             raise TemplateError("templates have to have one and the same length, of at least 1")
-        rows = sum(map(len, parts))
+        chunks = [TemplateChunk.of(part) for part in parts if len(part)]
+        return cls.of_chunks(name, version, template_length, chunks, image_ids, subject_ids)
+
+    @classmethod
+    def of_chunks(
+        cls,
+        name: str,
+        version: int,
+        template_length: int,
+        chunks: Sequence[TemplateChunk],
+        image_ids: Int64Array,
+        subject_ids: Int64Array,
+    ) -> "GallerySnapshot":
+        """As `build`, of what a `ChunkCollector` gives."""
+        rows = sum(map(len, chunks))
         if image_ids.shape != (rows,):
             raise ValueError(f"image_ids has to be int64 ({rows},), not {image_ids.dtype} {image_ids.shape}")
         with_ids = cls.of_ids(name, version, template_length, image_ids, subject_ids)
-        return replace(with_ids, chunks=_joined([TemplateChunk.of(part) for part in parts if len(part)]))
+        return replace(with_ids, chunks=_joined(chunks))
 
     @classmethod
     def of_ids(
@@ -206,23 +273,20 @@ def _joined(chunks: Sequence[TemplateChunk]) -> tuple[TemplateChunk, ...]:
     return tuple(joined)
 
 
-def _largest_rest(templates: StoredTemplates, rows: slice) -> float:
-    """The largest length of the low plane's part of some rows.
-
-    In float32, which holds the planes' numbers exactly. `slack` covers what storing moved a row (at most half a step
-    in each of D components, the step below 2^-15) and the rounding of the sums here (a relative D 2^-24).
-    """
-    scales = templates.scales[rows]
-    low = templates.low[rows].astype(np.float32)
-    whole = templates.high[rows].astype(np.float32)
-    whole *= 256
-    whole += low
-    slack = math.sqrt(templates.template_length) * 2.0**-15
-    lengths = np.sqrt(np.einsum("nd,nd->n", whole, whole)) * scales
-    if not (np.abs(lengths - 1) <= LENGTH_TOLERANCE + slack).all():
-        raise TemplateError(f"a stored template's length is not 1 within {LENGTH_TOLERANCE}")
-    rests = np.sqrt(np.einsum("nd,nd->n", low, low)) * scales
-    return float(rests.max()) * (1 + slack)
+def _lengths(templates: StoredTemplates) -> tuple[Float32Array, Float32Array]:
+    """The Euclidean length of each row, and that of what the low plane adds to it; float32 (N,) each."""
+    lengths, rests = np.empty(len(templates), np.float32), np.empty(len(templates), np.float32)
+    whole = np.empty((_MEASURED_AT_ONCE, templates.template_length), np.float32)
+    low = np.empty_like(whole)
+    for start in range(0, len(templates), _MEASURED_AT_ONCE):
+        rows = slice(start, min(start + _MEASURED_AT_ONCE, len(templates)))
+        some, rest = whole[: rows.stop - start], low[: rows.stop - start]
+        some[:], rest[:] = templates.high[rows], templates.low[rows]
+        some *= 256
+        some += rest
+        np.vecdot(some, some, out=lengths[rows])
+        np.vecdot(rest, rest, out=rests[rows])
+    return np.sqrt(lengths) * templates.scales, np.sqrt(rests) * templates.scales
 
 
 def _read_only(array: AnyArray) -> AnyArray:

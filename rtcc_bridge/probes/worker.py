@@ -21,9 +21,11 @@ from rtcc_bridge.probes.worker_messages import (
     FoundFacesReport,
     Hello,
     InspectRequest,
+    PortraitRequest,
     Preview,
     PreviewRequest,
     Request,
+    SeenPortrait,
     WorkerFailure,
     decode_request,
     encode_answer,
@@ -49,6 +51,8 @@ class PictureWork(Protocol):
     """
 
     def inspect(self, data: bytes) -> FoundFacesReport: ...
+
+    def portrait(self, data: bytes) -> SeenPortrait: ...
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace: ...
 
@@ -147,6 +151,8 @@ def _dispatch(work: PictureWork, request: Request, data: bytes) -> Answer:
     match request:
         case InspectRequest():
             return work.inspect(data)
+        case PortraitRequest():
+            return work.portrait(data)
         case CropRequest():
             return work.crop(data, request)
         case PreviewRequest():

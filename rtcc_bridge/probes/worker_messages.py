@@ -42,6 +42,14 @@ class InspectRequest:
     """Which faces are in this picture, and how good are they?"""
 
 
+@dataclass(frozen=True, slots=True)
+class PortraitRequest:
+    """As `InspectRequest`, for a picture of one person: if it shows one face that can be used, cut that out as well.
+
+    So a picture on its way into a gallery is sent and decoded once.
+    """
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CropRequest:
     """Cut the chosen face out, with the bystanders masked. Faces are in pixels of the upright picture."""
@@ -62,7 +70,7 @@ class PreviewRequest:
     bystanders: tuple[DetectedFace, ...] = ()
 
 
-Request: TypeAlias = InspectRequest | CropRequest | PreviewRequest
+Request: TypeAlias = InspectRequest | PortraitRequest | CropRequest | PreviewRequest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +80,23 @@ class FoundFacesReport:
     width: int
     height: int
     faces: tuple[NumberedFace, ...]
+    stage_seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeenPortrait:
+    """How many faces a picture shows, its upright size, and how long each stage took.
+
+    Of a single face: its unified score, what is wrong with it in words, and its cut-out unless it is too poor. Nothing
+    else of it is told: its sixteen measures would have to be written and read for each picture of a gallery.
+    """
+
+    width: int
+    height: int
+    faces: int
+    score: int
+    sentences: tuple[str, ...]
+    crop: FaceCrop | None
     stage_seconds: Mapping[str, float]
 
 
@@ -93,7 +118,7 @@ class Preview:
     stage_seconds: Mapping[str, float]
 
 
-Answer: TypeAlias = FoundFacesReport | CroppedFace | Preview
+Answer: TypeAlias = FoundFacesReport | SeenPortrait | CroppedFace | Preview
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +147,7 @@ def max_body_bytes(request: Request) -> int:
     match request:
         case InspectRequest():
             return 0
-        case CropRequest():
+        case CropRequest() | PortraitRequest():
             return MAX_CROP_SIDE_PX**2 * 3
         case PreviewRequest(max_side_px=side):
             return side * side * 3 + 65_536
@@ -134,6 +159,8 @@ def encode_request(request: Request) -> bytes:
     match request:
         case InspectRequest():
             fields = {"do": "inspect"}
+        case PortraitRequest():
+            fields = {"do": "portrait"}
         case CropRequest():
             fields = {"do": "crop", **_chosen_to_json(request.chosen, request.bystanders)}
         case PreviewRequest(max_side_px=side, chosen=None):
@@ -150,6 +177,8 @@ def decode_request(data: bytes) -> Request:
     request: Request
     if asked == "inspect":
         request = InspectRequest()
+    elif asked == "portrait":
+        request = PortraitRequest()
     elif asked == "crop":
         request = CropRequest(*_read_chosen(fields))
     elif asked == "preview_all":
@@ -196,10 +225,19 @@ def encode_answer(answer: Answer | WorkerFailure) -> tuple[bytes, bytes]:
         case FoundFacesReport():
             faces = [_numbered_to_json(numbered) for numbered in answer.faces]
             fields = {"width": answer.width, "height": answer.height, "faces": faces}
+        case SeenPortrait(crop=crop):
+            fields = {
+                "width": answer.width,
+                "height": answer.height,
+                "faces": answer.faces,
+                "score": answer.score,
+                "sentences": [*map(printable, answer.sentences)],
+                "cropped": crop is not None,
+            }
+            if crop is not None:
+                fields["crop"], body = _crop_to_json(crop), crop.pixels.tobytes()
         case CroppedFace(crop=crop):
-            height, width = crop.pixels.shape[:2]
-            fields = {"width": width, "height": height, "landmarks": _points_to_json(crop.landmarks)}
-            body = crop.pixels.tobytes()
+            fields, body = _crop_to_json(crop), crop.pixels.tobytes()
         case Preview():
             fields = {"width": answer.width, "height": answer.height}
             body = answer.jpeg
@@ -223,6 +261,8 @@ def decode_answer(request: Request, data: bytes, body: bytes) -> Answer | Worker
         match request:
             case InspectRequest():
                 answer = FoundFacesReport(width, height, _read_faces(fields, width, height), seconds)
+            case PortraitRequest():
+                answer = _read_portrait(fields, width, height, seconds, body)
             case CropRequest():
                 answer = CroppedFace(_read_crop(fields, width, height, body), seconds)
             case PreviewRequest():
@@ -247,6 +287,11 @@ def _face_to_json(face: DetectedFace) -> dict[str, object]:
 
 def _points_to_json(landmarks: Float32Array) -> list[float]:
     return [float(value) for point in landmarks.tolist() for value in point]
+
+
+def _crop_to_json(crop: FaceCrop) -> dict[str, object]:
+    height, width = crop.pixels.shape[:2]
+    return {"width": width, "height": height, "landmarks": _points_to_json(crop.landmarks)}
 
 
 def _chosen_to_json(chosen: DetectedFace, bystanders: tuple[DetectedFace, ...]) -> dict[str, object]:
@@ -323,6 +368,20 @@ def _read_crop(fields: Fields, width: int, height: int, body: bytes) -> FaceCrop
     if max(width, height) > MAX_CROP_SIDE_PX or len(body) != width * height * 3:
         raise ProtocolError("the crop is too large or does not have as many bytes as its size says")
     return FaceCrop(np.frombuffer(body, dtype=np.uint8).reshape(height, width, 3), landmarks)
+
+
+def _read_portrait(fields: Fields, width: int, height: int, seconds: Mapping[str, float], body: bytes) -> SeenPortrait:
+    faces, score = fields.whole_number("faces", 0, MAX_FACES), fields.whole_number("score", 0, 100)
+    sentences = fields.texts("sentences", _MAX_COMPONENTS, MAX_TEXT)
+    crop = None
+    if fields.flag("cropped"):
+        size = fields.section("crop")
+        across, down = (size.whole_number(side, 1, MAX_CROP_SIDE_PX) for side in ("width", "height"))
+        crop = _read_crop(size, across, down, body)
+        size.end()
+    if (crop is not None and faces != 1) or (crop is None and body):
+        raise ProtocolError("what was cut out is not the one face of a portrait")
+    return SeenPortrait(width, height, faces, score, sentences, crop, seconds)
 
 
 def _read_jpeg(request: PreviewRequest, width: int, height: int, body: bytes) -> bytes:

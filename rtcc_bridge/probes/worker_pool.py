@@ -20,9 +20,11 @@ from rtcc_bridge.probes.worker_messages import (
     CropRequest,
     FoundFacesReport,
     InspectRequest,
+    PortraitRequest,
     Preview,
     PreviewRequest,
     Request,
+    SeenPortrait,
     WorkerFailure,
 )
 from rtcc_bridge.probes.worker_process import WorkerLimits, WorkerLostError
@@ -34,7 +36,7 @@ _log = structlog.get_logger(__name__)
 _TOO_SLOW: Final = "the picture took too long to read: save it again as JPEG or PNG, or send a smaller one"
 _BREAKS: Final = "the picture made the decoder fail: save it again as JPEG or PNG, and send that"
 
-_Wanted = TypeVar("_Wanted", FoundFacesReport, CroppedFace, Preview)
+_Wanted = TypeVar("_Wanted", FoundFacesReport, SeenPortrait, CroppedFace, Preview)
 
 
 class WorkerPool:
@@ -82,6 +84,10 @@ class WorkerPool:
         `upload` raises.
         """
         return await self._perform(InspectRequest(), upload, FoundFacesReport, lane)
+
+    async def portrait(self, data: bytes) -> SeenPortrait:
+        """As `inspect` for a picture of one person, whose face is cut out as well. Raises as `inspect` does."""
+        return await self._perform(PortraitRequest(), _chunks(data), SeenPortrait, Lane.ROUTINE)
 
     async def crop(
         self, data: bytes, chosen: DetectedFace, bystanders: Sequence[DetectedFace], lane: Lane = Lane.ROUTINE

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -19,13 +19,14 @@ from rtcc_bridge.matching.modelpack import load_pack
 from rtcc_bridge.matching.pipeline import FaceFinder
 from rtcc_bridge.matching.quality import assess
 from rtcc_bridge.matching.session import Device
-from rtcc_bridge.matching.types import Box, DetectedFace, RgbImage
+from rtcc_bridge.matching.types import Box, DetectedFace, FaceCrop, RgbImage, Verdict
 from rtcc_bridge.probes.worker_messages import (
     CroppedFace,
     CropRequest,
     FoundFacesReport,
     Preview,
     PreviewRequest,
+    SeenPortrait,
 )
 
 _JPEG_QUALITY: Final = 90
@@ -57,13 +58,19 @@ class FaceWork:
         height, width = found.image.shape[:2]
         return FoundFacesReport(width, height, found.faces, dict(self._seconds))
 
+    def portrait(self, data: bytes) -> SeenPortrait:
+        self._seconds.clear()
+        found = self._finder.find(data)
+        height, width = found.image.shape[:2]
+        if len(found.faces) != 1:
+            return SeenPortrait(width, height, len(found.faces), 0, (), None, dict(self._seconds))
+        (numbered,) = found.faces
+        quality = numbered.quality
+        crop = None if quality.verdict is Verdict.REFUSED else self._cut_out(found.image, numbered.face, ())
+        return SeenPortrait(width, height, 1, quality.unified_score, quality.sentences, crop, dict(self._seconds))
+
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace:
-        image = self._decoded(data)
-        try:
-            with self._timed("crop"):
-                crop = crop_face(image, request.chosen, request.bystanders)
-        except ValueError as error:
-            raise UnreadableImageError("not_a_face", f"this cannot be cut out as a face: {error}") from error
+        crop = self._cut_out(self._decoded(data), request.chosen, request.bystanders)
         return CroppedFace(crop, dict(self._seconds))
 
     def preview(self, data: bytes, request: PreviewRequest) -> Preview:
@@ -77,6 +84,13 @@ class FaceWork:
             _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)
         height, width = small.shape[:2]
         return Preview(jpeg.tobytes(), width, height, dict(self._seconds))
+
+    def _cut_out(self, image: RgbImage, chosen: DetectedFace, bystanders: Sequence[DetectedFace]) -> FaceCrop:
+        try:
+            with self._timed("crop"):
+                return crop_face(image, chosen, bystanders)
+        except ValueError as error:
+            raise UnreadableImageError("not_a_face", f"this cannot be cut out as a face: {error}") from error
 
     def _decoded(self, data: bytes) -> RgbImage:
         self._seconds.clear()

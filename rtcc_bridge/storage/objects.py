@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -123,9 +123,11 @@ class ObjectVault:
         """
         if not _KIND.fullmatch(kind):
             raise ValueError(f"{kind!r} is not a kind of object: lower-case letters, digits and hyphens")
-        await self._require_same_store()
         object_key = f"{kind}/{secrets.token_urlsafe(16)}"
         key = sealing.generate_key()
+        if isinstance(chunks, bytes) and len(chunks) <= _PIECE_BYTES:
+            return await self._seal_whole(object_key, key, chunks)
+        await self._require_same_store()
         sealer = sealing.Sealer(key, object_key)
         digest = hashlib.sha256()
         size = 0
@@ -136,6 +138,21 @@ class ObjectVault:
             await upload.write(sealer.finish())
             wrapped = await self._master_keys.wrap(key)
         return SealedObject(object_key, wrapped.wrapped, wrapped.master_key_id, size, digest.hexdigest())
+
+    async def _seal_whole(self, object_key: str, key: bytes, data: bytes) -> SealedObject:
+        """A small object in one request and two visits to a thread: a stream of one piece takes three times as much."""
+        with translated("the object store cannot be reached"):
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                sealed, digest = await asyncio.to_thread(_sealed_whole, self._folder, key, object_key, data)
+        wrapped = await self._master_keys.wrap(key)
+        await self._to_its_end(object_key, self._put(object_key, sealed))
+        return SealedObject(object_key, wrapped.wrapped, wrapped.master_key_id, len(data), digest)
+
+    async def _put(self, object_key: str, sealed: bytes) -> None:
+        with translated(f"{object_key} cannot be written"):
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                await obstore.put_async(self._store, object_key, sealed)
+        await self._sync(object_key)
 
     async def record(self, tx: Transaction, *sealed: SealedObject) -> None:
         """Records the keys in the transaction that refers to the objects."""
@@ -288,21 +305,28 @@ class ObjectVault:
         upload = _Upload(self._store, object_key, self._settings.timeout_seconds)
         try:
             yield upload
-            finishing = asyncio.ensure_future(self._finish(upload, object_key))
-            try:
-                await asyncio.shield(finishing)
-            except BaseException:
-                # A cancellation too. The object may be there by now, and nobody else knows its name. Closing goes on in
-                # the library's own thread when its caller leaves, so its end is waited for; it has a limit.
-                await asyncio.gather(finishing, return_exceptions=True)
-                with suppress(UnavailableError):
-                    await self.delete(object_key)
-                raise
+            await self._to_its_end(object_key, self._finish(upload, object_key))
         finally:
             upload.drop()
 
+    async def _to_its_end(self, object_key: str, finishing: Coroutine[Any, Any, None]) -> None:
+        """Waits for what makes the object visible. When it fails, or the caller is cancelled, nothing is left."""
+        task = asyncio.create_task(finishing)
+        try:
+            await asyncio.shield(task)
+        except BaseException:
+            # A cancellation too. The object may be there by now, and nobody else knows its name. Writing goes on in the
+            # library's own thread when its caller leaves, so its end is waited for; it has a limit.
+            await asyncio.gather(task, return_exceptions=True)
+            with suppress(UnavailableError):
+                await self.delete(object_key)
+            raise
+
     async def _finish(self, upload: "_Upload", object_key: str) -> None:
         await upload.close()
+        await self._sync(object_key)
+
+    async def _sync(self, object_key: str) -> None:
         if self._folder is not None:
             with translated(f"{object_key} cannot be written"):
                 await asyncio.to_thread(sync_to_disk, self._folder / object_key)
@@ -356,6 +380,14 @@ def _slices(data: bytes) -> Iterator[memoryview]:
 def _sealed(sealer: sealing.Sealer, digest: Callable[[memoryview], None], piece: memoryview) -> bytes:
     digest(piece)
     return sealer.update(piece)
+
+
+def _sealed_whole(folder: Path | None, key: bytes, object_key: str, data: bytes) -> tuple[bytes, str]:
+    """The sealed bytes and the digest of the plain ones. UnavailableError when the folder is not the store."""
+    if folder is not None:
+        require_marker(folder)
+    sealer = sealing.Sealer(key, object_key)
+    return sealer.update(data) + sealer.finish(), hashlib.sha256(data).hexdigest()
 
 
 def _open_store(settings: ObjectSettings, url: str) -> "ObjectStore":

@@ -6,40 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
-import numpy as np
 import pytest
 
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION
 from rtcc_bridge.demo.client import Answer, DemoClient
-from rtcc_bridge.matching.calibration import save_calibration
-from rtcc_bridge.matching.calibration_fit import MIN_PEOPLE, fit_calibration
 from rtcc_bridge.matching.modelpack import PACK_FILE, ModelPack, load_pack
 from tests.agency_pack import AGENCY_PACK, write_agency_pack
 from tests.e2e.calls import URGENT, leads_of, on_floor, publish, until
 from tests.e2e.conftest import Place, enroll
 from tests.e2e.program import running_daemon
-from tests.integration.labelled_faces import LabelledTemplates
+from tests.qualified_pack import write_calibration
 
 pytestmark = pytest.mark.timeout(240)
-
-CALIBRATED_ON = MIN_PEOPLE + 20
 
 
 @pytest.fixture
 def calibration(second_pack: ModelPack, test_data: Path, tmp_path: Path) -> Path:
-    """What the pack's scores mean, learnt as an agency would: from pictures of people of whom none is another."""
-    alone = [folder for folder in sorted((test_data / "faces").iterdir()) if len(list(folder.iterdir())) == 1]
-    pictures = [next(folder.iterdir()) for folder in alone[:CALIBRATED_ON]]
-    templates, _ = LabelledTemplates(second_pack).of(pictures)
-    fitted = fit_calibration(
-        np.stack(list(templates.values())),
-        np.arange(len(templates)),
-        recognizer_sha256=second_pack.files[second_pack.recognizer.file],
-        provenance={"people and pictures": "a test's"},
-        seed=1,
-    )
-    save_calibration(fitted, file := tmp_path / "calibration.json")
-    return file
+    return write_calibration(second_pack, test_data, tmp_path / "calibration.json")
 
 
 @pytest.fixture

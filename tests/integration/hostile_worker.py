@@ -21,7 +21,14 @@ from rtcc_bridge.matching.errors import UnreadableImageError
 from rtcc_bridge.matching.types import FaceCrop
 from rtcc_bridge.probes.sandbox import SandboxLimits
 from rtcc_bridge.probes.worker import run
-from rtcc_bridge.probes.worker_messages import CroppedFace, CropRequest, FoundFacesReport, Preview, PreviewRequest
+from rtcc_bridge.probes.worker_messages import (
+    CroppedFace,
+    CropRequest,
+    FoundFacesReport,
+    Preview,
+    PreviewRequest,
+    SeenPortrait,
+)
 
 ANSWER_DESCRIPTOR = 4
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -103,6 +110,10 @@ class HostileWork:
             raise UnreadableImageError("succeeded", "nothing stopped it")
         width = len(data) if len(data) < 1_000_000 else len(data) // 1_000_000
         return FoundFacesReport(width, 1, (), {"decode": 0.0})
+
+    def portrait(self, data: bytes) -> SeenPortrait:
+        seen = self.inspect(data)
+        return SeenPortrait(seen.width, seen.height, 0, 0, (), None, seen.stage_seconds)
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace:
         width, height = int(request.chosen.box.width), int(request.chosen.box.height)

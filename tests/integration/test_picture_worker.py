@@ -126,6 +126,20 @@ async def test_a_crop_is_lossless_and_its_bystanders_are_masked(pool: WorkerPool
         assert np.array_equal(cropped.landmarks, expected.landmarks)
 
 
+async def test_a_portrait_is_cut_out_at_once_and_as_it_would_be_later(pool: WorkerPool, scene: bytes) -> None:
+    crowd = await pool.portrait(scene)
+    assert (crowd.faces >= 5, crowd.crop) == (True, None), "which of them is meant"
+    alone = saved(Image.fromarray(portrait()), "PNG")
+    (face,) = (await pool.inspect(upload(alone))).faces
+    seen = await pool.portrait(alone)
+    assert seen.crop is not None
+    expected = (await pool.crop(alone, face.face, [])).crop
+    assert np.array_equal(seen.crop.pixels, expected.pixels)
+    assert np.array_equal(seen.crop.landmarks, expected.landmarks)
+    assert (seen.faces, seen.score, seen.sentences) == (1, face.quality.unified_score, face.quality.sentences)
+    assert seen.stage_seconds.keys() == {"decode", "detect", "quality", "crop"}
+
+
 async def test_a_preview_shows_everybody_to_choose_from_and_then_only_the_chosen_one(
     pool: WorkerPool, scene: bytes
 ) -> None:

@@ -1,5 +1,6 @@
 """P06: nothing enters without provenance, lawful basis and a retention date to come; no path leaves its folder."""
 
+import hashlib
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,7 +28,9 @@ def root(tmp_path: Path) -> Path:
 
 
 def check(row: SourceRow, root: Path) -> CheckedRow:
-    return check_row(row, root, NOW, max_bytes=100)
+    checked, data = check_row(row, root, NOW, max_bytes=100)
+    assert hashlib.sha256(data).hexdigest() == checked.sha256
+    return checked
 
 
 def reason_of(row: SourceRow, root: Path) -> Reason:

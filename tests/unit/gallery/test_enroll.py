@@ -206,10 +206,21 @@ class Overwrites(WordPortraits):
         return await super().read(data)
 
 
-async def test_a_picture_that_changes_under_the_enrolment_is_set_aside(kit: GalleryKit, pictures: Path) -> None:
+async def test_a_picture_that_changes_under_the_enrolment_is_set_aside_if_it_has_to_be_read_again(
+    kit: GalleryKit, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enroll_module, "KEPT_BYTES", len("bob-1") - 1)
     receipt = await enroll(kit, pictures, portraits=Overwrites(pictures / "cat" / "1"))
     assert (receipt.enrolled, receipt.set_aside) == (3, {Reason.UNREADABLE: 1})
     assert "cat" not in await refs(kit)
+
+
+async def test_a_small_picture_that_changes_under_the_enrolment_is_enrolled_as_it_was_checked(
+    kit: GalleryKit, pictures: Path
+) -> None:
+    portraits = Overwrites(pictures / "cat" / "1")
+    assert (await enroll(kit, pictures, portraits=portraits)).enrolled == 4
+    assert sorted(portraits.read_pictures) == [b"ann-1", b"ann-2", b"bob-1", b"cat-1"]
 
 
 async def test_a_cancelled_run_leaves_whole_batches_only(

@@ -319,6 +319,20 @@ async def test_an_image_that_points_to_no_row_of_its_own_is_refused(
         await enrolled.follower().follow_once()
 
 
+async def test_rows_are_read_by_their_place_in_the_segment_and_not_by_their_number(enrolled: GalleryKit) -> None:
+    """Merging moves images, so the order in which the database meets them says nothing."""
+    async with enrolled.database.write() as tx:
+        (segment,) = await galleries.segments(tx, "city", after=0, up_to=1)
+        before = await galleries.placements(tx, segment.segment_id, up_to=1)
+        await tx.execute(gallery_images.update().values(segment_row=len(before) - 1 - gallery_images.c.segment_row))
+        after = await galleries.placements(tx, segment.segment_id, up_to=1)
+        nobody = await galleries.placements(tx, segment.segment_id, after=1, up_to=9)
+    assert before.segment_rows.tolist() == after.segment_rows.tolist() == [0, 1, 2, 3]
+    assert after.image_ids.tolist() == before.image_ids.tolist()[::-1]
+    assert after.subject_ids.tolist() == before.subject_ids.tolist()[::-1]
+    assert len(nobody) == 0
+
+
 async def test_p25_a_removal_that_was_undone_in_the_database_finds_no_template(enrolled: GalleryKit) -> None:
     await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
     async with enrolled.database.write() as tx:

@@ -7,7 +7,7 @@ import pytest
 
 from rtcc_bridge.matching.errors import DeviceError, InferenceError, ModelPackError
 from rtcc_bridge.matching.modelpack import ModelPack
-from rtcc_bridge.matching.session import Device, open_network
+from rtcc_bridge.matching.session import Device, open_network, open_session
 from rtcc_bridge.modelpacks.onnx_graph import GraphWriter
 
 
@@ -35,6 +35,11 @@ def test_cuda_is_there_or_the_error_says_what_to_do(default_pack: ModelPack) -> 
         assert "set the device to 'cpu' or 'auto'" in str(error)  # noqa: PT017 (it depends on the machine)
     else:
         assert network.device is Device.CUDA
+
+
+def test_threads_that_wait_leave_their_core_to_others(default_pack: ModelPack) -> None:
+    options = open_session(_refine_network(default_pack), Device.CPU, threads=2).get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 def test_a_batch_that_does_not_fit_is_an_inference_error(default_pack: ModelPack) -> None:

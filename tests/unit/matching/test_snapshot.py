@@ -7,7 +7,7 @@ import pytest
 
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.search_index import open_index
-from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.snapshot import BOUND_ROWS, ChunkCollector, GallerySnapshot, TemplateChunk
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Float32Array, Int64Array
 from tests.unit.matching.search_cases import random_templates, snapshot_of
@@ -153,3 +153,37 @@ def test_a_snapshot_of_ids_follows_its_head_like_any_other() -> None:
 def test_a_snapshot_of_ids_is_not_searched_as_if_nobody_were_in_it() -> None:
     with pytest.raises(ValueError, match="kept elsewhere"):
         open_index(GallerySnapshot.of_ids("test", 1, 4, ids(1), ids(1)))
+
+
+def test_parts_become_full_chunks_as_they_come() -> None:
+    templates = random_templates(np.random.default_rng(5), 70_001, 8)
+    whole = stored(templates)
+    with ChunkCollector() as collector:
+        for start, end in ((0, 1), (1, 1), (1, 30_000), (30_000, 65_536), (65_536, 70_000), (70_000, 70_001)):
+            collector.add(whole.take(np.arange(start, end)))
+        chunks = collector.chunks()
+    assert [len(chunk) for chunk in chunks] == [65_536, 4_465]
+    numbers = np.arange(len(templates))
+    snapshot = GallerySnapshot.of_chunks("test", 1, 8, chunks, numbers, numbers.copy())
+    assert all(one is other for one, other in zip(snapshot.chunks, chunks, strict=True)), "measured once"
+    assert (snapshot.templates_of(numbers).high == whole.high).all()
+    with ChunkCollector() as collector:
+        assert collector.chunks() == []
+
+
+def test_a_part_with_a_row_that_was_taken_out_is_refused() -> None:
+    with ChunkCollector() as collector:
+        collector.add(stored(EYE))
+        collector.add(stored(EYE).without(ids(2)))
+        with pytest.raises(TemplateError):
+            collector.chunks()
+
+
+@pytest.mark.parametrize("length", [3, 128, 512])
+def test_what_bounds_a_scan_are_the_largest_of_each_block(length: int) -> None:
+    templates = stored(random_templates(np.random.default_rng(length), BOUND_ROWS + 300, length))
+    chunk = TemplateChunk.of(templates)
+    rests = np.linalg.norm(templates.low.astype(np.float64), axis=1) * templates.scales
+    for block, rows in enumerate((slice(0, BOUND_ROWS), slice(BOUND_ROWS, None))):
+        assert rests[rows].max() <= chunk.largest_rest[block] <= rests[rows].max() * (1 + length**0.5 * 2.0**-14)
+    assert len(chunk.largest_rest) == 2

@@ -14,6 +14,7 @@ from rtcc_bridge.probes.worker_messages import (
     InspectRequest,
     Preview,
     PreviewRequest,
+    SeenPortrait,
     WorkerFailure,
     encode_request,
 )
@@ -31,6 +32,9 @@ class Failing:
         self._error = error
 
     def inspect(self, data: bytes) -> FoundFacesReport:
+        raise self._error
+
+    def portrait(self, data: bytes) -> SeenPortrait:
         raise self._error
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace:

@@ -25,8 +25,10 @@ from rtcc_bridge.probes.worker_messages import (
     FoundFacesReport,
     Hello,
     InspectRequest,
+    PortraitRequest,
     Preview,
     PreviewRequest,
+    SeenPortrait,
     WorkerFailure,
     decode_answer,
     decode_hello,
@@ -53,6 +55,7 @@ REPORT = FoundFacesReport(
     200, 160, (NumberedFace(1, FACE, QUALITY), NumberedFace(2, BYSTANDER, QUALITY)), {"decode": 0.1}
 )
 CROP = CroppedFace(FaceCrop(np.arange(60, dtype=np.uint8).reshape(4, 5, 3), LANDMARKS), {"decode": 0.1, "crop": 0.2})
+PORTRAIT = SeenPortrait(200, 160, 1, 90, ("eyes 14 px apart: small",), CROP.crop, {"decode": 0.1})
 PREVIEW = Preview(b"\xff\xd8\xff and so on", 64, 48, {"preview": 0.5})
 CROP_REQUEST = CropRequest(FACE, (BYSTANDER,))
 
@@ -84,6 +87,41 @@ def test_a_crop_and_a_preview_arrive_as_they_were_sent() -> None:
     assert (preview.jpeg, preview.width, preview.height) == (PREVIEW.jpeg, 64, 48)
 
 
+def test_a_portrait_arrives_with_its_face_cut_out_or_without_one() -> None:
+    seen = decode_answer(PortraitRequest(), *encode_answer(PORTRAIT))
+    assert isinstance(seen, SeenPortrait)
+    assert seen.crop is not None
+    assert np.array_equal(seen.crop.pixels, CROP.crop.pixels)
+    assert np.array_equal(seen.crop.landmarks, LANDMARKS)
+    assert (seen.faces, seen.score, seen.sentences) == (1, 90, PORTRAIT.sentences)
+    for faces in (0, 1, 2):
+        seen = decode_answer(PortraitRequest(), *encode_answer(replace(PORTRAIT, faces=faces, crop=None)))
+        assert isinstance(seen, SeenPortrait)
+        assert (seen.faces, seen.crop) == (faces, None)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        replace(PORTRAIT, faces=0),
+        replace(PORTRAIT, faces=2),
+        replace(PORTRAIT, score=101),
+        replace(PORTRAIT, sentences=("x",) * 33),
+        replace(PORTRAIT, crop=FaceCrop(np.zeros((1, 1025, 3), np.uint8), LANDMARKS)),
+    ],
+    ids=["of nobody", "of one of two", "score", "sentences", "too large"],
+)
+def test_a_portrait_that_cannot_be_is_not_believed(lie: SeenPortrait) -> None:
+    with pytest.raises(ProtocolError):
+        decode_answer(PortraitRequest(), *encode_answer(lie))
+
+
+def test_a_portrait_without_a_cut_out_brings_no_pixels() -> None:
+    header, _ = encode_answer(replace(PORTRAIT, crop=None))
+    with pytest.raises(ProtocolError):
+        decode_answer(PortraitRequest(), header, b"pixels")
+
+
 def test_a_failure_arrives_as_it_was_sent() -> None:
     failure = WorkerFailure("truncated", "the picture's end is missing: send it again", "OSError", last=True)
     assert decode_answer(InspectRequest(), *encode_answer(failure)) == failure
@@ -91,6 +129,7 @@ def test_a_failure_arrives_as_it_was_sent() -> None:
 
 def test_requests_arrive_as_they_were_sent() -> None:
     assert decode_request(encode_request(InspectRequest())) == InspectRequest()
+    assert decode_request(encode_request(PortraitRequest())) == PortraitRequest()
     crop = decode_request(encode_request(CROP_REQUEST))
     assert isinstance(crop, CropRequest)
     assert same_face(crop.chosen, FACE)
