@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from rtcc_bridge import __version__
+from rtcc_bridge.audit.checkpoint_event import CHECKPOINT_SIGNED
 from rtcc_bridge.cloud_event import JSON_CONTENT_TYPE, SPECVERSION, STRUCTURED_CONTENT_TYPE, TRACEPARENT
 from rtcc_bridge.consumers import gallery_records, incidents, threats
 from rtcc_bridge.gallery.head import HEAD_MOVED
@@ -13,6 +14,7 @@ from rtcc_bridge.settings import Settings
 from rtcc_bridge.telemetry.traceparent import INCOMING_TRACEPARENT_SCHEMA
 from rtcc_bridge.topic_schemas import (
     BOOKING_DATA,
+    CHECKPOINT_DATA,
     HEAD_DATA,
     INCIDENT_DATA,
     REMOVAL_DATA,
@@ -59,6 +61,9 @@ def asyncapi_document(settings: Settings) -> Json:
     dead = _channel(
         topics, topics.dead_letters, "What could not be processed, as it came.", [_DEAD_LETTER], "the record's own"
     )
+    heads = _channel(
+        topics, topics.audit_checkpoints, "Signed heads of the audit log.", [CHECKPOINT_SIGNED], "the log's name"
+    )
     return {
         "asyncapi": ASYNCAPI_VERSION,
         "info": {
@@ -82,6 +87,7 @@ def asyncapi_document(settings: Settings) -> Json:
             "probesRoutine": routine,
             "gallery": gallery,
             "deadLetters": dead,
+            "auditCheckpoints": heads,
         },
         "operations": {
             "receiveIncidents": _operation("receive", "incidents", "Applied once each, the newest state wins."),
@@ -99,6 +105,9 @@ def asyncapi_document(settings: Settings) -> Json:
                 "send", "gallery", "Persons were enrolled or expunged. Nobody here reads it."
             ),
             "sendDeadLetters": _operation("send", "deadLetters", "A record failed for good."),
+            "sendAuditCheckpoints": _operation(
+                "send", "auditCheckpoints", "Whoever keeps one can prove later that the log was not rewritten."
+            ),
         },
         "components": {"messages": messages},
     }
@@ -122,6 +131,7 @@ def _messages() -> Json:
         (gallery_records.ORDERS, REMOVAL_DATA),
         ([SEARCH_EVENT_TYPE], SEARCH_DATA),
         ([HEAD_MOVED], HEAD_DATA),
+        ([CHECKPOINT_SIGNED], CHECKPOINT_DATA),
     ):
         messages |= {name: _message(name, _around(name, data_schemas[schema_name])) for name in types}
     messages[_DEAD_LETTER] = {

@@ -1,5 +1,7 @@
 """The command line. Each command's work is in `rtcc_bridge.commands`, one file per noun."""
 
+import getpass
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
@@ -8,6 +10,7 @@ from typing import ClassVar, Final
 import click
 
 from rtcc_bridge import __version__, processor
+from rtcc_bridge.audit.arrival import Way, came_by
 from rtcc_bridge.commands.console import EXIT_CODES, EXIT_CONFIGURATION
 from rtcc_bridge.telemetry.quiet import quiet_libraries
 
@@ -27,6 +30,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "backup": ("backup", "backup"),
         "restore": ("backup", "restore"),
         "keys": ("keys", "keys"),
+        "audit": ("audit", "audit"),
     }
 )
 """The module below `rtcc_bridge.commands` and the name in it."""
@@ -63,3 +67,12 @@ class _OnDemand(click.Group):
 def main() -> None:
     """Investigative face leads for a Real-Time Crime Center. A lead is never an identification."""
     quiet_libraries()
+    came_by(Way.COMMAND, _user())
+
+
+def _user() -> str:
+    """The account of this machine; its number where it has no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -57,6 +57,7 @@ REMOVALS: Final = ("expunged", "sealed", "retention")
 WORKER_REASONS: Final = (
     "start", "timeout", "protocol", "forbidden", "crashed", "decode_memory", "decode_failed",
 )  # fmt: skip
+CHECKPOINT_PLACES: Final = ("file", "store", "witness")
 SPAN_LOSSES: Final = ("not_sent", "queue_full")
 RELOADS: Final = ("taken", "unchanged", "refused")
 RULES: Final = tuple(f"P{number:02}" for number in range(1, 31))
@@ -95,7 +96,7 @@ class MetricHelp:
 class Metrics:
     """The process's metrics on a registry of their own, so that tests do not share state."""
 
-    def __init__(self, trace_id: TraceId = no_trace) -> None:  # noqa: PLR0915 - one statement a metric
+    def __init__(self, trace_id: TraceId = no_trace) -> None:
         """trace_id: asked when a latency is slow; must not block or raise."""
         self.registry = CollectorRegistry(auto_describe=True)
         self.help: list[MetricHelp] = []
@@ -225,24 +226,54 @@ class Metrics:
             topic=None,
         )
         self.feed_clients = gauge("feed_clients", "Open connections to the live feed.")
-        self.clock_offset_seconds = gauge(
+        self._add_audit()
+        self._add_surroundings()
+
+    def _add_audit(self) -> None:
+        self.audit_sequencing_seconds = self._latency(
+            "audit_sequencing_seconds",
+            "From an audit entry to its place in the tree.",
+            buckets=OUTAGE,
+            slow_seconds=5.0,
+        )
+        self.audit_entries = self._gauge("audit_entries", "Entries in the tree of the audit log.")
+        self.audit_unsequenced_seconds = self._gauge(
+            "audit_unsequenced_seconds", "Age of the oldest audit entry that has no place in the tree. 0: none."
+        )
+        self.audit_unacknowledged_seconds = self._gauge(
+            "audit_unacknowledged_seconds",
+            "Age of the oldest audit entry that no checkpoint covers which a place outside has acknowledged (P22). "
+            "0: none.",
+        )
+        self.audit_contradicted = self._gauges(
+            "audit_contradicted",
+            "1 while a place holds a checkpoint of this audit log that the database does not continue: it was rolled "
+            "back or rewritten.",
+            place=CHECKPOINT_PLACES,
+        )
+        self.audit_journal_entries = self._gauge(
+            "audit_journal_entries", "Entries in this process's journal that wait for the audit log (P23)."
+        )
+
+    def _add_surroundings(self) -> None:
+        self.clock_offset_seconds = self._gauge(
             "clock_offset_seconds", "This machine's clock minus the database's; NaN on SQLite, which has none."
         )
         self.clock_offset_seconds.set(float("nan"))
-        self.certificate_expiry_timestamp_seconds = gauges(
+        self.certificate_expiry_timestamp_seconds = self._gauges(
             "certificate_expiry_timestamp_seconds",
             "When the first certificate of the file that this setting names expires (Unix time). None while the file "
             "cannot be read.",
             setting=CERTIFICATES,
         )
-        self.policy_expires_timestamp_seconds = gauge(
+        self.policy_expires_timestamp_seconds = self._gauge(
             "policy_expires_timestamp_seconds",
             "When the policy in force expires (Unix time): from then on no search is begun, outside the demo.",
         )
-        self.volume_free_bytes = gauges(
+        self.volume_free_bytes = self._gauges(
             "volume_free_bytes", "Free space for this program where it keeps its data on this machine.", volume=VOLUMES
         )
-        self.volume_size_bytes = gauges("volume_size_bytes", "Size of that volume.", volume=VOLUMES)
+        self.volume_size_bytes = self._gauges("volume_size_bytes", "Size of that volume.", volume=VOLUMES)
 
     def expect_topic(self, topic: str) -> None:
         """Makes the series of a topic that is consumed here, at 0."""

@@ -1,11 +1,14 @@
 """Files that hold a secret: read only when nobody reads it who should not."""
 
 import os
+import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
+from rtcc_bridge.storage.durability import sync_folder
 
 _MOST_BYTES: Final = 64 * 1024
 
@@ -34,6 +37,36 @@ def read_secret_file(setting: str, file: Path) -> bytes:
             return opened.read(_MOST_BYTES)
     except OSError as error:
         raise _unreadable(setting, file, error) from error
+
+
+def create_secret_file(setting: str, file: Path, text: str) -> None:
+    """Writes the text beside the file and links it there: nobody sees half a secret, the first of two writers wins.
+
+    Blocks. Raises ConfigurationError.
+    """
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = draft_beside(file, text)
+        try:
+            with suppress(FileExistsError):
+                os.link(draft, file)
+        finally:
+            draft.unlink()
+        sync_folder(file.parent)
+    except OSError as error:
+        cause = f"{file} cannot be created ({error.strerror})"
+        raise _problem(setting, cause, "Name a file in a writable folder") from error
+
+
+def draft_beside(file: Path, text: str) -> Path:
+    """The text in a new file beside, for the owner alone and safe on the disk. Blocks. Raises OSError."""
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(descriptor)
+    return draft
 
 
 def require_private(setting: str, file: Path) -> None:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from rtcc_bridge.audit_settings import AuditSettings
 from rtcc_bridge.database_url import POSTGRESQL_SCHEME, parse_postgres_url
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.kafka_access import SaslSettings, SecurityProtocol, TlsSettings, contradiction
@@ -355,6 +356,7 @@ class Settings(BaseSettings):
     leads: LeadSettings = Field(default_factory=LeadSettings)
     relay: RelaySettings = Field(default_factory=RelaySettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
 

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from rtcc_bridge.audit.checkpoint_event import CHECKPOINT_SIGNED
 from rtcc_bridge.consumers.messages import BookingMessage, IncidentMessage, RemovalMessage, ThreatMessage, WireModel
 from rtcc_bridge.gallery.head import HEAD_MOVED
 from rtcc_bridge.leads.schemas import DIALECT
@@ -19,6 +20,7 @@ REMOVAL_DATA: Final = "rtcc.gallery.removal.data"
 """One model for sealing and expungement orders."""
 SEARCH_DATA: Final = f"{SEARCH_EVENT_TYPE}.data"
 HEAD_DATA: Final = f"{HEAD_MOVED}.data"
+CHECKPOINT_DATA: Final = f"{CHECKPOINT_SIGNED}.data"
 
 _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     SEARCH_DATA: {
@@ -30,8 +32,18 @@ _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
         "gallery": {"type": "string", "minLength": 1},
         "version": {"type": "integer", "minimum": 1, "description": "The gallery's newest version: only ever grows."},
     },
+    CHECKPOINT_DATA: {
+        "origin": {"type": "string", "minLength": 1, "description": "Which log: the checkpoint's first line."},
+        "size": {"type": "integer", "minimum": 1, "description": "How many entries the checkpoint covers."},
+        "rootHash": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "Of the tree of RFC 9162."},
+        "note": {"type": "string", "minLength": 1, "description": "The signed checkpoint (C2SP tlog-checkpoint)."},
+    },
 }
-_REQUIRED: Final = {SEARCH_DATA: ["probeId"], HEAD_DATA: ["gallery", "version"]}
+_REQUIRED: Final = {
+    SEARCH_DATA: ["probeId"],
+    HEAD_DATA: ["gallery", "version"],
+    CHECKPOINT_DATA: ["origin", "size", "rootHash", "note"],
+}
 
 
 class _WireSchema(GenerateJsonSchema):

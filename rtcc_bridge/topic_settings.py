@@ -27,6 +27,9 @@ class TopicSettings(Section):
     probes_routine: TopicName = Field("rtcc-bridge.probes.routine", description="Search requests of the routine lane.")
     gallery: TopicName = Field("rtcc-bridge.gallery", description="Notices that a gallery's head moved.")
     dead_letters: TopicName = Field("rtcc-bridge.dead-letters", description="What could not be processed (written).")
+    audit_checkpoints: TopicName = Field(
+        "rtcc.audit.checkpoints", description="Signed heads of the audit log (written)."
+    )
     partitions: int = Field(6, ge=1, le=1000, description="Partitions that `topics create` gives to each topic.")
     replication_factor: int = Field(1, ge=1, le=9, description="Copies of each partition; 3 in production.")
     min_insync_replicas: int = Field(
@@ -42,6 +45,9 @@ class TopicSettings(Section):
         24.0, gt=0, le=8760, description="How long search requests are kept; open ones are requested again anyway."
     )
     leads_retention_days: float = Field(90.0, gt=0, le=3650, description="How long the events of leads are kept.")
+    checkpoint_retention_days: float = Field(
+        365.0, gt=0, le=36500, description="How long the signed heads of the audit log are kept."
+    )
     dead_letter_retention_days: float = Field(30.0, gt=0, le=3650, description="How long dead letters are kept.")
 
     @property

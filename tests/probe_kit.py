@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from sqlalchemy import Table, insert, select, update
 
+from rtcc_bridge.audit.commitments import Commitments
 from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.audit.journal import AuditJournal
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
 from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.consumers.records import ConsumedRecord
@@ -365,7 +367,10 @@ def build_kit(
 ) -> ProbeKit:
     """workers: real ones, or a stand-in of the test's own, which then is the kit's."""
     topics = TopicSettings()
-    audit, outbox = AuditLog(clock), Outbox(clock)
+    folder = objects.parent
+    keys = LocalMasterKeys.load(ObjectSettings(master_key_file=folder / "master.key"), may_create=True)
+    audit = AuditLog(clock, Commitments(database, keys, clock), AuditJournal(folder / "journal"))
+    outbox = Outbox(clock)
     settings = LeadSettings()
     leads = LeadDesk(database, outbox, audit, vault, topics, settings, metrics, clock)
     parts = ProbeParts(database, clock, in_force(policy()), audit, outbox, leads, metrics, topics)

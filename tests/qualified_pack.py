@@ -13,8 +13,8 @@ from rtcc_bridge.qualification.evaluation_run import as_document, networks_of
 from rtcc_bridge.qualification.pack_files import put_into_pack
 from rtcc_bridge.qualification.signature import sign_pack
 from tests.integration.labelled_faces import LabelledTemplates
+from tests.signing_keys import key_pair
 from tests.unit.qualification.evaluations import evaluation_run
-from tests.unit.qualification.keys import key_pair
 
 CALIBRATED_ON = MIN_PEOPLE + 20
 

@@ -260,6 +260,32 @@ SURROUNDINGS: Final = (
 )
 
 
+AUDIT: Final = (
+    Alert(
+        name="AuditUnacknowledged",
+        expr="max(rtcc_bridge_audit_unacknowledged_seconds) > 86400",
+        severity=CRITICAL,
+        summary="Nobody outside has acknowledged the audit log for {{ $value | humanizeDuration }}",
+        description="What was done since then could be rewritten without anybody outside being able to show it (P22).",
+    ),
+    Alert(
+        name="AuditBehind",
+        expr="max(rtcc_bridge_audit_unsequenced_seconds) > 30 or max(rtcc_bridge_audit_journal_entries) > 0",
+        hold="5m",
+        severity=WARNING,
+        summary="Entries of the audit log wait for their place",
+        description="The sequencer runs in the role relay; a journal waits for the log to take entries again (P23).",
+    ),
+    Alert(
+        name="AuditContradicted",
+        expr="max by (place) (rtcc_bridge_audit_contradicted) == 1",
+        severity=CRITICAL,
+        summary="The {{ $labels.place }} holds a checkpoint that the audit log does not continue",
+        description="The database was rolled back or rewritten: keep everything as it is, and look who did it.",
+    ),
+)
+
+
 def groups() -> Sequence[Group]:
     """Every rule there is."""
     return (
@@ -268,6 +294,7 @@ def groups() -> Sequence[Group]:
         Group("rtcc-bridge-stream", STREAM),
         Group("rtcc-bridge-searches", SEARCHES),
         Group("rtcc-bridge-surroundings", SURROUNDINGS),
+        Group("rtcc-bridge-audit", AUDIT),
     )
 
 

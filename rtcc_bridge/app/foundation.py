@@ -9,7 +9,9 @@ from typing import Final
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from rtcc_bridge.audit.commitments import Commitments
 from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.audit.journal import AuditJournal
 from rtcc_bridge.clock import Clock, SystemClock
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.leads.desk import LeadDesk
@@ -91,7 +93,8 @@ async def open_core(
             async with database.read() as tx:
                 await restorations.require_finished(tx)
         vault = await stack.enter_async_context(ObjectVault(settings.objects, master_keys, clock))
-        outbox, audit = Outbox(clock), AuditLog(clock)
+        outbox, commitments = Outbox(clock), Commitments(database, master_keys, clock)
+        audit = AuditLog(clock, commitments, AuditJournal(settings.audit.journal_folder))
         leads = LeadDesk(database, outbox, audit, vault, settings.kafka.topics, settings.leads, metrics, clock)
         yield Core(settings, clock, metrics, database, master_keys, vault, policy, outbox, audit, leads)
 

@@ -11,6 +11,7 @@ import structlog
 from rtcc_bridge import processor
 from rtcc_bridge.app import unused_memory
 from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.app.audit import add_journal_merge
 from rtcc_bridge.app.consumer import add_consumer
 from rtcc_bridge.app.exit_limit import ExitLimit
 from rtcc_bridge.app.foundation import open_core
@@ -21,6 +22,7 @@ from rtcc_bridge.app.relay import add_relay
 from rtcc_bridge.app.roles import Role, require_possible
 from rtcc_bridge.app.surroundings import add_surroundings
 from rtcc_bridge.app.web import add_operations, add_web
+from rtcc_bridge.audit.arrival import Way, came_by
 from rtcc_bridge.broker.grants import topics_of
 from rtcc_bridge.broker.start_check import require_topics
 from rtcc_bridge.modelpacks.installed import Progress, open_pack
@@ -42,6 +44,7 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
     From the signal on, `process.shutdown_seconds` remain: what hangs then is cut off, at last by ending the process.
     """
     require_possible(roles, settings.database)
+    came_by(Way.DAEMON)
     seconds = settings.process.shutdown_seconds
     limit = ExitLimit(seconds)
     stop, reload_asked = asyncio.Event(), asyncio.Event()
@@ -88,7 +91,7 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Assembly]) -> A
 async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progress) -> None:
     """Adds what the roles need, against the flow, so that nothing is taken before it can be passed on."""
     if Role.RELAY in roles:
-        add_relay(assembly)
+        await add_relay(assembly)
     pack = None
     takes_bookings = Role.CONSUMER in roles and assembly.core.settings.records.pictures_url is not None
     if Role.MATCHER in roles or Role.WEB in roles or takes_bookings:
@@ -106,6 +109,7 @@ async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progr
     if unused_memory.can_be_returned():
         assembly.add_part("unused memory", unused_memory.keep_returning)
     add_surroundings(assembly, roles)
+    add_journal_merge(assembly)
     heartbeat = Heartbeat(assembly.core.database, roles, assembly.board, assembly.core.clock)
     assembly.add_part("heartbeat", heartbeat.run, heartbeat.stop)
 

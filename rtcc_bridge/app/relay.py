@@ -3,6 +3,7 @@
 from functools import partial
 
 from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.app.audit import add_audit
 from rtcc_bridge.app.galleries import retention_keeper_for, scrubber_for
 from rtcc_bridge.gallery.compact import SegmentCompactor
 from rtcc_bridge.probes.reconciler import Reconciler
@@ -10,7 +11,7 @@ from rtcc_bridge.publishing.relay import Relay
 from rtcc_bridge.supervisor import Stage
 
 
-def add_relay(assembly: Assembly) -> None:
+async def add_relay(assembly: Assembly) -> None:
     core = assembly.core
     settings = core.settings
     relay = Relay(
@@ -24,5 +25,6 @@ def add_relay(assembly: Assembly) -> None:
     assembly.add_part("reconciler", reconciler.run)
     assembly.add_part("segment scrubber", partial(scrubber_for(core).run, core.metrics))
     assembly.add_part("retention keeper", retention_keeper_for(core).run)
+    await add_audit(assembly)
     compactor = SegmentCompactor(core.database, core.vault, core.audit, core.clock)
     assembly.add_part("segment compactor", partial(compactor.run, core.metrics))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rtcc_bridge.app.template_service import template_service_problems
+from rtcc_bridge.audit.signing_key import load_signing_keys
 from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
@@ -29,6 +30,8 @@ def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     yield from _told_by(lambda: open_policy(PolicyFiles.of(settings.policy), demo=is_demo, now=SystemClock().now()))
     yield from credential_problems(settings.kafka)
     yield from _of_the_master_key(settings)
+    if settings.audit.signing_key_file is None or not is_absent(settings.audit.signing_key_file):
+        yield from _told_by(lambda: load_signing_keys(settings.audit, may_create=False))
     for setting, url in (("objects.url", settings.objects.url), ("objects.ledger_url", settings.objects.ledger_url)):
         if (folder := store_folder(url)) is not None:
             yield from _of_a_folder(setting, folder)

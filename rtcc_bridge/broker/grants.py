@@ -65,6 +65,7 @@ PARTIES: Final[Mapping[str, str]] = MappingProxyType(
         "record-system": "the record system, which writes gallery records",
         "feed": "the crime center's feed, which reads leads",
         "exercise-feed": "a training system, which reads the leads of exercises",
+        "auditor": "the city's auditor, who keeps the signed heads of the audit log",
     }
 )
 
@@ -78,7 +79,10 @@ def _table(kafka: KafkaSettings) -> dict[str, tuple[_Row, ...]]:
     letters: _Row = (TOPIC, names.dead_letters, _WRITE)
     return {
         **{role: (*_reads(groups), letters) for role, groups in groups_of_roles(kafka).items()},
-        "relay": tuple((TOPIC, name, _WRITE) for name in (names.leads, names.leads_exercise, names.gallery, *probes)),
+        "relay": tuple(
+            (TOPIC, name, _WRITE)
+            for name in (names.leads, names.leads_exercise, names.gallery, *probes, names.audit_checkpoints)
+        ),
         OPERATOR: (
             *((TOPIC, name, _MANAGE) for name in topic_names(kafka)),
             # `dead-letters replay` writes each record back to its topic, and a mark beside the letter.
@@ -93,6 +97,7 @@ def _table(kafka: KafkaSettings) -> dict[str, tuple[_Row, ...]]:
         "record-system": ((TOPIC, names.gallery_records, ("Write",)),),
         "feed": ((TOPIC, names.leads, ("Read",)), (GROUP, "rtcc-feed*", ("Read",))),
         "exercise-feed": ((TOPIC, names.leads_exercise, ("Read",)), (GROUP, "rtcc-exercise-feed*", ("Read",))),
+        "auditor": ((TOPIC, names.audit_checkpoints, ("Read",)), (GROUP, "rtcc-auditor*", ("Read",))),
     }
 
 

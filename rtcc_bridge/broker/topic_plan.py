@@ -7,6 +7,7 @@
 | leads, exercises | by age, `leads_retention_days` | a lead's events are ordered by a sequence without gaps, which compaction would tear |
 | search requests | by age, `probe_retention_hours` | a request without an outcome is made again |
 | gallery | compacted | each gallery's newest head is all that a reader needs |
+| audit checkpoints | by age, `checkpoint_retention_days` | whoever holds an older head can prove that the log was not rewritten |
 | dead letters | by age, `dead_letter_retention_days` | time to look at them and to replay them |
 """  # noqa: E501 - a table's row is one line
 
@@ -64,6 +65,7 @@ def topic_plans(kafka: KafkaSettings) -> tuple[TopicPlan, ...]:
     remembered = partial(received, longest_life_ms=int(kafka.deduplicate_hours * _HOUR_MS))
     leads = partial(_by_age, kafka, retention_ms=int(names.leads_retention_days * _DAY_MS), is_only_copy=True)
     probes = partial(_by_age, kafka, retention_ms=int(names.probe_retention_hours * _HOUR_MS))
+    checkpoints = partial(_by_age, kafka, retention_ms=int(names.checkpoint_retention_days * _DAY_MS))
     letters = partial(
         _by_age,
         kafka,
@@ -81,6 +83,7 @@ def topic_plans(kafka: KafkaSettings) -> tuple[TopicPlan, ...]:
         probes(names.probes_routine),
         _compacted(kafka, names.gallery),
         letters(names.dead_letters),
+        checkpoints(names.audit_checkpoints),
     )
 
 

@@ -88,6 +88,11 @@ def _settings(options: DemoOptions, port: int, folder: Path, bootstrap: str) -> 
         | (_EMBEDDED if options.kafka is None else _beside_others()),
         "database": {"url": f"sqlite+aiosqlite:///{folder / 'rtcc-bridge.sqlite3'}"},
         "objects": {"url": (folder / "objects").as_uri(), "master_key_file": str(folder / "master.key")},
+        "audit": {
+            "signing_key_file": str(folder / "audit-signing.key"),
+            "checkpoint_file": str(folder / "audit-checkpoint"),
+            "journal_folder": str(folder / "audit-journal"),
+        },
         "web": {"port": port},
         "matching": {"packs_directory": str(options.packs_directory.resolve()), "gallery": GALLERY},
         "policy": {"file": str(options.policy.resolve())},

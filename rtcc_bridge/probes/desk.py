@@ -24,7 +24,7 @@ from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.state import Approval, ProbeState
-from rtcc_bridge.probes.steps import record_act
+from rtcc_bridge.probes.steps import names_of, record_act
 from rtcc_bridge.probes.stills import StillViewer, find_probe, observe_stages
 from rtcc_bridge.probes.unsettled import undo_seal
 from rtcc_bridge.probes.worker_messages import FoundFacesReport
@@ -121,6 +121,8 @@ class ProbeDesk:
             with taken_up("probe.attach", authority.traceparent, incident_id=authority.incident_id):
                 sealed = await self._seal(upload, undo)
                 report = await self._look_at(sealed, rules.lane_of(imminent_threat=authority.imminent_threat))
+                names = names_of(case_number=grounds.case_number, requestor=form.requestor)
+                await self._parts.audit.prepare(*names.values())
                 async with self._parts.database.write() as tx:
                     # Asked again: the incident may have been cancelled while the upload was on its way.
                     await incidents.hold(tx, incident_id)

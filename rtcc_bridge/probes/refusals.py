@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.audit.entries import REFUSED, AuditLog
 from rtcc_bridge.errors import PolicyRefusalError, TransientError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage.engine import Database
@@ -48,7 +48,7 @@ class RefusalLog:
                     actor=actor,
                     action=action,
                     subject=subject,
-                    outcome="refused",
+                    outcome=REFUSED,
                     authority=authority,
                     details=details,
                 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rtcc_bridge.audit.commitments import Name, NameKind
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.state import ProbeState, require_transition
@@ -37,6 +38,11 @@ async def take_step(
     return updated
 
 
+def names_of(*, case_number: str, requestor: str) -> dict[str, Name]:
+    """The names that the entries of a probe commit to."""
+    return {"case": Name(NameKind.CASE, case_number), "requestor": Name(NameKind.PERSON, requestor)}
+
+
 async def record_act(
     parts: ProbeParts,
     tx: Transaction,
@@ -47,7 +53,10 @@ async def record_act(
     outcome: str,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes the audit entry of an act on a probe: under which authority, on which picture; no name, no case number."""
+    """Writes the audit entry of an act on a probe: under which authority, on which picture.
+
+    Of the case's number and the requestor's name it holds commitments alone.
+    """
     await parts.audit.append(
         tx,
         actor=actor,
@@ -62,4 +71,5 @@ async def record_act(
             "policyHash": probe.policy_hash,
         },
         details={"originalSha256": probe.original_sha256, "chosenFace": probe.chosen_face, **(details or {})},
+        names=names_of(case_number=probe.case_number, requestor=probe.requestor),
     )

@@ -1,14 +1,22 @@
-"""Rows of the audit log. They are added and read, never changed."""
+"""Rows of the audit log. They are added and read, and never change but for the place that each gets once."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+import structlog
 from sqlalchemy import insert, select
+from sqlalchemy.exc import DBAPIError
 
-from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.engine import Transaction, savepoint
+from rtcc_bridge.storage.inserts import insert_if_absent
 from rtcc_bridge.storage.tables import audit_entries
+
+_log = structlog.get_logger(__name__)
+
+_INSERT: Final = insert(audit_entries)
+"""Made once, since every act of the program executes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +31,29 @@ class AuditEntryRecord:
     subject: str
     outcome: str
     entry: Mapping[str, Any]
+    position: int | None = None
+    """Its leaf in the tree; none while it waits for the sequencer."""
 
 
 async def add(tx: Transaction, record: AuditEntryRecord) -> None:
     """Adds an entry to the transaction."""
-    await tx.execute(insert(audit_entries).values(asdict(record)))
+    await tx.execute(_INSERT, _values(record))
+
+
+async def add_if_absent(tx: Transaction, record: AuditEntryRecord) -> bool:
+    """Adds an entry unless it is there; says whether it did."""
+    return await insert_if_absent(tx, audit_entries, _values(record))
+
+
+async def add_if_possible(tx: Transaction, record: AuditEntryRecord) -> bool:
+    """Adds an entry; False when the table takes none (locked, full, forbidden), and the transaction can go on."""
+    try:
+        async with savepoint(tx):
+            await add(tx, record)
+    except DBAPIError as error:
+        _log.error("the audit log cannot be written", error=str(error.orig))
+        return False
+    return True
 
 
 async def by_leaf_hash(tx: Transaction, leaf_hash: str) -> AuditEntryRecord | None:
@@ -52,3 +78,8 @@ async def page(
         query = query.where((table.at > after.at) | ((table.at == after.at) & (table.entry_id > after.entry_id)))
     found = await tx.execute(query.order_by(table.at, table.entry_id).limit(limit))
     return [AuditEntryRecord(**row._mapping) for row in found]
+
+
+def _values(record: AuditEntryRecord) -> dict[str, Any]:
+    """Not `asdict`, which would copy the entry deeply."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}

@@ -1,4 +1,6 @@
-"""Rotation of the master key: wraps every object key anew, in batches, while the daemon goes on.
+"""Rotation of the master key: wraps every key anew that it wraps, in batches, while the daemon goes on.
+
+Those are the keys of sealed objects, and those of the audit log's commitments to names.
 
 No object is read or written. A key that is destroyed meanwhile stays destroyed, and one that is sealed meanwhile is
 wrapped by whichever master key its process knows: both open. What is done is done, so an interrupted run is resumed by
@@ -6,15 +8,18 @@ the next one.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
 
 from rtcc_bridge.errors import IntegrityError, UnavailableError
-from rtcc_bridge.storage import object_keys
-from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage import commitments, object_keys
+from rtcc_bridge.storage.commitments import CommitmentRecord
+from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.master_keys import MasterKeys, WrappedKey
 from rtcc_bridge.storage.object_keys import ObjectKeyRecord
 
@@ -47,8 +52,17 @@ class RotationReport:
     counts: KeyCounts
 
 
+@dataclass(frozen=True, slots=True)
+class _KeptKey:
+    """A wrapped key. label: what the log may call it, so no name of a person. rewrap: puts it in another wrapping."""
+
+    label: str
+    key: WrappedKey
+    rewrap: Callable[[Transaction, WrappedKey], Awaitable[bool]]
+
+
 class KeyRotation:
-    """Wraps object keys anew."""
+    """Wraps keys anew."""
 
     def __init__(self, database: Database, keys: MasterKeys) -> None:
         self._database = database
@@ -58,7 +72,7 @@ class KeyRotation:
         """Raises UnavailableError when the database or the key management service does not answer."""
         current = await self._keys.current_id()
         async with self._database.read() as tx:
-            return KeyCounts(current, await object_keys.count_by_master_key(tx))
+            return KeyCounts(current, await count_by_master_key(tx))
 
     async def rewrap_all(self, on_progress: Callable[[int, int], None] = lambda _done, _all: None) -> RotationReport:
         """Wraps every key with the present master key. Commits each batch. Raises UnavailableError.
@@ -66,31 +80,28 @@ class KeyRotation:
         on_progress: told how many are done, and of how many, after each batch.
         """
         before = await self.counts()
-        total, done, failed, after = before.left, 0, 0, ""
-        while True:
-            async with self._database.read() as tx:
-                records = await object_keys.wrapped_by_others(tx, before.current, after, _AT_ONCE)
-            if not records:
-                return RotationReport(done, failed, await self.counts())
-            rewrapped = await self._rewrap(records)
-            async with self._database.write() as tx:
-                for record, key in rewrapped:
-                    await object_keys.rewrap(tx, record, key.wrapped, key.master_key_id)
-            done += len(rewrapped)
-            failed += len(records) - len(rewrapped)
-            after = records[-1].object_key
-            on_progress(done + failed, max(total, done + failed))
+        total, done, failed = before.left, 0, 0
+        for batches in (_object_keys(self._database, before.current), _name_keys(self._database, before.current)):
+            async for kept in batches:
+                rewrapped = await self._rewrap(kept)
+                async with self._database.write() as tx:
+                    for one, key in rewrapped:
+                        await one.rewrap(tx, key)
+                done += len(rewrapped)
+                failed += len(kept) - len(rewrapped)
+                on_progress(done + failed, max(total, done + failed))
+        return RotationReport(done, failed, await self.counts())
 
-    async def _rewrap(self, records: list[ObjectKeyRecord]) -> list[tuple[ObjectKeyRecord, WrappedKey]]:
+    async def _rewrap(self, records: Sequence[_KeptKey]) -> list[tuple[_KeptKey, WrappedKey]]:
         turns = asyncio.Semaphore(_ASKED_AT_ONCE)
 
-        async def one(record: ObjectKeyRecord) -> WrappedKey | None:
+        async def one(record: _KeptKey) -> WrappedKey | None:
             async with turns:
                 try:
-                    key = await self._keys.unwrap(WrappedKey(record.wrapped_key, record.master_key_id))
+                    key = await self._keys.unwrap(record.key)
                 except (IntegrityError, UnavailableError) as error:
                     await self._keys.current_id()  # raises when nobody answers: the other keys would fare no better
-                    _log.error("a key cannot be wrapped anew", object_key=record.object_key, error=str(error))
+                    _log.error("a key cannot be wrapped anew", object_key=record.label, error=str(error))
                     return None
                 return await self._keys.wrap(key)
 
@@ -102,3 +113,46 @@ class KeyRotation:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
         return [(record, key) for record, key in zip(records, keys, strict=True) if key is not None]
+
+
+async def count_by_master_key(tx: Transaction) -> Mapping[str, int]:
+    """How many keys each master key wraps, of objects and of names together."""
+    counts = Counter(await object_keys.count_by_master_key(tx))
+    counts.update(await commitments.count_by_master_key(tx))
+    return dict(sorted(counts.items()))
+
+
+async def _object_keys(database: Database, current: str) -> AsyncIterator[Sequence[_KeptKey]]:
+    """Those that another master key wraps, some at a time."""
+    after = ""
+    while True:
+        async with database.read() as tx:
+            records = await object_keys.wrapped_by_others(tx, current, after, _AT_ONCE)
+        if not records:
+            return
+        after = records[-1].object_key
+        yield [_KeptKey(one.object_key, _key_of(one), partial(_rewrap_object, one)) for one in records]
+
+
+async def _name_keys(database: Database, current: str) -> AsyncIterator[Sequence[_KeptKey]]:
+    """As `_object_keys`."""
+    after = ("", "")
+    while True:
+        async with database.read() as tx:
+            records = await commitments.wrapped_by_others(tx, current, after, _AT_ONCE)
+        if not records:
+            return
+        after = (records[-1].kind, records[-1].name)
+        yield [_KeptKey(f"commitment/{one.commitment}", _key_of(one), partial(_rewrap_name, one)) for one in records]
+
+
+def _key_of(record: ObjectKeyRecord | CommitmentRecord) -> WrappedKey:
+    return WrappedKey(record.wrapped_key, record.master_key_id)
+
+
+async def _rewrap_object(record: ObjectKeyRecord, tx: Transaction, key: WrappedKey) -> bool:
+    return await object_keys.rewrap(tx, record, key.wrapped, key.master_key_id)
+
+
+async def _rewrap_name(record: CommitmentRecord, tx: Transaction, key: WrappedKey) -> bool:
+    return await commitments.rewrap(tx, record, key.wrapped, key.master_key_id)

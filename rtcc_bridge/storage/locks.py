@@ -34,6 +34,8 @@ class Work(IntEnum):
     THREATS = 6
     RETENTION = 7
     SEGMENT_COMPACTOR = 8
+    AUDIT_SEQUENCER = 9
+    AUDIT_COURIER = 10
 
 
 class SoleRight:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from typing import Final
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, IntegrityError
-from rtcc_bridge.secret_files import is_absent, read_secret_file
+from rtcc_bridge.secret_files import create_secret_file, draft_beside, is_absent, read_secret_file
 from rtcc_bridge.settings import ObjectSettings
 from rtcc_bridge.storage.durability import sync_folder
 
@@ -85,7 +85,7 @@ def put_new_key_first(file: Path) -> MasterKey:
                 cause = f"{file} holds {len(known)} master keys already"
                 raise _problem(_FILE_SETTING, cause, "Remove those that `rtcc-bridge keys status` says nothing needs")
             secret = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
-            draft = _draft(file, "\n".join([secret, *text.split()]) + "\n")
+            draft = draft_beside(file, "\n".join([secret, *text.split()]) + "\n")
             try:
                 _give_to_owner_of(file, draft)
                 draft.replace(file)
@@ -141,30 +141,7 @@ def _decode_one(path: str, word: str) -> MasterKey:
 
 
 def _create(file: Path) -> None:
-    """Writes a new key beside the file and links it there: nobody sees half a key, the first of two writers wins."""
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = _draft(file, base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() + "\n")
-        try:
-            with suppress(FileExistsError):
-                os.link(draft, file)
-        finally:
-            draft.unlink()
-        sync_folder(file.parent)
-    except OSError as error:
-        cause = f"{file} cannot be created ({error.strerror})"
-        raise _problem(_FILE_SETTING, cause, "Name a file in a writable folder") from error
-
-
-def _draft(file: Path, text: str) -> Path:
-    """The text in a new file beside, for the owner alone and safe on the disk."""
-    draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(descriptor)
-    return draft
+    create_secret_file(_FILE_SETTING, file, base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() + "\n")
 
 
 def _problem(path: str, cause: str, remedy: str) -> ConfigurationError:

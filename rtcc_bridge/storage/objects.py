@@ -7,20 +7,17 @@ no key.
 
 import asyncio
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import obstore
-from obstore.exceptions import BaseError
-from obstore.store import LocalStore, from_url
 
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import (
@@ -39,7 +36,8 @@ from rtcc_bridge.storage.master_keys import MasterKeys, WrappedKey
 from rtcc_bridge.storage.object_keys import ObjectKeyRecord
 from rtcc_bridge.storage.removals_ledger import PREFIX, RemovalsLedger
 from rtcc_bridge.storage.store_errors import translated
-from rtcc_bridge.storage.store_marker import mark_if_new, require_marker
+from rtcc_bridge.storage.store_marker import require_marker
+from rtcc_bridge.storage.store_opening import open_store
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile
@@ -89,10 +87,10 @@ class ObjectVault:
 
         Raises ConfigurationError when the address is not one, or the folder cannot be made or written to.
         """
-        self._opened = await asyncio.to_thread(_open_store, self._settings, self._settings.url)
+        self._opened = await self._open(self._settings.url, "objects.url")
         store, url = self._opened, self._settings.ledger_url or self._settings.url
         if url != self._settings.url:
-            store = await asyncio.to_thread(_open_store, self._settings, url)
+            store = await self._open(url, "objects.ledger_url")
         self._ledger = RemovalsLedger(store, store_folder(url), self._settings.timeout_seconds)
         return self
 
@@ -100,6 +98,9 @@ class ObjectVault:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._opened = self._ledger = None
+
+    async def _open(self, url: str, setting: str) -> "ObjectStore":
+        return await asyncio.to_thread(open_store, url, setting, self._settings.timeout_seconds)
 
     @property
     def ledger(self) -> RemovalsLedger:
@@ -388,38 +389,6 @@ def _sealed_whole(folder: Path | None, key: bytes, object_key: str, data: bytes)
         require_marker(folder)
     sealer = sealing.Sealer(key, object_key)
     return sealer.update(data) + sealer.finish(), hashlib.sha256(data).hexdigest()
-
-
-def _open_store(settings: ObjectSettings, url: str) -> "ObjectStore":
-    setting = "objects.url" if url == settings.url else "objects.ledger_url"
-    if (folder := store_folder(url)) is not None:
-        return _open_folder(folder, setting)
-    # Client options given here replace those of the environment, where a site with its own store allows plain HTTP.
-    allow_http = os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"}
-    options: dict[str, Any] = {
-        "client_options": {"timeout": timedelta(seconds=settings.timeout_seconds), "allow_http": allow_http},
-        "retry_config": {"max_retries": 2, "retry_timeout": timedelta(seconds=settings.timeout_seconds)},
-    }
-    try:
-        return from_url(url, **options)
-    except (BaseError, ValueError) as error:
-        cause = f"no object store can be opened there ({str(error).splitlines()[0]})"
-        problem = ConfigurationProblem(setting, cause, "Use file:///folder or s3://bucket/prefix")
-        raise ConfigurationError(problem) from error
-
-
-def _open_folder(root: Path, setting: str) -> LocalStore:
-    try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if (marker := mark_if_new(root)) is not None:
-            sync_to_disk(marker)
-        return LocalStore(root)
-    except OSError as error:
-        cause = f"the folder {root} cannot be used ({error.strerror})"
-        problem = ConfigurationProblem(setting, cause, "Name a folder that this user may write to, or let it")
-        raise ConfigurationError(problem) from error
-    except (BaseError, ValueError) as error:
-        raise UnavailableError(f"the folder {root} of the object store cannot be used: {error}") from error
 
 
 def is_object_key(text: str) -> bool:

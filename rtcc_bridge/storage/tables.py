@@ -302,6 +302,60 @@ audit_entries = Table(
     Column("subject", String(256), nullable=False),
     Column("outcome", String(64), nullable=False),
     Column("entry", JSON, nullable=False),  # the canonical entry of which leaf_hash is the hash
+    Column("position", BigInteger),  # its leaf in the tree, from 0; none: it waits for the sequencer
+    Index("ix_audit_entries_position", "position", unique=True),
+    Index("ix_audit_entries_subject", "subject"),
+    Index(
+        "ix_audit_entries_waiting",
+        "at",
+        "entry_id",
+        sqlite_where=text("position IS NULL"),
+        postgresql_where=text("position IS NULL"),
+    ),
+)
+
+audit_logs = Table(
+    "audit_logs",
+    metadata,
+    Column("origin", String(256), primary_key=True),  # one row: the first line of every checkpoint
+    Column("public_key", String(512), nullable=False),  # the verifier key of whoever signed last
+    Column("begun_at", UtcDateTime, nullable=False),
+)
+
+audit_tiles = Table(
+    "audit_tiles",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),  # up to 256, of 32 bytes each
+)
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", String(8192), nullable=False),
+    Column("signed_at", UtcDateTime, nullable=False),
+)
+
+audit_acknowledgements = Table(
+    "audit_acknowledgements",
+    metadata,
+    Column("place", String(32), primary_key=True),  # file, store, witness
+    Column("size", BigInteger, nullable=False),  # of the last checkpoint that it acknowledged
+    Column("receipt", String(4096), nullable=False),  # a witness's signature lines
+    Column("acknowledged_at", UtcDateTime, nullable=False),
+)
+
+audit_commitments = Table(
+    "audit_commitments",
+    metadata,
+    Column("kind", String(16), primary_key=True),  # person, case
+    Column("name", String(256), primary_key=True),
+    Column("commitment", String(64), nullable=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("master_key_id", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
 )
 
 topic_pauses = Table(

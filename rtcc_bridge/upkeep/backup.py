@@ -31,6 +31,7 @@ from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import object_keys, table_dump
 from rtcc_bridge.storage.durability import sync_folder, sync_to_disk
 from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.storage.key_rotation import count_by_master_key
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.removals_ledger import write_entry
 from rtcc_bridge.upkeep.manifest import (
@@ -156,7 +157,7 @@ class Backup:
         async with table_dump.snapshot(self._database) as tx:
             revision = await table_dump.revision(tx)
             tables = [await self._dump(tx, name, draft, progress) for name in table_dump.TABLES]
-            keys_by_master = await object_keys.count_by_master_key(tx)
+            keys_by_master = await count_by_master_key(tx)
             names = [name async for name in _object_names(tx)]
         segments = [name for name in names if _is_segment(name)]
         others = [name for name in names if not _is_segment(name)]

@@ -27,7 +27,7 @@ from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.leads.readback import LeadReadback, PublishedLeads, ReadbackReport
 from rtcc_bridge.publishing.outbox import SOURCE
 from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.storage import galleries, object_keys, outbox, processes, restorations, schema, table_dump
+from rtcc_bridge.storage import audit_tree, galleries, object_keys, outbox, processes, restorations, schema, table_dump
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.upkeep.backup import Progress
@@ -153,6 +153,7 @@ class Restore:
             event = to_structured(CloudEvent(id=restoration_id, source=SOURCE, type=RESTORED, time=now, data={}))
             position = await outbox.latest_position(tx) + POSITIONS_LEFT_OUT
             await outbox.begin_anew(tx, position, event=event, at=now)
+            await audit_tree.begin_anew(tx)
             await galleries.skip_versions(tx, VERSIONS_LEFT_OUT)
             await _require_nobody(tx)  # again, since loading may have taken long
         return rows

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from rtcc_bridge.audit.arrival import Way, coming_by
 from rtcc_bridge.cloud_event import TRACEPARENT
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.telemetry.work import log_scope
@@ -51,7 +52,8 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     require_not_embedded(request.path, request.headers)
     require_same_origin(request.method, request.scheme, host, request.headers, account_from_cookie(request))
     request[ACCOUNT] = acting_account(request)
-    return await handler(request)
+    with coming_by(Way.WEB, peer_of(request)):
+        return await handler(request)
 
 
 def as_document(_request: web.Request, problem: Problem) -> web.Response:

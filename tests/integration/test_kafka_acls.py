@@ -39,7 +39,7 @@ async def place() -> AsyncIterator[GuardedKafka]:
 
 async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka) -> None:
     topics = place.open.topics
-    assert len((await create_topics(place.of("operator"))).created) == 9
+    assert len((await create_topics(place.of("operator"))).created) == 10
     assert not (await compare_topics(place.of("operator"))).breaks
 
     allowed = {
@@ -47,6 +47,7 @@ async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka)
         "matcher": {topics.dead_letters},
         "relay": {
             topics.leads, topics.leads_exercise, topics.gallery, topics.probes_imminent, topics.probes_routine,
+            topics.audit_checkpoints,
         },
         "operator": {
             topics.incidents, topics.threats, topics.gallery_records, topics.probes_imminent, topics.probes_routine,
@@ -57,10 +58,12 @@ async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka)
         "record-system": {topics.gallery_records},
         "feed": set(),
         "exercise-feed": set(),
+        "auditor": set(),
     }  # fmt: skip
     tried = (
         topics.incidents, topics.threats, topics.gallery_records, topics.leads, topics.leads_exercise,
         topics.probes_imminent, topics.probes_routine, topics.gallery, topics.dead_letters,
+        topics.audit_checkpoints,
     )  # fmt: skip
     assert set(allowed) == set(PARTIES)
     for party, writable in allowed.items():
@@ -72,9 +75,12 @@ async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka)
         "operator": {topics.dead_letters, topics.leads, topics.leads_exercise, topics.incidents},
         "dispatch": set(), "watch-desk": set(), "record-system": set(), "relay": set(),
         "feed": {topics.leads}, "exercise-feed": {topics.leads_exercise},
+        "auditor": {topics.audit_checkpoints},
     }  # fmt: skip
     for party, topics_read in readable.items():
-        for topic in (topics.leads, topics.leads_exercise, topics.incidents, topics.dead_letters):
+        for topic in (
+            topics.leads, topics.leads_exercise, topics.incidents, topics.dead_letters, topics.audit_checkpoints,
+        ):  # fmt: skip
             assert await _reads(place.of(party), topic) is (topic in topics_read), (party, topic)
 
     for role, topic, group in (

@@ -61,6 +61,7 @@ async def test_the_created_topics_keep_what_they_should_for_as_long_as_they_shou
         topics.leads_exercise: {"retention.ms": str(90 * 86_400_000)},
         topics.probes_imminent: {"retention.ms": day},
         topics.probes_routine: {"retention.ms": day},
+        topics.audit_checkpoints: {"retention.ms": str(365 * 86_400_000)},
         topics.dead_letters: {"retention.ms": str(30 * 86_400_000), "max.message.bytes": "30000000"},
     }.items():
         expected = {**everywhere, "cleanup.policy": "delete", "retention.bytes": "-1", **wanted}

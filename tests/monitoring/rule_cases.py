@@ -202,6 +202,22 @@ def minutes() -> Iterator[Case]:
         at="80m", names=("for an hour", "not for so long"),
     )  # fmt: skip
     yield from pair(
+        "AuditUnacknowledged", CRITICAL,
+        gauge("audit_unacknowledged_seconds", 'instance="a"', 90_000),
+        gauge("audit_unacknowledged_seconds", 'instance="a"', 80_000),
+        names=("for 25 hours", "for 22 hours"),
+    )  # fmt: skip
+    yield from pair(
+        "AuditBehind", WARNING, gauge("audit_unsequenced_seconds", 'instance="a"', 40),
+        gauge("audit_unsequenced_seconds", 'instance="a"', 2) | gauge("audit_journal_entries", 'instance="a"', 0),
+        names=("no sequencer", "all have their place"),
+    )  # fmt: skip
+    yield from pair(
+        "AuditContradicted", CRITICAL, gauge("audit_contradicted", 'instance="a", place="witness"', 1),
+        gauge("audit_contradicted", 'instance="a", place="witness"', 0),
+        labels={"place": "witness"}, names=("by a witness", "by nobody"),
+    )  # fmt: skip
+    yield from pair(
         "GpuLost", CRITICAL, gauge("gpu_lost", 'instance="a"', 1), gauge("gpu_lost", 'instance="a"', 0),
         labels={"instance": "a"},
     )  # fmt: skip

@@ -40,6 +40,8 @@ RANGES = {
     "event_to_floor_seconds": Measured(0.005, OUTAGE, 0.5),
     "probe_to_candidates_seconds": Measured(0.01, OUTAGE, 1.0),
     "outbox_lag_seconds": Measured(0.005, OUTAGE),
+    # A second is promised, and longer when the database is away.
+    "audit_sequencing_seconds": Measured(0.01, OUTAGE, 1.0),
     # A matcher that could not ask for the gallery's version so long searches no more.
     "expunge_effective_seconds": Measured(0.01, OUTAGE, SETTINGS.matching.gallery_stale_seconds),
     # A person sees it at once, or on the next day.

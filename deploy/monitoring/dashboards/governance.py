@@ -104,5 +104,34 @@ GOVERNANCE: Final = Dashboard(
             queries=(Query(f"max({PREFIX}segments_to_scrub)", "segments"),),
             width=12,
         ),
+        Panel(
+            title="Audit log: entries in the tree",
+            description="Of the one sequencer; each is counted when it has its place.",
+            queries=(Query(f"max({PREFIX}audit_entries)", "entries"),),
+        ),
+        heatmap("Audit log: from the act to its place", "A second is promised.", "audit_sequencing_seconds"),
+        Panel(
+            title="Audit log: what waits, and for how long",
+            description="For a place in the tree, and for somebody outside to acknowledge a checkpoint (P22).",
+            queries=(
+                Query(f"max({PREFIX}audit_unsequenced_seconds)", "place in the tree"),
+                Query(f"max({PREFIX}audit_unacknowledged_seconds)", "acknowledgement outside"),
+            ),
+            unit=Unit.SECONDS,
+        ),
+        Panel(
+            title="Audit log: contradicted from outside",
+            description="1: the place holds a checkpoint that the database does not continue.",
+            queries=(Query(f"max by (place) ({PREFIX}audit_contradicted)", "{{place}}"),),
+            limit=1,
+            width=12,
+        ),
+        Panel(
+            title="Audit log: entries in journals",
+            description="Acts that only make things safer went on while the log took no entry (P23).",
+            queries=(Query(f"sum({PREFIX}audit_journal_entries)", "entries"),),
+            limit=1,
+            width=12,
+        ),
     ),
 )

@@ -31,6 +31,7 @@ OUTPUT_TOPICS: Final = (
     "rtcc-bridge.probes.imminent",
     "rtcc-bridge.probes.routine",
     "rtcc-bridge.gallery",
+    "rtcc.audit.checkpoints",
 )
 DEAD_LETTERS: Final = "rtcc-bridge.dead-letters"
 TOPICS_OF_GROUP: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(

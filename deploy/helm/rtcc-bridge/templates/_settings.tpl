@@ -8,6 +8,7 @@
 {{- $made := dict -}}
 {{- if has "broker" $needs }}{{ $_ := set $made "kafka" (fromYaml (include "rtcc-bridge.kafkaSettings" .)) }}{{ end -}}
 {{- if has "database" $needs }}{{ $_ := set $made "database" (fromYaml (include "rtcc-bridge.databaseSettings" .)) }}{{ end -}}
+{{- if has "database" $needs }}{{ $_ := set $made "audit" (dict "journal_folder" "/tmp/audit-journal") }}{{ end -}}
 {{- if has "objects" $needs }}{{ $_ := set $made "objects" (fromYaml (include "rtcc-bridge.objectSettings" .)) }}{{ end -}}
 {{- if has "packs" $needs }}{{ $_ := set $made "matching" (dict "packs_directory" "/var/lib/rtcc-bridge/packs") }}{{ end -}}
 {{- if has "gpu" $needs }}{{ $_ := set $made.matching "device" (include "rtcc-bridge.device" .root) }}{{ end -}}

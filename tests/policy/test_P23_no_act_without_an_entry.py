@@ -1,0 +1,218 @@
+"""P23: when the log takes no entry, nothing happens but what only makes things safer; that is entered later."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from rtcc_bridge.audit.entries import leaf_hash
+from rtcc_bridge.audit.journal import AuditJournal
+from rtcc_bridge.audit.journal_merge import MERGED_ACTION, UNKNOWN_AFTER_SECONDS, JournalMerge
+from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.settings import DatabaseSettings
+from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.engine import Database
+from tests.audit_kit import AuditKit
+from tests.probe_kit import ANALYST, FLOOR, SUPERVISOR, ProbeKit, form, upload
+
+ENDED = "the incident is cancelled"
+
+
+@asynccontextmanager
+async def full(database: Database) -> AsyncIterator[None]:
+    """The log's table takes no row, as one on a volume that is full. (SQLite has one file: a trigger says the same.)"""
+    if database.is_sqlite:
+        begin = [
+            "CREATE TRIGGER audit_full BEFORE INSERT ON audit_entries BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        ]
+        end = ["DROP TRIGGER audit_full"]
+    else:
+        refuse = "BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END"
+        begin = [
+            f"CREATE FUNCTION audit_full() RETURNS trigger LANGUAGE plpgsql AS $$ {refuse} $$",
+            "CREATE TRIGGER audit_full BEFORE INSERT ON audit_entries FOR EACH ROW EXECUTE FUNCTION audit_full()",
+        ]
+        end = ["DROP TRIGGER audit_full ON audit_entries", "DROP FUNCTION audit_full()"]
+    await _run(database, begin)
+    try:
+        yield
+    finally:
+        await _run(database, end)
+
+
+@asynccontextmanager
+async def locked(database: Database) -> AsyncIterator[None]:
+    """Somebody else holds the log's table: it is read, and takes nothing."""
+    async with database.engine.connect() as other:
+        await other.execute(text("LOCK TABLE audit_entries IN EXCLUSIVE MODE"))
+        try:
+            yield
+        finally:
+            await other.rollback()
+
+
+async def _run(database: Database, statements: list[str]) -> None:
+    async with database.write() as tx:
+        for statement in statements:
+            await tx.exec_driver_sql(statement)
+
+
+Hindrance = Callable[[Database], AbstractAsyncContextManager[None]]
+HINDERED = pytest.mark.parametrize("hindered", [full, pytest.param(locked, marks=pytest.mark.postgresql)])
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """One that does not wait long for a lock."""
+    opened = Database(DatabaseSettings(url=SecretStr(database_url), busy_timeout_seconds=0.2))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def journal(kit: ProbeKit) -> AuditJournal:
+    return AuditJournal(kit.objects.parent / "journal")
+
+
+@pytest.fixture
+def merge(kit: ProbeKit, journal: AuditJournal) -> JournalMerge:
+    return JournalMerge(kit.database, kit.parts.audit, journal, kit.metrics)
+
+
+async def _attach(kit: ProbeKit) -> object:
+    return await kit.desk.attach("incident-1", form(), ANALYST, upload())
+
+
+async def _choose(kit: ProbeKit) -> object:
+    (probe,) = await kit.rows(tables.probes, state="faces_found")
+    return await kit.desk.choose_face(probe["probe_id"], 1, ANALYST)
+
+
+async def _approve(kit: ProbeKit) -> object:
+    (probe,) = await kit.rows(tables.probes, state="awaiting_approval")
+    return await kit.desk.approve(probe["probe_id"], SUPERVISOR)
+
+
+async def _look(kit: ProbeKit) -> object:
+    (probe,) = await kit.rows(tables.probes, state="faces_found")
+    return await kit.desk.preview(probe["probe_id"], ANALYST)
+
+
+@HINDERED
+@pytest.mark.parametrize("act", [_attach, _choose, _approve, _look])
+async def test_no_act_happens_without_its_entry(
+    kit: ProbeKit, act: Callable[[ProbeKit], Awaitable[object]], hindered: Hindrance
+) -> None:
+    await kit.attached()
+    await kit.chosen()
+    before = {name: await kit.rows(getattr(tables, name)) for name in ("probes", "leads", "outbox", "audit_entries")}
+    async with hindered(kit.database):
+        with pytest.raises(Exception, match=r"full|extend|lock"):
+            await act(kit)
+    assert before == {name: await kit.rows(getattr(tables, name)) for name in before}
+
+
+@HINDERED
+async def test_what_only_makes_things_safer_goes_on_and_is_entered_later(
+    kit: ProbeKit, journal: AuditJournal, merge: JournalMerge, hindered: Hindrance
+) -> None:
+    waiting = await kit.chosen()
+    refused = await kit.chosen("incident-2")
+    async with hindered(kit.database):
+        async with kit.database.write() as tx:
+            assert await kit.approvals.withdraw_for_incident(tx, "incident-1", ENDED) == 1
+        await kit.desk.refuse(refused.probe_id, SUPERVISOR, "no grounds")
+        assert (await kit.desk.find(waiting.probe_id)).state == "withdrawn"
+        assert (await kit.desk.find(refused.probe_id)).state == "refused"
+        assert await kit.audited("probe.withdraw") == []
+    noted = journal.waiting()
+    assert [(one.entry["action"], one.is_done) for one in noted] == [("probe.withdraw", True), ("probe.refuse", True)]
+    assert await merge.merge() == 2
+    for one in noted:
+        (row,) = await kit.rows(tables.audit_entries, entry_id=one.entry["entryId"])
+        assert row["entry"] == one.entry
+        assert row["leaf_hash"] == leaf_hash(one.entry)
+    (merged,) = await kit.audited(MERGED_ACTION)
+    assert merged["entry"]["details"]["ofUnknownEnd"] == []
+    assert journal.waiting() == []
+    assert await merge.merge() == 0
+
+
+async def test_an_attempt_that_is_refused_is_entered_later_too(
+    kit: ProbeKit, journal: AuditJournal, merge: JournalMerge
+) -> None:
+    probe = await kit.attached()
+    async with full(kit.database):
+        with pytest.raises(Exception, match="role"):
+            await kit.desk.preview(probe.probe_id, FLOOR)
+    assert await merge.merge() == 1
+    (entry,) = await kit.audited("probe.preview")
+    assert entry["outcome"] == "refused"
+
+
+async def test_an_entry_whose_act_did_not_commit_is_named_as_one_of_unknown_end(
+    kit: ProbeKit, journal: AuditJournal, merge: JournalMerge
+) -> None:
+    await kit.chosen()
+
+    async def withdraw_and_die() -> None:
+        async with kit.database.write() as tx:
+            await kit.approvals.withdraw_for_incident(tx, "incident-1", ENDED)
+            raise LookupError
+
+    async with full(kit.database):
+        with pytest.raises(LookupError):
+            await withdraw_and_die()
+    assert await merge.merge() == 0, "it may still be under way"
+    (noted,) = journal.waiting()
+    earlier = noted.noted_at - UNKNOWN_AFTER_SECONDS - 1
+    os.utime(noted.file, (earlier, earlier))
+    assert await merge.merge() == 1
+    (merged,) = await kit.audited(MERGED_ACTION)
+    assert merged["entry"]["details"]["ofUnknownEnd"] == merged["entry"]["details"]["entries"]
+
+
+async def test_merging_twice_enters_nothing_twice(kit: ProbeKit, journal: AuditJournal, merge: JournalMerge) -> None:
+    """As after a crash between the commit and the removal of the files, and by two processes of one machine."""
+    await kit.chosen()
+    async with full(kit.database), kit.database.write() as tx:
+        await kit.approvals.withdraw_for_incident(tx, "incident-1", ENDED)
+    (noted,) = journal.waiting()
+    await merge.merge()
+    await journal.note(noted.entry)
+    journal.done(noted.entry["entryId"])
+    assert await merge.merge() == 1
+    assert len(await kit.audited("probe.withdraw")) == 1
+    assert len(await kit.audited(MERGED_ACTION)) == 1
+
+
+async def test_what_was_entered_later_has_its_place_in_the_tree(
+    kit: ProbeKit, journal: AuditJournal, merge: JournalMerge
+) -> None:
+    await kit.chosen()
+    log = AuditKit(kit.database, kit.clock, kit.metrics)
+    await log.sign()
+    async with full(kit.database), kit.database.write() as tx:
+        await kit.approvals.withdraw_for_incident(tx, "incident-1", ENDED)
+    (noted,) = journal.waiting()
+    await merge.merge()
+    await log.sign()
+    receipt = await log.proofs.of_leaf(leaf_hash(noted.entry))
+    assert "are in the log" in receipt.verify(await log.key())
+
+
+async def test_without_a_journal_that_can_be_written_nothing_goes_on(kit: ProbeKit, journal: AuditJournal) -> None:
+    await kit.chosen()
+    (kit.objects.parent / "journal").write_text("a file where the folder should be", encoding="utf-8")
+
+    async def withdraw() -> None:
+        async with kit.database.write() as tx:
+            await kit.approvals.withdraw_for_incident(tx, "incident-1", ENDED)
+
+    async with full(kit.database):
+        with pytest.raises(UnavailableError, match="neither the audit log nor its journal"):
+            await withdraw()
+    assert await kit.rows(tables.probes, state="withdrawn") == []
