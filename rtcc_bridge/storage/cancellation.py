@@ -28,6 +28,4 @@ def cancellation_kept() -> Iterator[None]:
 
 def _cancelled_since(task: "asyncio.Task[object] | None", before: int) -> bool:
     """What a timeout or a task group within the block asked for was taken back by it (`Task.uncancel`)."""
-    if task is None or task is not asyncio.current_task():
-        return False
-    return task.cancelling() > before
+    return task is not None and task.cancelling() > before and task is asyncio.current_task()
