@@ -3,24 +3,27 @@
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import insert, update
 
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.leads.comparison import ComparedCandidate, Component, ComponentFinding, Finding, Opinion
-from rtcc_bridge.leads.conclusions import Conclusion
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.examiners import DemoExaminers, Examiners
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.matching.types import Candidate, ScoredImage
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account
+from rtcc_bridge.policy.opening import OpenedPolicy
+from rtcc_bridge.policy.policy_parts import Conclusion
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.objects import ObjectVault
 from tests.lead_parts import LeadBench
-from tests.probe_kit import Gallery, ProbeKit, face_search, record_of, search_handler
+from tests.policy_kit import put_in_force
+from tests.probe_kit import Gallery, ProbeKit, face_search, in_force, policy, record_of, search_handler
 
 FIRST = DEMO_ACCOUNTS["analyst"]
 PEER = DEMO_ACCOUNTS["reviewer"]
@@ -34,7 +37,17 @@ FLOOR = DEMO_ACCOUNTS["floor"]
 
 def life_parts(parts: ProbeParts, vault: ObjectVault, examiners: Examiners) -> LifeParts:
     refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
-    return LifeParts(parts.database, parts.clock, parts.audit, vault, parts.leads, parts.metrics, refusals, examiners)
+    return LifeParts(
+        parts.database,
+        parts.clock,
+        parts.audit,
+        vault,
+        parts.leads,
+        parts.metrics,
+        refusals,
+        examiners,
+        parts.policy_in_force,
+    )
 
 
 def bench_parts(bench: LeadBench) -> LifeParts:
@@ -42,7 +55,15 @@ def bench_parts(bench: LeadBench) -> LifeParts:
     audit = AuditLog(bench.clock)
     refusals = RefusalLog(bench.database, audit, bench.metrics)
     return LifeParts(
-        bench.database, bench.clock, audit, bench.vault, bench.desk, bench.metrics, refusals, DemoExaminers()
+        bench.database,
+        bench.clock,
+        audit,
+        bench.vault,
+        bench.desk,
+        bench.metrics,
+        refusals,
+        DemoExaminers(),
+        in_force(policy()),
     )
 
 
@@ -186,3 +207,9 @@ class LifeKit:
 def build_life(kit: ProbeKit, examiners: Examiners | None = None) -> LifeKit:
     """examiners: who may be asked to be the third; the demo's analysts where none are given."""
     return LifeKit(kit, LeadLife(life_parts(kit.parts, kit.vault, examiners or DemoExaminers()), kit.workers))
+
+
+async def under(life: LifeKit, **parts: Any) -> None:
+    """Puts the demo's policy into force with other values in these parts of it."""
+    changed = {name: type(getattr(policy(), name)).model_validate(values) for name, values in parts.items()}
+    await put_in_force(life.kit, OpenedPolicy(policy().model_copy(update=changed), "the policy is not signed", None))

@@ -45,7 +45,15 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
     )
     refusals = RefusalLog(core.database, core.audit, core.metrics)
     parts = LifeParts(
-        core.database, core.clock, core.audit, core.vault, core.leads, core.metrics, refusals, DemoExaminers()
+        core.database,
+        core.clock,
+        core.audit,
+        core.vault,
+        core.leads,
+        core.metrics,
+        refusals,
+        DemoExaminers(),
+        core.policy_in_force,
     )
     services = WebServices(
         settings=settings,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from rtcc_bridge.leads.conclusions import Conclusion, is_support, weakest
+from rtcc_bridge.leads.conclusions import is_support, weakest
+from rtcc_bridge.policy.policy_parts import Conclusion
 
 Verdicts: TypeAlias = Mapping[str, Conclusion]
 """An examiner's conclusion on each candidate of the list, by its reference."""

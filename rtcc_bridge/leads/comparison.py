@@ -11,8 +11,9 @@ from typing import Final
 from pydantic import ConfigDict, Field
 
 from rtcc_bridge.errors import PolicyRefusalError
-from rtcc_bridge.leads.conclusions import Conclusion, is_support
+from rtcc_bridge.leads.conclusions import is_support
 from rtcc_bridge.leads.events import OpaqueRef, Part
+from rtcc_bridge.policy.policy_parts import Conclusion
 
 MOST_CANDIDATES: Final = 1000
 LONGEST_NOTE: Final = 1000

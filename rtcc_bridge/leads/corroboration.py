@@ -11,13 +11,14 @@ from pydantic import AwareDatetime, Field
 from rtcc_bridge.errors import ConflictError, InvalidInputError, PolicyRefusalError
 from rtcc_bridge.leads import lead as rules
 from rtcc_bridge.leads.events import Part
-from rtcc_bridge.leads.evidence import MOST_ITEMS, EvidenceKind, require_evidence, require_independent
+from rtcc_bridge.leads.evidence import MOST_ITEMS, require_evidence, require_independent, require_kinds
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.leads.parts import lead_of
 from rtcc_bridge.leads.withdrawal import stated_reason
 from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.policy.policy_parts import EvidenceKind
 from rtcc_bridge.storage import corroborations, releases
 from rtcc_bridge.storage.corroborations import CorroborationRecord
 from rtcc_bridge.storage.leads import LeadRecord
@@ -103,6 +104,7 @@ class CorroborationDesk:
         if report.outcome not in _EVENTS:
             raise InvalidInputError("The outcome is corroborated, refuted or unresolved.", "fields")
         require_evidence(corroborated=report.outcome is Outcome.CORROBORATED, items=len(report.evidence))
+        require_kinds({item.kind for item in report.evidence}, self._parts.policy.corroboration.evidence_kinds)
         now = self._parts.clock.now()
         for item in report.evidence:
             require_independent(item.kind, obtained_at=item.obtained_at, disclosed_at=disclosed_at, now=now)

@@ -211,9 +211,9 @@ class LeadDesk:
             if len(found) < _EXPIRED_AT_ONCE:
                 return expired
 
-    async def remind_due(self) -> int:
-        """Asks for the outcomes of released leads that end before long (P18). Commits. Returns for how many."""
-        return await remind_due(self._database, self._audit, self._clock)
+    async def remind_due(self, hours_before: Sequence[int]) -> int:
+        """Asks for the outcomes of released leads that end so soon (P18). Commits. Returns for how many."""
+        return await remind_due(self._database, self._audit, self._clock, hours_before)
 
     async def extend(self, tx: Transaction, record: LeadRecord, until: datetime) -> LeadRecord:
         """Gives a lead that the caller has locked more time; the caller audits who wanted it and why."""

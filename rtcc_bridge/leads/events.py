@@ -13,7 +13,8 @@ from pydantic.alias_generators import to_camel
 
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.leads.conclusions import SupportingConclusion
-from rtcc_bridge.leads.evidence import MOST_ITEMS, EvidenceKind
+from rtcc_bridge.leads.evidence import MOST_ITEMS
+from rtcc_bridge.policy.policy_parts import EvidenceKind
 from rtcc_bridge.publishing.lead_constants import LEAD_CONSTANTS, NOTICE, Notice
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

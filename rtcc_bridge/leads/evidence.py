@@ -1,33 +1,13 @@
-"""Independent evidence (P18): the closed list of its kinds, and what a report of an outcome has to hold. Pure."""
+"""Independent evidence (P18): what a report of an outcome has to hold. Pure."""
 
+from collections.abc import Collection
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.policy.policy_parts import EvidenceKind
 
 MOST_ITEMS: Final = 20
-
-
-class EvidenceKind(StrEnum):
-    """What can speak for or against a lead without the picture that it was made from."""
-
-    DNA = "dna"
-    FINGERPRINTS = "fingerprints"
-    IDENTITY_DOCUMENT = "identity_document"
-    OFFICIAL_RECORD = "official_record"
-    PHONE_RECORDS = "phone_records"
-    LOCATION_RECORDS = "location_records"
-    FINANCIAL_RECORDS = "financial_records"
-    DIGITAL_TRACES = "digital_traces"
-    PHYSICAL_TRACE = "physical_trace"
-    SEIZED_PROPERTY = "seized_property"
-    VEHICLE = "vehicle"
-    OTHER_RECORDING = "other_recording"
-    ADMISSION = "admission"
-    ALIBI = "alibi"
-    WITNESS_IDENTIFICATION = "witness_identification"
-    """Only one that was made before the candidate was disclosed: afterwards the lead may have led the witness."""
 
 
 def require_independent(kind: EvidenceKind, *, obtained_at: datetime, disclosed_at: datetime, now: datetime) -> None:
@@ -47,4 +27,12 @@ def require_evidence(*, corroborated: bool, items: int) -> None:
     if corroborated and not items:
         raise PolicyRefusalError(
             "P18", "A lead is corroborated by independent evidence alone: give at least one item of it."
+        )
+
+
+def require_kinds(kinds: Collection[EvidenceKind], counted: Collection[EvidenceKind]) -> None:
+    """P18: the policy in force counts such evidence. Raises PolicyRefusalError."""
+    if missing := {kind.value for kind in kinds} - set(counted):
+        raise PolicyRefusalError(
+            "P18", f"By the policy, {', '.join(sorted(missing))} is no independent evidence: report what else there is."
         )

@@ -12,6 +12,8 @@ from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.examiners import Examiners
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.in_force import PolicyInForce
+from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.storage import leads
 from rtcc_bridge.storage.engine import Database, Transaction
@@ -33,6 +35,12 @@ class LifeParts:
     metrics: Metrics
     refusals: RefusalLog
     examiners: Examiners
+    policy_in_force: PolicyInForce
+
+    @property
+    def policy(self) -> Policy:
+        """The one in force at this moment."""
+        return self.policy_in_force.current
 
     def watching(self, account: Account, action: str, subject: str) -> AbstractAsyncContextManager[None]:
         """Records a refusal of the block (P22). The block must not be inside a transaction."""

@@ -16,6 +16,7 @@ from rtcc_bridge.leads import agreement, rounds
 from rtcc_bridge.leads import lead as rules
 from rtcc_bridge.leads.agreement import Agreement, ListOutcome, Verdicts
 from rtcc_bridge.leads.comparison import Opinion, require_complete, require_of_list, verdicts
+from rtcc_bridge.leads.conclusions import require_on_scale
 from rtcc_bridge.leads.examiners import people_of, third_examiner
 from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.leads.parts import lead_of
@@ -54,6 +55,7 @@ async def file(
     """
     _require_open(examination)
     require_complete(opinion, examination.refs)
+    require_on_scale(verdicts(opinion).values(), parts.policy.conclusions.scale)
     nonce = secrets.token_hex(32)
     await _put(parts, tx, examination, opinion, nonce)
     filed = replace(examination, filed_at=parts.clock.now())

@@ -20,6 +20,7 @@ from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.releases import ReceiverRecord, ReleaseRecord
 
 RELEASE_AT_MOST: Final = 2
+"""The policy file may say one, and no more than this."""
 MOST_RECEIVED: Final = 200
 
 LIMITS: Final = (
@@ -70,7 +71,7 @@ class ReleaseDesk:
                 if same_person(requestor, account.name):
                     raise PolicyRefusalError("P17", "The requestor receives a lead and does not release it.")
                 found = await self._agreed(tx, lead)
-                refs = _chosen(found, chosen)
+                refs = _chosen(found, chosen, min(RELEASE_AT_MOST, self._parts.policy.review.release_at_most))
                 return await self._release(tx, lead, account, requestor, found, refs)
 
     async def received(self, lead_id: str, account: Account) -> ReceivedLead:
@@ -169,15 +170,15 @@ async def _requestor(tx: Transaction, lead: LeadRecord) -> str:
     return probe.requestor
 
 
-def _chosen(found: Agreement, chosen: Sequence[str]) -> Sequence[str]:
+def _chosen(found: Agreement, chosen: Sequence[str], at_most: int) -> Sequence[str]:
     """P17: which candidates go out."""
     wanted = list(dict.fromkeys(chosen)) or sorted(found.supported)
     if not set(wanted) <= found.supported.keys():
         raise PolicyRefusalError(
             "P17", "Only candidates on which the examiners agree are released: leave the others out."
         )
-    if len(wanted) > RELEASE_AT_MOST:
+    if len(wanted) > at_most:
         raise PolicyRefusalError(
-            "P17", f"At most {RELEASE_AT_MOST} candidates of a lead are released: choose which of those agreed on."
+            "P17", f"At most {at_most} of a lead's candidates are released: choose which of those agreed on."
         )
     return wanted

@@ -1,5 +1,6 @@
 """Asking for the outcome of a released lead before it ends for want of one (P18)."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -9,16 +10,13 @@ from rtcc_bridge.leads.lead import ReviewState
 from rtcc_bridge.storage import corroborations
 from rtcc_bridge.storage.engine import Database
 
-HOURS_BEFORE: Final = (168, 24)
-"""How long before the end the investigator is asked: a week, and a day."""
-
 _AT_ONCE: Final = 100
 
 
-async def remind_due(database: Database, audit: AuditLog, clock: Clock) -> int:
+async def remind_due(database: Database, audit: AuditLog, clock: Clock, hours_before: Sequence[int]) -> int:
     """Notes the reminders that are due, each once; the receivers' list shows them. Commits. Returns how many."""
     reminded = 0
-    for hours in HOURS_BEFORE:
+    for hours in hours_before:
         async with database.write() as tx:
             now = clock.now()
             found = await corroborations.to_remind(

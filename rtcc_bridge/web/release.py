@@ -6,9 +6,9 @@ from typing import Final
 from aiohttp import web
 from pydantic import AwareDatetime, Field
 
-from rtcc_bridge.leads.conclusions import Conclusion
 from rtcc_bridge.leads.events import OpaqueRef, ReleasedCandidate
 from rtcc_bridge.leads.release import LIMITS, RELEASE_AT_MOST
+from rtcc_bridge.policy.policy_parts import Conclusion
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.operations import Answer, Body, Operation, WireModel, answer, read_json
 from rtcc_bridge.web.picture_answers import PICTURE_ANSWERS, PICTURE_PROBLEMS, jpeg, picture_number

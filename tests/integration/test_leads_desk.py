@@ -15,13 +15,13 @@ from rtcc_bridge.audit.entries import leaf_hash
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
 from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads.corroboration import EvidenceItem, OutcomeReport
-from rtcc_bridge.leads.evidence import EvidenceKind
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.matching.types import Candidate
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.policy_parts import EvidenceKind
 from rtcc_bridge.publishing.outbox import OutgoingEvent
 from rtcc_bridge.storage import audit_entries, examinations, leads, outbox, probes
 from rtcc_bridge.storage.engine import Database

@@ -3,8 +3,8 @@
 import pytest
 
 from rtcc_bridge.errors import ConflictError, PolicyRefusalError
-from rtcc_bridge.leads.conclusions import Conclusion
 from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.policy_parts import Conclusion
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Transaction
 from tests.life_kit import FIRST, PEER, REQUESTOR, THIRD, LifeKit, build_life

@@ -6,11 +6,11 @@ import pytest
 
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads.comparison import Opinion
-from rtcc_bridge.leads.conclusions import Conclusion
 from rtcc_bridge.leads.opinions import commitment
 from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.policy_parts import Conclusion
 from rtcc_bridge.storage import tables
-from tests.life_kit import FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, LifeKit, compared, opinion
+from tests.life_kit import FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, LifeKit, compared, opinion, under
 
 
 async def test_an_incomplete_opinion_is_refused_and_leaves_the_lead_as_it_was(life: LifeKit) -> None:
@@ -117,3 +117,14 @@ async def test_a_picture_that_is_not_on_the_list_is_not_shown(life: LifeKit) -> 
         with pytest.raises(NotFoundError):
             await life.life.pictures.examined_candidate(lead_id, FIRST, ref, number)
     assert await life.kit.audited("examination.picture") == []
+
+
+async def test_a_step_that_the_policys_scale_has_not_is_no_conclusion(life: LifeKit) -> None:
+    lead_id = await life.taken()
+    listed = await life.listed(lead_id)
+    await under(life, conclusions={"scale": ["support", "inconclusive", "exclusion"]})
+    strong = opinion(listed, support=listed[:1], level=Conclusion.STRONG_SUPPORT)
+    with pytest.raises(PolicyRefusalError, match="strong_support") as caught:
+        await life.life.examination.conclude(lead_id, FIRST, strong)
+    assert caught.value.rule == "P13"
+    await life.life.examination.conclude(lead_id, FIRST, opinion(listed, support=listed[:1]))

@@ -6,7 +6,7 @@ from sqlalchemy import update
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.storage import tables
-from tests.life_kit import ADMINISTRATOR, FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, LifeKit
+from tests.life_kit import ADMINISTRATOR, FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, LifeKit, under
 from tests.probe_kit import FORM
 
 
@@ -157,3 +157,11 @@ async def test_p25_a_person_who_is_removed_takes_the_released_lead_along(life: L
         assert await life.leads.withdraw_for_subject(tx, row["subject_id"], "court order", "administrator") == 1
     with pytest.raises(ConflictError, match="taken back"):
         await life.life.release.received(lead_id, REQUESTOR)
+
+
+async def test_the_policy_may_release_one_only(life: LifeKit) -> None:
+    lead_id = await life.agreed((0, 1))
+    await under(life, review={"release_at_most": 1})
+    await refused(life, lead_id, [])
+    released = await life.life.release.release(lead_id, FIRST, (await life.listed(lead_id))[:1])
+    assert released.data["candidateCount"] == 1

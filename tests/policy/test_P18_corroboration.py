@@ -8,11 +8,11 @@ from pydantic import ValidationError
 
 from rtcc_bridge.errors import ConflictError, InvalidInputError, PolicyRefusalError
 from rtcc_bridge.leads.corroboration import OutcomeReport
-from rtcc_bridge.leads.evidence import EvidenceKind
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.policy_parts import EvidenceKind
 from rtcc_bridge.storage import tables
-from tests.life_kit import FIRST, FLOOR, REQUESTOR, SUPERVISOR, LifeKit
+from tests.life_kit import FIRST, FLOOR, REQUESTOR, SUPERVISOR, LifeKit, under
 
 LIFETIME = timedelta(hours=720)
 
@@ -155,7 +155,7 @@ async def test_nobody_is_reminded_of_a_lead_whose_outcome_is_known(life: LifeKit
     lead_id = await life.released()
     await life.life.corroboration.report(lead_id, REQUESTOR, report(life, "refuted"))
     life.kit.clock.advance(LIFETIME.total_seconds() - 1)
-    assert await life.leads.remind_due() == 0
+    assert await life.leads.remind_due((168, 24)) == 0
 
 
 async def test_a_released_lead_without_an_outcome_expires(life: LifeKit) -> None:
@@ -203,3 +203,10 @@ def test_the_closed_list_is_that_of_the_documents() -> None:
         "financial_records", "digital_traces", "physical_trace", "seized_property", "vehicle", "other_recording",
         "admission", "alibi", "witness_identification",
     }  # fmt: skip
+
+
+async def test_a_kind_that_the_policy_leaves_out_does_not_count(life: LifeKit) -> None:
+    lead_id = await life.released()
+    await under(life, corroboration={"evidence_kinds": ["fingerprints"]})
+    assert await refused(life, lead_id, report(life, "corroborated", {})) == "P18"
+    await life.life.corroboration.report(lead_id, REQUESTOR, report(life, "corroborated", {"kind": "fingerprints"}))

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from rtcc_bridge.errors import InvalidInputError, NotFoundError, PolicyRefusalError
-from rtcc_bridge.leads.conclusions import Conclusion
 from rtcc_bridge.leads.proficiency import NewCase
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
+from rtcc_bridge.policy.policy_parts import Conclusion
 from rtcc_bridge.storage import tables
 from rtcc_bridge.web.worksheets import review_view
 from tests.life_kit import ADMINISTRATOR, FIRST, PEER, LifeKit, opinion

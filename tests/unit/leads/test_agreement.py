@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcc_bridge.leads.agreement import Agreement, Dissent, ListOutcome, of_three, of_two, outcome_of
-from rtcc_bridge.leads.conclusions import SUPPORTING, Conclusion, is_support, weakest
+from rtcc_bridge.leads.conclusions import SUPPORTING, is_support, weakest
+from rtcc_bridge.policy.policy_parts import Conclusion
 
 STRONG, SUPPORT, LIMITED = Conclusion.STRONG_SUPPORT, Conclusion.SUPPORT, Conclusion.LIMITED_SUPPORT
 UNCLEAR, OUT = Conclusion.INCONCLUSIVE, Conclusion.EXCLUSION

@@ -14,7 +14,7 @@ from rtcc_bridge.leads.comparison import (
     require_of_list,
     verdicts,
 )
-from rtcc_bridge.leads.conclusions import Conclusion
+from rtcc_bridge.policy.policy_parts import Conclusion
 from tests.life_kit import compared, opinion
 
 A, B, C = "a" * 22, "b" * 22, "c" * 22
