@@ -42,6 +42,7 @@ PURPOSES: Final = ("violent_offense", "imminent_threat", "identify_deceased", "i
 SEARCH_OUTCOMES: Final = ("candidates", "no_candidate", "unreadable", "busy", "failed")
 LEAD_STATES: Final = (
     "candidates", "no_candidate", "rejected_quality", "acknowledged", "approval_lapsed", "withdrawn", "expired",
+    "in_review", "inconclusive", "released", "corroborated", "refuted", "unresolved",
 )  # fmt: skip
 EVENT_OUTCOMES: Final = ("handled", "dead_letter", "tombstone")
 DEAD_LETTER_REASONS: Final = (
@@ -123,20 +124,7 @@ class Metrics:
         self.outbox_lag_seconds = latency(
             "outbox_lag_seconds", "From commit to publication of an outgoing event.", buckets=OUTAGE
         )
-        self.time_to_acknowledge_seconds = latency(
-            "time_to_acknowledge_seconds",
-            "From a lead on the feed to its acknowledgement.",
-            buckets=HUMAN,
-            slow_seconds=600.0,
-            lane=LANES,
-        )
-        self.time_to_approval_seconds = latency(
-            "time_to_approval_seconds",
-            "From the chosen face to the supervisor's approval.",
-            buckets=HUMAN,
-            slow_seconds=600.0,
-            lane=LANES,
-        )
+        self._add_times_of_people()
         self.expunge_effective_seconds = latency(
             "expunge_effective_seconds",
             "From an expungement's transaction until this matcher had dropped the rows.",
@@ -279,6 +267,35 @@ class Metrics:
         """Makes the series of a topic that is consumed here, at 0."""
         for counted in (self.events_total, self.dead_letters_total, self.records_lost_total):
             counted.expect(topic)
+
+    def _add_times_of_people(self) -> None:
+        self.time_to_acknowledge_seconds = self._latency(
+            "time_to_acknowledge_seconds",
+            "From a lead on the feed to its acknowledgement.",
+            buckets=HUMAN,
+            slow_seconds=600.0,
+            lane=LANES,
+        )
+        self.time_to_approval_seconds = self._latency(
+            "time_to_approval_seconds",
+            "From the chosen face to the supervisor's approval.",
+            buckets=HUMAN,
+            slow_seconds=600.0,
+            lane=LANES,
+        )
+        self.time_to_peer_review_seconds = self._latency(
+            "time_to_peer_review_seconds",
+            "From the opening of a lead's peer review to the reviewer's conclusion.",
+            buckets=HUMAN,
+            slow_seconds=600.0,
+            lane=LANES,
+        )
+        self.threat_to_release_seconds = self._latency(
+            "threat_to_release_seconds",
+            "From an incident's first imminent threat to the release of a lead on it.",
+            buckets=HUMAN,
+            slow_seconds=1800.0,
+        )
 
     def _latency(
         self,

@@ -89,6 +89,8 @@ def http_page(document: Json) -> str:
     for name, schema in document["components"]["schemas"].items():
         if schema.get("type") == "object":
             parts += [f"### {name}\n\n", *_fields(schema)]
+        elif words := _choice(schema):
+            parts.append(f"### {name}\n\nOne of {', '.join(f'`{word}`' for word in words)}.\n\n")
     return "".join(parts)
 
 

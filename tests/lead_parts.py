@@ -15,6 +15,7 @@ from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.parts import SearchFacts, SearchOutcome
 from rtcc_bridge.matching.types import Candidate, Estimate, ScoredImage
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import LeadSettings, ObjectSettings
 from rtcc_bridge.storage import galleries, probes
@@ -27,6 +28,7 @@ from rtcc_bridge.topic_settings import TopicSettings
 from tests.doubles import ManualClock
 from tests.vault_kit import master_keys
 
+ANALYST = Account("the analyst", frozenset({Role.ANALYST}))
 GALLERY = "booking"
 HASH = "ab" * 32
 THRESHOLD = 0.9

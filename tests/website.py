@@ -22,6 +22,8 @@ from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.incident import IncidentEvent
 from rtcc_bridge.incidents.threat import MessageStatus, MessageType, ThreatEvent, ThreatInfo
 from rtcc_bridge.incidents.threat_desk import ThreatDesk
+from rtcc_bridge.leads.examiners import DemoExaminers
+from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.matching.types import Candidate
 from rtcc_bridge.matching_settings import IntakeSettings, MatchingSettings
 from rtcc_bridge.metrics import Metrics
@@ -36,6 +38,7 @@ from rtcc_bridge.web.health import ReadinessBoard, ReadinessProbe
 from rtcc_bridge.web.services import WebServices
 from rtcc_bridge.web_settings import WebSettings
 from tests.doubles import ManualClock
+from tests.life_kit import life_parts
 from tests.probe_kit import (
     SENDER,
     STILL,
@@ -260,6 +263,7 @@ async def running_site(
             policy_in_force=kit.parts.policy_in_force,
             probes=kit.desk,
             leads=kit.parts.leads,
+            life=LeadLife(life_parts(kit.parts, kit.vault, DemoExaminers()), kit.workers),
             refusals=RefusalLog(database, kit.parts.audit, metrics),
             feed=hub,
             readiness=ReadinessBoard(metrics, readiness),

@@ -8,6 +8,9 @@ from aiohttp.web import Application
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
+from rtcc_bridge.leads.examiners import DemoExaminers
+from rtcc_bridge.leads.life import LeadLife
+from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.probes.desk import ProbeDesk
@@ -40,6 +43,18 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         max_upload_bytes=settings.intake.max_upload_bytes,
         upload_timeout_seconds=settings.web.upload_timeout_seconds,
     )
+    refusals = RefusalLog(core.database, core.audit, core.metrics)
+    parts = LifeParts(
+        core.database,
+        core.clock,
+        core.audit,
+        core.vault,
+        core.leads,
+        core.metrics,
+        refusals,
+        DemoExaminers(),
+        core.policy_in_force,
+    )
     services = WebServices(
         settings=settings,
         clock=core.clock,
@@ -48,7 +63,8 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         policy_in_force=core.policy_in_force,
         probes=desk,
         leads=core.leads,
-        refusals=RefusalLog(core.database, core.audit, core.metrics),
+        life=LeadLife(parts, workers),
+        refusals=refusals,
         feed=assembly.feed,
         readiness=assembly.board,
         schemas=lead_schemas(),

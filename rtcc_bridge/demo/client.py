@@ -93,6 +93,28 @@ class DemoClient:
     async def acknowledge(self, lead_id: str) -> Answer:
         return await self._call("POST", f"/api/v1/leads/{lead_id}/acknowledge", "analyst", json={})
 
+    async def get(self, path: str, account: str) -> Answer:
+        """Reads something of the API. Raises CallError."""
+        return await self._call("GET", f"/api/v1/{path}", account)
+
+    async def post(self, path: str, account: str, body: Answer) -> Answer:
+        """Does something over the API. Raises CallError."""
+        return await self._call("POST", f"/api/v1/{path}", account, json=body)
+
+    async def picture(self, path: str, account: str) -> bytes:
+        """Reads a picture of the API. Raises CallError."""
+        headers = {"X-Demo-Account": account}
+        async with self._http.get(f"{self._address}/api/v1/{path}", headers=headers) as answer:
+            if answer.status >= 400:
+                raise CallError(f"GET {path}", answer.status, await answer.text())
+            return await answer.read()
+
+    async def components(self) -> list[str]:
+        """The parts of a face that a comparison speaks of, from the API's description of itself."""
+        document = await self._call("GET", "/api/v1/openapi.json", "floor")
+        found: list[str] = document["components"]["schemas"]["Component"]["enum"]
+        return found
+
     async def schema(self, name: str) -> Answer:
         return await self._call("GET", f"/api/v1/schemas/{name}.json", "floor")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rtcc_bridge.demo.checklist import Checklist, require
 from rtcc_bridge.demo.client import Answer, CallError, DemoClient, ProbeRequest
+from rtcc_bridge.demo.examiners import DemoExaminers
 from rtcc_bridge.demo.witness import Lead, LeadWitness
 
 FLOOR_SECONDS = 15.0
@@ -45,7 +46,8 @@ class Searched:
 
 
 async def play(story: Story, picture: bytes, enrolled_ref: str) -> None:
-    """A violent incident and an imminent threat, a search on each, acknowledgement, expungement, the same still again.
+    """A violent incident and an imminent threat, a search on each, acknowledgement, two examiners, release,
+    corroboration, expungement, the same still again.
 
     Raises CheckFailedError, CallError, StillRefusedError or WitnessError at the first thing that is not as promised.
     """
@@ -68,6 +70,9 @@ async def play(story: Story, picture: bytes, enrolled_ref: str) -> None:
     for searched, name in ((routine, "violent incident"), (urgent, "imminent threat")):
         async with checklist.step(f"the analyst acknowledges the lead of the {name}"):
             await acknowledge(story, searched)
+            if searched is urgent:  # both examiners get its list at once
+                await event_of(story, searched.data["leadId"], "lead.in_review")
+    await examine(story, routine)
     async with checklist.step("the enrolled person is expunged; both leads are withdrawn"):
         await story.expunge(enrolled_ref)
         for searched in (routine, urgent):
@@ -127,6 +132,27 @@ async def acknowledge(story: Story, searched: Searched) -> None:
     await story.client.acknowledge(searched.data["leadId"])
     event = await event_of(story, searched.data["leadId"], "lead.acknowledged")
     require(event["data"]["sequence"] > searched.data["sequence"], "the acknowledgement came before the candidates")
+
+
+async def examine(story: Story, searched: Searched) -> None:
+    """From the structured comparison to corroboration, by people who do not see what the other one thinks."""
+    lead_id, checklist = searched.data["leadId"], story.checklist
+    examiners = DemoExaminers(story.client, await story.client.components())
+    async with checklist.step("the analyst compares the candidates by the structured form and concludes"):
+        picture = await examiners.examine(lead_id)
+        await event_of(story, lead_id, "lead.in_review")
+    async with checklist.step("another analyst reviews the same pictures blind, and agrees"):
+        await examiners.review(picture)
+    async with checklist.step("the lead is released to the requestor, with its limits"):
+        received = await examiners.release(lead_id)
+        released = (await event_of(story, lead_id, "lead.released"))["data"]
+        require(released["candidateCount"] == 1, "not just the one candidate was released on whom both agree")
+        require(released["candidates"] == received["candidates"], "the topic and the requestor have other candidates")
+        require(bool(received["limits"]), "the requestor is not told the limits of the method")
+    async with checklist.step("the requestor reports independent evidence; the lead is corroborated"):
+        await examiners.corroborate(lead_id, released["releasedAt"])
+        outcome = (await event_of(story, lead_id, "lead.corroborated"))["data"]
+        require(outcome["corroboration"]["evidenceKinds"] == ["fingerprints"], "the evidence is not what was reported")
 
 
 def require_candidates(searched: Searched) -> None:

@@ -7,15 +7,17 @@ person behind a reference and every score stay inside (P16).
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rtcc_bridge.audit.entries import SYSTEM, AuditLog
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads import lead as rules
+from rtcc_bridge.leads import rounds
 from rtcc_bridge.leads.candidates import ReferencedCandidate, alive_candidates
-from rtcc_bridge.leads.events import FLOOR_UPDATE, build, to_wire
+from rtcc_bridge.leads.events import FLOOR_UPDATE, build, for_the_floor, to_wire
+from rtcc_bridge.leads.examiners import require_examiner
 from rtcc_bridge.leads.lead import LIVE_STATES, Lead, LeadApproval, LeadResult, ReviewState
 from rtcc_bridge.leads.parts import (
     GALLERY_REMOVAL,
@@ -27,10 +29,15 @@ from rtcc_bridge.leads.parts import (
     quality_part,
     search_part,
 )
+from rtcc_bridge.leads.reminders import remind_due
+from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.accounts import Account, same_person
+from rtcc_bridge.policy.permissions import Deed
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.publishing.outbox import Latency, Outbox, OutgoingEvent
 from rtcc_bridge.settings import LeadSettings
-from rtcc_bridge.storage import galleries, leads
+from rtcc_bridge.storage import examinations, galleries, leads
 from rtcc_bridge.storage.engine import Database, Transaction, on_commit
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
@@ -65,6 +72,7 @@ class LeadDesk:
         self._lifetime = timedelta(hours=settings.expires_after_hours)
         self._metrics = metrics
         self._clock = clock
+        self._refusals = RefusalLog(database, audit, metrics)
 
     async def record_search(
         self, tx: Transaction, probe: ProbeRecord, outcome: SearchOutcome, sealed_candidates: SealedObject | None
@@ -106,18 +114,34 @@ class LeadDesk:
         values = {"approval": None, "search": None, "probeQuality": described}
         return await self._open(tx, probe, LeadResult.REJECTED_QUALITY, (), None, values)
 
-    async def acknowledge(self, lead_id: str, account: str) -> LeadRecord:
-        """The account takes the lead; once more by the same account changes nothing. Commits.
+    async def acknowledge(self, lead_id: str, account: Account) -> LeadRecord:
+        """The account takes responsibility for the lead; once more by the same account changes nothing. Commits.
 
-        Raises NotFoundError, and ConflictError when the lead has ended or another account has taken it.
+        Its list is then the account's to examine. On the imminent lane the peer review opens in the same transaction,
+        so that both have the list from the same moment and work in parallel (P12).
+
+        Raises PolicyRefusalError (P10), NotFoundError, and ConflictError when the lead has ended or another account has
+        taken it.
         """
-        async with self._database.write() as tx:
-            record = await leads.find(tx, lead_id, lock=True)
-            if record is None:
-                raise NotFoundError(f"There is no lead {lead_id}.")
-            about: Facts = {"lead_id": lead_id, "probe_id": record.probe_id, "incident_id": record.incident_id}
-            with taken_up("lead.acknowledge", record.traceparent, **about):
-                return await self._acknowledge(tx, record, account)
+        action = "lead.acknowledge"
+        async with self._refusals.watching(actor=account.name, action=action, subject=lead_id, authority={}):
+            require_examiner(account, Deed.ACKNOWLEDGE_LEAD)
+            async with self._database.write() as tx:
+                record = await leads.find(tx, lead_id, lock=True)
+                if record is None:
+                    raise NotFoundError(f"There is no lead {lead_id}.")
+                about: Facts = {"lead_id": lead_id, "probe_id": record.probe_id, "incident_id": record.incident_id}
+                with taken_up(action, record.traceparent, **about):
+                    return await self._acknowledge(tx, record, account.name)
+
+    async def open_review(self, tx: Transaction, record: LeadRecord, actor: str) -> LeadRecord:
+        """Opens the peer review of a lead that the caller has locked, as `lead.in_review`. Raises ConflictError.
+
+        Neither the event nor its audit entry says anything of what the first examiner thinks (P12).
+        """
+        record = await self.step(tx, record, rules.open_review(lead_of(record)), "lead.in_review", actor, {})
+        await rounds.open_blind(tx, record, rounds.PEER, self._clock.now())
+        return record
 
     async def withdraw_for_incident(self, tx: Transaction, incident_id: str, reason: str, actor: str) -> int:
         """Withdraws the incident's live leads, since its authority has ended (P08). Returns how many.
@@ -125,7 +149,7 @@ class LeadDesk:
         Withdraw the incident's probes first in the same transaction, so that no search adds a lead in between.
         """
         found = await leads.of_incident(tx, incident_id, LIVE_STATES)
-        return await self._withdraw_all(tx, found, "authority_ended", reason, actor)
+        return await self.withdraw_all(tx, found, "authority_ended", reason, actor)
 
     async def withdraw_for_subject(self, tx: Transaction, subject_id: int, reason: str, actor: str) -> int:
         """Withdraws the live leads that list a person who is removed from the gallery (P25). Returns how many.
@@ -133,7 +157,7 @@ class LeadDesk:
         Remove the person first in the same transaction, so that no search adds a lead in between.
         """
         found = await leads.with_subject(tx, subject_id, LIVE_STATES)
-        return await self._withdraw_all(tx, found, GALLERY_REMOVAL, reason, actor)
+        return await self.withdraw_all(tx, found, GALLERY_REMOVAL, reason, actor)
 
     async def approval_granted(self, tx: Transaction, probe: ProbeRecord) -> None:
         """Notes the approval that was deferred (P14) in the probe's lead, if there is one that still waits for it.
@@ -146,10 +170,8 @@ class LeadDesk:
         if record is None or lead_of(record).approval is not LeadApproval.PENDING or not lead_of(record).is_live:
             return
         after = rules.grant_approval(lead_of(record))
-        values = {**record.data, "approval": {"state": after.approval.value}, "reviewState": after.review_state.value}
-        data = to_wire(FLOOR_UPDATE, build(FLOOR_UPDATE, values))
-        await leads.change(tx, replace(record, data=data, updated_at=self._clock.now()))
-        await self._update_board(tx, record, data)
+        await self._require_approver_examines_nothing(tx, record, probe)
+        await self.restate(tx, record, {"approval": {"state": after.approval.value}})
 
     async def approval_lapsed(self, tx: Transaction, probe: ProbeRecord) -> None:
         """Withdraws the probe's lead, since the deferred approval did not come in time (P14), if it is still live."""
@@ -158,13 +180,13 @@ class LeadDesk:
             return
         after = rules.lapse_approval(lead_of(record))
         fields = {**_ENDED, "withdrawal": {"cause": "approval_lapsed"}}
-        await self._append(tx, record, after, "lead.approval_lapsed", SYSTEM, fields)
+        await self.step(tx, record, after, "lead.approval_lapsed", SYSTEM, fields)
 
     async def approval_refused(self, tx: Transaction, probe: ProbeRecord, reason: str, actor: str) -> None:
         """Withdraws the probe's lead, since the supervisor refused the approval that was deferred, if it is live."""
         record = await leads.of_probe(tx, probe.probe_id, lock=True)
         if record is not None and lead_of(record).is_live:
-            await self._withdraw_all(tx, [record], "approval_refused", reason, actor)
+            await self.withdraw_all(tx, [record], "approval_refused", reason, actor)
 
     async def follow_merge(self, tx: Transaction, incident_id: str, into: str) -> int:
         """Lets the live leads of a merged incident follow it (P08). Returns how many.
@@ -173,10 +195,7 @@ class LeadDesk:
         """
         found = await leads.of_incident(tx, incident_id, LIVE_STATES)
         for record in found:
-            data = to_wire(FLOOR_UPDATE, build(FLOOR_UPDATE, {**record.data, "incidentId": into}))
-            moved = replace(record, incident_id=into, data=data, updated_at=self._clock.now())
-            await leads.change(tx, moved)
-            await self._update_board(tx, moved, data)
+            await self.restate(tx, replace(record, incident_id=into), {"incidentId": into})
         return len(found)
 
     async def expire_due(self) -> int:
@@ -187,23 +206,46 @@ class LeadDesk:
                 found = await leads.due(tx, self._clock.now(), LIVE_STATES, _EXPIRED_AT_ONCE)
                 for record in found:
                     after = rules.expire(lead_of(record))
-                    await self._append(tx, record, after, "lead.expired", SYSTEM, _ENDED)
+                    await self.step(tx, record, after, "lead.expired", SYSTEM, _ENDED)
             expired += len(found)
             if len(found) < _EXPIRED_AT_ONCE:
                 return expired
+
+    async def remind_due(self, hours_before: Sequence[int]) -> int:
+        """Asks for the outcomes of released leads that end so soon (P18). Commits. Returns for how many."""
+        return await remind_due(self._database, self._audit, self._clock, hours_before)
+
+    async def extend(self, tx: Transaction, record: LeadRecord, until: datetime) -> LeadRecord:
+        """Gives a lead that the caller has locked more time; the caller audits who wanted it and why."""
+        return await self.restate(tx, replace(record, expires_at=until), {"expiresAt": until})
 
     async def _acknowledge(self, tx: Transaction, record: LeadRecord, account: str) -> LeadRecord:
         before = lead_of(record)
         after = rules.acknowledge(before, account)
         if after == before:
             return record
-        now = self._clock.now()
+        now, created_at = self._clock.now(), record.created_at
         taken = replace(record, acknowledged_by=account, acknowledged_at=now)
         fields = {"acknowledgedAt": now}
-        record = await self._append(tx, taken, after, "lead.acknowledged", account, fields)
+        record = await self.step(tx, taken, after, "lead.acknowledged", account, fields)
         timer = self._metrics.time_to_acknowledge_seconds.labels(record.lane)
-        on_commit(tx, lambda: timer.observe((now - record.created_at).total_seconds()))
-        return record
+        on_commit(tx, lambda: timer.observe((now - created_at).total_seconds()))
+        if after.result is not LeadResult.CANDIDATES:
+            return record
+        await rounds.open_first(tx, record, account, now)
+        return await self.open_review(tx, record, account) if record.lane == Lane.IMMINENT else record
+
+    async def _require_approver_examines_nothing(self, tx: Transaction, record: LeadRecord, probe: ProbeRecord) -> None:
+        """P11: a deferred approval may come when the lead is being examined, and not from an examiner of it."""
+        for one in await examinations.of_lead(tx, record.lead_id):
+            if (
+                one.examiner is not None
+                and probe.approved_by is not None
+                and same_person(one.examiner, probe.approved_by)
+            ):
+                raise PolicyRefusalError(
+                    "P11", "You examine this lead: another supervisor has to decide on its search."
+                )
 
     async def _open(
         self,
@@ -249,7 +291,7 @@ class LeadDesk:
         await self._send(tx, record, event_type, latency_of(probe))
         return record
 
-    async def _append(
+    async def step(
         self,
         tx: Transaction,
         record: LeadRecord,
@@ -259,12 +301,29 @@ class LeadDesk:
         fields: Mapping[str, Any],
         details: Mapping[str, Any] | None = None,
     ) -> LeadRecord:
-        """Brings the lead to its next state, with the next event."""
-        moved = replace(record, review_state=after.review_state.value)
+        """Brings a lead that the caller has locked to its next state, with the next event and its audit entry.
+
+        What was still to be examined of a lead that needs it no longer is closed.
+        """
+        moved = replace(record, review_state=after.review_state.value, result=after.result.value)
         moved = await self._decide(tx, moved, event_type, actor, fields, details or {})
         await leads.change(tx, moved)
+        if after.review_state not in {ReviewState.UNREVIEWED, ReviewState.IN_REVIEW}:
+            await examinations.close_open(tx, record.lead_id, self._clock.now())
         await self._send(tx, moved, event_type, None)
         return moved
+
+    async def restate(self, tx: Transaction, record: LeadRecord, changes: Mapping[str, Any]) -> LeadRecord:
+        """Writes what has changed in a lead that the caller has locked, without an event on its topic.
+
+        For what the topic has no event type for: the floor's feed gets an update, and every later event carries it.
+        """
+        values = {**record.data, **changes}
+        shown = to_wire(FLOOR_UPDATE, build(FLOOR_UPDATE, for_the_floor(values)))
+        restated = replace(record, data={**shown, "candidates": values["candidates"]}, updated_at=self._clock.now())
+        await leads.change(tx, restated)
+        await self._update_board(tx, restated)
+        return restated
 
     async def _decide(
         self,
@@ -308,20 +367,24 @@ class LeadDesk:
         return replace(record, sequence=record.sequence + 1, data=data, updated_at=self._clock.now())
 
     async def _send(self, tx: Transaction, record: LeadRecord, event_type: str, latency: Latency | None) -> None:
+        """A lead that was released says more on its topic than the floor's feed may, which gets an update instead."""
+        has_conclusions = for_the_floor(record.data) != record.data
         event = OutgoingEvent(
             event_type=event_type,
             topic=self._topics.leads_exercise if record.exercise else self._topics.leads,
             key=record.incident_id,
             subject=record.lead_id,
             data=record.data,
-            on_feed=not record.exercise,
+            on_feed=not (record.exercise or has_conclusions),
             latency=latency,
             traceparent=within(record.traceparent),
         )
         await self._outbox.put(tx, event)
+        if has_conclusions:
+            await self._update_board(tx, record)
         on_commit(tx, self._metrics.leads_total.labels(event_type.removeprefix("lead.")).inc)
 
-    async def _update_board(self, tx: Transaction, record: LeadRecord, data: Mapping[str, Any]) -> None:
+    async def _update_board(self, tx: Transaction, record: LeadRecord) -> None:
         if record.exercise:
             return
         event = OutgoingEvent(
@@ -329,18 +392,22 @@ class LeadDesk:
             topic=None,
             key=record.incident_id,
             subject=record.lead_id,
-            data=data,
+            data=for_the_floor(record.data),
             on_feed=True,
             traceparent=within(record.traceparent),
         )
         await self._outbox.put(tx, event)
 
-    async def _withdraw_all(
+    async def withdraw_all(
         self, tx: Transaction, found: Sequence[LeadRecord], cause: str, reason: str, actor: str
     ) -> int:
-        """`cause` is what the audit log keeps; what is published of it says nothing about the gallery."""
+        """Withdraws leads that the caller has locked. Returns how many.
+
+        `cause` is what the audit log keeps; what is published of it says nothing about the gallery.
+        """
         for record in found:
             after = rules.withdraw(lead_of(record))
             fields = {**_ENDED, "withdrawal": {"cause": published_cause(cause)}}
-            await self._append(tx, record, after, "lead.withdrawn", actor, fields, {"cause": cause, "reason": reason})
+            details = {"cause": cause, "reason": reason}
+            await self.step(tx, record, after, "lead.withdrawn", actor, fields, details)
         return len(found)

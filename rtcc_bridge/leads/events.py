@@ -12,6 +12,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from pydantic.alias_generators import to_camel
 
 from rtcc_bridge.errors import IntegrityError
+from rtcc_bridge.leads.conclusions import SupportingConclusion
+from rtcc_bridge.leads.evidence import MOST_ITEMS
+from rtcc_bridge.policy.policy_parts import EvidenceKind
 from rtcc_bridge.publishing.lead_constants import LEAD_CONSTANTS, NOTICE, Notice
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -36,6 +39,12 @@ class CandidateRef(Part):
     """A candidate: an opaque reference, random for this lead, and nothing else."""
 
     candidate_ref: OpaqueRef = Field(description="Stands for one candidate of this lead. It has no meaning elsewhere.")
+
+
+class ReleasedCandidate(CandidateRef):
+    """A candidate that was released to the requestor. What it says is for the lead topics; the feed never has it."""
+
+    conclusion: SupportingConclusion = Field(description="On which the examiners agreed: the weaker one of theirs.")
 
 
 class ApprovalPart(Part):
@@ -89,10 +98,21 @@ class ProbeQualityPart(Part):
 
 
 class CorroborationPart(Part):
-    """What independent evidence said."""
+    """What independent evidence said (P18)."""
 
-    state: Literal["none"] = Field(default="none", description="Nobody has reported independent evidence.")
-    evidence_kinds: tuple[str, ...] = Field(default=(), max_length=0, description="Kinds of evidence reported.")
+    state: Literal["none", "corroborated", "refuted", "unresolved"] = Field(
+        default="none", description="As a named investigator reported it; `none`: nobody has reported yet."
+    )
+    evidence_kinds: tuple[EvidenceKind, ...] = Field(
+        default=(), max_length=MOST_ITEMS, description="Kinds of evidence reported, each once."
+    )
+
+    @model_validator(mode="after")
+    def _evidence_for_corroboration(self) -> Self:
+        if self.state == "corroborated" and not self.evidence_kinds:
+            message = "nothing is corroborated without evidence"
+            raise ValueError(message)
+        return self
 
 
 class WithdrawalPart(Part):
@@ -111,8 +131,8 @@ class LeadData(Part):
     incident_id: str = Field(min_length=1, max_length=256)
     probe_id: OpaqueRef
     sequence: int = Field(ge=1, description="Per lead, from 1, without gaps.")
-    result: Literal["candidates", "no_candidate", "rejected_quality"]
-    review_state: Literal["unreviewed", "withdrawn", "expired"]
+    result: Literal["candidates", "no_candidate", "inconclusive", "rejected_quality"]
+    review_state: Literal["unreviewed", "in_review", "inconclusive", "released", "withdrawn", "expired"]
     candidate_count: int = Field(ge=0)
     candidates: tuple[CandidateRef, ...] = Field(description="In random order. An ended lead lists none.")
     approval: ApprovalPart | None = Field(description="null when nothing was searched.")
@@ -129,6 +149,7 @@ class LeadData(Part):
     audit_leaf: Sha256 = Field(description="Leaf hash (RFC 9162) of this event's entry in the audit log.")
     expires_at: AwareDatetime = Field(description="A lead without a reported outcome expires then.")
     acknowledged_at: AwareDatetime | None = Field(default=None, description="When an analyst took the lead.")
+    released_at: AwareDatetime | None = Field(default=None, description="When it was released to the requestor.")
     withdrawal: WithdrawalPart | None = Field(default=None, description="Why the lead was withdrawn.")
 
     @model_validator(mode="after")
@@ -179,6 +200,86 @@ class AcknowledgedData(LeadData):
     acknowledged_at: AwareDatetime = Field(description="When an analyst took the lead.")
 
 
+class InReviewData(LeadData):
+    """The peer review is open. The list is what it was: nothing of what an examiner thinks is told (P12)."""
+
+    result: Literal["candidates"]
+    review_state: Literal["in_review"]
+    candidate_count: int = Field(ge=1)
+    acknowledged_at: AwareDatetime = Field(description="When an analyst took the lead.")
+
+
+class InconclusiveData(LeadData):
+    """The examiners could not tell, or could not agree: a result like any other."""
+
+    result: Literal["inconclusive"]
+    review_state: Literal["inconclusive"]
+    candidate_count: int = Field(ge=0, le=0)
+    candidates: tuple[CandidateRef, ...] = Field(max_length=0)
+
+
+class RequestorData(LeadData):
+    """A lead that the requestor has: at most two candidates, each with the conclusion that was agreed on."""
+
+    review_state: Literal["released"]
+    candidate_count: int = Field(ge=0, le=2)
+    candidates: tuple[ReleasedCandidate, ...] = Field(max_length=2, description="In random order.")
+    released_at: AwareDatetime = Field(description="When it was released to the requestor.")
+
+
+class ReleasedData(RequestorData):
+    """The lead was released to the requestor; without a candidate it says that nobody was found."""
+
+    result: Literal["candidates", "no_candidate"]
+
+    @model_validator(mode="after")
+    def _result_is_true(self) -> Self:
+        if (self.result == "candidates") != bool(self.candidates):
+            message = "the result is candidates when there are some, and only then"
+            raise ValueError(message)
+        return self
+
+
+class CorroboratedPart(CorroborationPart):
+    """Independent evidence supports the lead."""
+
+    state: Literal["corroborated"] = "corroborated"
+    evidence_kinds: tuple[EvidenceKind, ...] = Field(min_length=1, max_length=MOST_ITEMS)
+
+
+class CorroboratedData(RequestorData):
+    """A named investigator reported independent evidence that supports the lead."""
+
+    result: Literal["candidates"]
+    corroboration: CorroboratedPart
+
+
+class RefutedPart(CorroborationPart):
+    """Independent evidence speaks against the lead."""
+
+    state: Literal["refuted"] = "refuted"
+
+
+class RefutedData(RequestorData):
+    """A named investigator reported that the lead was wrong."""
+
+    result: Literal["candidates"]
+    corroboration: RefutedPart
+
+
+class UnresolvedPart(CorroborationPart):
+    """Independent evidence settles nothing."""
+
+    state: Literal["unresolved"] = "unresolved"
+
+
+class UnresolvedData(RequestorData):
+    """A named investigator reported that nothing could be settled."""
+
+    result: Literal["candidates"]
+    corroboration: UnresolvedPart
+
+
 class EndedData(LeadData):
     """A lead that nobody may follow up any more; it lists no candidates."""
 
@@ -227,6 +328,12 @@ EVENT_DATA: Final[Mapping[str, type[LeadData]]] = MappingProxyType(
         "lead.no_candidate": NoCandidateData,
         "lead.rejected_quality": RejectedQualityData,
         "lead.acknowledged": AcknowledgedData,
+        "lead.in_review": InReviewData,
+        "lead.inconclusive": InconclusiveData,
+        "lead.released": ReleasedData,
+        "lead.corroborated": CorroboratedData,
+        "lead.refuted": RefutedData,
+        "lead.unresolved": UnresolvedData,
         "lead.withdrawn": WithdrawnData,
         "lead.approval_lapsed": ApprovalLapsedData,
         "lead.expired": ExpiredData,
@@ -254,6 +361,12 @@ def to_wire(event_type: str, data: LeadData) -> dict[str, Any]:
     values = data.model_dump(mode="json", by_alias=True, warnings="none")
     checked = build(event_type, {**values, **LEAD_CONSTANTS})
     return checked.model_dump(mode="json", by_alias=True)
+
+
+def for_the_floor(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A lead's data as the feed and the board may show it: without the conclusions that the lead topics carry (P16)."""
+    references = [{"candidateRef": candidate["candidateRef"]} for candidate in data["candidates"]]
+    return {**data, "candidates": references}
 
 
 def _places(error: ValidationError) -> str:

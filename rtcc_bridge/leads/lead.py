@@ -10,10 +10,11 @@ from rtcc_bridge.errors import ConflictError
 
 
 class LeadResult(StrEnum):
-    """What came of the probe. It never changes."""
+    """What came of the probe: what the search gave, until examiners agree that it was nobody or cannot be told."""
 
     CANDIDATES = "candidates"
     NO_CANDIDATE = "no_candidate"
+    INCONCLUSIVE = "inconclusive"
     REJECTED_QUALITY = "rejected_quality"
 
 
@@ -21,6 +22,12 @@ class ReviewState(StrEnum):
     """How far people have come with the lead."""
 
     UNREVIEWED = "unreviewed"
+    IN_REVIEW = "in_review"
+    """The peer review is open: nothing about it is told until both have concluded (P12)."""
+    INCONCLUSIVE = "inconclusive"
+    """The examiners could not tell, or did not agree. A result like any other (P17)."""
+    RELEASED = "released"
+    """The requestor has it, with at most two candidates (P17)."""
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
 
@@ -33,50 +40,105 @@ class LeadApproval(StrEnum):
     NOT_NEEDED = "not_needed"
 
 
+class Outcome(StrEnum):
+    """What independent evidence said (P18)."""
+
+    NONE = "none"
+    CORROBORATED = "corroborated"
+    REFUTED = "refuted"
+    UNRESOLVED = "unresolved"
+
+
 class Act(StrEnum):
     """What can happen to a lead."""
 
     ACKNOWLEDGE = "acknowledge"
+    OPEN_REVIEW = "open_review"
+    CLOSE_INCONCLUSIVE = "close_inconclusive"
+    RELEASE = "release"
+    REPORT_OUTCOME = "report_outcome"
+    EXTEND = "extend"
     GRANT_APPROVAL = "grant_approval"
     LAPSE_APPROVAL = "lapse_approval"
     WITHDRAW = "withdraw"
     EXPIRE = "expire"
 
 
-_SEARCHED: Final[Mapping[Act, ReviewState]] = MappingProxyType(
-    {
-        Act.ACKNOWLEDGE: ReviewState.UNREVIEWED,
-        Act.GRANT_APPROVAL: ReviewState.UNREVIEWED,
-        Act.LAPSE_APPROVAL: ReviewState.WITHDRAWN,
-        Act.WITHDRAW: ReviewState.WITHDRAWN,
-        Act.EXPIRE: ReviewState.EXPIRED,
-    }
+_ENDING: Final[Mapping[Act, ReviewState]] = MappingProxyType(
+    {Act.WITHDRAW: ReviewState.WITHDRAWN, Act.EXPIRE: ReviewState.EXPIRED}
 )
 _NEVER_SEARCHED: Final[Mapping[Act, ReviewState]] = MappingProxyType(
+    {Act.ACKNOWLEDGE: ReviewState.UNREVIEWED, **_ENDING}
+)
+_NOBODY_FOUND: Final[Mapping[Act, ReviewState]] = MappingProxyType(
     {
         Act.ACKNOWLEDGE: ReviewState.UNREVIEWED,
-        Act.WITHDRAW: ReviewState.WITHDRAWN,
-        Act.EXPIRE: ReviewState.EXPIRED,
+        Act.RELEASE: ReviewState.RELEASED,
+        Act.EXTEND: ReviewState.UNREVIEWED,
+        Act.GRANT_APPROVAL: ReviewState.UNREVIEWED,
+        Act.LAPSE_APPROVAL: ReviewState.WITHDRAWN,
+        **_ENDING,
     }
 )
+_UNREVIEWED: Final[Mapping[Act, ReviewState]] = MappingProxyType(
+    {
+        Act.ACKNOWLEDGE: ReviewState.UNREVIEWED,
+        Act.OPEN_REVIEW: ReviewState.IN_REVIEW,
+        Act.EXTEND: ReviewState.UNREVIEWED,
+        Act.GRANT_APPROVAL: ReviewState.UNREVIEWED,
+        Act.LAPSE_APPROVAL: ReviewState.WITHDRAWN,
+        **_ENDING,
+    }
+)
+_IN_REVIEW: Final[Mapping[Act, ReviewState]] = MappingProxyType(
+    {
+        Act.CLOSE_INCONCLUSIVE: ReviewState.INCONCLUSIVE,
+        Act.RELEASE: ReviewState.RELEASED,
+        Act.EXTEND: ReviewState.IN_REVIEW,
+        Act.GRANT_APPROVAL: ReviewState.IN_REVIEW,
+        Act.LAPSE_APPROVAL: ReviewState.WITHDRAWN,
+        **_ENDING,
+    }
+)
+_RELEASED_NOBODY: Final[Mapping[Act, ReviewState]] = MappingProxyType(
+    {
+        Act.EXTEND: ReviewState.RELEASED,
+        Act.GRANT_APPROVAL: ReviewState.RELEASED,
+        Act.LAPSE_APPROVAL: ReviewState.WITHDRAWN,
+        **_ENDING,
+    }
+)
+_RELEASED: Final[Mapping[Act, ReviewState]] = MappingProxyType(
+    {Act.REPORT_OUTCOME: ReviewState.RELEASED, **_RELEASED_NOBODY}
+)
+_TOLD: Final[Mapping[Act, ReviewState]] = MappingProxyType({Act.WITHDRAW: ReviewState.WITHDRAWN})
 _ENDED: Final[Mapping[Act, ReviewState]] = MappingProxyType({})
 
 TRANSITIONS: Final[Mapping[tuple[LeadResult, ReviewState], Mapping[Act, ReviewState]]] = MappingProxyType(
     {
-        (LeadResult.CANDIDATES, ReviewState.UNREVIEWED): _SEARCHED,
+        (LeadResult.CANDIDATES, ReviewState.UNREVIEWED): _UNREVIEWED,
+        (LeadResult.CANDIDATES, ReviewState.IN_REVIEW): _IN_REVIEW,
+        (LeadResult.CANDIDATES, ReviewState.RELEASED): _RELEASED,
         (LeadResult.CANDIDATES, ReviewState.WITHDRAWN): _ENDED,
         (LeadResult.CANDIDATES, ReviewState.EXPIRED): _ENDED,
-        (LeadResult.NO_CANDIDATE, ReviewState.UNREVIEWED): _SEARCHED,
+        (LeadResult.NO_CANDIDATE, ReviewState.UNREVIEWED): _NOBODY_FOUND,
+        (LeadResult.NO_CANDIDATE, ReviewState.RELEASED): _RELEASED_NOBODY,
         (LeadResult.NO_CANDIDATE, ReviewState.WITHDRAWN): _ENDED,
         (LeadResult.NO_CANDIDATE, ReviewState.EXPIRED): _ENDED,
+        (LeadResult.INCONCLUSIVE, ReviewState.INCONCLUSIVE): _TOLD,
+        (LeadResult.INCONCLUSIVE, ReviewState.WITHDRAWN): _ENDED,
         (LeadResult.REJECTED_QUALITY, ReviewState.UNREVIEWED): _NEVER_SEARCHED,
         (LeadResult.REJECTED_QUALITY, ReviewState.WITHDRAWN): _ENDED,
         (LeadResult.REJECTED_QUALITY, ReviewState.EXPIRED): _ENDED,
     }
 )
-"""Acts that are not listed are forbidden."""
+"""Acts that are not listed are forbidden, and a result with a state that is not listed cannot be.
 
-LIVE_STATES: Final = (ReviewState.UNREVIEWED,)
+`RELEASE` and `CLOSE_INCONCLUSIVE` are the two acts that may change the result: see `release` and `close_inconclusive`.
+An inconclusive lead names nobody, so nothing of it expires; that it was told can still be taken back (P19).
+"""
+
+LIVE_STATES: Final = (ReviewState.UNREVIEWED, ReviewState.IN_REVIEW, ReviewState.RELEASED)
 """A lead in one of these states can still be followed up: what ends when its authority ends (P08)."""
 
 
@@ -89,6 +151,7 @@ class Lead:
     review_state: ReviewState = ReviewState.UNREVIEWED
     approval: LeadApproval = LeadApproval.NOT_NEEDED
     acknowledged_by: str | None = None
+    outcome: Outcome = Outcome.NONE
 
     @property
     def is_live(self) -> bool:
@@ -96,14 +159,50 @@ class Lead:
 
 
 def acknowledge(lead: Lead, account: str) -> Lead:
-    """The lead as taken by `account`; unchanged when that account has it already.
+    """The lead as taken by `account`; unchanged when that account has it already, however far it has come since.
 
     Raises ConflictError when the lead has ended or another account took it first.
     """
-    after = _step(lead, Act.ACKNOWLEDGE)
-    if lead.acknowledged_by not in {None, account}:
-        raise ConflictError(f"Lead {lead.lead_id} is taken: {lead.acknowledged_by} acknowledged it first.")
-    return replace(after, acknowledged_by=account)
+    if lead.is_live and lead.acknowledged_by is not None:
+        if lead.acknowledged_by != account:
+            raise ConflictError(f"Lead {lead.lead_id} is taken: {lead.acknowledged_by} acknowledged it first.")
+        return lead
+    return replace(_step(lead, Act.ACKNOWLEDGE), acknowledged_by=account)
+
+
+def open_review(lead: Lead) -> Lead:
+    """The lead as open for its peer review. Raises ConflictError unless somebody has taken responsibility for it."""
+    return _step(_taken(lead, Act.OPEN_REVIEW), Act.OPEN_REVIEW)
+
+
+def close_inconclusive(lead: Lead) -> Lead:
+    """The lead as inconclusive: the examiners could not tell, or could not agree. Raises ConflictError."""
+    return replace(_step(lead, Act.CLOSE_INCONCLUSIVE), result=LeadResult.INCONCLUSIVE)
+
+
+def release(lead: Lead, candidates: int) -> Lead:
+    """The lead as released with so many candidates; with none the result is that nobody was found (P17).
+
+    Raises ConflictError, also when nobody has taken responsibility for it.
+    """
+    after = _step(_taken(lead, Act.RELEASE), Act.RELEASE)
+    return after if candidates else replace(after, result=LeadResult.NO_CANDIDATE)
+
+
+def report_outcome(lead: Lead, outcome: Outcome) -> Lead:
+    """The lead with what independent evidence said (P18). Only an unresolved outcome may be followed by another.
+
+    Raises ConflictError when the lead is not with the requestor or its outcome is known.
+    """
+    after = _step(lead, Act.REPORT_OUTCOME)
+    if lead.outcome not in {Outcome.NONE, Outcome.UNRESOLVED} or outcome in {Outcome.NONE, lead.outcome}:
+        raise ConflictError(f"Lead {lead.lead_id} is {lead.outcome.value} already: withdraw it if that was wrong.")
+    return replace(after, outcome=outcome)
+
+
+def extend(lead: Lead) -> Lead:
+    """The lead with more time (P18). Raises ConflictError when it has ended."""
+    return _step(lead, Act.EXTEND)
 
 
 def grant_approval(lead: Lead) -> Lead:
@@ -122,8 +221,20 @@ def withdraw(lead: Lead) -> Lead:
 
 
 def expire(lead: Lead) -> Lead:
-    """The lead as expired, since nobody reported an outcome (P18). Raises ConflictError when it has ended already."""
+    """The lead as expired, since nobody reported an outcome (P18).
+
+    Raises ConflictError when it has ended already, or its outcome is known.
+    """
+    if lead.outcome is not Outcome.NONE:
+        raise ConflictError(f"Lead {lead.lead_id} is {lead.outcome.value}: it does not expire.")
     return _step(lead, Act.EXPIRE)
+
+
+def _taken(lead: Lead, act: Act) -> Lead:
+    if lead.acknowledged_by is None:
+        name = act.value.replace("_", " ")
+        raise ConflictError(f"Nobody has acknowledged lead {lead.lead_id} yet: cannot {name}.")
+    return lead
 
 
 def _with_pending_approval(lead: Lead, act: Act) -> Lead:
@@ -134,7 +245,7 @@ def _with_pending_approval(lead: Lead, act: Act) -> Lead:
 
 
 def _step(lead: Lead, act: Act) -> Lead:
-    following = TRANSITIONS[lead.result, lead.review_state].get(act)
+    following = TRANSITIONS.get((lead.result, lead.review_state), _ENDED).get(act)
     if following is None:
         name = act.value.replace("_", " ")
         raise ConflictError(f"Lead {lead.lead_id} is {lead.review_state.value} ({lead.result.value}): cannot {name}.")

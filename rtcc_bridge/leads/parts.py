@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.leads.candidates import PreparedCandidates
-from rtcc_bridge.leads.lead import Lead, LeadApproval, LeadResult, ReviewState
+from rtcc_bridge.leads.lead import Lead, LeadApproval, LeadResult, Outcome, ReviewState
 from rtcc_bridge.matching.quality_bands import band_of
 from rtcc_bridge.matching.types import Estimate
 from rtcc_bridge.publishing.outbox import Latency, LatencyMetric
@@ -15,6 +15,9 @@ from rtcc_bridge.storage.probes import ProbeRecord
 
 GALLERY_REMOVAL: Final = "gallery_removal"
 """The cause, in the audit log alone, of withdrawing a lead since a person on it was removed from the gallery (P25)."""
+
+BY_A_PERSON: Final = "by_a_person"
+"""The cause, in the audit log alone, of withdrawing a lead since somebody has said why it should be (P19)."""
 
 _NEUTRAL_CAUSE: Final = "no_longer_supported"
 
@@ -53,8 +56,11 @@ class SearchOutcome:
 
 
 def published_cause(cause: str) -> str:
-    """The cause as every consumer may read it: that somebody was expunged is told to nobody."""
-    return _NEUTRAL_CAUSE if cause == GALLERY_REMOVAL else cause
+    """The cause as every consumer may read it: that somebody was expunged is told to nobody.
+
+    It could be told if a person's withdrawal had a cause of its own, so that has the same one.
+    """
+    return _NEUTRAL_CAUSE if cause in {GALLERY_REMOVAL, BY_A_PERSON} else cause
 
 
 def lead_of(record: LeadRecord) -> Lead:
@@ -66,6 +72,7 @@ def lead_of(record: LeadRecord) -> Lead:
         review_state=ReviewState(record.review_state),
         approval=LeadApproval.NOT_NEEDED if approval is None else LeadApproval(approval["state"]),
         acknowledged_by=record.acknowledged_by,
+        outcome=Outcome(record.data["corroboration"]["state"]),
     )
 
 

@@ -7,6 +7,7 @@ and its probe, if that is known, is searched again.
 """
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,9 +19,10 @@ from rtcc_bridge.audit.entries import SYSTEM, AuditLog
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.leads.events import EVENT_DATA, FLOOR_UPDATE, build, to_wire
-from rtcc_bridge.leads.lead import ReviewState
+from rtcc_bridge.leads.lead import Outcome, ReviewState
 from rtcc_bridge.publishing.outbox import Outbox, OutgoingEvent
-from rtcc_bridge.storage import leads
+from rtcc_bridge.storage import corroborations, leads
+from rtcc_bridge.storage.corroborations import CorroborationRecord
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.leads import LeadRecord
 
@@ -101,7 +103,25 @@ class LeadReadback:
             updated_at=now,
         )
         await leads.change(tx, changed)
+        await self._take_over_outcome(tx, data, now)
         await self._note(tx, data, "taken_over", data["sequence"])
+
+    async def _take_over_outcome(self, tx: Transaction, data: Mapping[str, Any], now: datetime) -> None:
+        """A lead whose outcome was published does not expire, though nobody knows the items of evidence any more."""
+        published = data["corroboration"]
+        known = {one.outcome for one in await corroborations.of_lead(tx, data["leadId"])}
+        if published["state"] == Outcome.NONE or published["state"] in known:
+            return
+        record = CorroborationRecord(
+            corroboration_id=secrets.token_urlsafe(16),
+            lead_id=data["leadId"],
+            outcome=published["state"],
+            evidence=[{"kind": kind} for kind in published["evidenceKinds"]],
+            investigator=_NOT_KNOWN,
+            reported_by=_NOT_KNOWN,
+            reported_at=now,
+        )
+        await corroborations.add(tx, record)
 
     async def _withdraw(self, tx: Transaction, topic: str, data: Mapping[str, Any]) -> bool:
         if data["reviewState"] in _ENDED:

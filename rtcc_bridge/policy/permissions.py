@@ -19,6 +19,15 @@ class Deed(StrEnum):
     SEE_APPROVALS = "see the searches that wait for an approval"
     DECIDE_SEARCH = "decide on a search"
     ACKNOWLEDGE_LEAD = "acknowledge a lead"
+    EXAMINE_LEAD = "examine a lead"
+    REVIEW_LEAD = "review a lead"
+    RELEASE_LEAD = "release a lead"
+    RECEIVE_LEAD = "receive a lead"
+    WITHDRAW_LEAD = "withdraw a lead"
+    REPORT_OUTCOME = "report what independent evidence said"
+    EXTEND_LEAD = "extend a lead"
+    SEE_RECEIVERS = "see who received a lead"
+    SEED_CASES = "seed known-answer cases"
 
 
 PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
@@ -30,6 +39,15 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.SEE_APPROVALS: frozenset({Role.SUPERVISOR}),
         Deed.DECIDE_SEARCH: frozenset({Role.SUPERVISOR}),
         Deed.ACKNOWLEDGE_LEAD: frozenset({Role.ANALYST}),
+        Deed.EXAMINE_LEAD: frozenset({Role.ANALYST}),
+        Deed.REVIEW_LEAD: frozenset({Role.ANALYST}),
+        Deed.RELEASE_LEAD: frozenset({Role.ANALYST, Role.SUPERVISOR}),
+        Deed.RECEIVE_LEAD: frozenset({Role.REQUESTOR, Role.SUPERVISOR}),
+        Deed.WITHDRAW_LEAD: frozenset({Role.ANALYST, Role.SUPERVISOR, Role.ADMINISTRATOR}),
+        Deed.REPORT_OUTCOME: frozenset({Role.REQUESTOR}),
+        Deed.EXTEND_LEAD: frozenset({Role.SUPERVISOR}),
+        Deed.SEE_RECEIVERS: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.SEED_CASES: frozenset({Role.ADMINISTRATOR}),
     }
 )
 """The roles that each deed is open to. What is not listed is forbidden."""

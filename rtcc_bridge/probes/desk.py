@@ -160,6 +160,10 @@ class ProbeDesk:
         """Raises NotFoundError."""
         return await find_probe(self._parts.database, probe_id)
 
+    async def view(self, probe_id: str, account: Account) -> ProbeRecord:
+        """What is known of a still, for who works on it; see `StillViewer.view`."""
+        return await self._stills.view(probe_id, account)
+
     async def preview(self, probe_id: str, account: Account) -> bytes:
         """The still as a JPEG for the screen; see `StillViewer.preview`."""
         return await self._stills.preview(probe_id, account)

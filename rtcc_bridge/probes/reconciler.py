@@ -71,6 +71,7 @@ class Reconciler:
         await self.request_unanswered(right)
         await right.confirm()
         await self._parts.leads.expire_due()
+        await self._parts.leads.remind_due(self._parts.policy.review.remind_hours_before)
 
     async def withdraw_ended(self, right: SoleRight = UNCONTESTED) -> int:
         """Withdraws live leads whose incident has ended (P08). Returns how many.

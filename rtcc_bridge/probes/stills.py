@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from rtcc_bridge.errors import IntegrityError, NotFoundError
+from rtcc_bridge.leads.examiners import require_not_blind
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account
@@ -45,6 +46,7 @@ class StillViewer:
             actor=account.name, action="probe.preview", subject=probe_id, authority={"purpose": probe.purpose}
         ):
             require_permission(account, Deed.SEE_PROBE)
+            await self._require_not_blind(account, probe)
         async with self._parts.database.write() as tx:
             await record_act(self._parts, tx, probe, actor=account.name, action="probe.preview", outcome="shown")
         original, lane = await open_original(self._parts.database, self._vault, probe), Lane(probe.lane)
@@ -54,6 +56,17 @@ class StillViewer:
         chosen = face_of_number(faces, probe.chosen_face).face
         others = bystanders(faces, probe.chosen_face)
         return (await self._workers.preview(original, PREVIEW_SIDE_PX, chosen, others, lane)).jpeg
+
+    async def view(self, probe_id: str, account: Account) -> ProbeRecord:
+        """What is known of a still, its case with it. Raises PolicyRefusalError (P12), which the caller audits,
+        NotFoundError."""
+        probe = await find_probe(self._parts.database, probe_id)
+        await self._require_not_blind(account, probe)
+        return probe
+
+    async def _require_not_blind(self, account: Account, probe: ProbeRecord) -> None:
+        async with self._parts.database.read() as tx:
+            await require_not_blind(tx, account, probe)
 
 
 async def find_probe(database: Database, probe_id: str) -> ProbeRecord:

@@ -303,6 +303,16 @@ async def alive_image_ids(tx: Transaction, image_ids: Collection[int]) -> set[in
     return found
 
 
+async def living_pictures(tx: Transaction, image_ids: Collection[int]) -> Mapping[int, str]:
+    """The sealed pictures of those images that are searched and have one, by image id (P25)."""
+    found: dict[int, str] = {}
+    for some in slices(sorted(image_ids)):
+        query = select(gallery_images.c.image_id, gallery_images.c.image_object)
+        where = gallery_images.c.image_id.in_(some) & _is_alive() & gallery_images.c.image_object.is_not(None)
+        found |= {row.image_id: row.image_object for row in await tx.execute(query.where(where))}
+    return found
+
+
 async def segments(tx: Transaction, gallery: str, *, after: int, up_to: int) -> Sequence[SegmentRecord]:
     """The segments that were added in the versions after `after`, up to and with `up_to`, in their order."""
     query = select(gallery_segments).where(

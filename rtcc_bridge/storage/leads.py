@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, or_, select, update
+from sqlalchemy import Select, exists, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import padded
-from rtcc_bridge.storage.tables import incidents, lead_candidates, leads, probes
+from rtcc_bridge.storage.tables import corroborations, incidents, lead_candidates, leads, probes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +124,9 @@ async def with_subject(tx: Transaction, subject_id: int, states: Collection[str]
 
 
 async def due(tx: Transaction, now: datetime, states: Collection[str], limit: int) -> list[LeadRecord]:
-    """Leads in one of the states whose time is over, locked, for expiring them."""
-    query = select(leads).where(leads.c.review_state.in_(states), leads.c.expires_at <= now)
+    """Leads in one of the states whose time is over and that have no outcome (P18), locked, for expiring them."""
+    reported = exists().where(corroborations.c.lead_id == leads.c.lead_id)
+    query = select(leads).where(leads.c.review_state.in_(states), leads.c.expires_at <= now, ~reported)
     return await _all(tx, _locked(query).limit(limit))
 
 

@@ -392,3 +392,81 @@ oldest_program = Table(
     metadata,
     Column("revision", String(32), primary_key=True),  # one row: programs of this revision and newer ones may run
 )
+
+examinations = Table(
+    "examinations",
+    metadata,
+    Column("examination_id", String(64), primary_key=True),
+    Column("lead_id", String(64), ForeignKey("leads.lead_id"), index=True),  # none: a seeded case
+    Column("case_id", String(64), ForeignKey("proficiency_cases.case_id"), index=True),
+    Column("round", Integer, nullable=False),  # 1: whoever took the lead; 2: the peer review; 3: a third examiner
+    Column("lane", String(16), nullable=False),
+    Column("candidates", JSON, nullable=False),  # [[this examiner's reference, the lead's or case's]] in their order
+    Column("reserved_for", String(256)),  # the one account that may take it
+    Column("examiner", String(256), index=True),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("taken_at", UtcDateTime),
+    Column("filed_at", UtcDateTime),
+    Column("closed_at", UtcDateTime),  # the lead ended before it was filed
+    UniqueConstraint("lead_id", "round"),
+)
+
+# What examiners think. Nothing that a reviewer can fetch is read from here but the reviewer's own row (P12).
+opinions = Table(
+    "opinions",
+    metadata,
+    Column("examination_id", String(64), ForeignKey("examinations.examination_id"), primary_key=True),
+    Column("opinion", JSON, nullable=False),  # by this examiner's references
+    Column("nonce", String(64)),  # with it the audit log's commitment can be checked, and without it not be guessed
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("lead_id", String(64), ForeignKey("leads.lead_id"), primary_key=True),
+    Column("released_by", String(256), nullable=False),
+    Column("requestor", String(256), nullable=False),
+    Column("released_at", UtcDateTime, nullable=False),
+    Column("findings", JSON, nullable=False),  # {candidates: [{candidateRef, conclusion}], dissent: [...]}
+)
+
+lead_receivers = Table(
+    "lead_receivers",
+    metadata,
+    Column("lead_id", String(64), ForeignKey("leads.lead_id"), primary_key=True),
+    Column("account", String(256), primary_key=True),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("withdrawal_acknowledged_at", UtcDateTime),
+)
+
+corroborations = Table(
+    "corroborations",
+    metadata,
+    Column("corroboration_id", String(64), primary_key=True),
+    Column("lead_id", String(64), ForeignKey("leads.lead_id"), nullable=False, index=True),
+    Column("outcome", String(16), nullable=False),  # corroborated, refuted, unresolved
+    Column("evidence", JSON, nullable=False),  # [{kind, itemNumber, obtainedAt}]
+    Column("investigator", String(256), nullable=False),
+    Column("reported_by", String(256), nullable=False),
+    Column("reported_at", UtcDateTime, nullable=False),
+)
+
+lead_reminders = Table(
+    "lead_reminders",
+    metadata,
+    Column("lead_id", String(64), ForeignKey("leads.lead_id"), primary_key=True),
+    Column("hours_before", Integer, primary_key=True),  # the lead's end, as it was when the reminder was made
+    Column("reminded_at", UtcDateTime, nullable=False),
+)
+
+proficiency_cases = Table(
+    "proficiency_cases",
+    metadata,
+    Column("case_id", String(64), primary_key=True),
+    Column("gallery", String(128), ForeignKey("galleries.name"), nullable=False),
+    Column("probe_image", Id, ForeignKey("gallery_images.image_id"), nullable=False),
+    Column("candidates", JSON, nullable=False),  # [{ref, imageIds, isPerson}]
+    Column("seeded_by", String(256), nullable=False),
+    Column("seeded_at", UtcDateTime, nullable=False),
+)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from rtcc_bridge.leads.lead import LIVE_STATES
 from rtcc_bridge.web.views import IncidentView, LeadView, ThreatView
 from rtcc_bridge.web.words import incident_words, lead_detail, lead_state, result_words
 
@@ -79,7 +80,8 @@ def lead_card(view: LeadView, incidents: Mapping[str, IncidentCard]) -> LeadCard
     data = view.data
     state, state_words = lead_state(data)
     incident = incidents.get(data.incident_id)
-    pending = data.approval is not None and data.approval.state == "pending" and data.review_state == "unreviewed"
+    live = data.review_state in LIVE_STATES
+    pending = data.approval is not None and data.approval.state == "pending" and live
     result = None if state in {"withdrawn", "expired"} else result_words(data)
     return LeadCard(
         key=data.lead_id,
@@ -91,7 +93,7 @@ def lead_card(view: LeadView, incidents: Mapping[str, IncidentCard]) -> LeadCard
         incident_title=None if incident is None else incident.title,
         place=None if incident is None else incident.place,
         probe_id=data.probe_id,
-        live=data.review_state == "unreviewed",
+        live=live,
         taken=data.acknowledged_at is not None,
         exercise=view.exercise,
         approve_by=data.approval.approve_by if pending and data.approval is not None else None,

@@ -6,9 +6,9 @@ from typing import Final
 from aiohttp import web
 
 from rtcc_bridge.errors import NotFoundError
-from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.storage import leads, outbox
-from rtcc_bridge.web.accounts import permitted
+from rtcc_bridge.storage.leads import LeadRecord
+from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.operations import Answer, Operation, Parameter, answer, query_number
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.views import LeadList, LeadView, lead_view
@@ -31,18 +31,21 @@ async def list_leads(request: web.Request) -> web.Response:
     return answer(await newest_leads(services_of(request), limit, request.query.get("incidentId")))
 
 
-async def get_lead(request: web.Request) -> web.Response:
+async def find_lead(request: web.Request) -> LeadRecord:
+    """The lead that the address names. Raises NotFoundError."""
     async with services_of(request).database.read() as tx:
         record = await leads.find(tx, request.match_info["leadId"])
     if record is None:
         raise NotFoundError("There is no such lead.")
-    return answer(lead_view(record))
+    return record
+
+
+async def get_lead(request: web.Request) -> web.Response:
+    return answer(lead_view(await find_lead(request)))
 
 
 async def acknowledge(request: web.Request) -> web.Response:
-    lead_id = request.match_info["leadId"]
-    async with permitted(request, Deed.ACKNOWLEDGE_LEAD, action="lead.acknowledge", subject=lead_id) as account:
-        record = await services_of(request).leads.acknowledge(lead_id, account.name)
+    record = await services_of(request).leads.acknowledge(request.match_info["leadId"], request[ACCOUNT])
     return answer(lead_view(record))
 
 
@@ -78,7 +81,7 @@ OPERATIONS: Final = (
         path="/api/v1/leads/{leadId}/acknowledge",
         handler=acknowledge,
         name="acknowledgeLead",
-        summary="An analyst takes the lead",
+        summary="An analyst takes responsibility for the lead",
         tag="leads",
         answers=(Answer("The lead, taken.", LeadView),),
         problems=(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),

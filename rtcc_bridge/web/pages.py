@@ -103,7 +103,7 @@ async def probe_page(request: web.Request) -> web.Response:
     services, probe_id = services_of(request), request.match_info["probeId"]
     position = services.feed.position or 0  # first: what changes after it comes again on the feed
     async with permitted(request, Deed.SEE_PROBE, action="probe.view", subject=probe_id) as account:
-        record = await services.probes.find(probe_id)
+        record = await services.probes.view(probe_id, account)
     view = await with_lead(services, record)
     card = incident_card(await one_incident(services, record.incident_id))
     state = ProbeState(view.state)

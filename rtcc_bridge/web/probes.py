@@ -83,8 +83,8 @@ async def list_waiting(request: web.Request) -> web.Response:
 
 async def get_probe(request: web.Request) -> web.Response:
     services, probe_id = services_of(request), request.match_info["probeId"]
-    async with permitted(request, Deed.SEE_PROBE, action="probe.view", subject=probe_id):
-        return answer(await with_lead(services, await services.probes.find(probe_id)))
+    async with permitted(request, Deed.SEE_PROBE, action="probe.view", subject=probe_id) as account:
+        return answer(await with_lead(services, await services.probes.view(probe_id, account)))
 
 
 async def get_image(request: web.Request) -> web.Response:

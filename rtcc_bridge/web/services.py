@@ -9,6 +9,7 @@ from aiohttp import web
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.leads.desk import LeadDesk
+from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.policy_file import Policy
@@ -35,6 +36,7 @@ class WebServices:
     policy_in_force: PolicyInForce
     probes: ProbeDesk
     leads: LeadDesk
+    life: LeadLife
     refusals: RefusalLog
     feed: FeedHub
     readiness: ReadinessBoard

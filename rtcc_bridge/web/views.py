@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, Field
 
-from rtcc_bridge.leads.events import LeadData
+from rtcc_bridge.leads.events import LeadData, for_the_floor
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.web.operations import WireModel
@@ -173,7 +173,7 @@ def lead_view(record: LeadRecord) -> LeadView:
         exercise=record.exercise,
         created_at=record.created_at,
         updated_at=record.updated_at,
-        data=LeadData.model_validate(dict(record.data)),
+        data=LeadData.model_validate(for_the_floor(record.data)),
     )
 
 

@@ -104,6 +104,10 @@ WITHDRAWALS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+REVIEW_STATES: Final[Mapping[str, str]] = MappingProxyType(
+    {"in_review": "In review", "inconclusive": "Inconclusive", "released": "Released to the requestor"}
+)
+
 DEPENDENCIES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "broker": "Leads reach this board but no other system: the message broker does not answer.",
@@ -147,6 +151,8 @@ def result_words(data: LeadData) -> str:
         return "Picture could not be searched"
     if data.result == "no_candidate":
         return "No candidate"
+    if data.result == "inconclusive":
+        return "Nothing could be told"
     return "1 candidate to compare" if data.candidate_count == 1 else f"{data.candidate_count} candidates to compare"
 
 
@@ -156,6 +162,8 @@ def lead_state(data: LeadData) -> tuple[str, str]:
         return "withdrawn", "Withdrawn"
     if data.review_state == "expired":
         return "expired", "Expired"
+    if data.review_state in REVIEW_STATES:
+        return data.review_state, REVIEW_STATES[data.review_state]
     if data.acknowledged_at is not None:
         return "taken", "Taken by an analyst"
     return "unreviewed", "Unreviewed"

@@ -33,11 +33,15 @@ STORY = (
     "the same still on the threat: candidates at once, approval may follow within the hour",
     "the analyst acknowledges the lead of the violent incident",
     "the analyst acknowledges the lead of the imminent threat",
+    "the analyst compares the candidates by the structured form and concludes",
+    "another analyst reviews the same pictures blind, and agrees",
+    "the lead is released to the requestor, with its limits",
+    "the requestor reports independent evidence; the lead is corroborated",
     "the enrolled person is expunged; both leads are withdrawn",
     "the same still again: no candidate",
 )
-STORY_EVENTS = 7
-"""Two lists of candidates, both acknowledged, both withdrawn, and no candidate."""
+STORY_EVENTS = 11
+"""Two lists of candidates, both acknowledged, in review and withdrawn, one released and corroborated; no candidate."""
 STORY_BEGINS = STORY[0]
 ONE_THREAD = {"RTCC_BRIDGE_MATCHING__THREADS": "1"}
 """Two of them spin while they wait for a core that another test has."""

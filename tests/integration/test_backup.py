@@ -24,6 +24,7 @@ from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import ConfigurationError, ConflictError, IntegrityError, NotFoundError, UnavailableError
 from rtcc_bridge.gallery.compact import SegmentCompactor
 from rtcc_bridge.gallery.verify import GalleryVerifier
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import (
     audit_entries,
@@ -126,7 +127,7 @@ async def test_what_was_removed_after_the_backup_stays_removed_and_every_event_h
     await back_up(installation)
 
     async with open_core(installation.settings) as core:
-        await core.leads.acknowledge(ben.lead_id, "analyst")
+        await core.leads.acknowledge(ben.lead_id, DEMO_ACCOUNTS["analyst"])
         assert (await expunge(core, "ada")).leads_withdrawn == 1
         after = await record_lead(core, probe_record(NOW, incident_id="I-2"), "ben")
         await installation.report(producer, "I-3")
@@ -162,7 +163,7 @@ async def test_what_was_removed_after_the_backup_stays_removed_and_every_event_h
         assert withdrawn is not None
         assert acknowledged is not None
         assert (withdrawn.review_state, withdrawn.sequence) == ("withdrawn", 2)
-        assert (acknowledged.sequence, acknowledged.acknowledged_at is not None) == (2, True)
+        assert (acknowledged.sequence, acknowledged.acknowledged_at is not None) == (3, True)
         again = await committed_offsets(
             installation.kafka, f"{installation.kafka.group_prefix}.consumer", (installation.kafka.topics.incidents,)
         )

@@ -13,16 +13,23 @@ from jsonschema import Draft202012Validator
 
 from rtcc_bridge.audit.entries import leaf_hash
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
-from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError
+from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.leads.corroboration import EvidenceItem, OutcomeReport
+from rtcc_bridge.leads.lead import Outcome
+from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.matching.types import Candidate
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.policy_parts import EvidenceKind
 from rtcc_bridge.publishing.outbox import OutgoingEvent
-from rtcc_bridge.storage import audit_entries, leads, outbox, probes
+from rtcc_bridge.storage import audit_entries, examinations, leads, outbox, probes
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.outbox import OutboxRecord
 from tests.doubles import ManualClock
-from tests.lead_parts import LeadBench, lead_bench, outcome_of, pending, probe_record
+from tests.lead_parts import ANALYST, LeadBench, lead_bench, outcome_of, pending, probe_record
+from tests.life_kit import PEER, bench_parts, opinion
+from tests.probe_kit import PictureWorkers
 
 SCHEMAS = lead_schemas()
 
@@ -215,27 +222,28 @@ async def test_p07_the_leads_of_an_exercise_never_reach_the_live_topic_or_the_fe
         assert probe is not None
         async with bench.database.write() as tx:
             await bench.desk.approval_granted(tx, probe)
-    await bench.desk.acknowledge(lead.lead_id, "the analyst")
+    await bench.desk.acknowledge(lead.lead_id, ANALYST)
     async with bench.database.write() as tx:
         await bench.desk.follow_merge(tx, "INC-1", "INC-9")
         await bench.desk.withdraw_for_incident(tx, "INC-9", "over", "dispatch")
     assert await sent(bench) == []
     assert await on_feed(bench) == []
+    reviewed = ["lead.in_review"] if result == "candidates" else []
     assert types_of(await sent(bench, bench.topics.leads_exercise)) == [
-        f"lead.{result}", "lead.acknowledged", "lead.withdrawn",
+        f"lead.{result}", "lead.acknowledged", *reviewed, "lead.withdrawn",
     ]  # fmt: skip
 
 
 async def test_an_analyst_takes_a_lead_once(bench: LeadBench) -> None:
     lead = await bench.record(probe_record(bench.clock.now()), await bench.enroll(2))
     bench.clock.advance(42)
-    taken = await bench.desk.acknowledge(lead.lead_id, "the analyst")
+    taken = await bench.desk.acknowledge(lead.lead_id, ANALYST)
     bench.clock.advance(10)
-    again = await bench.desk.acknowledge(lead.lead_id, "the analyst")
+    again = await bench.desk.acknowledge(lead.lead_id, ANALYST)
     assert again == taken
     events = await sent(bench)
-    assert types_of(events) == ["lead.candidates", "lead.acknowledged"]
-    assert data_of(events[1])["sequence"] == 2
+    assert types_of(events) == ["lead.candidates", "lead.acknowledged", "lead.in_review"]
+    assert [data_of(event)["sequence"] for event in events] == [1, 2, 3]
     assert data_of(events[1])["acknowledgedAt"] == "2026-11-23T12:00:42Z"
     assert data_of(events[1])["candidates"] == data_of(events[0])["candidates"]
     assert "the analyst" not in json.dumps(events[1].event)
@@ -245,7 +253,7 @@ async def test_an_analyst_takes_a_lead_once(bench: LeadBench) -> None:
 
 async def test_of_two_analysts_one_gets_the_lead_and_the_other_hears_who(bench: LeadBench) -> None:
     lead = await bench.record(probe_record(bench.clock.now()), await bench.enroll(1))
-    accounts = [f"analyst {number}" for number in range(5)]
+    accounts = [Account(f"analyst {number}", ANALYST.roles) for number in range(5)]
     outcomes = await asyncio.gather(
         *(bench.desk.acknowledge(lead.lead_id, account) for account in accounts), return_exceptions=True
     )
@@ -253,7 +261,18 @@ async def test_of_two_analysts_one_gets_the_lead_and_the_other_hears_who(bench: 
     (taken,) = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
     assert len(refused) == 4
     assert all(f"taken: {taken.acknowledged_by}" in str(error) for error in refused)
-    assert types_of(await sent(bench)) == ["lead.candidates", "lead.acknowledged"]
+    assert types_of(await sent(bench)) == ["lead.candidates", "lead.acknowledged", "lead.in_review"]
+
+
+@pytest.mark.parametrize("role", sorted(set(Role) - {Role.ANALYST}))
+async def test_p10_the_desk_itself_refuses_who_is_no_analyst_and_audits_that(bench: LeadBench, role: Role) -> None:
+    lead = await bench.record(probe_record(bench.clock.now()), await bench.enroll(1))
+    with pytest.raises(PolicyRefusalError, match="analyst"):
+        await bench.desk.acknowledge(lead.lead_id, Account("somebody", frozenset({role})))
+    assert types_of(await sent(bench)) == ["lead.candidates"]
+    async with bench.database.read() as tx:
+        *_, refusal = await audit_entries.by_subject(tx, lead.lead_id)
+    assert (refusal.action, refusal.outcome, refusal.entry["details"]["rule"]) == ("lead.acknowledge", "refused", "P10")
 
 
 async def test_a_lead_that_is_withdrawn_or_unknown_cannot_be_acknowledged(bench: LeadBench) -> None:
@@ -261,9 +280,9 @@ async def test_a_lead_that_is_withdrawn_or_unknown_cannot_be_acknowledged(bench:
     async with bench.database.write() as tx:
         await bench.desk.withdraw_for_incident(tx, "INC-1", "cancelled", "dispatch")
     with pytest.raises(ConflictError, match="withdrawn"):
-        await bench.desk.acknowledge(lead.lead_id, "the analyst")
+        await bench.desk.acknowledge(lead.lead_id, ANALYST)
     with pytest.raises(NotFoundError, match="no lead nowhere"):
-        await bench.desk.acknowledge("nowhere", "the analyst")
+        await bench.desk.acknowledge("nowhere", ANALYST)
 
 
 async def test_p14_a_deferred_approval_shows_as_pending_until_it_comes(bench: LeadBench) -> None:
@@ -273,12 +292,12 @@ async def test_p14_a_deferred_approval_shows_as_pending_until_it_comes(bench: Le
     async with bench.database.write() as tx:
         await bench.desk.approval_granted(tx, probe)
         await bench.desk.approval_granted(tx, probe)
-    await bench.desk.acknowledge(lead.lead_id, "the analyst")
-    assert types_of(await sent(bench)) == ["lead.candidates", "lead.acknowledged"]
+    await bench.desk.acknowledge(lead.lead_id, ANALYST)
+    assert types_of(await sent(bench)) == ["lead.candidates", "lead.acknowledged", "lead.in_review"]
     board = await on_feed(bench)
-    assert types_of(board) == ["lead.candidates", "floor.lead", "lead.acknowledged"]
+    assert types_of(board) == ["lead.candidates", "floor.lead", "lead.acknowledged", "lead.in_review"]
     assert data_of(board[1])["approval"] == {"state": "granted", "approveBy": None}
-    assert [data_of(event)["sequence"] for event in board] == [1, 1, 2]
+    assert [data_of(event)["sequence"] for event in board] == [1, 1, 2, 3]
     assert data_of(board[2])["approval"] == {"state": "granted", "approveBy": None}
 
 
@@ -332,10 +351,11 @@ async def test_p08_live_leads_follow_a_merged_incident(bench: LeadBench) -> None
     lead = await bench.record(probe_record(bench.clock.now()), await bench.enroll(1))
     async with bench.database.write() as tx:
         assert await bench.desk.follow_merge(tx, "INC-1", "INC-9") == 1
-    await bench.desk.acknowledge(lead.lead_id, "the analyst")
+    await bench.desk.acknowledge(lead.lead_id, ANALYST)
     events = await sent(bench)
-    assert [(event.key, data_of(event)["incidentId"]) for event in events] == [("INC-1", "INC-1"), ("INC-9", "INC-9")]
-    assert types_of(await on_feed(bench)) == ["lead.candidates", "floor.lead", "lead.acknowledged"]
+    keys = [(event.key, data_of(event)["incidentId"]) for event in events]
+    assert keys == [("INC-1", "INC-1"), ("INC-9", "INC-9"), ("INC-9", "INC-9")]
+    assert types_of(await on_feed(bench)) == ["lead.candidates", "floor.lead", "lead.acknowledged", "lead.in_review"]
     async with bench.database.write() as tx:
         assert await bench.desk.withdraw_for_incident(tx, "INC-1", "cancelled", "dispatch") == 0
         assert await bench.desk.withdraw_for_incident(tx, "INC-9", "cancelled", "dispatch") == 1
@@ -347,16 +367,43 @@ async def every_event(bench: LeadBench) -> list[OutboxRecord]:
     now = bench.clock.now()
     await bench.reject(probe_record(now, incident_id="A", authority_at=None, approval="none"))
     taken = await bench.record(probe_record(now, incident_id="B"), found)
-    await bench.desk.acknowledge(taken.lead_id, "the analyst")
+    await bench.desk.acknowledge(taken.lead_id, ANALYST)
     lapsing = pending(now, incident_id="C")
     await bench.record(lapsing, found[1:])
     await bench.record(probe_record(now, incident_id="D"), [])
+    life = LeadLife(bench_parts(bench), PictureWorkers())
+    for outcome in (Outcome.CORROBORATED, Outcome.REFUTED, Outcome.UNRESOLVED):
+        released = await examined(bench, life, found)
+        await life.release.release(released, ANALYST, ())
+        evidence = (EvidenceItem(kind=EvidenceKind.DNA, item_number="26-11-4", obtained_at=now),)
+        report = OutcomeReport(outcome=outcome, investigator="badge 4711", evidence=evidence)
+        await life.corroboration.report(released, Account("the requestor", frozenset({Role.REQUESTOR})), report)
+    await examined(bench, life, found, inconclusive=True)
     async with bench.database.write() as tx:
         await bench.desk.approval_lapsed(tx, lapsing)
         await bench.desk.withdraw_for_incident(tx, "D", "cancelled", "dispatch")
     bench.clock.advance(timedelta(days=31).total_seconds())
     await bench.desk.expire_due()
     return await sent(bench)
+
+
+async def examined(bench: LeadBench, life: LeadLife, found: list[Candidate], *, inconclusive: bool = False) -> str:
+    """A lead on which two examiners agree, in support of one candidate or that nothing can be told; its id."""
+    lead_id = (await bench.record(probe_record(bench.clock.now(), incident_id="E"), found)).lead_id
+    await bench.desk.acknowledge(lead_id, ANALYST)
+    async with bench.database.read() as tx:
+        first, peer = await examinations.of_lead(tx, lead_id)
+    for record, own in (
+        (first, first.refs[0]),
+        (peer, next(own for own, ref in peer.candidates if ref == first.refs[0])),
+    ):
+        given = opinion(record.refs, inconclusive=[own]) if inconclusive else opinion(record.refs, support=[own])
+        if record is first:
+            await life.examination.conclude(lead_id, ANALYST, given)
+        else:
+            await life.review.take(record.examination_id, PEER)
+            await life.review.conclude(record.examination_id, PEER, given)
+    return lead_id
 
 
 async def test_every_event_validates_against_its_schema_and_the_official_sdk(bench: LeadBench) -> None:
@@ -382,7 +429,7 @@ async def test_sequences_are_gapless_per_lead(bench: LeadBench) -> None:
     for record in await every_event(bench):
         sequences.setdefault(data_of(record)["leadId"], []).append(data_of(record)["sequence"])
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in sequences.values())
-    assert max(map(len, sequences.values())) == 3
+    assert max(map(len, sequences.values())) == 5
 
 
 async def test_p22_every_event_cites_an_audit_entry_of_its_own_whose_hash_is_true(bench: LeadBench) -> None:

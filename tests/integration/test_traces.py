@@ -105,7 +105,7 @@ async def test_one_trace_from_the_record_to_the_lead(
         await kit.desk.approve(probe.probe_id, SUPERVISOR)
         await search_all(kit, Gallery(finds=lambda _crop: [person]))
         (lead,) = await kit.rows(tables.leads)
-        await kit.parts.leads.acknowledge(lead["lead_id"], ANALYST.name)
+        await kit.parts.leads.acknowledge(lead["lead_id"], ANALYST)
     names = ["incident.event", "probe.attach", "probe.choose_face", "probe.approve", "probe.search", "persist"]
     way = [collector.one(name) for name in names]
     assert {span.trace_id for span in way} == {TRACE}

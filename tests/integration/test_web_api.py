@@ -406,10 +406,10 @@ async def test_every_error_is_a_problem_document(
 
 
 async def test_an_unforeseen_error_says_nothing_but_a_reference(site: Website, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(_probe_id: str) -> None:
+    async def broken(_probe_id: str, _account: object) -> None:
         raise ZeroDivisionError("a secret of INC-1")
 
-    monkeypatch.setattr(site.kit.desk, "find", broken)
+    monkeypatch.setattr(site.kit.desk, "view", broken)
     async with site.client.get("/api/v1/probes/any-any-any-any-0", headers=acting("analyst")) as answer:
         problem = await answer.json(content_type="application/problem+json")
     assert (answer.status, problem["type"]) == (500, "urn:rtcc-bridge:problem:internal")
@@ -422,7 +422,7 @@ async def test_what_is_logged_of_an_unforeseen_error_says_what_it_was_about(
 ) -> None:
     """And nothing of an earlier request."""
 
-    async def broken(_probe_id: str) -> None:
+    async def broken(_probe_id: str, _account: object) -> None:
         raise ZeroDivisionError
 
     await site.report("INC-1")
@@ -432,7 +432,7 @@ async def test_what_is_logged_of_an_unforeseen_error_says_what_it_was_about(
         address = f"/api/v1/probes/{probe['probeId']}/face"
         async with site.client.post(address, json={"number": 1}, headers=acting("analyst")) as answer:
             assert answer.status == 500
-        monkeypatch.setattr(site.kit.desk, "find", broken)
+        monkeypatch.setattr(site.kit.desk, "view", broken)
         async with site.client.get("/api/v1/probes/any-any-any-any-0", headers=acting("analyst")) as answer:
             assert answer.status == 500
     first, second = (line for line in logged if line["event"] == "request failed")
@@ -465,10 +465,10 @@ async def test_a_breach_of_integrity_is_passed_on_so_that_the_process_stops(
 ) -> None:
     breach = IntegrityError("a sealed object was altered")
 
-    async def tampered(_probe_id: str) -> None:
+    async def tampered(_probe_id: str, _account: object) -> None:
         raise breach
 
-    monkeypatch.setattr(site.kit.desk, "find", tampered)
+    monkeypatch.setattr(site.kit.desk, "view", tampered)
     async with site.client.get("/api/v1/probes/any-any-any-any-0", headers=acting("analyst")) as answer:
         assert answer.status == 500
     assert site.breaches == [breach]

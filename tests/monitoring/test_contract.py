@@ -36,8 +36,6 @@ PROMISED = {
 }
 STAGES = {"decode", "detect", "quality", "align", "embed", "search", "persist", "publish"}
 LATER = {
-    "time_to_peer_review_seconds": "comes with the blind peer review (P11)",
-    "threat_to_release_seconds": "comes with the release of leads, which the peer review opens",
     "certificates_expiring": "counts people's course certificates (P10), and comes with people",
 }
 """Not served yet, rather than 0, and why; docs/slo.md says it to those who run it."""

@@ -1,5 +1,13 @@
-"""Gives these tests the probe desk."""
+"""Gives these tests the probe desk, and the desks of a lead's life."""
 
-from tests.probe_kit import kit, training_kit
+import pytest
+
+from tests.life_kit import LifeKit, build_life
+from tests.probe_kit import ProbeKit, kit, training_kit
 
 __all__ = ["kit", "training_kit"]
+
+
+@pytest.fixture
+def life(kit: ProbeKit) -> LifeKit:
+    return build_life(kit)

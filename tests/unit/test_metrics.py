@@ -46,6 +46,8 @@ RANGES = {
     "expunge_effective_seconds": Measured(0.01, OUTAGE, SETTINGS.matching.gallery_stale_seconds),
     # A person sees it at once, or on the next day.
     "time_to_acknowledge_seconds": Measured(1, 24 * HOUR),
+    "time_to_peer_review_seconds": Measured(1, 24 * HOUR),
+    "threat_to_release_seconds": Measured(5, 24 * HOUR),
     "time_to_approval_seconds": Measured(
         1, POLICY.approval.valid_hours * HOUR, POLICY.deferral.approve_within_minutes * 60.0
     ),

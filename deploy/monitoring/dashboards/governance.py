@@ -69,6 +69,24 @@ GOVERNANCE: Final = Dashboard(
             "time_to_acknowledge_seconds",
         ),
         Panel(
+            title="Time to peer review",
+            description="From the opening of a lead's peer review to the reviewer's conclusion.",
+            queries=(
+                Query(quantile(0.5, "time_to_peer_review_seconds", ("lane",)), "half of them, {{lane}}"),
+                Query(quantile(0.95, "time_to_peer_review_seconds", ("lane",)), "95 %, {{lane}}"),
+            ),
+            unit=Unit.SECONDS,
+        ),
+        Panel(
+            title="From threat to release",
+            description="From an incident's first imminent threat to the release of a lead on it.",
+            queries=(
+                Query(quantile(0.5, "threat_to_release_seconds"), "half of them"),
+                Query(quantile(0.95, "threat_to_release_seconds"), "95 %"),
+            ),
+            unit=Unit.SECONDS,
+        ),
+        Panel(
             title="Images removed from galleries",
             description="In each hour: by sealing and expungement orders, and at the end of their retention.",
             queries=(Query(f"round(sum by (why) (increase({PREFIX}gallery_removals_total[1h]))) > 0", "{{why}}"),),

@@ -32,6 +32,13 @@ CANDIDATES: dict[str, Any] = {
 }
 NOBODY = {"candidateCount": 0, "candidates": []}
 PENDING = {"state": "pending", "approveBy": "2026-11-23T13:00:00Z"}
+REVIEWED: dict[str, Any] = {
+    **CANDIDATES, "sequence": 3, "reviewState": "in_review", "acknowledgedAt": "2026-11-23T12:01:00Z",
+}  # fmt: skip
+RELEASED: dict[str, Any] = {
+    **REVIEWED, "sequence": 4, "reviewState": "released", "releasedAt": "2026-11-23T12:09:00Z",
+    "candidates": [{"candidateRef": REF, "conclusion": "support"}],
+}  # fmt: skip
 EXAMPLES: dict[str, dict[str, Any]] = {
     "lead.candidates": CANDIDATES,
     "lead.no_candidate": {**CANDIDATES, **NOBODY, "result": "no_candidate"},
@@ -40,6 +47,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "probeQuality": {"unifiedScore": None, "sentences": ["no face was found"]},
     },
     "lead.acknowledged": {**CANDIDATES, "sequence": 2, "acknowledgedAt": "2026-11-23T12:01:00Z"},
+    "lead.in_review": REVIEWED,
+    "lead.inconclusive": {**REVIEWED, **NOBODY, "sequence": 4, "result": "inconclusive", "reviewState": "inconclusive"},
+    "lead.released": RELEASED,
+    "lead.corroborated": {
+        **RELEASED, "sequence": 5,
+        "corroboration": {"state": "corroborated", "evidenceKinds": ["dna", "phone_records"]},
+    },
+    "lead.refuted": {**RELEASED, "sequence": 5, "corroboration": {"state": "refuted", "evidenceKinds": ["alibi"]}},
+    "lead.unresolved": {**RELEASED, "sequence": 5, "corroboration": {"state": "unresolved", "evidenceKinds": []}},
     "lead.withdrawn": {
         **CANDIDATES, **NOBODY, "sequence": 3, "reviewState": "withdrawn", "withdrawal": {"cause": "authority_ended"},
     },

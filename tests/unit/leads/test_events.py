@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rtcc_bridge.errors import IntegrityError
-from rtcc_bridge.leads.events import EVENT_DATA, CandidatesData, build, to_wire
+from rtcc_bridge.leads.events import EVENT_DATA, CandidatesData, build, for_the_floor, to_wire
 from rtcc_bridge.publishing.lead_constants import LEAD_CONSTANTS, require_lead_constants
 from tests.unit.leads.event_examples import CANDIDATES, EXAMPLES, LEAKS, NOBODY, PENDING, REF, SEARCH
 
@@ -133,6 +133,14 @@ def test_p16_what_is_smuggled_past_validation_is_not_sent() -> None:
         to_wire("lead.candidates", broken)
 
 
+@pytest.mark.parametrize("event_type", ["lead.released", "lead.corroborated", "lead.refuted", "lead.unresolved"])
+def test_p16_what_the_floor_is_shown_of_a_released_lead_has_no_conclusion(event_type: str) -> None:
+    wire = to_wire(event_type, build(event_type, EXAMPLES[event_type]))
+    assert wire["candidates"] == [{"candidateRef": REF, "conclusion": "support"}]
+    shown = to_wire("floor.lead", build("floor.lead", for_the_floor(wire)))
+    assert shown == {**wire, "candidates": [{"candidateRef": REF}]}
+
+
 WRONG: list[tuple[str, dict[str, Any]]] = [
     ("lead.candidates", {"result": "no_candidate"}),
     ("lead.candidates", NOBODY),
@@ -154,6 +162,21 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("lead.withdrawn", {"candidateCount": 1, "candidates": [{"candidateRef": REF}]}),
     ("lead.approval_lapsed", {"withdrawal": {"cause": "authority_ended"}}),
     ("lead.expired", {"reviewState": "unreviewed"}),
+    ("lead.in_review", {"result": "inconclusive"}),
+    ("lead.in_review", {"candidates": [{"candidateRef": REF, "conclusion": "support"}]}),
+    ("lead.inconclusive", {"candidateCount": 1, "candidates": [{"candidateRef": REF}]}),
+    ("lead.released", {"candidates": [{"candidateRef": REF}]}),
+    ("lead.released", {"candidates": [{"candidateRef": REF, "conclusion": "inconclusive"}]}),
+    ("lead.released", {"candidates": [{"candidateRef": REF, "conclusion": "exclusion"}]}),
+    ("lead.released", {"candidates": [{"candidateRef": REF, "conclusion": "certain"}]}),
+    ("lead.released", {"candidateCount": 3, "candidates": [{"candidateRef": REF, "conclusion": "support"}] * 3}),
+    ("lead.released", {"result": "no_candidate"}),
+    ("lead.released", NOBODY),
+    ("lead.released", {"releasedAt": None}),
+    ("lead.corroborated", {"corroboration": {"state": "corroborated", "evidenceKinds": []}}),
+    ("lead.corroborated", {"corroboration": {"state": "corroborated", "evidenceKinds": ["the same picture again"]}}),
+    ("lead.corroborated", {"corroboration": {"state": "refuted", "evidenceKinds": ["dna"]}}),
+    ("floor.lead", {"candidates": [{"candidateRef": REF, "conclusion": "support"}]}),
 ]
 
 

@@ -7,25 +7,51 @@ import pytest
 
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.leads import lead as rules
-from rtcc_bridge.leads.lead import LIVE_STATES, TRANSITIONS, Act, Lead, LeadApproval, LeadResult, ReviewState
+from rtcc_bridge.leads.lead import LIVE_STATES, TRANSITIONS, Act, Lead, LeadApproval, LeadResult, Outcome, ReviewState
 
-UNREVIEWED, WITHDRAWN, EXPIRED = ReviewState.UNREVIEWED, ReviewState.WITHDRAWN, ReviewState.EXPIRED
-SEARCHED = (LeadResult.CANDIDATES, LeadResult.NO_CANDIDATE)
+UNREVIEWED, IN_REVIEW, INCONCLUSIVE = ReviewState.UNREVIEWED, ReviewState.IN_REVIEW, ReviewState.INCONCLUSIVE
+RELEASED, WITHDRAWN, EXPIRED = ReviewState.RELEASED, ReviewState.WITHDRAWN, ReviewState.EXPIRED
+CANDIDATES, NO_CANDIDATE = LeadResult.CANDIDATES, LeadResult.NO_CANDIDATE
+TAKABLE = (CANDIDATES, NO_CANDIDATE, LeadResult.REJECTED_QUALITY)
+OPEN = [
+    (CANDIDATES, UNREVIEWED), (CANDIDATES, IN_REVIEW), (CANDIDATES, RELEASED), (NO_CANDIDATE, UNREVIEWED),
+    (NO_CANDIDATE, RELEASED),
+]  # fmt: skip
+"""Leads that rest on a search, and that somebody may still follow up."""
 
 ALLOWED = {
-    **{(result, UNREVIEWED, Act.ACKNOWLEDGE): UNREVIEWED for result in LeadResult},
-    **{(result, UNREVIEWED, Act.WITHDRAW): WITHDRAWN for result in LeadResult},
-    **{(result, UNREVIEWED, Act.EXPIRE): EXPIRED for result in LeadResult},
-    **{(result, UNREVIEWED, Act.GRANT_APPROVAL): UNREVIEWED for result in SEARCHED},
-    **{(result, UNREVIEWED, Act.LAPSE_APPROVAL): WITHDRAWN for result in SEARCHED},
+    **{(result, UNREVIEWED, Act.ACKNOWLEDGE): UNREVIEWED for result in TAKABLE},
+    (CANDIDATES, UNREVIEWED, Act.OPEN_REVIEW): IN_REVIEW,
+    (CANDIDATES, IN_REVIEW, Act.CLOSE_INCONCLUSIVE): INCONCLUSIVE,
+    (CANDIDATES, IN_REVIEW, Act.RELEASE): RELEASED,
+    (NO_CANDIDATE, UNREVIEWED, Act.RELEASE): RELEASED,
+    (CANDIDATES, RELEASED, Act.REPORT_OUTCOME): RELEASED,
+    **{(result, state, Act.EXTEND): state for result, state in OPEN},
+    **{(result, state, Act.GRANT_APPROVAL): state for result, state in OPEN},
+    **{(result, state, Act.LAPSE_APPROVAL): WITHDRAWN for result, state in OPEN},
+    **{(result, state, Act.WITHDRAW): WITHDRAWN for result, state in OPEN},
+    **{(result, state, Act.EXPIRE): EXPIRED for result, state in OPEN},
+    (LeadResult.REJECTED_QUALITY, UNREVIEWED, Act.WITHDRAW): WITHDRAWN,
+    (LeadResult.REJECTED_QUALITY, UNREVIEWED, Act.EXPIRE): EXPIRED,
+    (LeadResult.INCONCLUSIVE, INCONCLUSIVE, Act.WITHDRAW): WITHDRAWN,
 }
 """Written out once more, so that a change of the table is a change of this test."""
 
 
-def perform(act: Act, lead: Lead) -> Lead:
+def perform(act: Act, lead: Lead) -> Lead:  # noqa: PLR0911 - one act a line
     match act:
         case Act.ACKNOWLEDGE:
             return rules.acknowledge(lead, "first")
+        case Act.OPEN_REVIEW:
+            return rules.open_review(lead)
+        case Act.CLOSE_INCONCLUSIVE:
+            return rules.close_inconclusive(lead)
+        case Act.RELEASE:
+            return rules.release(lead, 1 if lead.result is CANDIDATES else 0)
+        case Act.REPORT_OUTCOME:
+            return rules.report_outcome(lead, Outcome.CORROBORATED)
+        case Act.EXTEND:
+            return rules.extend(lead)
         case Act.GRANT_APPROVAL:
             return rules.grant_approval(lead)
         case Act.LAPSE_APPROVAL:
@@ -38,7 +64,8 @@ def perform(act: Act, lead: Lead) -> Lead:
 
 @pytest.mark.parametrize(("result", "state", "act"), list(product(LeadResult, ReviewState, Act)))
 def test_every_step_is_allowed_or_forbidden_as_written(result: LeadResult, state: ReviewState, act: Act) -> None:
-    lead = Lead("L", result, state, LeadApproval.PENDING)
+    taken_by = None if act is Act.ACKNOWLEDGE else "first"
+    lead = Lead("L", result, state, LeadApproval.PENDING, taken_by)
     following = ALLOWED.get((result, state, act))
     if following is None:
         with pytest.raises(ConflictError, match=f"Lead L is {state.value}"):
@@ -46,16 +73,66 @@ def test_every_step_is_allowed_or_forbidden_as_written(result: LeadResult, state
     else:
         after = perform(act, lead)
         assert after.review_state is following
-        assert (after.lead_id, after.result) == ("L", result)
+        assert after.lead_id == "L"
+        assert after.result is (LeadResult.INCONCLUSIVE if act is Act.CLOSE_INCONCLUSIVE else result)
 
 
-def test_the_table_has_a_row_for_every_result_and_state() -> None:
-    assert set(TRANSITIONS) == set(product(LeadResult, ReviewState))
+def test_the_table_has_a_row_for_every_lead_that_can_be() -> None:
+    reached = {(after.result, after.review_state) for after in (perform(row[2], _lead(*row)) for row in ALLOWED)}
+    assert reached | {(result, UNREVIEWED) for result in TAKABLE} == set(TRANSITIONS)
 
 
 def test_an_ended_lead_is_not_live_and_never_comes_back() -> None:
     for (_, state), steps in TRANSITIONS.items():
-        assert bool(steps) == (state in LIVE_STATES)
+        if state is INCONCLUSIVE:
+            assert set(steps) == {Act.WITHDRAW}, "that it was told can be taken back, and nothing else"
+        else:
+            assert bool(steps) == (state in LIVE_STATES)
+
+
+def test_p17_only_agreeing_on_nobody_or_on_nothing_changes_a_result() -> None:
+    reviewed = _lead(CANDIDATES, IN_REVIEW)
+    assert rules.release(reviewed, 2).result is CANDIDATES
+    assert rules.release(reviewed, 0).result is NO_CANDIDATE
+    assert rules.close_inconclusive(reviewed).result is LeadResult.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("result", "state", "act"),
+    [
+        (CANDIDATES, UNREVIEWED, Act.OPEN_REVIEW),
+        (CANDIDATES, IN_REVIEW, Act.RELEASE),
+        (NO_CANDIDATE, UNREVIEWED, Act.RELEASE),
+    ],
+)
+def test_nothing_is_reviewed_or_released_for_which_nobody_is_responsible(
+    result: LeadResult, state: ReviewState, act: Act
+) -> None:
+    with pytest.raises(ConflictError, match="Nobody has acknowledged"):
+        perform(act, replace(_lead(result, state), acknowledged_by=None))
+
+
+def test_p18_an_outcome_stands_and_only_an_unresolved_one_may_be_followed_by_another() -> None:
+    released = _lead(CANDIDATES, RELEASED)
+    unresolved = rules.report_outcome(released, Outcome.UNRESOLVED)
+    assert rules.report_outcome(unresolved, Outcome.REFUTED).outcome is Outcome.REFUTED
+    for outcome in (Outcome.CORROBORATED, Outcome.REFUTED):
+        known = rules.report_outcome(released, outcome)
+        for other in Outcome:
+            with pytest.raises(ConflictError, match=outcome):
+                rules.report_outcome(known, other)
+    with pytest.raises(ConflictError):
+        rules.report_outcome(released, Outcome.NONE)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CORROBORATED, Outcome.REFUTED, Outcome.UNRESOLVED])
+def test_p18_a_lead_with_an_outcome_does_not_expire(outcome: Outcome) -> None:
+    with pytest.raises(ConflictError, match="does not expire"):
+        rules.expire(rules.report_outcome(_lead(CANDIDATES, RELEASED), outcome))
+
+
+def _lead(result: LeadResult, state: ReviewState, act: Act | None = None) -> Lead:
+    return Lead("L", result, state, LeadApproval.PENDING, None if act is Act.ACKNOWLEDGE else "first")
 
 
 def test_a_lead_belongs_to_the_account_that_acknowledged_it_first() -> None:

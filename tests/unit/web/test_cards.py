@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rtcc_bridge.leads.events import LeadData
+from rtcc_bridge.leads.events import LeadData, for_the_floor
 from rtcc_bridge.web.cards import IncidentCard, LeadCard, incident_card, lead_card
 from rtcc_bridge.web.views import IncidentView, LeadView
 from tests.unit.leads.event_examples import EXAMPLES, PENDING
@@ -27,7 +27,7 @@ def incident(**changes: Any) -> IncidentCard:
 
 
 def lead(event_type: str = "lead.candidates", **changes: Any) -> LeadCard:
-    data = LeadData.model_validate({**EXAMPLES[event_type], **changes})
+    data = LeadData.model_validate(for_the_floor({**EXAMPLES[event_type], **changes}))
     view = LeadView(lane="routine", exercise=False, created_at=NOW, updated_at=NOW, data=data)
     return lead_card(view, {"INC-1": incident()})
 

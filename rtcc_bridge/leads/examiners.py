@@ -1,0 +1,98 @@
+"""Who may examine a lead, and whose list it is: asked in one place, for the first examiner, the peer and the third."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.leads.lead import LeadResult, ReviewState
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role, same_person
+from rtcc_bridge.policy.permissions import Deed, may, require_permission
+from rtcc_bridge.storage import examinations, leads, probes
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.leads import LeadRecord
+from rtcc_bridge.storage.probes import ProbeRecord
+
+
+def require_examiner(account: Account, deed: Deed) -> None:
+    """P10: the account may begin or go on with an examiner's work. Raises PolicyRefusalError."""
+    require_permission(account, deed)
+
+
+class Examiners(Protocol):
+    """Knows who could be asked to examine a lead."""
+
+    async def everybody(self, tx: Transaction) -> Sequence[Account]:
+        """All accounts whose examination would count at this moment."""
+        ...
+
+
+class DemoExaminers:
+    """The demo's analysts."""
+
+    async def everybody(self, tx: Transaction) -> Sequence[Account]:  # noqa: ARG002 - another directory reads there
+        return [account for account in DEMO_ACCOUNTS.values() if may(account, Deed.REVIEW_LEAD)]
+
+
+@dataclass(frozen=True, slots=True)
+class CasePeople:
+    """Who has a part in a lead already (P11): its analyst, requestor and approver, and those who examine it."""
+
+    names: tuple[str, ...]
+
+    def have(self, account: Account) -> bool:
+        return any(same_person(account.name, name) for name in self.names)
+
+
+async def people_of(tx: Transaction, lead: LeadRecord, *, but_round: int) -> CasePeople:
+    """but_round: whose examiner is not counted, since it is that round that somebody is wanted for."""
+    probe = await probes.find(tx, lead.probe_id)
+    known = [lead.acknowledged_by]
+    if probe is not None:
+        known += [probe.analyst, probe.requestor, probe.approved_by]
+    known += [one.examiner for one in await examinations.of_lead(tx, lead.lead_id) if one.round != but_round]
+    return CasePeople(tuple(name for name in known if name is not None))
+
+
+def require_independent(account: Account, people: CasePeople) -> None:
+    """P11: the reviewer is somebody else. Raises PolicyRefusalError."""
+    if people.have(account):
+        raise PolicyRefusalError(
+            "P11",
+            "You have a part in this lead already (as its analyst, examiner, requestor or approver): somebody else has "
+            "to review it.",
+        )
+
+
+async def require_not_blind(tx: Transaction, account: Account, probe: ProbeRecord) -> None:
+    """P12: what a lead's case says is closed to the analysts who may still have to review it blind.
+
+    Its own analyst, whoever took the lead and the supervisors see it. Raises PolicyRefusalError.
+    """
+    lead = await leads.of_probe(tx, probe.probe_id)
+    if lead is None or lead.result != LeadResult.CANDIDATES or Role.SUPERVISOR in account.roles:
+        return
+    known = {probe.analyst, lead.acknowledged_by}
+    part = any(name is not None and same_person(account.name, name) for name in known)
+    if not part and lead.review_state in {ReviewState.UNREVIEWED, ReviewState.IN_REVIEW}:
+        raise PolicyRefusalError(
+            "P12", "You may be asked to review this search blind: its case is open to you when that is done."
+        )
+
+
+async def third_examiner(tx: Transaction, examiners: Examiners, people: CasePeople) -> Account | None:
+    """Whom the system asks when two examiners differ (P12): the one with the least before them, by lot where equal.
+
+    None when nobody is left who has no part in the lead.
+    """
+    eligible = [account for account in await examiners.everybody(tx) if not people.have(account)]
+    return await _least_busy(tx, eligible)
+
+
+async def _least_busy(tx: Transaction, accounts: Iterable[Account]) -> Account | None:
+    waiting = [(await examinations.count_unfiled(tx, account.name), account) for account in accounts]
+    if not waiting:
+        return None
+    least = min(count for count, _ in waiting)
+    return secrets.choice([account for count, account in waiting if count == least])

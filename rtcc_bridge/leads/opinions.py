@@ -1,0 +1,128 @@
+"""Keeping and filing an examiner's opinion, and what becomes of the lead when all who have to conclude have done so.
+
+Nothing is told of an opinion, to anybody, until then (P12): not in an event, not in the audit entry that an event
+cites. The audit log gets a commitment: the hash of the opinion with a nonce that is kept beside it, so that it can be
+proved later which opinion was filed, and not be guessed before.
+"""
+
+import hashlib
+import secrets
+from dataclasses import replace
+
+from rtcc_bridge.audit.canonical import canonical_json
+from rtcc_bridge.audit.entries import SYSTEM
+from rtcc_bridge.errors import ConflictError
+from rtcc_bridge.leads import agreement, rounds
+from rtcc_bridge.leads import lead as rules
+from rtcc_bridge.leads.agreement import Agreement, ListOutcome, Verdicts
+from rtcc_bridge.leads.comparison import Opinion, require_complete, require_of_list, verdicts
+from rtcc_bridge.leads.conclusions import require_on_scale
+from rtcc_bridge.leads.examiners import people_of, third_examiner
+from rtcc_bridge.leads.life_parts import LifeParts
+from rtcc_bridge.leads.parts import lead_of
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.storage import examinations, opinions
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.examinations import ExaminationRecord
+from rtcc_bridge.storage.leads import LeadRecord
+from rtcc_bridge.storage.opinions import OpinionRecord
+
+_NO_OPINION = Opinion()
+
+
+async def opinion_of(tx: Transaction, examination: ExaminationRecord) -> Opinion:
+    """What this examiner has noted so far."""
+    record = await opinions.find(tx, examination.examination_id)
+    return _NO_OPINION if record is None else Opinion.model_validate(dict(record.opinion))
+
+
+async def keep(parts: LifeParts, tx: Transaction, examination: ExaminationRecord, opinion: Opinion) -> None:
+    """Keeps a draft: exclusions with one key, forms that are half filled in.
+
+    Raises PolicyRefusalError (P13) when it is not about this list, ConflictError when it was concluded or closed.
+    """
+    _require_open(examination)
+    require_of_list(opinion, examination.refs)
+    await _put(parts, tx, examination, opinion, None)
+
+
+async def file(
+    parts: LifeParts, tx: Transaction, examination: ExaminationRecord, opinion: Opinion, account: Account
+) -> ExaminationRecord:
+    """Files the conclusion, which nobody changes any more.
+
+    Raises PolicyRefusalError (P13) for what is missing, ConflictError when it was concluded or closed.
+    """
+    _require_open(examination)
+    require_complete(opinion, examination.refs)
+    require_on_scale(verdicts(opinion).values(), parts.policy.conclusions.scale)
+    nonce = secrets.token_hex(32)
+    await _put(parts, tx, examination, opinion, nonce)
+    filed = replace(examination, filed_at=parts.clock.now())
+    await examinations.change(tx, filed)
+    details = {"round": examination.round, "commitment": commitment(opinion, nonce)}
+    await parts.note(tx, account, "examination.conclude", examination.examination_id, "concluded", details)
+    return filed
+
+
+def commitment(opinion: Opinion, nonce: str) -> str:
+    """SHA-256 over the nonce and the canonical opinion, in hex."""
+    written = canonical_json({"nonce": nonce, "opinion": opinion.model_dump(mode="json", by_alias=True)})
+    return hashlib.sha256(written).hexdigest()
+
+
+async def standing(tx: Transaction, lead_id: str) -> Agreement | None:
+    """What the examiners agree on as far as they have concluded; None while somebody has to, or two differ."""
+    expected = await examinations.of_lead(tx, lead_id)
+    filed = await opinions.filed_of_lead(tx, lead_id)
+    if len(filed) < agreement.ENOUGH or len(filed) < len(expected):
+        return None
+    heard = [_by_the_leads_references(one, filed[one.round]) for one in expected]
+    return agreement.of_two(*heard) if len(heard) == agreement.ENOUGH else agreement.of_three(*heard)
+
+
+async def settle(parts: LifeParts, tx: Transaction, lead: LeadRecord) -> None:
+    """Looks at what was just filed on a lead that the caller has locked.
+
+    While two have not concluded there is nothing to do. Two who differ get a third, whom the system assigns; where
+    nobody is left, or two of three do not say the same, the lead closes as inconclusive. What was agreed on waits for
+    its release.
+    """
+    expected = await examinations.of_lead(tx, lead.lead_id)
+    if len(expected) < agreement.ENOUGH or any(one.filed_at is None for one in expected):
+        return
+    found = await standing(tx, lead.lead_id)
+    if found is None:
+        people = await people_of(tx, lead, but_round=rounds.THIRD)
+        third = await third_examiner(tx, parts.examiners, people)
+        if third is not None:
+            await rounds.open_blind(tx, lead, rounds.THIRD, parts.clock.now(), reserved_for=third.name)
+            return
+    if found is None or found.outcome is ListOutcome.INCONCLUSIVE:
+        after = rules.close_inconclusive(lead_of(lead))
+        fields = {"candidateCount": 0, "candidates": []}
+        await parts.leads.step(tx, lead, after, "lead.inconclusive", SYSTEM, fields)
+
+
+def _require_open(examination: ExaminationRecord) -> None:
+    if examination.closed_at is not None:
+        raise ConflictError("The lead has ended: there is nothing to examine any more.")
+    if examination.filed_at is not None:
+        raise ConflictError("You have concluded already, and a conclusion is not changed.")
+
+
+def _by_the_leads_references(examination: ExaminationRecord, record: OpinionRecord) -> Verdicts:
+    given = verdicts(Opinion.model_validate(dict(record.opinion)))
+    return {ref: given[own] for own, ref in examination.candidates}
+
+
+async def _put(
+    parts: LifeParts, tx: Transaction, examination: ExaminationRecord, opinion: Opinion, nonce: str | None
+) -> None:
+    record = OpinionRecord(
+        examination_id=examination.examination_id,
+        opinion=opinion.model_dump(mode="json", by_alias=True),
+        nonce=nonce,
+        updated_at=parts.clock.now(),
+    )
+    await opinions.put(tx, record)

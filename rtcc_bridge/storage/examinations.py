@@ -1,0 +1,143 @@
+"""Examinations: which examiner looks at which list, and how far each has come. What they think stands in `opinions`.
+
+Nothing here differs with what another examiner thinks of the list, so a reviewer's session may read it (P12).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, insert, or_, select, update
+
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.tables import examinations, leads, probes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExaminationRecord:
+    """One row of `examinations`.
+
+    candidates: [[this examiner's reference, the reference of the lead or of the seeded case], ...] in the order that
+    this examiner sees. round: 1 for whoever took the lead, 2 for the peer review, 3 for the third examiner.
+    """
+
+    examination_id: str
+    lead_id: str | None
+    case_id: str | None
+    round: int
+    lane: str
+    candidates: Sequence[Sequence[str]]
+    reserved_for: str | None
+    examiner: str | None
+    opened_at: datetime
+    taken_at: datetime | None
+    filed_at: datetime | None
+    closed_at: datetime | None
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """This examiner's references, in this examiner's order."""
+        return tuple(own for own, _ in self.candidates)
+
+    def meaning(self, ref: str) -> str | None:
+        """What this examiner's reference stands for in the lead or in the seeded case; None when it is none of them."""
+        return next((candidate for own, candidate in self.candidates if own == ref), None)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingReview:
+    """A review that nobody has filed yet, with the people who may not be its examiner (P11).
+
+    A seeded case has none of them.
+    """
+
+    record: ExaminationRecord
+    bystanders: tuple[str, ...]
+
+
+async def add(tx: Transaction, record: ExaminationRecord) -> None:
+    await tx.execute(insert(examinations).values(asdict(record)))
+
+
+async def change(tx: Transaction, record: ExaminationRecord) -> None:
+    """Writes the present state. The caller has read it with `lock=True` in the same transaction."""
+    where = examinations.c.examination_id == record.examination_id
+    await tx.execute(update(examinations).where(where).values(asdict(record)))
+
+
+async def find(tx: Transaction, examination_id: str, *, lock: bool = False) -> ExaminationRecord | None:
+    """The examination, or None. With `lock` nobody else changes it until the transaction ends."""
+    query = select(examinations).where(examinations.c.examination_id == examination_id)
+    return await _one(tx, query.with_for_update() if lock else query)
+
+
+async def of_round(tx: Transaction, lead_id: str, number: int, *, lock: bool = False) -> ExaminationRecord | None:
+    """The lead's examination of that round, or None."""
+    query = select(examinations).where((examinations.c.lead_id == lead_id) & (examinations.c.round == number))
+    return await _one(tx, query.with_for_update() if lock else query)
+
+
+async def of_lead(tx: Transaction, lead_id: str) -> Sequence[ExaminationRecord]:
+    """The lead's examinations by round."""
+    query = select(examinations).where(examinations.c.lead_id == lead_id).order_by(examinations.c.round)
+    return [_record(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def of_cases(tx: Transaction) -> Sequence[ExaminationRecord]:
+    """The examinations of all seeded cases, the newest first."""
+    query = select(examinations).where(examinations.c.case_id.is_not(None))
+    query = query.order_by(examinations.c.opened_at.desc(), examinations.c.examination_id)
+    return [_record(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def waiting_reviews(tx: Transaction, account: str, limit: int) -> Sequence[WaitingReview]:
+    """Reviews that this account has, or could take as far as the queue knows; the longest waiting first.
+
+    An imminent one is before every routine one.
+    """
+    mine = or_(
+        examinations.c.examiner == account,
+        examinations.c.examiner.is_(None)
+        & or_(examinations.c.reserved_for.is_(None), examinations.c.reserved_for == account),
+    )
+    is_open = examinations.c.filed_at.is_(None) & examinations.c.closed_at.is_(None) & (examinations.c.round > 1)
+    people = (leads.c.acknowledged_by, probes.c.analyst, probes.c.requestor, probes.c.approved_by)
+    joined = examinations.outerjoin(leads, leads.c.lead_id == examinations.c.lead_id)
+    joined = joined.outerjoin(probes, probes.c.probe_id == leads.c.probe_id)
+    query = select(examinations, *people).select_from(joined).where(is_open & mine)
+    order = (examinations.c.lane != "imminent", examinations.c.opened_at, examinations.c.examination_id)
+    rows = (await tx.execute(query.order_by(*order).limit(limit))).mappings()
+    return [
+        WaitingReview(
+            _record({one.name: row[one.name] for one in examinations.c}),
+            tuple(row[column.name] for column in people if row[column.name] is not None),
+        )
+        for row in rows
+    ]
+
+
+async def close_open(tx: Transaction, lead_id: str, at: datetime) -> None:
+    """Closes what nobody has filed: the lead has ended."""
+    where = (examinations.c.lead_id == lead_id) & examinations.c.filed_at.is_(None)
+    await tx.execute(update(examinations).where(where).values(closed_at=at))
+
+
+async def count_unfiled(tx: Transaction, account: str) -> int:
+    """How much work an examiner has before them."""
+    theirs = or_(examinations.c.examiner == account, examinations.c.reserved_for == account)
+    where = theirs & examinations.c.filed_at.is_(None) & examinations.c.closed_at.is_(None)
+    return int((await tx.execute(select(func.count()).select_from(examinations).where(where))).scalar_one())
+
+
+def taken(record: ExaminationRecord, account: str, at: datetime) -> ExaminationRecord:
+    return replace(record, examiner=account, taken_at=at)
+
+
+async def _one(tx: Transaction, query: Select[Any]) -> ExaminationRecord | None:
+    row = (await tx.execute(query)).mappings().one_or_none()
+    return None if row is None else _record(row)
+
+
+def _record(row: Any) -> ExaminationRecord:
+    return ExaminationRecord(**row)

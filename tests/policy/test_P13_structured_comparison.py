@@ -1,0 +1,130 @@
+"""P13: nothing is concluded but by the form, and no score or rank is in any answer before (or after) that."""
+
+import json
+
+import pytest
+
+from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.leads.comparison import Opinion
+from rtcc_bridge.leads.opinions import commitment
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.policy_parts import Conclusion
+from rtcc_bridge.storage import tables
+from tests.life_kit import FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, LifeKit, compared, opinion, under
+
+
+async def test_an_incomplete_opinion_is_refused_and_leaves_the_lead_as_it_was(life: LifeKit) -> None:
+    lead_id = await life.taken()
+    listed = await life.listed(lead_id)
+    bare = compared(listed[0], Conclusion.SUPPORT).model_copy(update={"findings": ()})
+    for given in (
+        Opinion(),
+        Opinion(excluded=tuple(listed[1:])),
+        Opinion(excluded=tuple(listed[1:]), compared=(bare,)),
+    ):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await life.life.examination.conclude(lead_id, FIRST, given)
+        assert caught.value.rule == "P13"
+    assert await life.state(lead_id) == "unreviewed"
+    assert await life.types(lead_id) == ["lead.candidates", "lead.acknowledged"]
+    refusals = [row for row in await life.kit.audited("examination.conclude") if row["outcome"] == "refused"]
+    assert len(refusals) == 3
+
+
+async def test_exclusions_with_one_key_are_kept_and_may_be_taken_back(life: LifeKit) -> None:
+    lead_id = await life.taken()
+    first, second, third = await life.listed(lead_id)
+    for excluded in ((first,), (first, second), (second,)):
+        await life.life.examination.keep(lead_id, FIRST, Opinion(excluded=excluded))
+    sheet = await life.life.examination.view(lead_id, FIRST)
+    assert sheet.opinion == Opinion(excluded=(second,))
+    assert set(sheet.examination.refs) == {first, second, third}
+
+
+@pytest.mark.parametrize("conclusion", Conclusion)
+async def test_every_conclusion_ends_the_first_examination_the_same_way(life: LifeKit, conclusion: Conclusion) -> None:
+    lead_id = await life.taken()
+    listed = await life.listed(lead_id)
+    given = Opinion(excluded=tuple(listed[1:]), compared=(compared(listed[0], conclusion),))
+    await life.life.examination.conclude(lead_id, FIRST, given)
+    assert await life.types(lead_id) == ["lead.candidates", "lead.acknowledged", "lead.in_review"]
+    with pytest.raises(ConflictError, match="not changed"):
+        await life.life.examination.conclude(lead_id, FIRST, opinion(listed))
+
+
+async def test_the_audit_log_holds_a_commitment_to_the_opinion_and_not_the_opinion(life: LifeKit) -> None:
+    lead_id = await life.taken()
+    listed = await life.listed(lead_id)
+    given = opinion(listed, support=[listed[0]], note="a scar over the left eye")
+    await life.life.examination.conclude(lead_id, FIRST, given)
+    [entry] = await life.kit.audited("examination.conclude")
+    [kept] = await life.kit.rows(tables.opinions)
+    assert entry["entry"]["details"]["commitment"] == commitment(given, kept["nonce"])
+    everything = json.dumps([row["entry"] for row in await life.kit.rows(tables.audit_entries)])
+    assert "scar" not in everything
+    assert "exclusion" not in everything
+    assert "support" not in everything.replace("no_longer_supported", "")
+
+
+@pytest.mark.parametrize("account", [PEER, FLOOR, SUPERVISOR, REQUESTOR])
+async def test_nobody_but_its_examiner_sees_the_list_or_concludes_on_it(life: LifeKit, account: Account) -> None:
+    lead_id = await life.taken()
+    listed = await life.listed(lead_id)
+    desk, pictures = life.life.examination, life.life.pictures
+    for call in (
+        desk.view(lead_id, account),
+        desk.keep(lead_id, account, Opinion()),
+        desk.conclude(lead_id, account, opinion(listed)),
+        pictures.examined_still(lead_id, account),
+        pictures.examined_candidate(lead_id, account, listed[0], 1),
+    ):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await call
+        assert caught.value.rule == ("P12" if account is PEER else "P10")
+    assert await life.kit.rows(tables.opinions) == []
+
+
+async def test_the_list_is_for_whoever_takes_responsibility(life: LifeKit) -> None:
+    lead_id = await life.lead()
+    with pytest.raises(ConflictError, match="Acknowledge"):
+        await life.life.examination.view(lead_id, FIRST)
+
+
+async def test_a_lead_without_candidates_has_nothing_to_examine(life: LifeKit) -> None:
+    lead_id = await life.taken(people=0)
+    with pytest.raises(ConflictError, match="nothing to examine"):
+        await life.life.examination.view(lead_id, FIRST)
+
+
+async def test_each_look_at_the_list_and_at_a_picture_is_audited(life: LifeKit) -> None:
+    lead_id = await life.taken()
+    [ref, *_] = await life.listed(lead_id)
+    await life.life.examination.view(lead_id, FIRST)
+    await life.life.pictures.examined_still(lead_id, FIRST)
+    for number in (1, 2):
+        assert (await life.life.pictures.examined_candidate(lead_id, FIRST, ref, number)).startswith(b"\xff\xd8")
+    assert len(await life.kit.audited("examination.view")) == 1
+    seen = [row["entry"]["details"] for row in await life.kit.audited("examination.picture")]
+    assert [one["picture"] for one in seen] == ["still", 1, 2]
+    shown = life.kit.workers.previewed
+    assert [chosen is not None for chosen, _ in shown] == [True, False, False], "only the still has somebody to mask"
+
+
+async def test_a_picture_that_is_not_on_the_list_is_not_shown(life: LifeKit) -> None:
+    lead_id, other = await life.taken(), await life.taken()
+    [own, *_], [foreign, *_] = await life.listed(lead_id), await life.listed(other)
+    for ref, number in ((foreign, 1), (own, 0), (own, 3), ("x" * 22, 1)):
+        with pytest.raises(NotFoundError):
+            await life.life.pictures.examined_candidate(lead_id, FIRST, ref, number)
+    assert await life.kit.audited("examination.picture") == []
+
+
+async def test_a_step_that_the_policys_scale_has_not_is_no_conclusion(life: LifeKit) -> None:
+    lead_id = await life.taken()
+    listed = await life.listed(lead_id)
+    await under(life, conclusions={"scale": ["support", "inconclusive", "exclusion"]})
+    strong = opinion(listed, support=listed[:1], level=Conclusion.STRONG_SUPPORT)
+    with pytest.raises(PolicyRefusalError, match="strong_support") as caught:
+        await life.life.examination.conclude(lead_id, FIRST, strong)
+    assert caught.value.rule == "P13"
+    await life.life.examination.conclude(lead_id, FIRST, opinion(listed, support=listed[:1]))

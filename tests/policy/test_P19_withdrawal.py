@@ -1,0 +1,136 @@
+"""P19: a lead can be taken back at any time, with a reason; a ledger knows everybody who has had it."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.storage import tables
+from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, LifeKit
+
+Reach = Callable[[LifeKit], Awaitable[str]]
+
+
+async def inconclusive(life: LifeKit) -> str:
+    lead_id = await life.taken()
+    await life.conclude(lead_id, inconclusive=(0,))
+    await life.review(lead_id, PEER, inconclusive=(0,))
+    assert await life.state(lead_id) == "inconclusive"
+    return lead_id
+
+
+@pytest.mark.parametrize(
+    "reach",
+    [LifeKit.lead, LifeKit.taken, LifeKit.agreed, inconclusive, LifeKit.released],
+    ids=["found", "taken", "agreed", "inconclusive", "released"],
+)
+@pytest.mark.parametrize("account", [FIRST, SUPERVISOR, ADMINISTRATOR], ids=lambda account: account.name)
+async def test_a_lead_is_taken_back_at_any_time(life: LifeKit, reach: Reach, account: Account) -> None:
+    lead_id = await reach(life)
+    await life.life.withdrawal.withdraw(lead_id, account, "the still was of another camera")
+    [event] = await life.kit.events("lead.withdrawn")
+    assert (event["reviewState"], event["candidates"]) == ("withdrawn", [])
+    assert event["withdrawal"] == {"cause": "no_longer_supported"}
+    assert "camera" not in str([row["event"] for row in await life.kit.rows(tables.outbox)])
+    [entry] = await life.kit.audited("lead.withdrawn")
+    assert entry["actor"] == account.name
+    assert entry["entry"]["details"]["reason"] == "the still was of another camera"
+
+
+async def test_an_expungement_and_a_persons_withdrawal_look_alike_from_outside(life: LifeKit) -> None:
+    taken_back, expunged = await life.lead(), await life.lead()
+    await life.life.withdrawal.withdraw(taken_back, SUPERVISOR, "a reason")
+    [row, *_] = await life.kit.rows(tables.lead_candidates, lead_id=expunged)
+    async with life.kit.database.write() as tx:
+        await life.leads.withdraw_for_subject(tx, row["subject_id"], "court order", "administrator")
+    first, second = await life.kit.events("lead.withdrawn")
+    for data in (first, second):
+        for name in ("leadId", "probeId", "auditLeaf"):
+            data.pop(name)
+    assert first == second
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 1025])
+async def test_not_without_a_reason(life: LifeKit, reason: str) -> None:
+    lead_id = await life.released()
+    with pytest.raises(InvalidInputError):
+        await life.life.withdrawal.withdraw(lead_id, SUPERVISOR, reason)
+    assert await life.state(lead_id) == "released"
+
+
+@pytest.mark.parametrize("account", [FLOOR, REQUESTOR, AUDITOR])
+async def test_not_by_just_anybody(life: LifeKit, account: Account) -> None:
+    lead_id = await life.released()
+    with pytest.raises(PolicyRefusalError) as caught:
+        await life.life.withdrawal.withdraw(lead_id, account, "a reason")
+    assert caught.value.rule == "P10"
+    assert await life.state(lead_id) == "released"
+
+
+async def test_not_twice(life: LifeKit) -> None:
+    lead_id = await life.released()
+    await life.life.withdrawal.withdraw(lead_id, SUPERVISOR, "a reason")
+    with pytest.raises(ConflictError):
+        await life.life.withdrawal.withdraw(lead_id, SUPERVISOR, "a reason")
+
+
+async def test_the_ledger_knows_the_requestor_at_once_and_whoever_looked_later(life: LifeKit) -> None:
+    lead_id = await life.released()
+    assert [one.account for one in await life.life.withdrawal.receivers(lead_id, AUDITOR)] == ["requestor"]
+    life.kit.clock.advance(5)
+    await life.life.release.received(lead_id, SUPERVISOR)
+    await life.life.release.received(lead_id, REQUESTOR)
+    ledger = await life.life.withdrawal.receivers(lead_id, ADMINISTRATOR)
+    assert [one.account for one in ledger] == ["requestor", "supervisor"]
+    for account in (FLOOR, REQUESTOR, FIRST):
+        with pytest.raises(PolicyRefusalError):
+            await life.life.withdrawal.receivers(lead_id, account)
+
+
+async def test_each_receiver_acknowledges_the_withdrawal(life: LifeKit) -> None:
+    lead_id = await life.released()
+    await life.life.release.received(lead_id, SUPERVISOR)
+    with pytest.raises(ConflictError, match="not taken back"):
+        await life.life.withdrawal.acknowledge(lead_id, REQUESTOR)
+    await life.life.withdrawal.withdraw(lead_id, FIRST, "a reason")
+    ledger = await life.life.withdrawal.receivers(lead_id, AUDITOR)
+    assert [one.withdrawal_acknowledged_at for one in ledger] == [None, None]
+    life.kit.clock.advance(60)
+    await life.life.withdrawal.acknowledge(lead_id, REQUESTOR)
+    await life.life.withdrawal.acknowledge(lead_id, REQUESTOR)
+    first, second = await life.life.withdrawal.receivers(lead_id, AUDITOR)
+    assert (first.account, first.withdrawal_acknowledged_at) == ("requestor", life.kit.clock.now())
+    assert second.withdrawal_acknowledged_at is None
+    assert len(await life.kit.audited("lead.acknowledge_withdrawal")) == 1
+
+
+async def test_who_never_had_the_lead_has_nothing_to_acknowledge(life: LifeKit) -> None:
+    lead_id = await life.released()
+    await life.life.withdrawal.withdraw(lead_id, FIRST, "a reason")
+    with pytest.raises(NotFoundError):
+        await life.life.withdrawal.acknowledge(lead_id, SUPERVISOR)
+
+
+async def test_what_was_taken_back_is_seen_by_nobody_any_more(life: LifeKit) -> None:
+    lead_id = await life.released()
+    received = await life.life.release.received(lead_id, REQUESTOR)
+    await life.life.withdrawal.withdraw(lead_id, FIRST, "a reason")
+    ref = received.release.findings["candidates"][0]["candidateRef"]
+    for call in (
+        life.life.release.received(lead_id, REQUESTOR),
+        life.life.pictures.released_candidate(lead_id, REQUESTOR, ref, 1),
+    ):
+        with pytest.raises(ConflictError, match="taken back"):
+            await call
+    [shown] = await life.life.release.all_received(REQUESTOR)
+    assert (shown.lead.review_state, shown.receiver.withdrawal_acknowledged_at) == ("withdrawn", None)
+
+
+async def test_an_expired_lead_is_acknowledged_like_a_withdrawn_one(life: LifeKit) -> None:
+    lead_id = await life.released()
+    life.kit.clock.advance(720 * 3600)
+    await life.kit.reconciler.sweep()
+    await life.life.withdrawal.acknowledge(lead_id, REQUESTOR)
+    [one] = await life.life.withdrawal.receivers(lead_id, AUDITOR)
+    assert one.withdrawal_acknowledged_at is not None
