@@ -310,6 +310,20 @@ class RelaySettings(Section):
     )
 
 
+class AuthoritySettings(Section):
+    """The keys of authority tokens (P30): a matcher searches only what a process that records approvals has signed."""
+
+    signing_key_file: Path | None = Field(
+        None,
+        description="Private key (Ed25519, PEM, mode 0600) for the roles web and relay, which sign search requests. "
+        "Where the demo names neither file, the pair follows from the master key.",
+    )
+    public_keys_file: Path | None = Field(
+        None,
+        description="Public keys (PEM) of those who sign, for the role matcher; while one is replaced, both.",
+    )
+
+
 class PolicySettings(Section):
     """The policy file."""
 
@@ -347,6 +361,7 @@ class Settings(BaseSettings):
     leads: LeadSettings = Field(default_factory=LeadSettings)
     relay: RelaySettings = Field(default_factory=RelaySettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+    authority: AuthoritySettings = Field(default_factory=AuthoritySettings)
     log: LogSettings = Field(default_factory=LogSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
 

@@ -22,16 +22,21 @@ HEAD_DATA: Final = f"{HEAD_MOVED}.data"
 
 _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     SEARCH_DATA: {
-        "probeId": {"type": "string", "minLength": 1, "description": "All that a matcher takes from the request."},
+        "probeId": {"type": "string", "minLength": 1, "description": "The probe to search."},
         "lane": {"enum": [lane.value for lane in Lane]},
         "authorityAt": {"type": "string", "format": "date-time"},
+        "authority": {
+            "type": "object",
+            "description": "The signed token without which a matcher refuses the request (P30). It holds no name.",
+            "additionalProperties": {"type": ["string", "integer"]},
+        },
     },
     HEAD_DATA: {
         "gallery": {"type": "string", "minLength": 1},
         "version": {"type": "integer", "minimum": 1, "description": "The gallery's newest version: only ever grows."},
     },
 }
-_REQUIRED: Final = {SEARCH_DATA: ["probeId"], HEAD_DATA: ["gallery", "version"]}
+_REQUIRED: Final = {SEARCH_DATA: ["probeId", "authority"], HEAD_DATA: ["gallery", "version"]}
 
 
 class _WireSchema(GenerateJsonSchema):

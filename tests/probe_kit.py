@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Table, insert, select, update
 
 from rtcc_bridge.audit.entries import AuditLog
@@ -37,6 +38,8 @@ from rtcc_bridge.matching.types import (
 )
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.authority_keys import AuthorityKeys
+from rtcc_bridge.policy.authority_token import TokenSigner, TokenVerifier
 from rtcc_bridge.policy.policy_file import Policy, load_policy
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.desk import ProbeDesk, ProbeForm
@@ -80,6 +83,13 @@ FORM = ProbeForm(
 @cache
 def policy() -> Policy:
     return load_policy(POLICY_FILE)
+
+
+@cache
+def authority_keys() -> AuthorityKeys:
+    """Those of a process with every role."""
+    signer = TokenSigner(Ed25519PrivateKey.generate())
+    return AuthorityKeys(signer, TokenVerifier((signer.public_key,)))
 
 
 def form(**changes: Any) -> ProbeForm:
@@ -361,7 +371,7 @@ def build_kit(
     audit, outbox = AuditLog(clock), Outbox(clock)
     settings = LeadSettings()
     leads = LeadDesk(database, outbox, audit, vault, topics, settings, metrics, clock)
-    parts = ProbeParts(database, clock, policy(), audit, outbox, leads, metrics, topics)
+    parts = ProbeParts(database, clock, policy(), audit, outbox, leads, metrics, topics, authority_keys())
     stand_in = workers if isinstance(workers, PictureWorkers) else PictureWorkers()
     desk = ProbeDesk(
         parts,

@@ -15,6 +15,7 @@ from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.outage_log import OutageLog
+from rtcc_bridge.policy.authority_keys import AuthorityKeys, load_authority_keys
 from rtcc_bridge.policy.policy_file import Policy, load_policy
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.publishing.outbox import Outbox
@@ -43,6 +44,7 @@ class Core:
     outbox: Outbox
     audit: AuditLog
     leads: LeadDesk
+    authority_keys: AuthorityKeys
 
     def probe_parts(self) -> ProbeParts:
         return ProbeParts(
@@ -54,6 +56,7 @@ class Core:
             self.leads,
             self.metrics,
             self.settings.kafka.topics,
+            self.authority_keys,
         )
 
 
@@ -71,6 +74,7 @@ async def open_core(
     async with AsyncExitStack() as stack:
         may_create = settings.profile == "demo"
         master_keys = await stack.enter_async_context(open_master_keys(settings.objects, may_create=may_create))
+        authority_keys = await asyncio.to_thread(load_authority_keys, settings)  # may follow from the master keys
         database = Database(settings.database)
         stack.push_async_callback(database.close)
         await _patiently(partial(schema.upgrade, database), patience_seconds)
@@ -80,7 +84,7 @@ async def open_core(
         vault = await stack.enter_async_context(ObjectVault(settings.objects, master_keys, clock))
         outbox, audit = Outbox(clock), AuditLog(clock)
         leads = LeadDesk(database, outbox, audit, vault, settings.kafka.topics, settings.leads, metrics, clock)
-        yield Core(settings, clock, metrics, database, master_keys, vault, policy, outbox, audit, leads)
+        yield Core(settings, clock, metrics, database, master_keys, vault, policy, outbox, audit, leads, authority_keys)
 
 
 async def _patiently(opening: Callable[[], Awaitable[None]], seconds: float) -> None:

@@ -11,7 +11,9 @@ from rtcc_bridge.supervisor import Stage
 
 
 def add_relay(assembly: Assembly) -> None:
+    """Raises ConfigurationError when no key is there to sign search requests with."""
     core = assembly.core
+    core.authority_keys.require_signer()
     settings = core.settings
     relay = Relay(
         core.database, assembly.producer, settings.relay, core.metrics, core.clock, assembly.feed.on_feed_moved

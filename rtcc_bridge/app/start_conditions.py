@@ -7,6 +7,7 @@ from pathlib import Path
 from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, open_pack
+from rtcc_bridge.policy.authority_keys import key_problems
 from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.secret_files import is_absent
 from rtcc_bridge.settings import DatabaseSettings, Settings, store_folder
@@ -26,6 +27,7 @@ def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     yield from _told_by(lambda: load_policy(settings.policy.file))
     yield from credential_problems(settings.kafka)
     yield from _of_the_master_key(settings)
+    yield from key_problems(settings)
     for setting, url in (("objects.url", settings.objects.url), ("objects.ledger_url", settings.objects.ledger_url)):
         if (folder := store_folder(url)) is not None:
             yield from _of_a_folder(setting, folder)

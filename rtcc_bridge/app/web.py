@@ -23,8 +23,9 @@ _log = structlog.get_logger(__name__)
 
 
 async def add_web(assembly: Assembly, pack: ModelPack) -> None:
-    """The whole web. Raises ConfigurationError when its address cannot be bound."""
+    """The whole web. Raises ConfigurationError when its address cannot be bound, or no key is there to sign with."""
     core = assembly.core
+    core.authority_keys.require_signer()
     settings = core.settings
     workers = await assembly.stack.enter_async_context(WorkerPool(*picture_worker(settings, pack.folder), core.metrics))
 

@@ -14,9 +14,9 @@ from rtcc_bridge.probes.authority import authority_of, require_still_permitted
 from rtcc_bridge.probes.faces import MAX_REASON_CHARACTERS
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.refusals import RefusalLog
-from rtcc_bridge.probes.search_request import requested_now, search_request
+from rtcc_bridge.probes.search_request import requested_now
 from rtcc_bridge.probes.state import WAITING, Approval, ProbeState
-from rtcc_bridge.probes.steps import take_step
+from rtcc_bridge.probes.steps import request_search, take_step
 from rtcc_bridge.storage import incidents, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -118,7 +118,7 @@ class ApprovalDesk:
             changes |= {"policy_hash": parts.policy.hash, **requested_now(now, 0)}
         updated = await take_step(parts, tx, probe, changes, actor=account.name, action="probe.approve")
         if waiting:
-            await parts.outbox.put(tx, search_request(updated, parts.topics))
+            await request_search(parts, tx, updated)
         elif updated.state == ProbeState.SEARCHED:
             await parts.leads.approval_granted(tx, updated)
         return updated

@@ -14,9 +14,9 @@ from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.refusals import RefusalLog
-from rtcc_bridge.probes.search_request import requested_now, search_request
+from rtcc_bridge.probes.search_request import requested_now
 from rtcc_bridge.probes.state import Approval, ProbeState
-from rtcc_bridge.probes.steps import take_step
+from rtcc_bridge.probes.steps import request_search, take_step
 from rtcc_bridge.probes.stills import find_probe, observe_stages, open_original
 from rtcc_bridge.probes.unsettled import undo_seal
 from rtcc_bridge.probes.worker_messages import CroppedFace
@@ -140,7 +140,7 @@ class FaceChoice:
         details = {"faces": len(probe.faces or ()), "deferred": approve_by is not None}
         updated = await take_step(parts, tx, probe, changes, actor=probe.analyst, action=_ACTION, details=details)
         if approve_by is not None:
-            await parts.outbox.put(tx, search_request(updated, parts.topics))
+            await request_search(parts, tx, updated)
         return updated
 
 

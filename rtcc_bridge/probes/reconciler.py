@@ -16,8 +16,8 @@ from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import authority_of
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.search_gate import is_overdue, reason_to_suspend
-from rtcc_bridge.probes.search_request import search_request
 from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
+from rtcc_bridge.probes.steps import request_search
 from rtcc_bridge.settings import LeadSettings
 from rtcc_bridge.storage import incidents, leads, probes
 from rtcc_bridge.storage.engine import Transaction
@@ -180,6 +180,6 @@ class Reconciler:
         requested = await probes.mark_requested(tx, seen, at=now)
         if requested is None:
             return False
-        await self._parts.outbox.put(tx, search_request(requested, self._parts.topics))
+        await request_search(self._parts, tx, requested)
         log.info("search requested again", probe_id=requested.probe_id, requests=requested.requests)
         return True

@@ -5,6 +5,8 @@ from typing import Any
 
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.search_request import search_request
+from rtcc_bridge.probes.search_token import token_for
 from rtcc_bridge.probes.state import ProbeState, require_transition
 from rtcc_bridge.storage import probes
 from rtcc_bridge.storage.engine import Transaction
@@ -35,6 +37,15 @@ async def take_step(
         raise ConflictError("This probe has changed meanwhile: look at it again.")
     await record_act(parts, tx, updated, actor=actor, action=action, outcome=updated.state, details=details)
     return updated
+
+
+async def request_search(parts: ProbeParts, tx: Transaction, probe: ProbeRecord) -> None:
+    """Puts the signed request for a probe with authority into the outbox (P30).
+
+    Raises ConfigurationError in a process that has no key to sign with.
+    """
+    token = token_for(probe, parts.authority_keys.require_signer(), parts.policy, parts.clock.now())
+    await parts.outbox.put(tx, search_request(probe, parts.topics, token))
 
 
 async def record_act(
