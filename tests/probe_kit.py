@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Table, insert, select, update
 
@@ -68,6 +69,7 @@ OTHER_ANALYST = Account("second-analyst", frozenset({Role.ANALYST}))
 SUPERVISOR = Account("supervisor", frozenset({Role.SUPERVISOR}))
 OTHER_SUPERVISOR = Account("second-supervisor", frozenset({Role.SUPERVISOR}))
 FLOOR = Account("floor", frozenset({Role.FLOOR}))
+ADMINISTRATOR = Account("administrator", frozenset({Role.ADMINISTRATOR}))
 
 STILL = b"the bytes of a still " * 100
 STILL_WIDTH, STILL_HEIGHT = 640, 480
@@ -83,6 +85,15 @@ FORM = ProbeForm(
 @cache
 def policy() -> Policy:
     return load_policy(POLICY_FILE)
+
+
+def policy_with(folder: Path, section: str, **fields: Any) -> Policy:
+    """The example policy with other fields in one section."""
+    document = yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))
+    document[section] |= fields
+    file = folder / "policy.yaml"
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return load_policy(file)
 
 
 @cache
@@ -365,13 +376,14 @@ def build_kit(
     workers: PictureReader | None = None,
     max_upload_bytes: int = 25_000_000,
     upload_timeout_seconds: float = 30.0,
+    in_force: Policy | None = None,
 ) -> ProbeKit:
-    """workers: real ones, or a stand-in of the test's own, which then is the kit's."""
+    """workers: real ones, or a stand-in of the test's own, which then is the kit's. in_force: instead of the example."""
     topics = TopicSettings()
     audit, outbox = AuditLog(clock), Outbox(clock)
     settings = LeadSettings()
     leads = LeadDesk(database, outbox, audit, vault, topics, settings, metrics, clock)
-    parts = ProbeParts(database, clock, policy(), audit, outbox, leads, metrics, topics, authority_keys())
+    parts = ProbeParts(database, clock, in_force or policy(), audit, outbox, leads, metrics, topics, authority_keys())
     stand_in = workers if isinstance(workers, PictureWorkers) else PictureWorkers()
     desk = ProbeDesk(
         parts,

@@ -19,6 +19,11 @@ class Deed(StrEnum):
     SEE_APPROVALS = "see the searches that wait for an approval"
     DECIDE_SEARCH = "decide on a search"
     ACKNOWLEDGE_LEAD = "acknowledge a lead"
+    SEE_DEFERRALS = "see whose approvals have lapsed"
+    LIFT_DEFERRAL = "let an analyst's approvals be deferred again"
+    DECLARE_IMMINENT = "declare an incident imminent"
+    ATTEST_KILLING = "attest that a killing was coded as a disturbance"
+    CONFIRM_KILLING = "confirm that a killing was coded as a disturbance"
 
 
 PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
@@ -30,6 +35,11 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.SEE_APPROVALS: frozenset({Role.SUPERVISOR}),
         Deed.DECIDE_SEARCH: frozenset({Role.SUPERVISOR}),
         Deed.ACKNOWLEDGE_LEAD: frozenset({Role.ANALYST}),
+        Deed.SEE_DEFERRALS: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.LIFT_DEFERRAL: frozenset({Role.ADMINISTRATOR}),
+        Deed.DECLARE_IMMINENT: frozenset({Role.SUPERVISOR}),
+        Deed.ATTEST_KILLING: frozenset({Role.SUPERVISOR}),
+        Deed.CONFIRM_KILLING: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR}),
     }
 )
 """The roles that each deed is open to. What is not listed is forbidden."""

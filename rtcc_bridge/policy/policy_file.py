@@ -44,6 +44,10 @@ class DeferralRule(PolicyPart):
     """When the supervisor's approval may follow the search (P14)."""
 
     senders: frozenset[Sender] = Field(description="Senders whose alerts can make a threat imminent; none disables it.")
+    declarable_incident_types: frozenset[IncidentType] = Field(
+        frozenset(), description="Incident types that the watch commander may declare imminent; none disables it."
+    )
+    declared_hours: int = Field(4, ge=1, le=12, description="So long such a declaration lasts.")
     approve_within_minutes: int = Field(60, ge=1, le=60, description="The lead is withdrawn without approval by then.")
     lapses_that_end_it: int = Field(
         2,
@@ -57,6 +61,15 @@ class ApprovalRule(PolicyPart):
     """How long an approval holds (P01)."""
 
     valid_hours: int = Field(24, ge=1, le=24, description="A search that did not run by then needs a new approval.")
+
+
+class JurisdictionRule(PolicyPart):
+    """What the law of the place asks for (P09)."""
+
+    warrant_or_exigency_for: frozenset[Purpose] = Field(
+        default=frozenset(),
+        description="Purposes for which a search needs a warrant, or the exigency that stands in for one.",
+    )
 
 
 class EvaluationRule(PolicyPart):
@@ -84,6 +97,7 @@ class Policy(PolicyPart):
     evaluation: EvaluationRule | None = Field(
         None, description="What a model has to show (P28); without it no live gallery is searched."
     )
+    jurisdiction: JurisdictionRule = Field(default_factory=lambda: JurisdictionRule.model_validate({}))
     hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="Computed when the file is read, never written in it.")
 
     def covers(self, purpose: Purpose, incident_type: str) -> bool:

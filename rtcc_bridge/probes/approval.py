@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from rtcc_bridge.audit.entries import SYSTEM
-from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
+from rtcc_bridge.errors import ConflictError, NotFoundError
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
@@ -13,11 +13,12 @@ from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.authority import authority_of, require_still_permitted
 from rtcc_bridge.probes.faces import MAX_REASON_CHARACTERS
 from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.reasons import stated
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.search_request import requested_now
 from rtcc_bridge.probes.state import WAITING, Approval, ProbeState
 from rtcc_bridge.probes.steps import request_search, take_step
-from rtcc_bridge.storage import incidents, probes
+from rtcc_bridge.storage import incidents, probe_openings, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.telemetry.work import taken_up
@@ -116,7 +117,11 @@ class ApprovalDesk:
             lane = rules.lane_of(imminent_threat=authority.imminent_threat, earlier=Lane(probe.lane))
             changes |= {"state": ProbeState.AUTHORIZED, "lane": lane, "authority_at": now}
             changes |= {"policy_hash": parts.policy.hash, **requested_now(now, 0)}
-        updated = await take_step(parts, tx, probe, changes, actor=account.name, action="probe.approve")
+        opened = await probe_openings.first(tx, probe.probe_id, account.name) is not None
+        details = {"opened": opened}  # an approval of what was never looked at is a sign of misuse (P27)
+        updated = await take_step(
+            parts, tx, probe, changes, actor=account.name, action="probe.approve", details=details
+        )
         if waiting:
             await request_search(parts, tx, updated)
         elif updated.state == ProbeState.SEARCHED:
@@ -125,15 +130,15 @@ class ApprovalDesk:
 
     async def _refuse(self, tx: Transaction, probe: ProbeRecord, account: Account, reason: str) -> ProbeRecord:
         require_permission(account, Deed.DECIDE_SEARCH)
-        stated = _stated(reason)
+        text = stated(reason, "A refusal")
         _require_pending(probe)
-        changes = {"state": ProbeState.REFUSED, "approval": Approval.REFUSED, "state_reason": stated}
-        details = {"reason": stated}
+        changes = {"state": ProbeState.REFUSED, "approval": Approval.REFUSED, "state_reason": text}
+        details = {"reason": text}
         updated = await take_step(
             self._parts, tx, probe, changes, actor=account.name, action="probe.refuse", details=details
         )
         if probe.state == ProbeState.SEARCHED:
-            await self._parts.leads.approval_refused(tx, updated, stated, account.name)
+            await self._parts.leads.approval_refused(tx, updated, text, account.name)
         return updated
 
     async def _by_itself(
@@ -161,11 +166,3 @@ async def _found(tx: Transaction, probe_id: str) -> ProbeRecord:
 def _require_pending(probe: ProbeRecord) -> None:
     if probe.approval != Approval.PENDING:
         raise ConflictError(f"There is nothing to decide: the approval of this probe is {probe.approval}.")
-
-
-def _stated(reason: str) -> str:
-    stated = reason.strip()
-    if not 0 < len(stated) <= MAX_REASON_CHARACTERS:
-        message = f"A refusal needs a reason of at most {MAX_REASON_CHARACTERS} characters: state it."
-        raise InvalidInputError(message, "fields")
-    return stated

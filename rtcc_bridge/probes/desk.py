@@ -16,9 +16,13 @@ from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.policy.rules import SearchGrounds
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.choice import FaceChoice
+from rtcc_bridge.probes.covering import require_covering
+from rtcc_bridge.probes.declarations import DeclarationDesk
+from rtcc_bridge.probes.deferrals import DeferralDesk
 from rtcc_bridge.probes.faces import best_quality, faces_to_json, reason_text, too_poor
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
@@ -43,13 +47,18 @@ _ANIMATED: Final = "animated"
 
 @dataclass(frozen=True, slots=True)
 class ProbeForm:
-    """What the analyst states beside the still. case_number may stay empty where the incident has one."""
+    """What the analyst states beside the still. case_number may stay empty where the incident has one.
+
+    same_person_as: a probe whose approval is to cover this still too, which shows the same unknown person (P01).
+    """
 
     purpose: str
     legal_basis: str
     requestor: str
     case_number: str | None
     attested_original: bool
+    warrant_or_exigency: str | None = None
+    same_person_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,8 @@ class _Grounds:
 
     authority: IncidentAuthority
     case_number: str
+    warrant_or_exigency: str | None
+    same_person_as: str | None
 
 
 def too_large(max_upload_bytes: int) -> InvalidInputError:
@@ -86,6 +97,8 @@ class ProbeDesk:
         self._stills = StillViewer(parts, vault, workers)
         self._choice = FaceChoice(parts, vault, workers)
         self._approvals = ApprovalDesk(parts)
+        self.deferrals = DeferralDesk(parts)
+        self.declarations = DeclarationDesk(parts)
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
         self._training_gallery = training_gallery
         self._max_upload_bytes = max_upload_bytes
@@ -152,23 +165,32 @@ class ProbeDesk:
         """Raises NotFoundError."""
         return await find_probe(self._parts.database, probe_id)
 
+    async def open(self, probe_id: str, account: Account) -> ProbeRecord:
+        """The probe for somebody who works on it; see `StillViewer.open`."""
+        return await self._stills.open(probe_id, account)
+
     async def preview(self, probe_id: str, account: Account) -> bytes:
         """The still as a JPEG for the screen; see `StillViewer.preview`."""
         return await self._stills.preview(probe_id, account)
 
     async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> _Grounds:
-        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P10)."""
+        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P09, P10)."""
         require_permission(analyst, Deed.ATTACH_STILL)
-        policy = self._parts.policy
-        authority = await authority_of(tx, incident_id, policy, self._parts.clock.now())
+        policy, now = self._parts.policy, self._parts.clock.now()
+        authority = await authority_of(tx, incident_id, policy, now)
         incident = authority.incident
         rules.require_authority(incident)
         rules.require_unmixed(incident)
-        rules.require_permitted_purpose(policy, form.purpose, incident, imminent_threat=authority.imminent_threat)
+        purpose = rules.require_permitted_purpose(policy, form.purpose, incident, imminent_threat=authority.alerted)
+        warrant = rules.require_warrant(policy, purpose, form.warrant_or_exigency)
         case_number = rules.require_grounds(incident, form.case_number, form.requestor, form.legal_basis)
         rules.require_attested(attested_original=form.attested_original)
         rules.require_gallery_for(exercise=incident.exercise, training_gallery=self._training_gallery)
-        return _Grounds(authority, case_number)
+        first = None
+        if form.same_person_as is not None:
+            further = _search_grounds(authority.incident_id, form, case_number, analyst)
+            first = (await require_covering(tx, form.same_person_as, further, policy, now)).probe_id
+        return _Grounds(authority, case_number, warrant, first)
 
     async def _seal(self, upload: AsyncIterator[bytes], undo: AsyncExitStack) -> SealedObject:
         """Seals the upload as it arrives. It never lies plain on a disk, and occupies no worker however slow it is."""
@@ -228,6 +250,8 @@ class ProbeDesk:
             policy_hash=self._parts.policy.hash,
             state_reason=reason_text(reasons),
             traceparent=current_traceparent(),
+            warrant_or_exigency=grounds.warrant_or_exigency,
+            same_person_as=grounds.same_person_as,
             created_at=now,
             updated_at=now,
         )
@@ -241,10 +265,21 @@ class ProbeDesk:
             actor=probe.analyst,
             action="probe.attach",
             outcome=probe.state,
-            details={"faces": len(faces)},
+            details={"faces": len(faces), "samePersonAs": probe.same_person_as},
         )
         if reasons := too_poor(faces):
             await self._parts.leads.record_rejected_quality(tx, probe, reasons, best_quality(faces))
+
+
+def _search_grounds(incident_id: str, form: ProbeForm, case_number: str, analyst: Account) -> SearchGrounds:
+    return SearchGrounds(
+        incident_id=incident_id,
+        case_number=case_number,
+        purpose=form.purpose,
+        legal_basis=form.legal_basis.strip(),
+        requestor=form.requestor.strip(),
+        analyst=analyst.name,
+    )
 
 
 def _require_lengths(incident_id: str, form: ProbeForm) -> None:
@@ -255,6 +290,8 @@ def _require_lengths(incident_id: str, form: ProbeForm) -> None:
         ("legal basis", form.legal_basis, 1024),
         ("case number", form.case_number or "", 256),
         ("requestor", form.requestor, 256),
+        ("warrant or exigency", form.warrant_or_exigency or "", 1024),
+        ("probe of the same person", form.same_person_as or "", 64),
     )
     for name, value, limit in fields:
         if len(value) > limit:

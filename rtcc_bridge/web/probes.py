@@ -36,6 +36,12 @@ _FORM: Final[dict[str, Any]] = {
             "enum": ["true", "false"],
             "description": "No sketch, composite, generated or face-swapped picture (P05).",
         },
+        "warrantOrExigency": {"type": "string", "description": "Where the jurisdiction asks for one (P09)."},
+        "samePersonAs": {
+            "type": "string",
+            "description": "An approved probe of the same unknown person and the same case: its approval then covers "
+            "this still, while it lasts (P01).",
+        },
         IMAGE: {
             "type": "string",
             "format": "binary",
@@ -50,7 +56,8 @@ _BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
 async def with_lead(services: WebServices, record: ProbeRecord) -> ProbeView:
     async with services.database.read() as tx:
         lead = await leads.of_probe(tx, record.probe_id)
-    return probe_view(record, lead)
+        covered = [probe.probe_id for probe in await probes.covered_by(tx, record.probe_id)]
+    return probe_view(record, lead, covered)
 
 
 async def approval_queue(services: WebServices) -> WaitingProbes:
@@ -78,8 +85,7 @@ async def list_waiting(request: web.Request) -> web.Response:
 
 async def get_probe(request: web.Request) -> web.Response:
     services, probe_id = services_of(request), request.match_info["probeId"]
-    async with permitted(request, Deed.SEE_PROBE, action="probe.view", subject=probe_id):
-        return answer(await with_lead(services, await services.probes.find(probe_id)))
+    return answer(await with_lead(services, await services.probes.open(probe_id, request[ACCOUNT])))
 
 
 async def get_image(request: web.Request) -> web.Response:

@@ -15,7 +15,9 @@ from rtcc_bridge.probes.desk import ProbeForm, too_large
 
 MULTIPART: Final = "multipart/form-data"
 IMAGE: Final = "image"
-FIELDS: Final = ("purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal")
+FIELDS: Final = (
+    "purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal", "warrantOrExigency", "samePersonAs"
+)  # fmt: skip
 MAX_FIELD_BYTES: Final = 8192
 FORM_ALLOWANCE_BYTES: Final = 64 * 1024
 """What a request may hold beside the still."""
@@ -115,6 +117,8 @@ def _form(fields: dict[str, str]) -> ProbeForm:
         requestor=fields.get("requestor", ""),
         case_number=fields.get("caseNumber") or None,
         attested_original=attested == "true",
+        warrant_or_exigency=fields.get("warrantOrExigency") or None,
+        same_person_as=fields.get("samePersonAs") or None,
     )
 
 

@@ -1,6 +1,6 @@
 """The documents that the API answers with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import AwareDatetime, Field
@@ -103,6 +103,7 @@ class ApprovalView(WireModel):
     approve_by: AwareDatetime | None = Field(description="Set when the approval may follow the search (P14).")
     approved_by: str | None
     approved_at: AwareDatetime | None
+    covers: tuple[str, ...] = Field(description="Further stills of the same person that it covers (P01): their probes.")
 
 
 class ProbeView(WireModel):
@@ -126,6 +127,8 @@ class ProbeView(WireModel):
     image_height: int | None
     faces: tuple[FaceView, ...]
     chosen_face: int | None
+    warrant_or_exigency: str | None = Field(description="What the jurisdiction asks for (P09).")
+    same_person_as: str | None = Field(description="The probe whose approval covers this still too (P01).")
     approval: ApprovalView
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -176,7 +179,8 @@ def lead_view(record: LeadRecord) -> LeadView:
     )
 
 
-def probe_view(record: ProbeRecord, lead: LeadRecord | None) -> ProbeView:
+def probe_view(record: ProbeRecord, lead: LeadRecord | None, covered: Sequence[str]) -> ProbeView:
+    """covered: the probes that the approval of this one covers as well."""
     return ProbeView(
         probe_id=record.probe_id,
         incident_id=record.incident_id,
@@ -193,11 +197,14 @@ def probe_view(record: ProbeRecord, lead: LeadRecord | None) -> ProbeView:
         image_height=record.image_height,
         faces=tuple(_face_view(face) for face in record.faces or ()),
         chosen_face=record.chosen_face,
+        warrant_or_exigency=record.warrant_or_exigency,
+        same_person_as=record.same_person_as,
         approval=ApprovalView(
             state=record.approval,
             approve_by=record.approve_by,
             approved_by=record.approved_by,
             approved_at=record.approved_at,
+            covers=tuple(covered),
         ),
         created_at=record.created_at,
         updated_at=record.updated_at,
