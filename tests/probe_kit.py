@@ -24,6 +24,7 @@ from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.parts import SearchFacts
 from rtcc_bridge.matching.batcher import Batcher
+from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import (
     Box,
     Candidate,
@@ -134,10 +135,14 @@ class PictureWorkers:
     cropped: list[tuple[bytes, DetectedFace, Sequence[DetectedFace]]] = field(default_factory=list)
     previewed: list[tuple[DetectedFace | None, Sequence[DetectedFace]]] = field(default_factory=list)
     lanes: list[Lane] = field(default_factory=list)
+    edits: list[tuple[Edit, ...]] = field(default_factory=list)
     before_crop: Callable[[], Awaitable[None]] | None = None
 
-    async def inspect(self, chunks: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE) -> FoundFacesReport:
+    async def inspect(
+        self, chunks: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE, edits: Sequence[Edit] = ()
+    ) -> FoundFacesReport:
         self.asked += 1
+        self.edits.append(tuple(edits))
         self.lanes.append(lane)
         data = b"".join([chunk async for chunk in chunks])
         self.inspected.append(data)
@@ -147,9 +152,15 @@ class PictureWorkers:
         return FoundFacesReport(STILL_WIDTH, STILL_HEIGHT, tuple(self.faces), stages)
 
     async def crop(
-        self, data: bytes, chosen: DetectedFace, others: Sequence[DetectedFace], lane: Lane = Lane.ROUTINE
+        self,
+        data: bytes,
+        chosen: DetectedFace,
+        others: Sequence[DetectedFace],
+        lane: Lane = Lane.ROUTINE,
+        edits: Sequence[Edit] = (),
     ) -> CroppedFace:
         self.lanes.append(lane)
+        self.edits.append(tuple(edits))
         self.cropped.append((data, chosen, others))
         if self.before_crop is not None:
             await self.before_crop()
@@ -165,8 +176,10 @@ class PictureWorkers:
         chosen: DetectedFace | None = None,
         others: Sequence[DetectedFace] = (),
         lane: Lane = Lane.ROUTINE,
+        edits: Sequence[Edit] = (),
     ) -> Preview:
         self.lanes.append(lane)
+        self.edits.append(tuple(edits))
         self.previewed.append((chosen, others))
         if self.error is not None:
             raise self.error
@@ -378,7 +391,7 @@ def build_kit(
     upload_timeout_seconds: float = 30.0,
     in_force: Policy | None = None,
 ) -> ProbeKit:
-    """workers: real ones, or a stand-in of the test's own, which then is the kit's. in_force: instead of the example."""
+    """workers: real ones, or a stand-in of the test's own, which then is the kit's. in_force: not the example."""
     topics = TopicSettings()
     audit, outbox = AuditLog(clock), Outbox(clock)
     settings = LeadSettings()

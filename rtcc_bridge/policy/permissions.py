@@ -15,6 +15,7 @@ class Deed(StrEnum):
     WATCH_FLOOR = "watch the floor"
     ATTACH_STILL = "attach a still"
     CHOOSE_FACE = "choose a face"
+    EDIT_STILL = "edit a still"
     SEE_PROBE = "see a still"
     SEE_APPROVALS = "see the searches that wait for an approval"
     DECIDE_SEARCH = "decide on a search"
@@ -31,6 +32,7 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.WATCH_FLOOR: frozenset(Role),
         Deed.ATTACH_STILL: frozenset({Role.ANALYST}),
         Deed.CHOOSE_FACE: frozenset({Role.ANALYST}),
+        Deed.EDIT_STILL: frozenset({Role.ANALYST}),
         Deed.SEE_PROBE: frozenset({Role.ANALYST, Role.SUPERVISOR}),
         Deed.SEE_APPROVALS: frozenset({Role.SUPERVISOR}),
         Deed.DECIDE_SEARCH: frozenset({Role.SUPERVISOR}),

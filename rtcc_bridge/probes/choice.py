@@ -11,6 +11,7 @@ from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of, require_still_permitted
 from rtcc_bridge.probes.covering import still_covering
+from rtcc_bridge.probes.edits import edits_from_json
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json, quality_to_json, reason_text, refusals
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
@@ -105,8 +106,11 @@ class FaceChoice:
         lane: Lane,
         undo: AsyncExitStack,
     ) -> tuple[CroppedFace, SealedObject]:
-        original = await open_original(self._parts.database, self._vault, probe)
-        cropped = await self._workers.crop(original, chosen.face, bystanders(faces, chosen.number), lane)
+        original, edits = (
+            await open_original(self._parts.database, self._vault, probe),
+            edits_from_json(probe.edits or ()),
+        )
+        cropped = await self._workers.crop(original, chosen.face, bystanders(faces, chosen.number), lane, edits)
         sealed = await self._vault.seal(CROP_KIND, cropped.crop.pixels.tobytes())
         undo_seal(undo, self._parts.database, self._vault, sealed)
         return cropped, sealed
@@ -124,6 +128,7 @@ class FaceChoice:
             (ProbeState.FACES_FOUND,),
             lifted_at=await deferral_lifts.last_of(tx, probe.analyst),
         )
+        await _require_unedited(tx, probe)
         approve_by = rules.approval_deadline(
             parts.policy, imminent_threat=authority.imminent_threat, unapproved=unapproved, now=now
         )
@@ -163,6 +168,13 @@ class FaceChoice:
         if has_authority:
             await request_search(parts, tx, updated)
         return updated
+
+
+async def _require_unedited(tx: Transaction, probe: ProbeRecord) -> None:
+    """The face was cut out of the picture as the row still says. Every row that may be chosen in is held by now."""
+    current = await probes.find(tx, probe.probe_id)
+    if current is None or current.edits != probe.edits:
+        raise ConflictError("The still was edited meanwhile: look at its faces again.")
 
 
 def _require_chooser(account: Account, probe: ProbeRecord) -> None:

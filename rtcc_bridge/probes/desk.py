@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
+from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
@@ -23,6 +24,8 @@ from rtcc_bridge.probes.choice import FaceChoice
 from rtcc_bridge.probes.covering import require_covering
 from rtcc_bridge.probes.declarations import DeclarationDesk
 from rtcc_bridge.probes.deferrals import DeferralDesk
+from rtcc_bridge.probes.editing import StillEditor
+from rtcc_bridge.probes.edits import edits_to_json
 from rtcc_bridge.probes.faces import best_quality, faces_to_json, reason_text, too_poor
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
@@ -49,7 +52,8 @@ _ANIMATED: Final = "animated"
 class ProbeForm:
     """What the analyst states beside the still. case_number may stay empty where the incident has one.
 
-    same_person_as: a probe whose approval is to cover this still too, which shows the same unknown person (P01).
+    edits: steps that the faces are looked for after (P05). same_person_as: a probe whose approval is to cover this still
+    too, which shows the same unknown person (P01).
     """
 
     purpose: str
@@ -59,6 +63,7 @@ class ProbeForm:
     attested_original: bool
     warrant_or_exigency: str | None = None
     same_person_as: str | None = None
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ class ProbeDesk:
         self._vault = vault
         self._workers = workers
         self._stills = StillViewer(parts, vault, workers)
+        self._editor = StillEditor(parts, vault, workers)
         self._choice = FaceChoice(parts, vault, workers)
         self._approvals = ApprovalDesk(parts)
         self.deferrals = DeferralDesk(parts)
@@ -127,7 +133,9 @@ class ProbeDesk:
             authority = grounds.authority
             with taken_up("probe.attach", authority.traceparent, incident_id=authority.incident_id):
                 sealed = await self._seal(upload, undo)
-                report = await self._look_at(sealed, rules.lane_of(imminent_threat=authority.imminent_threat))
+                report = await self._look_at(
+                    sealed, rules.lane_of(imminent_threat=authority.imminent_threat), form.edits
+                )
                 async with self._parts.database.write() as tx:
                     # Asked again: the incident may have been cancelled while the upload was on its way.
                     await incidents.hold(tx, incident_id)
@@ -148,6 +156,10 @@ class ProbeDesk:
         except (NotFoundError, ConflictError):
             return Lane.ROUTINE
         return rules.lane_of(imminent_threat=authority.imminent_threat)
+
+    async def edit(self, probe_id: str, edits: Sequence[Edit], account: Account) -> ProbeRecord:
+        """The analyst edits the still; see `StillEditor.edit`."""
+        return await self._editor.edit(probe_id, edits, account)
 
     async def choose_face(self, probe_id: str, number: int, account: Account) -> ProbeRecord:
         """The analyst chooses the one face that is searched; see `FaceChoice.choose`."""
@@ -213,14 +225,14 @@ class ProbeDesk:
                 raise too_large(self._max_upload_bytes)
             yield piece
 
-    async def _look_at(self, sealed: SealedObject, lane: Lane) -> FoundFacesReport:
+    async def _look_at(self, sealed: SealedObject, lane: Lane, edits: Sequence[Edit]) -> FoundFacesReport:
         """Lets a worker find the faces. The still is unsealed only when the worker is there, not while it waits."""
 
         async def still() -> AsyncIterator[bytes]:
             yield await self._vault.unseal(sealed.object_key, sealed)
 
         try:
-            return await self._workers.inspect(still(), lane)
+            return await self._workers.inspect(still(), lane, edits)
         except InvalidInputError as error:
             rules.require_still(animated=error.reason == _ANIMATED)
             raise
@@ -252,6 +264,7 @@ class ProbeDesk:
             traceparent=current_traceparent(),
             warrant_or_exigency=grounds.warrant_or_exigency,
             same_person_as=grounds.same_person_as,
+            edits=edits_to_json(form.edits) or None,
             created_at=now,
             updated_at=now,
         )
@@ -265,7 +278,7 @@ class ProbeDesk:
             actor=probe.analyst,
             action="probe.attach",
             outcome=probe.state,
-            details={"faces": len(faces), "samePersonAs": probe.same_person_as},
+            details={"faces": len(faces), "samePersonAs": probe.same_person_as, "edits": list(probe.edits or ())},
         )
         if reasons := too_poor(faces):
             await self._parts.leads.record_rejected_quality(tx, probe, reasons, best_quality(faces))

@@ -66,6 +66,7 @@ def _grounds(probe: ProbeRecord, approval: str) -> dict[str, Any]:
         "allowed": allowed,
         "originalSha256": probe.original_sha256,
         "chosenFace": probe.chosen_face,
+        "edits": list(probe.edits or ()),
         "cropSize": [probe.crop_width, probe.crop_height],
         "cropLandmarks": [list(point) for point in probe.crop_landmarks or ()],
     }

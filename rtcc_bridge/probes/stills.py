@@ -11,6 +11,7 @@ from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.probes.edits import edits_from_json
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
@@ -47,12 +48,13 @@ class StillViewer:
             _require_masked(probe, account)
         await self._note(probe, account, "probe.preview")
         original, lane = await open_original(self._parts.database, self._vault, probe), Lane(probe.lane)
+        edits = edits_from_json(probe.edits or ())
         if probe.chosen_face is None:  # only the analyst who chooses has come this far
-            return (await self._workers.preview(original, PREVIEW_SIDE_PX, None, (), lane)).jpeg
+            return (await self._workers.preview(original, PREVIEW_SIDE_PX, None, (), lane, edits)).jpeg
         faces = faces_from_json(probe.faces or ())
         chosen = face_of_number(faces, probe.chosen_face).face
         others = bystanders(faces, probe.chosen_face)
-        return (await self._workers.preview(original, PREVIEW_SIDE_PX, chosen, others, lane)).jpeg
+        return (await self._workers.preview(original, PREVIEW_SIDE_PX, chosen, others, lane, edits)).jpeg
 
     async def open(self, probe_id: str, account: Account) -> ProbeRecord:
         """What is known of the probe. Whoever opens it for the first time is audited and kept (P22, P27).

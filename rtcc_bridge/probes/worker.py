@@ -48,7 +48,7 @@ class PictureWork(Protocol):
     Every method may raise UnreadableImageError (the picture is at fault); whatever else it raises ends the worker.
     """
 
-    def inspect(self, data: bytes) -> FoundFacesReport: ...
+    def inspect(self, data: bytes, request: InspectRequest) -> FoundFacesReport: ...
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace: ...
 
@@ -146,7 +146,7 @@ def perform(work: PictureWork, request: Request, data: bytes) -> Answer | Worker
 def _dispatch(work: PictureWork, request: Request, data: bytes) -> Answer:
     match request:
         case InspectRequest():
-            return work.inspect(data)
+            return work.inspect(data, request)
         case CropRequest():
             return work.crop(data, request)
         case PreviewRequest():

@@ -17,7 +17,8 @@ class ProbeRecord:
     """One row of `probes`.
 
     faces: what the detector found, as JSON: {number, box: {left, top, right, bottom}, landmarks: [[x, y] * 5],
-    detectionScore, quality: {unifiedScore, verdict, components, sentences}}, in pixels of the upright picture.
+    detectionScore, quality: {unifiedScore, verdict, components, sentences}}, in pixels of the upright picture after its
+    edits, which are steps as `probes.edits` reads them.
     crop_landmarks: [[x, y] * 5] in pixels of the crop, whose sealed object is crop_height * crop_width * 3 bytes RGB.
     traceparent: the place in its trace of the last step that was taken with it. same_person_as: the probe whose
     approval covers this one as well, the still showing the same unknown person (P01).
@@ -56,6 +57,7 @@ class ProbeRecord:
     traceparent: str | None = None
     warrant_or_exigency: str | None = None
     same_person_as: str | None = None
+    edits: Sequence[Mapping[str, Any]] | None = None
     created_at: datetime
     updated_at: datetime
 

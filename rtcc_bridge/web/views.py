@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import AwareDatetime, Field
 
 from rtcc_bridge.leads.events import LeadData
+from rtcc_bridge.matching.edits import MOST_EDITS
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.web.operations import WireModel
@@ -127,6 +128,9 @@ class ProbeView(WireModel):
     image_height: int | None
     faces: tuple[FaceView, ...]
     chosen_face: int | None
+    edits: tuple[dict[str, Any], ...] = Field(
+        description="The steps that lead from the original to what the faces were found in (P05); see `editStill`."
+    )
     warrant_or_exigency: str | None = Field(description="What the jurisdiction asks for (P09).")
     same_person_as: str | None = Field(description="The probe whose approval covers this still too (P01).")
     approval: ApprovalView
@@ -157,6 +161,17 @@ class FaceChoiceRequest(WireModel):
     """The face that is searched."""
 
     number: int = Field(ge=1, le=10_000)
+
+
+class EditsRequest(WireModel):
+    """All steps in their order; they take the place of the earlier ones. None at all brings the original back."""
+
+    steps: tuple[dict[str, Any], ...] = Field(
+        max_length=MOST_EDITS,
+        description="Each step is one of {do: crop, left, top, right, bottom} (pixels of the picture as the steps "
+        "before left it), {do: rotate, degrees} (clockwise, -180 to 180), {do: brightness, percent} (-100 to 100), "
+        "{do: contrast, percent} (10 to 400; 100 changes nothing).",
+    )
 
 
 class RefusalRequest(WireModel):
@@ -197,6 +212,7 @@ def probe_view(record: ProbeRecord, lead: LeadRecord | None, covered: Sequence[s
         image_height=record.image_height,
         faces=tuple(_face_view(face) for face in record.faces or ()),
         chosen_face=record.chosen_face,
+        edits=tuple(dict(step) for step in record.edits or ()),
         warrant_or_exigency=record.warrant_or_exigency,
         same_person_as=record.same_person_as,
         approval=ApprovalView(

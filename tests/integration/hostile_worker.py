@@ -21,7 +21,14 @@ from rtcc_bridge.matching.errors import UnreadableImageError
 from rtcc_bridge.matching.types import FaceCrop
 from rtcc_bridge.probes.sandbox import SandboxLimits
 from rtcc_bridge.probes.worker import run
-from rtcc_bridge.probes.worker_messages import CroppedFace, CropRequest, FoundFacesReport, Preview, PreviewRequest
+from rtcc_bridge.probes.worker_messages import (
+    CroppedFace,
+    CropRequest,
+    FoundFacesReport,
+    InspectRequest,
+    Preview,
+    PreviewRequest,
+)
 
 ANSWER_DESCRIPTOR = 4
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -93,7 +100,7 @@ class HostileWork:
         os.write(1, b"a library that greets its users")
         self.left_open = os.open("/etc/passwd", os.O_RDONLY)
 
-    def inspect(self, data: bytes) -> FoundFacesReport:
+    def inspect(self, data: bytes, _request: InspectRequest) -> FoundFacesReport:
         attack = ATTACKS.get(data[:40].decode(errors="replace"))
         if attack is not None:
             try:

@@ -30,7 +30,7 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def inspect(self, data: bytes) -> FoundFacesReport:
+    def inspect(self, data: bytes, request: InspectRequest) -> FoundFacesReport:
         raise self._error
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace:
