@@ -16,11 +16,12 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Table, insert, select, update
 
-from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.audit.entries import SYSTEM, AuditLog
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
 from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.errors import BridgeError
+from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.parts import SearchFacts
 from rtcc_bridge.matching.batcher import Batcher
@@ -47,13 +48,14 @@ from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.desk import ProbeDesk, ProbeForm
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
+from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.probes.search import FaceSearch, FoundCandidates, SearchedGallery, observe_batch, trace_batch
 from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import LeadSettings, ObjectSettings
-from rtcc_bridge.storage import tables
-from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage import probes, tables
+from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.master_keys import LocalMasterKeys
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -239,6 +241,7 @@ class ProbeKit:
     desk: ProbeDesk
     approvals: ApprovalDesk
     reconciler: Reconciler
+    provisional: ProvisionalDesk
     clock: ManualClock
     objects: Path
 
@@ -406,7 +409,24 @@ def build_kit(
         max_upload_bytes=max_upload_bytes,
         upload_timeout_seconds=upload_timeout_seconds,
     )
-    return ProbeKit(parts, vault, stand_in, desk, ApprovalDesk(parts), Reconciler(parts, settings), clock, objects)
+    provisional = ProvisionalDesk(parts, incident_desk(parts))
+    reconciler = Reconciler(parts, settings, provisional)
+    return ProbeKit(parts, vault, stand_in, desk, ApprovalDesk(parts), reconciler, provisional, clock, objects)
+
+
+def incident_desk(parts: ProbeParts) -> IncidentDesk:
+    """As the daemon wires it: probes and leads follow what becomes of an incident."""
+    approvals = ApprovalDesk(parts)
+
+    async def authority_ended(tx: Transaction, incident_id: str, reason: str) -> None:
+        await approvals.withdraw_for_incident(tx, incident_id, reason)
+        await parts.leads.withdraw_for_incident(tx, incident_id, reason, SYSTEM)
+
+    async def incident_merged(tx: Transaction, incident_id: str, into: str) -> None:
+        await probes.move_to_incident(tx, incident_id, into, at=parts.clock.now())
+        await parts.leads.follow_merge(tx, incident_id, into)
+
+    return IncidentDesk(parts.outbox, parts.clock, authority_ended, incident_merged)
 
 
 def open_vault(folder: Path, clock: ManualClock) -> ObjectVault:

@@ -6,6 +6,7 @@ import structlog
 from aiohttp.web import Application
 
 from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.schemas import lead_schemas
@@ -48,6 +49,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         database=core.database,
         policy=core.policy,
         probes=desk,
+        provisional=provisional_desk_for(core),
         leads=core.leads,
         refusals=RefusalLog(core.database, core.audit, core.metrics),
         feed=assembly.feed,

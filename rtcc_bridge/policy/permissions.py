@@ -24,6 +24,7 @@ class Deed(StrEnum):
     LIFT_DEFERRAL = "let an analyst's approvals be deferred again"
     DECLARE_IMMINENT = "declare an incident imminent"
     ATTEST_KILLING = "attest that a killing was coded as a disturbance"
+    OPEN_PROVISIONAL = "open an incident while the feed is down"
     CONFIRM_KILLING = "confirm that a killing was coded as a disturbance"
 
 
@@ -41,6 +42,7 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.LIFT_DEFERRAL: frozenset({Role.ADMINISTRATOR}),
         Deed.DECLARE_IMMINENT: frozenset({Role.SUPERVISOR}),
         Deed.ATTEST_KILLING: frozenset({Role.SUPERVISOR}),
+        Deed.OPEN_PROVISIONAL: frozenset({Role.SUPERVISOR}),
         Deed.CONFIRM_KILLING: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR}),
     }
 )

@@ -102,6 +102,22 @@ def refused_matter(incident: IncidentFacts) -> str | None:
     return ABSOLUTE_REFUSALS[min(codes)] if codes else None
 
 
+RECONCILE_WITHIN: Final = timedelta(hours=4)
+"""So long a provisional incident may stand without an incident of dispatch (P01)."""
+
+
+def require_feed_down(*, works: bool) -> None:
+    """P01: only an incident that was seen on the feed is worked on, as long as there is a feed to be seen on."""
+    if works:
+        raise PolicyRefusalError("P01", "The feed of incidents works: have dispatch report the incident.")
+
+
+def require_provisional_type(incident_type: str) -> None:
+    """P02: nobody opens what is never searched for."""
+    if (code := absolute_refusal(incident_type)) is not None:
+        raise PolicyRefusalError("P02", f"No search is made in {ABSOLUTE_REFUSALS[code]}, so none is prepared for.")
+
+
 def is_recoded_killing(incident: IncidentFacts) -> bool:
     """P02: whether this is a killing by now that was coded as a disturbance, and as nothing worse, before."""
     is_killing = incident.incident_type.strip().upper() in KILLINGS

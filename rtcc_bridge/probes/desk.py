@@ -52,8 +52,8 @@ _ANIMATED: Final = "animated"
 class ProbeForm:
     """What the analyst states beside the still. case_number may stay empty where the incident has one.
 
-    edits: steps that the faces are looked for after (P05). same_person_as: a probe whose approval is to cover this still
-    too, which shows the same unknown person (P01).
+    edits: steps that the faces are looked for after (P05). same_person_as: a probe whose approval is to cover this
+    still too, which shows the same unknown person (P01).
     """
 
     purpose: str

@@ -15,6 +15,7 @@ from rtcc_bridge.policy.rules import AUTHORITY_ENDED
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import authority_of
 from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.search_gate import is_overdue, reason_to_suspend
 from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
 from rtcc_bridge.probes.steps import request_search
@@ -45,7 +46,8 @@ log = structlog.get_logger()
 class Reconciler:
     """Sweeps periodically, in one process at a time. Two at once do no harm: a step is taken if nobody was faster."""
 
-    def __init__(self, parts: ProbeParts, settings: LeadSettings) -> None:
+    def __init__(self, parts: ProbeParts, settings: LeadSettings, provisional: ProvisionalDesk) -> None:
+        self._provisional = provisional
         self._parts = parts
         self._settings = settings
         self._approvals = ApprovalDesk(parts)
@@ -65,6 +67,7 @@ class Reconciler:
 
     async def sweep(self, right: SoleRight = UNCONTESTED) -> None:
         """One round. Each probe has a transaction of its own. Raises TransientError, also when the right is lost."""
+        await self._provisional.withdraw_overdue()
         await self.withdraw_ended(right)
         await self.lapse_overdue(right)
         await self.suspend_unfounded(right)

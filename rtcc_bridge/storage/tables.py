@@ -206,6 +206,20 @@ refusal_overrides = Table(
     Column("confirmed_at", UtcDateTime),
 )
 
+provisional_incidents = Table(
+    "provisional_incidents",
+    metadata,
+    Column("incident_id", String(256), primary_key=True),
+    Column("opened_by", String(256), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("reconcile_by", UtcDateTime, nullable=False),
+    Column("reason", String(1024), nullable=False),
+    Column("reconciled_with", String(256)),
+    Column("reconciled_by", String(256)),
+    Column("reconciled_at", UtcDateTime),
+    Column("withdrawn_at", UtcDateTime),  # nobody reconciled it in time (P01)
+)
+
 leads = Table(
     "leads",
     metadata,

@@ -12,7 +12,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from rtcc_bridge import __version__
 from rtcc_bridge.errors import NotFoundError
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNT_HEADER, DEMO_ACCOUNTS
-from rtcc_bridge.web import exceptions, feed, floor, health, incidents, leads, probes
+from rtcc_bridge.web import exceptions, feed, floor, health, incidents, leads, probes, provisional
 from rtcc_bridge.web.operations import JSON_TYPE, Answer, Operation, Parameter
 from rtcc_bridge.web.problems import CONTENT_TYPE, ProblemDocument
 from rtcc_bridge.web.services import services_of
@@ -57,6 +57,7 @@ OPERATIONS: Final = (
     *incidents.OPERATIONS,
     *probes.OPERATIONS,
     *exceptions.OPERATIONS,
+    *provisional.OPERATIONS,
     *leads.OPERATIONS,
     *feed.OPERATIONS,
     *floor.OPERATIONS,

@@ -12,6 +12,7 @@ from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.desk import ProbeDesk
+from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.engine import Database
@@ -33,6 +34,7 @@ class WebServices:
     database: Database
     policy: Policy
     probes: ProbeDesk
+    provisional: ProvisionalDesk
     leads: LeadDesk
     refusals: RefusalLog
     feed: FeedHub

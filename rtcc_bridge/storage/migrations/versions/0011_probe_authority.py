@@ -52,8 +52,22 @@ def upgrade() -> None:
         sa.Column("confirmed_at", UtcDateTime()),
     )
 
+    op.create_table(
+        "provisional_incidents",
+        sa.Column("incident_id", sa.String(256), primary_key=True),
+        sa.Column("opened_by", sa.String(256), nullable=False),
+        sa.Column("opened_at", UtcDateTime(), nullable=False),
+        sa.Column("reconcile_by", UtcDateTime(), nullable=False),
+        sa.Column("reason", sa.String(1024), nullable=False),
+        sa.Column("reconciled_with", sa.String(256)),
+        sa.Column("reconciled_by", sa.String(256)),
+        sa.Column("reconciled_at", UtcDateTime()),
+        sa.Column("withdrawn_at", UtcDateTime()),
+    )
+
 
 def downgrade() -> None:
+    op.drop_table("provisional_incidents")
     for table in ("refusal_overrides", "imminent_declarations", "deferral_lifts", "probe_openings"):
         op.drop_table(table)
     op.drop_index("ix_probes_same_person_as", table_name="probes")
