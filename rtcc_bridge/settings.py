@@ -233,6 +233,11 @@ class ObjectSettings(Section):
         description="The master key in base64 (from the environment), instead of the file; earlier ones behind it, "
         "separated by spaces.",
     )
+    gallery_key_file: Path | None = Field(
+        None,
+        description="File with a master key of its own for the galleries' templates, as `master_key_file`: for those "
+        "that search or change galleries, and not for the role web (P30). Without it the other one wraps them too.",
+    )
     transit_url: str | None = Field(
         None,
         pattern=r"^https://[^\s/]+(/[^\s]*)?$|^http://(127\.0\.0\.1|\[::1\]|localhost)(:[0-9]+)?/?$",

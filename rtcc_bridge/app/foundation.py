@@ -24,7 +24,7 @@ from rtcc_bridge.storage import restorations, schema
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.master_keys import MasterKeys
 from rtcc_bridge.storage.objects import ObjectVault
-from rtcc_bridge.storage.open_master_keys import open_master_keys
+from rtcc_bridge.storage.open_master_keys import load_gallery_keys, open_master_keys
 from rtcc_bridge.telemetry.tracing import current_trace_id
 
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -39,6 +39,7 @@ class Core:
     metrics: Metrics
     database: Database
     master_keys: MasterKeys
+    gallery_keys: MasterKeys | None
     vault: ObjectVault
     policy: Policy
     outbox: Outbox
@@ -74,6 +75,7 @@ async def open_core(
     async with AsyncExitStack() as stack:
         may_create = settings.profile == "demo"
         master_keys = await stack.enter_async_context(open_master_keys(settings.objects, may_create=may_create))
+        gallery_keys = await asyncio.to_thread(load_gallery_keys, settings.objects, may_create=may_create)
         authority_keys = await asyncio.to_thread(load_authority_keys, settings)  # may follow from the master keys
         database = Database(settings.database)
         stack.push_async_callback(database.close)
@@ -81,10 +83,24 @@ async def open_core(
         if not restoring:
             async with database.read() as tx:
                 await restorations.require_finished(tx)
-        vault = await stack.enter_async_context(ObjectVault(settings.objects, master_keys, clock))
+        vault = ObjectVault(settings.objects, master_keys, clock, gallery_keys)
+        await stack.enter_async_context(vault)
         outbox, audit = Outbox(clock), AuditLog(clock)
         leads = LeadDesk(database, outbox, audit, vault, settings.kafka.topics, settings.leads, metrics, clock)
-        yield Core(settings, clock, metrics, database, master_keys, vault, policy, outbox, audit, leads, authority_keys)
+        yield Core(
+            settings=settings,
+            clock=clock,
+            metrics=metrics,
+            database=database,
+            master_keys=master_keys,
+            gallery_keys=gallery_keys,
+            vault=vault,
+            policy=policy,
+            outbox=outbox,
+            audit=audit,
+            leads=leads,
+            authority_keys=authority_keys,
+        )
 
 
 async def _patiently(opening: Callable[[], Awaitable[None]], seconds: float) -> None:

@@ -12,6 +12,7 @@ from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.secret_files import is_absent
 from rtcc_bridge.settings import DatabaseSettings, Settings, store_folder
 from rtcc_bridge.storage.master_key import load_master_keys
+from rtcc_bridge.storage.open_master_keys import load_gallery_keys
 from rtcc_bridge.storage.picture_store import PictureStore
 from rtcc_bridge.storage.postgres import create_engine
 from rtcc_bridge.storage.transit import TransitMasterKeys
@@ -27,6 +28,7 @@ def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     yield from _told_by(lambda: load_policy(settings.policy.file))
     yield from credential_problems(settings.kafka)
     yield from _of_the_master_key(settings)
+    yield from _of_the_gallery_key(settings)
     yield from key_problems(settings)
     for setting, url in (("objects.url", settings.objects.url), ("objects.ledger_url", settings.objects.ledger_url)):
         if (folder := store_folder(url)) is not None:
@@ -60,6 +62,16 @@ def _of_the_master_key(settings: Settings) -> Iterator[ConfigurationProblem]:
         yield from _of_a_folder("objects.master_key_file", file.parent)
     else:
         yield from _told_by(lambda: load_master_keys(objects, may_create=False))
+
+
+def _of_the_gallery_key(settings: Settings) -> Iterator[ConfigurationProblem]:
+    file = settings.objects.gallery_key_file
+    if file is None:
+        return
+    if settings.profile == "demo" and is_absent(file):
+        yield from _of_a_folder("objects.gallery_key_file", file.parent)
+    else:
+        yield from _told_by(lambda: load_gallery_keys(settings.objects, may_create=False))
 
 
 def _of_a_folder(setting: str, folder: Path) -> Iterator[ConfigurationProblem]:

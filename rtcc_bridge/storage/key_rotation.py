@@ -16,7 +16,7 @@ from rtcc_bridge.errors import IntegrityError, UnavailableError
 from rtcc_bridge.storage import object_keys
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.master_keys import MasterKeys, WrappedKey
-from rtcc_bridge.storage.object_keys import ObjectKeyRecord
+from rtcc_bridge.storage.object_keys import Kinds, ObjectKeyRecord
 
 _AT_ONCE: Final = 200
 _ASKED_AT_ONCE: Final = 16
@@ -50,7 +50,9 @@ class RotationReport:
 class KeyRotation:
     """Wraps object keys anew."""
 
-    def __init__(self, database: Database, keys: MasterKeys) -> None:
+    def __init__(self, database: Database, keys: MasterKeys, kinds: Kinds = Kinds.ALL) -> None:
+        """kinds: of which objects `keys` are the master keys."""
+        self._kinds = kinds
         self._database = database
         self._keys = keys
 
@@ -58,7 +60,7 @@ class KeyRotation:
         """Raises UnavailableError when the database or the key management service does not answer."""
         current = await self._keys.current_id()
         async with self._database.read() as tx:
-            return KeyCounts(current, await object_keys.count_by_master_key(tx))
+            return KeyCounts(current, await object_keys.count_by_master_key(tx, self._kinds))
 
     async def rewrap_all(self, on_progress: Callable[[int, int], None] = lambda _done, _all: None) -> RotationReport:
         """Wraps every key with the present master key. Commits each batch. Raises UnavailableError.
@@ -69,7 +71,7 @@ class KeyRotation:
         total, done, failed, after = before.left, 0, 0, ""
         while True:
             async with self._database.read() as tx:
-                records = await object_keys.wrapped_by_others(tx, before.current, after, _AT_ONCE)
+                records = await object_keys.wrapped_by_others(tx, before.current, after, _AT_ONCE, self._kinds)
             if not records:
                 return RotationReport(done, failed, await self.counts())
             rewrapped = await self._rewrap(records)
