@@ -95,6 +95,19 @@ class TokenVerifier:
 
     def verify(self, token: object, *, now: datetime) -> SearchAuthority:
         """What the token says. Raises PolicyRefusalError (P30), ExpiredTokenError where only its time is over."""
+        authority, issued_at, expires_at = self._signed(token)
+        if issued_at > now + MOST_AHEAD:
+            raise _refusal("is of a time to come: compare the clocks of the machines")
+        if expires_at <= now:
+            raise ExpiredTokenError("P30", "The request's authority token has expired: a new one is made by itself.")
+        return authority
+
+    def verify_kept(self, token: object) -> SearchAuthority:
+        """What a token said that was kept with its probe, whenever that was. Raises PolicyRefusalError (P30)."""
+        return self._signed(token)[0]
+
+    def _signed(self, token: object) -> tuple[SearchAuthority, datetime, datetime]:
+        """What the token says, from when and until when."""
         claims, signature = _read(token)
         key = self._keys.get(claims["key"])
         if key is None:
@@ -103,13 +116,7 @@ class TokenVerifier:
             key.verify(signature, _message(claims))
         except InvalidSignature as error:
             raise _refusal("was altered, or made by somebody else: its signature is not that of its key") from error
-        if _moment(claims["issuedAt"]) > now + MOST_AHEAD:
-            raise _refusal("is of a time to come: compare the clocks of the machines")
-        if _moment(claims["expiresAt"]) <= now:
-            raise ExpiredTokenError(
-                "P30", "The request's authority token has expired: it is made anew while authority lasts."
-            )
-        return SearchAuthority(
+        authority = SearchAuthority(
             probe_id=claims["probeId"],
             lane=claims["lane"],
             gallery_kind=claims["galleryKind"],
@@ -118,6 +125,7 @@ class TokenVerifier:
             policy_hash=claims["policyHash"],
             grounds=claims["grounds"],
         )
+        return authority, _moment(claims["issuedAt"]), _moment(claims["expiresAt"])
 
 
 def grounds_digest(secret: str, grounds: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from rtcc_bridge.probes.reasons import stated
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.search_request import requested_now
 from rtcc_bridge.probes.state import WAITING, Approval, ProbeState
-from rtcc_bridge.probes.steps import request_search, take_step
+from rtcc_bridge.probes.steps import keep_authority, request_search, take_step
 from rtcc_bridge.storage import incidents, probe_openings, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -95,6 +95,7 @@ class ApprovalDesk:
             "approved_by": None,
             "approved_at": None,
             "authority_at": None,
+            "authority_token": None,
             "requested_at": None,
         }
         return await self._by_itself(tx, probe, changes, "probe.suspend", rule=rule, reason=reason)
@@ -124,7 +125,9 @@ class ApprovalDesk:
         )
         if waiting:
             await request_search(parts, tx, updated)
-        elif updated.state == ProbeState.SEARCHED:
+        else:
+            await keep_authority(parts, tx, updated)
+        if updated.state == ProbeState.SEARCHED:
             await parts.leads.approval_granted(tx, updated)
         return updated
 

@@ -121,7 +121,7 @@ class FaceChoice:
         """Records the choice, and asks for the search where an approval covers it (P01) or may follow it (P14)."""
         parts, now = self._parts, self._parts.clock.now()
         authority = await self._require_permitted(tx, probe)
-        first = await still_covering(tx, probe, parts.policy, now)
+        first = await still_covering(tx, probe, parts.policy, parts.authority_keys.require_verifier(), now)
         unapproved = await probes.count_unapproved_deferrals(
             tx,
             probe.analyst,

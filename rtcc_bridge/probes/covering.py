@@ -5,8 +5,10 @@ from typing import Final
 
 from rtcc_bridge.errors import NotFoundError
 from rtcc_bridge.policy import rules
+from rtcc_bridge.policy.authority_token import TokenVerifier
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.rules import SearchGrounds
+from rtcc_bridge.probes.search_token import require_kept_authority
 from rtcc_bridge.probes.state import Approval, ProbeState
 from rtcc_bridge.storage import probes
 from rtcc_bridge.storage.engine import Transaction
@@ -17,11 +19,12 @@ _STANDING: Final = frozenset({ProbeState.AUTHORIZED, ProbeState.SEARCHED, ProbeS
 
 
 async def require_covering(
-    tx: Transaction, named_id: str, further: SearchGrounds, policy: Policy, now: datetime
+    tx: Transaction, named_id: str, further: SearchGrounds, policy: Policy, verifier: TokenVerifier, now: datetime
 ) -> ProbeRecord:
     """The probe that was approved, when its approval covers a still with these grounds as well.
 
-    named_id: that probe, or another one that it covers. Raises PolicyRefusalError (P01), NotFoundError.
+    named_id: that probe, or another one that it covers. Raises PolicyRefusalError (P01; P30 when nobody who may has
+    approved it), NotFoundError.
     """
     first = await _approved(tx, named_id)
     if first is None:
@@ -30,17 +33,24 @@ async def require_covering(
     approved_at = first.approved_at if stands else None
     stills = 1 + len(await probes.covered_by(tx, first.probe_id))
     rules.require_covered(policy, approved_at, grounds_of(first), further, stills, now)
+    require_kept_authority(first, verifier)
     return first
 
 
-async def still_covering(tx: Transaction, probe: ProbeRecord, policy: Policy, now: datetime) -> ProbeRecord | None:
-    """The probe whose approval covers this one, read again when its face is chosen; None when none does any more."""
+async def still_covering(
+    tx: Transaction, probe: ProbeRecord, policy: Policy, verifier: TokenVerifier, now: datetime
+) -> ProbeRecord | None:
+    """The probe whose approval covers this one, read again when its face is chosen; None when none does any more.
+
+    Raises PolicyRefusalError (P30).
+    """
     if probe.same_person_as is None:
         return None
     first = await probes.find(tx, probe.same_person_as)
     stands = first is not None and first.state in _STANDING and first.approval == Approval.GRANTED
     if first is None or not stands or first.approved_at is None or grounds_of(first) != grounds_of(probe):
         return None
+    require_kept_authority(first, verifier)
     return first if rules.approval_holds(policy, first.approved_at, now) else None
 
 

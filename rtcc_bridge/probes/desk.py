@@ -201,7 +201,8 @@ class ProbeDesk:
         first = None
         if form.same_person_as is not None:
             further = _search_grounds(authority.incident_id, form, case_number, analyst)
-            first = (await require_covering(tx, form.same_person_as, further, policy, now)).probe_id
+            verifier = self._parts.authority_keys.require_verifier()
+            first = (await require_covering(tx, form.same_person_as, further, policy, verifier, now)).probe_id
         return _Grounds(authority, case_number, warrant, first)
 
     async def _seal(self, upload: AsyncIterator[bytes], undo: AsyncExitStack) -> SealedObject:

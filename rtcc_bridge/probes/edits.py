@@ -40,9 +40,9 @@ def _to_json(edit: Edit) -> dict[str, Any]:
 
 
 def _from_json(step: object) -> Edit:
-    if not isinstance(step, Mapping) or step.get("do") not in _FIELDS:
+    do = step.get("do") if isinstance(step, Mapping) else None
+    if not isinstance(step, Mapping) or not isinstance(do, str) or do not in _FIELDS:
         raise _invalid(f"Each step of an edit says what to `do`: one of {', '.join(_FIELDS)}.")
-    do = step["do"]
     bounds = _FIELDS[do]
     if set(step) != {"do", *bounds}:
         raise _invalid(f"The step {do} has these fields and no other: {', '.join(bounds)}.")

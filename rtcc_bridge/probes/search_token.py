@@ -6,7 +6,7 @@ from typing import Any, Final
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.matching.types import Lane
-from rtcc_bridge.policy.authority_token import SearchAuthority, TokenSigner, grounds_digest
+from rtcc_bridge.policy.authority_token import SearchAuthority, TokenSigner, TokenVerifier, grounds_digest
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.state import Approval
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -25,6 +25,15 @@ def require_lane_of_topic(authority: SearchAuthority, topic: str, topics: TopicS
     """A routine request is not put before the imminent ones by being written to their topic (P14)."""
     if (authority.lane == Lane.IMMINENT) != (topic == topics.probes_imminent):
         raise PolicyRefusalError("P30", "The request's authority token is of another lane than its topic.")
+
+
+def require_kept_authority(probe: ProbeRecord, verifier: TokenVerifier) -> None:
+    """Whoever asks for a search again, or rests another one on it, asks for the proof that was kept with the authority.
+
+    Else whoever can write to the database would have a request signed by writing that a search was approved.
+    Raises PolicyRefusalError (P30).
+    """
+    require_token_of(probe, verifier.verify_kept(probe.authority_token))
 
 
 def require_token_of(probe: ProbeRecord, authority: SearchAuthority) -> None:

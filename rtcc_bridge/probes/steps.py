@@ -40,12 +40,19 @@ async def take_step(
 
 
 async def request_search(parts: ProbeParts, tx: Transaction, probe: ProbeRecord) -> None:
-    """Puts the signed request for a probe with authority into the outbox (P30).
+    """Puts the signed request for a probe with authority into the outbox, and keeps the proof with it (P30).
 
-    Raises ConfigurationError in a process that has no key to sign with.
+    Only for who gives the authority, or has asked for the proof (`require_kept_authority`). Raises ConfigurationError
+    in a process that has no key to sign with.
     """
+    await parts.outbox.put(tx, search_request(probe, parts.topics, await keep_authority(parts, tx, probe)))
+
+
+async def keep_authority(parts: ProbeParts, tx: Transaction, probe: ProbeRecord) -> Mapping[str, Any]:
+    """Signs what the probe's search rests on, and keeps that with it. Raises as `request_search` does."""
     token = token_for(probe, parts.authority_keys.require_signer(), parts.policy, parts.clock.now())
-    await parts.outbox.put(tx, search_request(probe, parts.topics, token))
+    await probes.keep_authority(tx, probe.probe_id, token)
+    return token
 
 
 async def record_act(

@@ -58,6 +58,7 @@ class ProbeRecord:
     warrant_or_exigency: str | None = None
     same_person_as: str | None = None
     edits: Sequence[Mapping[str, Any]] | None = None
+    authority_token: Mapping[str, Any] | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -108,6 +109,11 @@ async def move_to_incident(tx: Transaction, incident_id: str, into: str, *, at: 
     """Lets the probes of a merged incident follow it; returns how many."""
     statement = update(probes).where(probes.c.incident_id == incident_id)
     return (await tx.execute(statement.values(incident_id=into, updated_at=at))).rowcount
+
+
+async def keep_authority(tx: Transaction, probe_id: str, token: Mapping[str, Any]) -> None:
+    """Keeps the proof that the probe's authority was given by who may give it."""
+    await tx.execute(update(probes).where(probes.c.probe_id == probe_id).values(authority_token=dict(token)))
 
 
 async def mark_requested(tx: Transaction, before: ProbeRecord, *, at: datetime) -> ProbeRecord | None:

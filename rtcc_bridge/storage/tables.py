@@ -164,6 +164,7 @@ probes = Table(
     Column("traceparent", String(55)),  # W3C Trace Context, while traces are on
     Column("warrant_or_exigency", String(1024)),  # what the jurisdiction asks for (P09)
     Column("same_person_as", String(64), index=True),  # the probe whose approval covers this still too (P01)
+    Column("authority_token", JSON),  # signed when the authority was given: without it nothing is requested again (P30)
     Column("edits", JSON),  # the steps that lead from the original to what `faces` was found in (P05)
 )
 

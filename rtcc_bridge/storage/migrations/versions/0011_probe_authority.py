@@ -18,6 +18,7 @@ def upgrade() -> None:
     op.add_column("probes", sa.Column("warrant_or_exigency", sa.String(1024)))
     op.add_column("probes", sa.Column("same_person_as", sa.String(64)))
     op.add_column("probes", sa.Column("edits", sa.JSON()))
+    op.add_column("probes", sa.Column("authority_token", sa.JSON()))
     op.create_index("ix_probes_same_person_as", "probes", ["same_person_as"])
     op.create_table(
         "probe_openings",
@@ -71,6 +72,7 @@ def downgrade() -> None:
     for table in ("refusal_overrides", "imminent_declarations", "deferral_lifts", "probe_openings"):
         op.drop_table(table)
     op.drop_index("ix_probes_same_person_as", table_name="probes")
+    op.drop_column("probes", "authority_token")
     op.drop_column("probes", "edits")
     op.drop_column("probes", "same_person_as")
     op.drop_column("probes", "warrant_or_exigency")
