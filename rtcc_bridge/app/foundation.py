@@ -39,13 +39,13 @@ class Core:
     metrics: Metrics
     database: Database
     master_keys: MasterKeys
-    gallery_keys: MasterKeys | None
     vault: ObjectVault
     policy: Policy
     outbox: Outbox
     audit: AuditLog
     leads: LeadDesk
     authority_keys: AuthorityKeys
+    gallery_keys: MasterKeys | None
 
     def probe_parts(self) -> ProbeParts:
         return ProbeParts(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -98,7 +98,7 @@ def _rotated(image: RgbImage, degrees: float, max_pixels: int) -> RgbImage:
     return np.asarray(turned, np.uint8)
 
 
-def _mapped(image: RgbImage, values: npt.NDArray[np.float64]) -> RgbImage:
+def _mapped(image: RgbImage, values: npt.NDArray[np.floating[Any]]) -> RgbImage:
     """Every value of the picture by a table of 256."""
     table = np.clip(np.round(values), 0, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(image, table), np.uint8)

@@ -183,7 +183,7 @@ OPERATIONS: Final = (
         problems=(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, _BUSY),
     ),
     Operation(
-        method="PUT",
+        method="POST",
         path="/api/v1/probes/{probeId}/edits",
         handler=edit_still,
         name="editStill",

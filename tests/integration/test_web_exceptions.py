@@ -126,15 +126,15 @@ async def test_a_still_is_edited_until_a_face_is_chosen(site: Website) -> None:
     probe = await site.attach(edits=json.dumps([{"do": "rotate", "degrees": 90}]))
     assert probe["edits"] == [{"do": "rotate", "degrees": 90.0}]
     path = f"/probes/{probe['probeId']}/edits"
-    status, edited = await asked(site, "PUT", path, "analyst", {"steps": [{"do": "rotate", "degrees": -90}]})
+    status, edited = await asked(site, "POST", path, "analyst", {"steps": [{"do": "rotate", "degrees": -90}]})
     assert (status, edited["edits"]) == (200, [{"do": "rotate", "degrees": -90.0}])
     assert site.kit.workers.edits[-1] == (Rotate(-90.0),)
     for body in ({"steps": [{"do": "paint"}]}, {"steps": "none"}, {}):
-        assert (await asked(site, "PUT", path, "analyst", body))[0] == 422
-    status, problem = await asked(site, "PUT", path, "reviewer", {"steps": []})
+        assert (await asked(site, "POST", path, "analyst", body))[0] == 422
+    status, problem = await asked(site, "POST", path, "reviewer", {"steps": []})
     assert (status, problem["rule"]) == (403, "P05")
     await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
-    assert (await asked(site, "PUT", path, "analyst", {"steps": []}))[0] == 409
+    assert (await asked(site, "POST", path, "analyst", {"steps": []}))[0] == 409
     assert (await attached(site, edits="[{"))[0] == 422
 
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,7 +150,7 @@ async def test_the_end_of_a_declaration_sends_what_was_not_searched_to_the_super
 @pytest.mark.parametrize(
     "changes", [{"incident_type": "ROBBERY"}, {"exercise": True}, {"status": "cancelled"}], ids=str
 )
-async def test_what_the_policy_does_not_list_is_not_declared(kit: ProbeKit, changes: dict[str, object]) -> None:
+async def test_what_the_policy_does_not_list_is_not_declared(kit: ProbeKit, changes: dict[str, Any]) -> None:
     await kit.incident(**{"incident_type": "HOSTAGE", **changes})
     with pytest.raises(PolicyRefusalError):
         await kit.desk.declarations.declare_imminent("incident-1", SUPERVISOR, "shots are heard")

@@ -197,7 +197,7 @@ async def test_a_row_that_was_authorized_behind_the_desks_is_not_searched(kit: P
     request = await request_of(kit)
     waiting = await kit.chosen()
     async with kit.database.write() as tx:
-        values = {"state": "authorized", "approval": "granted", "approved_by": "supervisor"}
+        values: dict[str, Any] = {"state": "authorized", "approval": "granted", "approved_by": "supervisor"}
         values |= {"approved_at": kit.clock.now(), "authority_at": kit.clock.now()}
         await tx.execute(tables.probes.update().where(tables.probes.c.probe_id == waiting.probe_id).values(values))
     await is_refused(kit, record_of({**with_data(request, probeId=waiting.probe_id), "key": waiting.probe_id}))
@@ -227,7 +227,7 @@ async def test_no_request_is_signed_for_a_row_that_was_authorized_behind_the_des
 async def test_no_further_still_rests_on_an_approval_that_was_written_behind_the_desks(kit: ProbeKit) -> None:
     first = await kit.chosen()
     async with kit.database.write() as tx:
-        values = {"state": "searched", "approval": "granted", "approved_by": "supervisor"}
+        values: dict[str, Any] = {"state": "searched", "approval": "granted", "approved_by": "supervisor"}
         values |= {"approved_at": kit.clock.now(), "authority_at": kit.clock.now()}
         await tx.execute(tables.probes.update().values(values))
     with pytest.raises(PolicyRefusalError) as refused:
