@@ -380,7 +380,7 @@ async def test_every_error_is_a_problem_document(
 
 
 async def test_an_unforeseen_error_says_nothing_but_a_reference(site: Website, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(_probe_id: str) -> None:
+    async def broken(_probe_id: str, _account: object) -> None:
         raise ZeroDivisionError("a secret of INC-1")
 
     monkeypatch.setattr(site.kit.desk, "open", broken)
@@ -396,7 +396,7 @@ async def test_what_is_logged_of_an_unforeseen_error_says_what_it_was_about(
 ) -> None:
     """And nothing of an earlier request."""
 
-    async def broken(_probe_id: str) -> None:
+    async def broken(_probe_id: str, _account: object) -> None:
         raise ZeroDivisionError
 
     await site.report("INC-1")
@@ -439,7 +439,7 @@ async def test_a_breach_of_integrity_is_passed_on_so_that_the_process_stops(
 ) -> None:
     breach = IntegrityError("a sealed object was altered")
 
-    async def tampered(_probe_id: str) -> None:
+    async def tampered(_probe_id: str, _account: object) -> None:
         raise breach
 
     monkeypatch.setattr(site.kit.desk, "open", tampered)

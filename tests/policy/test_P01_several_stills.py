@@ -65,6 +65,7 @@ async def test_a_further_still_of_the_person_is_searched_on_the_same_approval(ki
 async def test_who_looks_at_the_approved_probe_sees_what_its_approval_covers(kit: ProbeKit) -> None:
     first = await kit.authorized()
     second = await further(kit, first)
+    kit.clock.advance(1)
     third = await further(kit, second)
     assert third.same_person_as == first.probe_id, "what a still names that is covered itself leads to the approved one"
     async with kit.database.read() as tx:
