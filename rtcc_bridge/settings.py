@@ -325,7 +325,7 @@ class AuthoritySettings(Section):
     )
     public_keys_file: Path | None = Field(
         None,
-        description="Public keys (PEM) of those who sign, for the role matcher; while one is replaced, both.",
+        description="Public keys (PEM) of those who sign, for the role matcher. While one is replaced: both, for all.",
     )
 
 

@@ -32,7 +32,7 @@ kafka{{ include "rtcc-bridge.party" . | title }}
 {{- end -}}
 {{- end -}}
 {{- if has "signs" $needs }}{{ $found = append $found "authorityKey" }}{{ end -}}
-{{- if has "checks" $needs }}{{ $found = append $found "authorityPublicKeys" }}{{ end -}}
+{{- if or (has "signs" $needs) (has "checks" $needs) }}{{ $found = append $found "authorityPublicKeys" }}{{ end -}}
 {{- if and (has "objects" $needs) (eq $values.objects.type "s3") -}}
 {{- $found = concat $found (list "objectsAccessKeyId" "objectsSecretAccessKey") -}}
 {{- end -}}
