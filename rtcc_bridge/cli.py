@@ -17,6 +17,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "demo": ("demo", "demo"),
         "check-config": ("configuration", "check_config"),
         "topics": ("topics", "topics"),
+        "policy": ("policy", "policy"),
         "models": ("models", "models"),
         "gallery": ("gallery", "gallery"),
         "evaluate": ("evaluate", "evaluate"),

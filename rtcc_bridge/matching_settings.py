@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from rtcc_bridge.milvus_settings import MilvusSettings
 from rtcc_bridge.settings_section import Bytes, Seconds, Section
 
 
@@ -84,3 +85,4 @@ class MatchingSettings(Section):
         10.0, description="A matcher that cannot confirm the head for this long stops searching (P25)."
     )
     request_timeout_seconds: Seconds = Field(30.0, description="Limit of one search, from request to lead.")
+    milvus: MilvusSettings = Field(default_factory=MilvusSettings)

@@ -58,10 +58,11 @@ WORKER_REASONS: Final = (
     "start", "timeout", "protocol", "forbidden", "crashed", "decode_memory", "decode_failed",
 )  # fmt: skip
 SPAN_LOSSES: Final = ("not_sent", "queue_full")
+RELOADS: Final = ("taken", "unchanged", "refused")
 RULES: Final = tuple(f"P{number:02}" for number in range(1, 31))
 CERTIFICATES: Final = (
     "kafka.tls.certificate_file", "kafka.tls.ca_file", "kafka.sasl.token.ca_file", "database.tls_ca_file",
-    "objects.transit_ca_file", "tracing.ca_file",
+    "objects.transit_ca_file", "tracing.ca_file", "matching.milvus.ca_file",
 )  # fmt: skip
 """The settings that name a file with certificates."""
 
@@ -94,7 +95,7 @@ class MetricHelp:
 class Metrics:
     """The process's metrics on a registry of their own, so that tests do not share state."""
 
-    def __init__(self, trace_id: TraceId = no_trace) -> None:
+    def __init__(self, trace_id: TraceId = no_trace) -> None:  # noqa: PLR0915 - one statement a metric
         """trace_id: asked when a latency is slow; must not block or raise."""
         self.registry = CollectorRegistry(auto_describe=True)
         self.help: list[MetricHelp] = []
@@ -156,6 +157,9 @@ class Metrics:
             outcome=SEARCH_OUTCOMES,
         )
         self.policy_refusals_total = counter("policy_refusals_total", "Refusals by policy rule.", rule=RULES)
+        self.policy_reloads_total = counter(
+            "policy_reloads_total", "How often the policy was read again, by what became of it.", outcome=RELOADS
+        )
         self.leads_total = counter("leads_total", "Lead events by the state they led to.", state=LEAD_STATES)
         self.gallery_bookings_total = counter(
             "gallery_bookings_total", "Booked pictures by what became of them.", outcome=BOOKING_OUTCOMES
@@ -230,6 +234,10 @@ class Metrics:
             "When the first certificate of the file that this setting names expires (Unix time). None while the file "
             "cannot be read.",
             setting=CERTIFICATES,
+        )
+        self.policy_expires_timestamp_seconds = gauge(
+            "policy_expires_timestamp_seconds",
+            "When the policy in force expires (Unix time): from then on no search is begun, outside the demo.",
         )
         self.volume_free_bytes = gauges(
             "volume_free_bytes", "Free space for this program where it keeps its data on this machine.", volume=VOLUMES

@@ -330,9 +330,17 @@ class AuthoritySettings(Section):
 
 
 class PolicySettings(Section):
-    """The policy file."""
+    """The policy file and whose signatures on it count (P21). Read again on SIGHUP."""
 
     file: Path = Field(Path("config/policy.yaml"), description="The policy in force.")
+    signature_file: Path | None = Field(
+        None,
+        description="Its signatures, which `rtcc-bridge policy sign` writes; else the policy's name and .signatures.",
+    )
+    administrator_key_file: Path | None = Field(
+        None, description="The administrator's public key (Ed25519, PEM). Needed outside the demo, as is the city's."
+    )
+    city_key_file: Path | None = Field(None, description="The city's public key (Ed25519, PEM), which is another one.")
 
 
 class LogSettings(Section):

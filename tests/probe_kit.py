@@ -43,6 +43,8 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.policy.authority_keys import AuthorityKeys
 from rtcc_bridge.policy.authority_token import TokenSigner, TokenVerifier
+from rtcc_bridge.policy.in_force import PolicyInForce
+from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.policy_file import Policy, load_policy
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.desk import ProbeDesk, ProbeForm
@@ -104,6 +106,11 @@ def authority_keys() -> AuthorityKeys:
     """Those of a process with every role."""
     signer = TokenSigner(Ed25519PrivateKey.generate())
     return AuthorityKeys(signer, TokenVerifier((signer.public_key,)))
+
+
+def in_force(policy: Policy) -> PolicyInForce:
+    """As in the demo, where a policy need not be signed."""
+    return PolicyInForce(OpenedPolicy(policy, "the policy is not signed", None))
 
 
 def form(**changes: Any) -> ProbeForm:
@@ -392,14 +399,16 @@ def build_kit(
     workers: PictureReader | None = None,
     max_upload_bytes: int = 25_000_000,
     upload_timeout_seconds: float = 30.0,
-    in_force: Policy | None = None,
+    own_policy: Policy | None = None,
 ) -> ProbeKit:
-    """workers: real ones, or a stand-in of the test's own, which then is the kit's. in_force: not the example."""
+    """workers: real ones, or a stand-in of the test's own, which then is the kit's. own_policy: not the example."""
     topics = TopicSettings()
     audit, outbox = AuditLog(clock), Outbox(clock)
     settings = LeadSettings()
     leads = LeadDesk(database, outbox, audit, vault, topics, settings, metrics, clock)
-    parts = ProbeParts(database, clock, in_force or policy(), audit, outbox, leads, metrics, topics, authority_keys())
+    parts = ProbeParts(
+        database, clock, in_force(own_policy or policy()), audit, outbox, leads, metrics, topics, authority_keys()
+    )
     stand_in = workers if isinstance(workers, PictureWorkers) else PictureWorkers()
     desk = ProbeDesk(
         parts,

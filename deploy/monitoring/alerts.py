@@ -227,6 +227,21 @@ SURROUNDINGS: Final = (
         description="A process that starts after that refuses to, and new connections fail.",
     ),
     Alert(
+        name="PolicyExpires",
+        expr="min(rtcc_bridge_policy_expires_timestamp_seconds) - time() < 30 * 86400",
+        hold="10m",
+        severity=WARNING,
+        summary="The policy expires in {{ $value | humanizeDuration }}",
+        description="Two people have to sign the next one, the administrator and the city.",
+    ),
+    Alert(
+        name="PolicyExpires",
+        expr="min(rtcc_bridge_policy_expires_timestamp_seconds) - time() < 3 * 86400",
+        severity=CRITICAL,
+        summary="The policy expires in {{ $value | humanizeDuration }}",
+        description="From then on no search is begun, not for an imminent threat either, and no process starts.",
+    ),
+    Alert(
         name="DiskSpaceLow",
         expr="rtcc_bridge_volume_free_bytes / rtcc_bridge_volume_size_bytes < 0.15",
         hold="10m",

@@ -19,7 +19,7 @@ async def add_consumer(assembly: Assembly, pack: ModelPack | None) -> None:
     core = assembly.core
     kafka = core.settings.kafka
     desk = incident_desk_for(core)
-    threats = ThreatDesk(desk, core.clock, core.policy.deferral.senders)
+    threats = ThreatDesk(desk, core.clock, lambda: core.policy.deferral.senders)
     forgetter = EventForgetter(core.database, core.clock, kafka.deduplicate_hours)
     assembly.add_part("event forgetter", forgetter.run)
     assembly.add_runner(

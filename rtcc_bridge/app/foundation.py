@@ -16,7 +16,9 @@ from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.outage_log import OutageLog
 from rtcc_bridge.policy.authority_keys import AuthorityKeys, load_authority_keys
-from rtcc_bridge.policy.policy_file import Policy, load_policy
+from rtcc_bridge.policy.in_force import PolicyInForce
+from rtcc_bridge.policy.opening import PolicyFiles, open_policy
+from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import DatabaseSettings, Settings
@@ -40,18 +42,23 @@ class Core:
     database: Database
     master_keys: MasterKeys
     vault: ObjectVault
-    policy: Policy
+    policy_in_force: PolicyInForce
     outbox: Outbox
     audit: AuditLog
     leads: LeadDesk
     authority_keys: AuthorityKeys
     gallery_keys: MasterKeys | None
 
+    @property
+    def policy(self) -> Policy:
+        """The one in force at this moment."""
+        return self.policy_in_force.current
+
     def probe_parts(self) -> ProbeParts:
         return ProbeParts(
             self.database,
             self.clock,
-            self.policy,
+            self.policy_in_force,
             self.audit,
             self.outbox,
             self.leads,
@@ -63,15 +70,21 @@ class Core:
 
 @asynccontextmanager
 async def open_core(
-    settings: Settings, *, restoring: bool = False, patience_seconds: float = 0.0
+    settings: Settings, *, restoring: bool = False, patience_seconds: float = 0.0, under_policy: bool = True
 ) -> AsyncIterator[Core]:
     """Opens the database (and brings it to this program's revision), the sealed objects and the policy.
 
     restoring: the caller finishes what a restoration has begun; nobody else may work with such a database.
-    patience_seconds: how long a database that is away is tried again. Raises ConfigurationError or UnavailableError.
+    patience_seconds: how long a database that is away is tried again. under_policy: False for what no policy decides on
+    and has to be possible although the policy has expired, as removing somebody from a gallery (P23).
+
+    Raises ConfigurationError, also for a policy that P21 does not let decide, or UnavailableError.
     """
     clock, metrics = SystemClock(), Metrics(current_trace_id)
-    policy = await asyncio.to_thread(load_policy, settings.policy.file)
+    lenient = not under_policy or settings.profile == "demo"
+    policy = PolicyInForce(
+        await asyncio.to_thread(open_policy, PolicyFiles.of(settings.policy), demo=lenient, now=clock.now())
+    )
     async with AsyncExitStack() as stack:
         may_create = settings.profile == "demo"
         master_keys = await stack.enter_async_context(open_master_keys(settings.objects, may_create=may_create))

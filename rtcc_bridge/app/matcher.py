@@ -1,10 +1,12 @@
 """Wires the role matcher: search requests from the broker to leads."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.device_watch import DeviceWatch
+from rtcc_bridge.app.template_service import template_service_for
 from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.gallery.follower import GalleryFollower
@@ -17,8 +19,9 @@ from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.session import Device
 from rtcc_bridge.modelpacks.installed import require_calibration
+from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.search import FaceSearch, GallerySearch, observe_batch, trace_batch
-from rtcc_bridge.qualification.qualified import qualify
+from rtcc_bridge.qualification.in_force import QualificationInForce
 
 
 async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
@@ -27,7 +30,8 @@ async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
     core.authority_keys.require_verifier()
     settings = core.settings.matching
     calibration = await asyncio.to_thread(require_calibration, pack)
-    qualification = await asyncio.to_thread(qualify, pack, settings.evaluation_key_file, core.policy.evaluation)
+    qualification = await QualificationInForce.open(pack, settings.evaluation_key_file, core.policy)
+    core.policy_in_force.derive(qualification.prepare)
     opened = await asyncio.to_thread(open_embedder, pack, Device(settings.device), settings.threads)
     embedder = FaceEmbedder(opened, assembly.on_stage)
     watch = DeviceWatch(opened, Device(settings.device), core.metrics)
@@ -61,21 +65,29 @@ async def _add_gallery(
 ) -> FaceSearch:
     core = assembly.core
     settings = core.settings.matching
-    follower = GalleryFollower(
-        core.database, core.vault, name, PackIdentity.of(pack), settings, core.metrics, core.clock
-    )
+    identity = PackIdentity.of(pack)
+    service = template_service_for(settings.milvus, name, identity)
+    follower = GalleryFollower(core.database, core.vault, name, identity, settings, core.metrics, core.clock, service)
     assembly.add_part(f"gallery {name}", follower.run)
+
+    def list_length(policy: Policy) -> int:
+        return min(settings.list_length, policy.candidates.most_listed)
+
+    async def prepare(policy: Policy) -> Callable[[], None]:
+        return partial(search.list_at_most, list_length(policy))
+
     search = GallerySearch(
         embedder,
         follower,
         pack,
         calibration,
-        list_length=settings.list_length,
+        list_length=list_length(core.policy),
         target_fpir=settings.target_fpir,
         on_stage=assembly.on_stage,
         on_failure=watch.batch_failed,
     )
     watch.also_check(search.check)
+    core.policy_in_force.derive(prepare)
     batcher = await assembly.stack.enter_async_context(
         Batcher(
             search.search_batch,

@@ -16,6 +16,7 @@ from rtcc_bridge.app.exit_limit import ExitLimit
 from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.matcher import add_matcher
+from rtcc_bridge.app.policy_reload import PolicyReload
 from rtcc_bridge.app.relay import add_relay
 from rtcc_bridge.app.roles import Role, require_possible
 from rtcc_bridge.app.surroundings import add_surroundings
@@ -37,12 +38,13 @@ _log = structlog.get_logger(__name__)
 async def serve(settings: Settings, roles: Collection[Role], progress: Progress) -> None:
     """Runs until SIGTERM or SIGINT. Raises BridgeError when it cannot start or must not go on.
 
+    SIGHUP has the policy read again, also one that comes while the process still starts.
     From the signal on, `process.shutdown_seconds` remain: what hangs then is cut off, at last by ending the process.
     """
     require_possible(roles, settings.database)
     seconds = settings.process.shutdown_seconds
     limit = ExitLimit(seconds)
-    stop = asyncio.Event()
+    stop, reload_asked = asyncio.Event(), asyncio.Event()
 
     def ask_to_stop() -> None:
         limit.start()
@@ -57,11 +59,13 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
         losses.count_in(lambda reason, spans: core.metrics.spans_lost_total.labels(reason).inc(spans))
         assembly = Assembly(core, stack)
         await _assemble(assembly, roles, progress)
+        assembly.add_part("policy reload", PolicyReload(core, reload_asked).run)
         return assembly
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_stop)
+    loop.add_signal_handler(signal.SIGHUP, reload_asked.set)
     async with _closed_within(seconds * (1 - _SHARE_OF_PARTS)) as stack:
         assembly = await _unless(stop, assemble(stack))
         if assembly is not None:

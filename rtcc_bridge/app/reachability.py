@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from rtcc_bridge.app.template_service import template_service_version
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.topics import compare_topics
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import BridgeError, UnavailableError
+from rtcc_bridge.milvus_settings import MilvusSettings
 from rtcc_bridge.secret_files import is_absent
 from rtcc_bridge.settings import DatabaseSettings, KafkaSettings, ObjectSettings, Settings, store_folder
 from rtcc_bridge.storage import schema
@@ -40,6 +42,7 @@ async def reach(settings: Settings) -> AsyncIterator[Reached]:
         ("database", lambda: _database(settings.database)),
         ("master keys", lambda: _master_keys(settings.objects)),
         ("objects", lambda: _objects(settings.objects)),
+        *((("milvus", lambda: _milvus(settings.matching.milvus)),) if settings.matching.milvus.uri is not None else ()),
     )
     for dependency, ask in checks:
         try:
@@ -97,6 +100,10 @@ async def _objects(settings: ObjectSettings) -> str:
     ):
         await vault.ping()
     return "can be written to"
+
+
+async def _milvus(settings: MilvusSettings) -> str:
+    return f"answers, version {await asyncio.to_thread(template_service_version, settings)}"
 
 
 def _has_key(settings: ObjectSettings) -> bool:

@@ -91,6 +91,7 @@ def certificate_files(settings: Settings) -> Iterator[tuple[str, Path]]:
         "database.tls_ca_file": settings.database.tls_ca_file,
         "objects.transit_ca_file": settings.objects.transit_ca_file,
         "tracing.ca_file": settings.tracing.ca_file,
+        "matching.milvus.ca_file": settings.matching.milvus.ca_file,
     }
     return ((setting, file) for setting, file in files.items() if file is not None)
 

@@ -11,5 +11,5 @@ from rtcc_bridge.settings import Settings
 @asynccontextmanager
 async def open_pause_desk(settings: Settings) -> AsyncIterator[PauseDesk]:
     """Raises as `open_core` does."""
-    async with open_core(settings) as core:
+    async with open_core(settings, under_policy=False) as core:
         yield PauseDesk(core.database, core.audit, core.clock)

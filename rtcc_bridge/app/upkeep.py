@@ -21,14 +21,14 @@ from rtcc_bridge.upkeep.sweep import OrphanSweep
 @asynccontextmanager
 async def open_backup(settings: Settings) -> AsyncIterator[Backup]:
     """Raises as `open_core` does."""
-    async with open_core(settings) as core:
+    async with open_core(settings, under_policy=False) as core:
         yield Backup(core.database, core.vault, settings.kafka, core.clock)
 
 
 @asynccontextmanager
 async def open_restore(settings: Settings, folder: Path, actor: str) -> AsyncIterator[Restore]:
     """A restoration of the backup in this folder into the database and the object store of the settings."""
-    async with open_core(settings, restoring=True) as core:
+    async with open_core(settings, restoring=True, under_policy=False) as core:
         yield Restore(restore_parts(core), folder, actor)
 
 
@@ -55,7 +55,7 @@ async def open_key_rotation(
 
     gallery: those of the galleries' templates. Raises ConfigurationError when these have none of their own.
     """
-    async with open_core(settings) as core:
+    async with open_core(settings, under_policy=False) as core:
         keys, kinds = core.master_keys, Kinds.ALL if core.gallery_keys is None else Kinds.OTHERS
         if gallery:
             if core.gallery_keys is None:
@@ -69,5 +69,5 @@ async def open_key_rotation(
 @asynccontextmanager
 async def open_orphan_sweep(settings: Settings) -> AsyncIterator[OrphanSweep]:
     """Looks for sealed objects without a key."""
-    async with open_core(settings) as core:
+    async with open_core(settings, under_policy=False) as core:
         yield OrphanSweep(core.database, core.vault, core.clock)

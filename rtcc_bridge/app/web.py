@@ -47,7 +47,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         clock=core.clock,
         metrics=core.metrics,
         database=core.database,
-        policy=core.policy,
+        policy_in_force=core.policy_in_force,
         probes=desk,
         provisional=provisional_desk_for(core),
         leads=core.leads,

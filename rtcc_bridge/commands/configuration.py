@@ -10,10 +10,11 @@ from rtcc_bridge import processor
 from rtcc_bridge.app.foundation import upgrade_database
 from rtcc_bridge.app.reachability import reach
 from rtcc_bridge.app.start_conditions import start_problems
+from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import tells_errors
 from rtcc_bridge.commands.options import config_option
 from rtcc_bridge.errors import ConfigurationError, UnavailableError
-from rtcc_bridge.policy.policy_file import load_policy
+from rtcc_bridge.policy.opening import PolicyFiles, open_policy
 from rtcc_bridge.settings import KafkaSettings, Settings, load_settings
 
 
@@ -21,7 +22,7 @@ from rtcc_bridge.settings import KafkaSettings, Settings, load_settings
 @config_option
 @click.option("--show", is_flag=True, help="Print the effective settings; secrets are masked.")
 @click.option(
-    "--reach", "reaching", is_flag=True, help="Ask broker, topics, database, master keys and object store as well."
+    "--reach", "reaching", is_flag=True, help="Ask broker, topics, database, keys, object store and Milvus as well."
 )
 @tells_errors
 def check_config(config: Path | None, show: bool, reaching: bool) -> None:
@@ -32,13 +33,15 @@ def check_config(config: Path | None, show: bool, reaching: bool) -> None:
     settings = load_settings(config)
     if problems := start_problems(settings):
         raise ConfigurationError(*problems)
-    policy = load_policy(settings.policy.file)
+    opened = open_policy(PolicyFiles.of(settings.policy), demo=settings.profile == "demo", now=SystemClock().now())
+    policy = opened.policy
     if show:
         click.echo(json.dumps(settings.model_dump(mode="json"), indent=2))
     click.echo(f"processor: {processor.remark() or 'good'}")
     click.echo(f"settings: good (profile {settings.profile})")
     click.echo(f"access to the broker: good, not asked ({_access(settings.kafka)})")
-    click.echo(f"policy: good ({policy.title}, hash {policy.hash[:16]}..., not signed)")
+    held = opened.remark or "signed by the administrator and the city"
+    click.echo(f"policy: good ({policy.title}, hash {policy.hash[:16]}..., until {policy.valid_until}; {held})")
     if reaching:
         asyncio.run(_reach(settings))
 

@@ -133,7 +133,7 @@ def expunge(
     wanted = name or settings.matching.gallery
 
     async def run() -> ExpungeReceipt:
-        async with open_core(settings) as core:
+        async with open_core(settings, under_policy=False) as core:
             expunger = expunger_for(core)
             if subject_ref is not None:
                 return await expunger.expunge_subject(wanted, subject_ref, reason, ACTOR)
@@ -158,7 +158,7 @@ def expire(config: Path | None) -> None:
     configure_logging(settings.log)
 
     async def run() -> int:
-        async with open_core(settings) as core:
+        async with open_core(settings, under_policy=False) as core:
             return await retention_keeper_for(core).remove_all()
 
     click.echo(f"{asyncio.run(run())} images removed: their retention had ended")
@@ -174,7 +174,7 @@ def stats(name: str | None, config: Path | None, as_json: bool) -> None:
     settings = load_settings(config)
 
     async def run() -> None:
-        async with open_core(settings) as core:
+        async with open_core(settings, under_policy=False) as core:
             names = [name] if name else [record.name for record in await every_gallery(core.database)]
             for each in names:
                 found = await gallery_stats(core.database, core.clock, each)
@@ -209,7 +209,7 @@ def verify(name: str | None, config: Path | None, pictures: bool) -> None:
 
     async def run() -> bool:
         is_sound = True
-        async with open_core(settings) as core:
+        async with open_core(settings, under_policy=False) as core:
             names = [name] if name else [record.name for record in await every_gallery(core.database)]
             for each in names:
                 with ProgressBar(console).shown() as bar:

@@ -21,9 +21,10 @@ from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, installed_packs, open
 from rtcc_bridge.qualification.calibration_run import calibrate, check_lines
 from rtcc_bridge.qualification.labelled_folder import labelled_files
 from rtcc_bridge.qualification.pack_files import put_into_pack, require_own_pack
-from rtcc_bridge.qualification.signature import load_public_key, sign_pack, signature_problem
+from rtcc_bridge.qualification.signature import sign_pack, signature_problem
 from rtcc_bridge.qualification.templates import make_templates
 from rtcc_bridge.settings import load_settings
+from rtcc_bridge.signing_keys import load_public_key
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 

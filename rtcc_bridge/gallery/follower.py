@@ -25,6 +25,7 @@ from rtcc_bridge.errors import (
 from rtcc_bridge.gallery.damage import damaged_segment
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, require_same_pack
 from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment
+from rtcc_bridge.gallery.template_service import TemplateService
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.search import SearchIndex
 from rtcc_bridge.matching.search_index import open_index
@@ -87,7 +88,9 @@ class GalleryFollower:
         settings: MatchingSettings,
         metrics: Metrics,
         clock: Clock,
+        service: TemplateService | None = None,
     ) -> None:
+        """service: what keeps and searches the templates instead of this process, which then has the ids alone."""
         self._database = database
         self._vault = vault
         self._name = name
@@ -95,6 +98,8 @@ class GalleryFollower:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
+        self._service = service
+        self._to_delete: set[int] = set()
         self._followed: Followed | None = None
         self._confirmed_at: datetime | None = None
         self._opened_at = clock.now()
@@ -149,6 +154,7 @@ class GalleryFollower:
         if not self._reachable:
             _log.info("gallery_head_confirmed_again", gallery=self._name)
         self._reachable = True
+        await self._delete_from_service()
 
     async def _catch_up(self) -> None:
         """Brings the followed state to the head, unless the gallery cannot be followed as it is configured.
@@ -161,7 +167,7 @@ class GalleryFollower:
             loaded: list[StoredTemplates] = []
             for segment in changes.segments:
                 try:
-                    loaded.append(await self._load(changes.head, segment))
+                    loaded.append(await self._take_up(changes.head, segment))
                 except NotFoundError as error:
                     attempts[segment.record.object_key] += 1
                     if attempts[segment.record.object_key] == _READ_ATTEMPTS:
@@ -230,10 +236,40 @@ class GalleryFollower:
             for record in await galleries.segments(tx, self._name, after=after, up_to=head.version)
         ]
         if self._followed is None:
-            return _Changes(head, segments, (), ())
+            # A service may still have who was removed while nobody followed; and it takes deletions twice.
+            gone = (
+                ()
+                if self._service is None
+                else await galleries.removed_image_ids(tx, self._name, after=-1, up_to=head.version)
+            )
+            return _Changes(head, segments, gone, ())
         removed = await galleries.removed_image_ids(tx, self._name, after=after, up_to=head.version)
         moments = await galleries.removal_moments(tx, self._name, after=after, up_to=head.version)
         return _Changes(head, segments, removed, moments)
+
+    async def _take_up(self, head: GalleryRecord, segment: _NewSegment) -> StoredTemplates:
+        """The templates that this process has to hold: all, or none where the service has them afterwards."""
+        if self._service is None:
+            return await self._load(head, segment)
+        segment_id, image_ids = segment.record.segment_id, _int64(placed.image_id for placed in segment.placements)
+        missing = await asyncio.to_thread(self._service.missing, segment_id, image_ids)
+        if len(missing):
+            templates = (await self._load(head, segment)).take(missing)
+            await asyncio.to_thread(self._service.put, segment_id, image_ids[missing], templates)
+        return StoredTemplates.empty(head.template_length)
+
+    async def _delete_from_service(self) -> None:
+        """Deletes who was removed. Nothing waits for it: they are in no search any more."""
+        if self._service is None or not self._to_delete:
+            return
+        image_ids = _int64(sorted(self._to_delete))
+        try:
+            await asyncio.to_thread(self._service.delete, image_ids)
+        except UnavailableError as error:
+            _log.warning("templates_not_deleted_yet", gallery=self._name, images=len(image_ids), cause=str(error))
+            return
+        self._to_delete.difference_update(image_ids.tolist())
+        _log.info("templates_deleted_from_service", gallery=self._name, images=len(image_ids))
 
     async def _load(self, head: GalleryRecord, segment: _NewSegment) -> StoredTemplates:
         """The templates of the segment's living images, in the order of its placements."""
@@ -248,28 +284,36 @@ class GalleryFollower:
 
     def _build(self, changes: _Changes, loaded: Sequence[StoredTemplates]) -> Followed:
         """Blocks while the index is built; the searches that go on meanwhile use the present one."""
-        parts = [StoredTemplates.empty(changes.head.template_length), *loaded]
         placements = [placement for segment in changes.segments for placement in segment.placements]
         image_ids = _int64(placement.image_id for placement in placements)
         subject_ids = _int64(placement.subject_id for placement in placements)
-        version = changes.head.version
+        version, length = changes.head.version, changes.head.template_length
         try:
-            if self._followed is None:
-                snapshot = GallerySnapshot.build(self._name, version, parts, image_ids, subject_ids)
+            if self._service is not None:
+                added = GallerySnapshot.of_ids(self._name, version, length, image_ids, subject_ids)
             else:
+                parts = [StoredTemplates.empty(length), *loaded]
+                added = GallerySnapshot.build(self._name, version, parts, image_ids, subject_ids)
+            snapshot = added
+            if self._followed is not None:
                 snapshot = self._followed.snapshot.without(version, _int64(changes.removed_image_ids))
                 if len(image_ids):
-                    snapshot = snapshot.appended(version, parts, image_ids, subject_ids)
+                    snapshot = snapshot.joined_by(added)
         except (TemplateError, ValueError) as error:
             raise IntegrityError(f"gallery {self._name} holds what no enrolment writes: {error}") from error
         if snapshot.image_count < snapshot.row_count * (1 - _DEAD_SHARE):
             snapshot = snapshot.compacted(version)
+        return Followed(self._open_index(snapshot), snapshot, GalleryKind(changes.head.kind))
+
+    def _open_index(self, snapshot: GallerySnapshot) -> SearchIndex:
+        if self._service is not None:
+            return self._service.open_index(snapshot)
         previous = None if self._followed is None else self._followed.index
-        index = open_index(snapshot, Device(self._settings.device), self._settings.threads, previous)
-        return Followed(index, snapshot, GalleryKind(changes.head.kind))
+        return open_index(snapshot, Device(self._settings.device), self._settings.threads, previous)
 
     def _swap(self, followed: Followed, changes: _Changes) -> None:
         self._followed = followed
+        self._to_delete.update(changes.removed_image_ids)
         now = self._clock.now()
         for moment in changes.removal_moments:
             self._metrics.expunge_effective_seconds.observe(max(0.0, (now - moment).total_seconds()))

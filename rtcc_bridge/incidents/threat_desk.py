@@ -1,6 +1,6 @@
 """The threat desk: applies alerts, updates and cancels, and the incidents that they name or open."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -35,10 +35,13 @@ class _Work:
 class ThreatDesk:
     """Writes threats. Reads and writes within the caller's transaction; never commits by itself."""
 
-    def __init__(self, incident_desk: IncidentDesk, clock: Clock, imminent_senders: Collection[str]) -> None:
+    def __init__(
+        self, incident_desk: IncidentDesk, clock: Clock, imminent_senders: Callable[[], Collection[str]]
+    ) -> None:
+        """imminent_senders: whom the policy in force trusts with an imminent threat (P14)."""
         self._incidents = incident_desk
         self._clock = clock
-        self._imminent_senders = frozenset(imminent_senders)
+        self._imminent_senders = imminent_senders
 
     async def apply_threats(
         self, tx: Transaction, arrivals: Sequence[Arrival[ThreatEvent]]
@@ -77,7 +80,7 @@ class ThreatDesk:
         if work.told and work.hangs_together(_may_touch(book, (event,))):
             await self._tell(tx, work)  # each message is told with what is in force after it
         incident_ids = _incidents_of(book, event)
-        record = threat.to_record(event, known, incident_ids[0], self._imminent_senders, now)
+        record = threat.to_record(event, known, incident_ids[0], self._imminent_senders(), now)
         book.put(ThreadMessage(record, frozenset(event.references), frozenset(incident_ids)))
         touched = set(incident_ids)
         left = () if before is None else before.references

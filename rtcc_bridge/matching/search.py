@@ -88,8 +88,17 @@ def check_search(snapshot: GallerySnapshot, probes: Float32Array, limit: int, th
 class CandidateLists:
     """Makes candidate lists out of rows that a scan found. Holds the order of the gallery's rows by person."""
 
-    def __init__(self, snapshot: GallerySnapshot) -> None:
+    def __init__(
+        self, snapshot: GallerySnapshot, templates_of: Callable[[Int64Array], StoredTemplates] | None = None
+    ) -> None:
+        """templates_of: gives the templates of rows int64 (n,), in their order; without it the snapshot does.
+
+        ValueError: the snapshot has ids alone, so that a search of it would find nobody.
+        """
+        if templates_of is None and snapshot.chunk_starts[-1] != snapshot.row_count:
+            raise ValueError("the templates of this snapshot are kept elsewhere: it cannot be searched here")
         self._snapshot = snapshot
+        self._templates_of = templates_of or snapshot.templates_of
         self._rows_by_subject: Int64Array = np.argsort(snapshot.subject_ids, kind="stable")
         self._sorted_subjects: Int64Array = snapshot.subject_ids[self._rows_by_subject]
 
@@ -158,7 +167,7 @@ class CandidateLists:
         order = np.argsort(rows)
         for start in range(0, len(rows), _SCORED_AT_ONCE):
             some = order[start : start + _SCORED_AT_ONCE]
-            scores[some] = score(self._snapshot.templates_of(rows[some]), probes[owners[some]])
+            scores[some] = score(self._templates_of(rows[some]), probes[owners[some]])
         return scores
 
     def _other_photos(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:

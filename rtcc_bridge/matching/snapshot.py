@@ -46,7 +46,8 @@ class TemplateChunk:
 class GallerySnapshot:
     """One version of a gallery. Made by `build`, never written to; whoever owns the gallery swaps one for the next.
 
-    chunks: the rows' templates, each of length D and of Euclidean length 1; there may be none.
+    chunks: the rows' templates, each of length D and of Euclidean length 1; there may be none, also where a service
+    outside this process keeps them (`of_ids`).
     image_ids: int64 (N,), each once. subject_ids: int64 (N,), the person that each image shows.
     alive: bool (N,), False where an image was removed.
 
@@ -77,20 +78,26 @@ class GallerySnapshot:
         if template_length < 1 or any(part.template_length != template_length for part in parts):
             raise TemplateError("templates have to have one and the same length, of at least 1")
         rows = sum(map(len, parts))
+        if image_ids.shape != (rows,):
+            raise ValueError(f"image_ids has to be int64 ({rows},), not {image_ids.dtype} {image_ids.shape}")
+        with_ids = cls.of_ids(name, version, template_length, image_ids, subject_ids)
+        return replace(with_ids, chunks=_joined([TemplateChunk.of(part) for part in parts if len(part)]))
+
+    @classmethod
+    def of_ids(
+        cls, name: str, version: int, template_length: int, image_ids: Int64Array, subject_ids: Int64Array
+    ) -> "GallerySnapshot":
+        """A snapshot whose templates a service keeps, which searches them: only an index over that service takes it.
+
+        17 bytes a row. Takes the arrays over and makes them read-only. ValueError as in `build`.
+        """
         for ids, what in ((image_ids, "image_ids"), (subject_ids, "subject_ids")):
-            if ids.dtype != np.int64 or ids.shape != (rows,):
-                raise ValueError(f"{what} has to be int64 ({rows},), not {ids.dtype} {ids.shape}")
-        if len(np.unique(image_ids)) != rows:
+            if ids.dtype != np.int64 or ids.shape != (len(image_ids),):
+                raise ValueError(f"{what} has to be int64 ({len(image_ids)},), not {ids.dtype} {ids.shape}")
+        if len(np.unique(image_ids)) != len(image_ids):
             raise ValueError("an image id stands twice in the gallery")
-        return cls(
-            name,
-            version,
-            template_length,
-            _joined([TemplateChunk.of(part) for part in parts if len(part)]),
-            _read_only(image_ids),
-            _read_only(subject_ids),
-            _read_only(np.ones(rows, np.bool_)),
-        )
+        alive = _read_only(np.ones(len(image_ids), np.bool_))
+        return cls(name, version, template_length, (), _read_only(image_ids), _read_only(subject_ids), alive)
 
     @property
     def row_count(self) -> int:
@@ -135,18 +142,21 @@ class GallerySnapshot:
 
         An id of a removed image may come back: then its old row is dropped.
         """
-        added = GallerySnapshot.build(self.name, version, parts, image_ids, subject_ids)
+        return self.joined_by(GallerySnapshot.build(self.name, version, parts, image_ids, subject_ids))
+
+    def joined_by(self, added: "GallerySnapshot") -> "GallerySnapshot":
+        """The next version, that of `added`, with the rows of both. Errors and ids as in `appended`."""
         if added.template_length != self.template_length:
             raise TemplateError(
                 f"templates of length {added.template_length} do not fit a gallery of {self.template_length}"
             )
-        taken = np.isin(self.image_ids, image_ids)
+        taken = np.isin(self.image_ids, added.image_ids)
         if (taken & self.alive).any():
             raise ValueError("an image id stands twice in the gallery")
-        kept = self.compacted(version) if taken.any() else self
+        kept = self.compacted(added.version) if taken.any() else self
         return GallerySnapshot(
             self.name,
-            version,
+            added.version,
             self.template_length,
             _joined([*kept.chunks, *added.chunks]),
             _read_only(np.concatenate([kept.image_ids, added.image_ids])),

@@ -68,6 +68,22 @@ class StoredTemplates:
         return cls(high, low, scales)
 
     @classmethod
+    def from_float32(cls, values: Float32Array, scales: Float32Array) -> Self:
+        """What `as_float32` gave these values float32 (N, D), for whoever keeps templates as floats and scales (N,).
+
+        Exactly that: a value lies within a relative 2^-24 of scale * q, so that its quotient by the scale lies within
+        2^-8 of q, which has 16 bits. ValueError: no templates with these scales have such values.
+        """
+        whole = np.rint(values / scales[:, None].astype(np.float64))
+        if not (np.abs(whole) <= _LARGEST).all():
+            raise ValueError("the values are no template's with these scales")
+        high = np.floor((whole + 128) / 256)
+        stored = cls(high.astype(np.int8), (whole - 256 * high).astype(np.int8), scales)
+        if not np.array_equal(stored.as_float32(), values):
+            raise ValueError("the values are no template's with these scales")
+        return stored
+
+    @classmethod
     def empty(cls, template_length: int) -> Self:
         """No template of this length."""
         none = np.empty((0, template_length), np.int8)

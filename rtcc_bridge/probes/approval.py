@@ -101,12 +101,13 @@ class ApprovalDesk:
         return await self._by_itself(tx, probe, changes, "probe.suspend", rule=rule, reason=reason)
 
     async def _approve(self, tx: Transaction, probe: ProbeRecord, account: Account) -> ProbeRecord:
-        parts, now = self._parts, self._parts.clock.now()
+        parts, policy, now = self._parts, self._parts.policy, self._parts.clock.now()
         rules.require_independent_approver(account, analyst=probe.analyst, requestor=probe.requestor)
         _require_pending(probe)
         rules.require_timely(approve_by=probe.approve_by, now=now)
-        authority = await authority_of(tx, probe.incident_id, parts.policy, now)
-        require_still_permitted(parts.policy, probe, authority)
+        parts.policy_in_force.require_in_date(now)
+        authority = await authority_of(tx, probe.incident_id, policy, now)
+        require_still_permitted(policy, probe, authority)
         changes: dict[str, Any] = {
             "incident_id": authority.incident_id,
             "approval": Approval.GRANTED,
@@ -117,7 +118,7 @@ class ApprovalDesk:
         if waiting:
             lane = rules.lane_of(imminent_threat=authority.imminent_threat, earlier=Lane(probe.lane))
             changes |= {"state": ProbeState.AUTHORIZED, "lane": lane, "authority_at": now}
-            changes |= {"policy_hash": parts.policy.hash, **requested_now(now, 0)}
+            changes |= {"policy_hash": policy.hash, **requested_now(now, 0)}
         opened = await probe_openings.first(tx, probe.probe_id, account.name) is not None
         details = {"opened": opened}  # an approval of what was never looked at is a sign of misuse (P27)
         updated = await take_step(

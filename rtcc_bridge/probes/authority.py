@@ -59,7 +59,8 @@ def require_still_permitted(policy: Policy, probe: ProbeRecord, authority: Incid
     """
     rules.require_authority(authority.incident)
     rules.require_unmixed(authority.incident)
-    rules.require_permitted_purpose(policy, probe.purpose, authority.incident, imminent_threat=True)
+    purpose = rules.require_permitted_purpose(policy, probe.purpose, authority.incident, imminent_threat=True)
+    rules.require_warrant(policy, purpose, probe.warrant_or_exigency)
     if authority.incident.exercise != probe.exercise:
         raise PolicyRefusalError(
             "P07",

@@ -9,6 +9,7 @@ from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of, require_still_permitted
 from rtcc_bridge.probes.covering import still_covering
 from rtcc_bridge.probes.edits import edits_from_json
@@ -67,7 +68,7 @@ class FaceChoice:
 
     async def _choose(self, probe: ProbeRecord, number: int, undo: AsyncExitStack) -> ProbeRecord:
         async with self._parts.database.read() as tx:
-            authority = await self._require_permitted(tx, probe)
+            authority = await self._require_permitted(tx, probe, self._parts.policy)
         lane = rules.lane_of(imminent_threat=authority.imminent_threat, earlier=Lane(probe.lane))
         faces = faces_from_json(probe.faces or ())
         chosen = face_of_number(faces, number)
@@ -80,9 +81,11 @@ class FaceChoice:
         observe_stages(self._parts.metrics, cropped.stage_seconds)
         return updated
 
-    async def _require_permitted(self, tx: Transaction, probe: ProbeRecord) -> IncidentAuthority:
-        authority = await authority_of(tx, probe.incident_id, self._parts.policy, self._parts.clock.now())
-        require_still_permitted(self._parts.policy, probe, authority)
+    async def _require_permitted(self, tx: Transaction, probe: ProbeRecord, policy: Policy) -> IncidentAuthority:
+        now = self._parts.clock.now()
+        self._parts.policy_in_force.require_in_date(now)
+        authority = await authority_of(tx, probe.incident_id, policy, now)
+        require_still_permitted(policy, probe, authority)
         return authority
 
     async def _reject(self, probe: ProbeRecord, chosen: NumberedFace, reasons: Sequence[str]) -> ProbeRecord:
@@ -93,7 +96,7 @@ class FaceChoice:
             "state_reason": reason_text(reasons),
         }
         async with self._parts.database.write() as tx:
-            await self._require_permitted(tx, probe)
+            await self._require_permitted(tx, probe, self._parts.policy)
             updated = await take_step(self._parts, tx, probe, changes, actor=probe.analyst, action=_ACTION)
             await self._parts.leads.record_rejected_quality(tx, updated, reasons, quality_to_json(chosen.quality))
         return updated
@@ -119,9 +122,9 @@ class FaceChoice:
         self, tx: Transaction, probe: ProbeRecord, chosen: NumberedFace, cropped: CroppedFace, sealed: SealedObject
     ) -> ProbeRecord:
         """Records the choice, and asks for the search where an approval covers it (P01) or may follow it (P14)."""
-        parts, now = self._parts, self._parts.clock.now()
-        authority = await self._require_permitted(tx, probe)
-        first = await still_covering(tx, probe, parts.policy, parts.authority_keys.require_verifier(), now)
+        parts, policy, now = self._parts, self._parts.policy, self._parts.clock.now()
+        authority = await self._require_permitted(tx, probe, policy)
+        first = await still_covering(tx, probe, policy, parts.authority_keys.require_verifier(), now)
         unapproved = await probes.count_unapproved_deferrals(
             tx,
             probe.analyst,
@@ -130,7 +133,7 @@ class FaceChoice:
         )
         await _require_unedited(tx, probe)
         approve_by = rules.approval_deadline(
-            parts.policy, imminent_threat=authority.imminent_threat, unapproved=unapproved, now=now
+            policy, imminent_threat=authority.imminent_threat, unapproved=unapproved, now=now
         )
         if first is not None:
             approve_by = None  # nothing is left to follow
@@ -148,7 +151,7 @@ class FaceChoice:
             "crop_landmarks": cropped.crop.landmarks.tolist(),
             "approval": Approval.PENDING,
             "approve_by": approve_by,
-            "policy_hash": parts.policy.hash,
+            "policy_hash": policy.hash,
         }
         if first is not None:
             changes |= {

@@ -53,7 +53,8 @@ class ProbeForm:
     """What the analyst states beside the still. case_number may stay empty where the incident has one.
 
     edits: steps that the faces are looked for after (P05). same_person_as: a probe whose approval is to cover this
-    still too, which shows the same unknown person (P01).
+    still too, which shows the same unknown person (P01). warrant_or_exigency: needed for the purposes that the policy
+    names (P09).
     """
 
     purpose: str
@@ -72,6 +73,7 @@ class _Grounds:
 
     authority: IncidentAuthority
     case_number: str
+    policy_hash: str
     warrant_or_exigency: str | None
     same_person_as: str | None
 
@@ -186,9 +188,10 @@ class ProbeDesk:
         return await self._stills.preview(probe_id, account)
 
     async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> _Grounds:
-        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P09, P10)."""
+        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P09, P10, P21)."""
         require_permission(analyst, Deed.ATTACH_STILL)
         policy, now = self._parts.policy, self._parts.clock.now()
+        self._parts.policy_in_force.require_in_date(now)
         authority = await authority_of(tx, incident_id, policy, now)
         incident = authority.incident
         rules.require_authority(incident)
@@ -203,7 +206,7 @@ class ProbeDesk:
             further = _search_grounds(authority.incident_id, form, case_number, analyst)
             verifier = self._parts.authority_keys.require_verifier()
             first = (await require_covering(tx, form.same_person_as, further, policy, verifier, now)).probe_id
-        return _Grounds(authority, case_number, warrant, first)
+        return _Grounds(authority, case_number, policy.hash, warrant, first)
 
     async def _seal(self, upload: AsyncIterator[bytes], undo: AsyncExitStack) -> SealedObject:
         """Seals the upload as it arrives. It never lies plain on a disk, and occupies no worker however slow it is."""
@@ -260,7 +263,7 @@ class ProbeDesk:
             image_height=report.height,
             faces=faces_to_json(report.faces),
             approval=Approval.NONE,
-            policy_hash=self._parts.policy.hash,
+            policy_hash=grounds.policy_hash,
             state_reason=reason_text(reasons),
             traceparent=current_traceparent(),
             warrant_or_exigency=grounds.warrant_or_exigency,

@@ -1,7 +1,7 @@
 """A chosen face's way through the face work: crop -> template -> candidates, a batch at a time."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -119,24 +119,27 @@ class GallerySearch:
             raise
         return [FoundCandidates(tuple(candidates), facts) for candidates in found]
 
+    def list_at_most(self, persons: int) -> None:
+        """From the next batch on: the policy can shorten the list while everything runs."""
+        self._list_length = persons
+
     def check(self) -> None:
         """Searches for a direction that is nobody's: InferenceError when the device that holds it all does not work.
 
-        Blocks. Does nothing while there is no gallery that may be searched.
+        Blocks. Does nothing while there is no gallery that may be searched, or the service that searches it is away.
         """
-        try:
+        with suppress(BridgeError):
             index = self._gallery.current.index
-        except BridgeError:
-            return
-        probe = np.zeros((1, index.snapshot.template_length), np.float32)
-        probe[0, 0] = 1
-        index.search(probe, 1, 1.0)
+            probe = np.zeros((1, index.snapshot.template_length), np.float32)
+            probe[0, 0] = 1
+            index.search(probe, 1, 1.0)
 
     def _setting_for(self, index: SearchIndex) -> _Setting:
         """Counting people and inverting the calibration take time, and their results hold as long as the snapshot."""
-        if self._setting is None or self._setting.index is not index:
-            self._setting = _Setting(index, self._facts(index))
-        return self._setting
+        setting = self._setting
+        if setting is None or setting.index is not index or setting.facts.list_length != self._list_length:
+            setting = self._setting = _Setting(index, self._facts(index))
+        return setting
 
     def _facts(self, index: SearchIndex) -> SearchFacts:
         snapshot = index.snapshot

@@ -13,7 +13,8 @@ from rtcc_bridge.matching.pack_fields import parse_json
 from rtcc_bridge.modelpacks.installed import DEFAULT_PACK
 from rtcc_bridge.policy.policy_file import EvaluationRule
 from rtcc_bridge.qualification.evaluation_run import FORMAT, networks_of
-from rtcc_bridge.qualification.signature import load_public_key, signature_problem
+from rtcc_bridge.qualification.signature import signature_problem
+from rtcc_bridge.signing_keys import load_public_key
 
 KEY_SETTING: Final = "matching.evaluation_key_file"
 

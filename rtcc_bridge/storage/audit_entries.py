@@ -40,3 +40,15 @@ async def by_subject(tx: Transaction, subject: str) -> list[AuditEntryRecord]:
     """What was done to one thing, oldest first."""
     query = select(audit_entries).where(audit_entries.c.subject == subject).order_by(audit_entries.c.at)
     return [AuditEntryRecord(**row._mapping) for row in await tx.execute(query)]
+
+
+async def page(
+    tx: Transaction, action: str, outcome: str, after: AuditEntryRecord | None, limit: int
+) -> list[AuditEntryRecord]:
+    """Acts of one kind that ended so, the oldest first, so many at a time; `after` is the last of the page before."""
+    table = audit_entries.c
+    query = select(audit_entries).where((table.action == action) & (table.outcome == outcome))
+    if after is not None:
+        query = query.where((table.at > after.at) | ((table.at == after.at) & (table.entry_id > after.entry_id)))
+    found = await tx.execute(query.order_by(table.at, table.entry_id).limit(limit))
+    return [AuditEntryRecord(**row._mapping) for row in found]

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.slices import padded
 from rtcc_bridge.storage.tables import incidents, lead_candidates, leads, probes
 
 
@@ -71,6 +72,12 @@ async def find(tx: Transaction, lead_id: str, *, lock: bool = False) -> LeadReco
 async def of_probe(tx: Transaction, probe_id: str, *, lock: bool = False) -> LeadRecord | None:
     """The probe's one lead, or None."""
     return await _one(tx, select(leads).where(leads.c.probe_id == probe_id), lock)
+
+
+async def recorded_at(tx: Transaction, probe_ids: Collection[str]) -> dict[str, datetime]:
+    """When the lead of each of these probes was recorded; a probe without a lead is left out."""
+    query = select(leads.c.probe_id, leads.c.created_at).where(leads.c.probe_id.in_(padded(probe_ids)))
+    return {row.probe_id: row.created_at for row in await tx.execute(query)}
 
 
 async def newest(

@@ -217,6 +217,15 @@ def _approval_pending(states: Collection[str]) -> ColumnElement[bool]:
     return (probes.c.approval == "pending") & probes.c.state.in_(states)
 
 
+async def page(tx: Transaction, after: ProbeRecord | None, limit: int) -> Sequence[ProbeRecord]:
+    """All probes, the oldest first, so many at a time; `after` is the last one of the page before."""
+    query = select(probes).order_by(probes.c.created_at, probes.c.probe_id).limit(limit)
+    if after is not None:
+        is_later = (probes.c.created_at == after.created_at) & (probes.c.probe_id > after.probe_id)
+        query = query.where((probes.c.created_at > after.created_at) | is_later)
+    return await _all(tx, query)
+
+
 async def _all(tx: Transaction, query: Any) -> Sequence[ProbeRecord]:
     return [_record(row) for row in (await tx.execute(query)).mappings()]
 

@@ -13,7 +13,7 @@ from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.incidents import merged_into, way
 from rtcc_bridge.storage.inserts import insert_all, replace_all
 from rtcc_bridge.storage.locks import Work
-from rtcc_bridge.storage.slices import slices
+from rtcc_bridge.storage.slices import padded, slices
 from rtcc_bridge.storage.tables import threat_incidents, threat_references, threats
 
 LARGEST_THREAD: Final = 500
@@ -147,6 +147,18 @@ async def of_incidents(
 async def of_incident(tx: Transaction, incident_id: str) -> list[ThreatRecord]:
     """As `of_incidents`, for one."""
     return (await of_incidents(tx, (incident_id,)))[incident_id]
+
+
+async def imminent_senders(tx: Transaction, incident_ids: Collection[str], at: datetime) -> set[str]:
+    """Who had sent an alert about one of these incidents that was imminent (P14) and had not expired at that moment.
+
+    What became of the alert afterwards counts for nothing, and neither does an exercise.
+    """
+    belongs = threats.c.identifier == threat_incidents.c.identifier
+    query = select(threats.c.sender).join_from(threats, threat_incidents, belongs)
+    query = query.where(threat_incidents.c.incident_id.in_(padded(incident_ids)) & threats.c.imminent)
+    query = query.where(~threats.c.exercise & (threats.c.sent_at <= at) & (threats.c.expires_at > at))
+    return set((await tx.execute(query.distinct())).scalars())
 
 
 async def _neighbours(tx: Transaction, names: Collection[str]) -> defaultdict[str, set[str]]:

@@ -75,6 +75,7 @@ async def incident_page(request: web.Request) -> web.Response:
         known = followed is not None and followed.status != "merged"
         authority = await authority_of(tx, incident_id, services.policy, now) if known else None
     card = incident_card(view)
+    offer = _offer(services, authority)
     return page(
         request,
         "incident.html",
@@ -85,7 +86,12 @@ async def incident_page(request: web.Request) -> web.Response:
         notes=_notes(record) if works_on_it else (),
         stills=tuple(reversed(stills)),
         leads=tuple(lead_card(lead_view(lead), {card.key: card}) for lead in found),
-        offer=_offer(services, authority),
+        offer=offer,
+        warrant_for=tuple(
+            PURPOSES[purpose][0]
+            for purpose in offer.permitted
+            if purpose in services.policy.jurisdiction.warrant_or_exigency_for
+        ),
         purposes=PURPOSES,
         states=PROBE_STATES,
         max_upload_bytes=services.settings.intake.max_upload_bytes,

@@ -33,6 +33,11 @@ _FORM: Final[dict[str, Any]] = {
     "required": ["purpose", "legalBasis", "requestor", "attestedOriginal", IMAGE],
     "properties": {
         **{name: {"type": "string"} for name in FIELDS},
+        "warrantOrExigency": {
+            "type": "string",
+            "description": "The warrant, or the exigency that stands in for one: for the purposes for which the policy "
+            "asks for it (P09).",
+        },
         "attestedOriginal": {
             "type": "string",
             "enum": ["true", "false"],
@@ -42,7 +47,6 @@ _FORM: Final[dict[str, Any]] = {
             "type": "string",
             "description": "JSON: steps as `editStill` takes them, applied before faces are found.",
         },
-        "warrantOrExigency": {"type": "string", "description": "Where the jurisdiction asks for one (P09)."},
         "samePersonAs": {
             "type": "string",
             "description": "An approved probe of the same unknown person and the same case: its approval then covers "

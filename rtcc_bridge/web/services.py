@@ -10,6 +10,7 @@ from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.desk import ProbeDesk
 from rtcc_bridge.probes.provisional import ProvisionalDesk
@@ -32,7 +33,7 @@ class WebServices:
     clock: Clock
     metrics: Metrics
     database: Database
-    policy: Policy
+    policy_in_force: PolicyInForce
     probes: ProbeDesk
     provisional: ProvisionalDesk
     leads: LeadDesk
@@ -41,6 +42,11 @@ class WebServices:
     readiness: ReadinessBoard
     schemas: Mapping[str, Mapping[str, Any]]
     on_integrity_breach: Callable[[IntegrityError], None]
+
+    @property
+    def policy(self) -> Policy:
+        """The one in force at this moment."""
+        return self.policy_in_force.current
 
 
 SERVICES = web.AppKey("services", WebServices)

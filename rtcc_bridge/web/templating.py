@@ -40,6 +40,7 @@ def page(request: web.Request, template: str, status: int = 200, **content: Any)
         roles=ROLES,
         path=request.path_qs,
         now=services_of(request).clock.now(),
+        policy_remark=services_of(request).policy_in_force.remark,
         heartbeat_seconds=services_of(request).settings.web.feed_heartbeat_seconds,
         **content,
     )  # fmt: skip

@@ -121,6 +121,7 @@ class ProbeView(WireModel):
     exercise: bool
     purpose: str
     legal_basis: str
+    warrant_or_exigency: str | None = Field(description="What the jurisdiction asks for (P09).")
     case_number: str
     requestor: str
     analyst: str
@@ -131,7 +132,6 @@ class ProbeView(WireModel):
     edits: tuple[dict[str, Any], ...] = Field(
         description="The steps that lead from the original to what the faces were found in (P05); see `editStill`."
     )
-    warrant_or_exigency: str | None = Field(description="What the jurisdiction asks for (P09).")
     same_person_as: str | None = Field(description="The probe whose approval covers this still too (P01).")
     approval: ApprovalView
     created_at: AwareDatetime
@@ -205,6 +205,7 @@ def probe_view(record: ProbeRecord, lead: LeadRecord | None, covered: Sequence[s
         exercise=record.exercise,
         purpose=record.purpose,
         legal_basis=record.legal_basis,
+        warrant_or_exigency=record.warrant_or_exigency,
         case_number=record.case_number,
         requestor=record.requestor,
         analyst=record.analyst,
@@ -213,7 +214,6 @@ def probe_view(record: ProbeRecord, lead: LeadRecord | None, covered: Sequence[s
         faces=tuple(_face_view(face) for face in record.faces or ()),
         chosen_face=record.chosen_face,
         edits=tuple(dict(step) for step in record.edits or ()),
-        warrant_or_exigency=record.warrant_or_exigency,
         same_person_as=record.same_person_as,
         approval=ApprovalView(
             state=record.approval,

@@ -149,6 +149,21 @@ def test_what_a_pod_refers_to_in_the_release_is_in_the_release(name: str) -> Non
                 assert config_map in outside | rendered.names("ConfigMap")
 
 
+def test_a_policy_comes_to_the_pods_byte_for_byte(tmp_path: Path) -> None:
+    """What was signed is bytes: no line end may be added, taken away or written otherwise."""
+    files = {
+        "content": "  # first\r\ntitle: <a & b>\n\n\n",
+        "signatures": '{"format": 1}',
+        "administratorKey": "a",
+        "cityKey": "c",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_bytes(text.encode())
+    rendered = render(PRODUCTION[0], *(f"--set-file=policy.{name}={tmp_path / name}" for name in files))
+    data = rendered.one("ConfigMap", "policy")["data"]
+    assert data == {"policy.yaml": files["content"], "policy.yaml.signatures": files["signatures"]}
+
+
 def test_a_long_name_of_a_release_is_cut() -> None:
     done = helm("template", "r" * 53, str(CHART), *PRODUCTION)
     assert done.returncode == 0, done.stderr

@@ -121,6 +121,21 @@ CONTRADICTIONS = {
         "policy.existingConfigMap=p",
         "policy.content and policy.existingConfigMap are both set",
     ),
+    "signatures apart from their policy": (
+        PRODUCTION[:1],
+        "policy.existingConfigMap=p,policy.signatures=s",
+        "policy.signatures and policy.existingConfigMap are both set",
+    ),
+    "one key for two signatures": (
+        PRODUCTION,
+        "policy.administratorKey=k",
+        "of policy.administratorKey and policy.cityKey one is set",
+    ),
+    "a signed policy without signatures": (
+        PRODUCTION,
+        "policy.administratorKey=a,policy.cityKey=k",
+        "policy.cityKey is set, and policy.signatures empty",
+    ),
     "no policy": (PRODUCTION[:1], "policy.content=", "there is no policy: give the file with --set-file"),
     "no secret": (
         SINGLE_NODE,

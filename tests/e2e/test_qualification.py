@@ -21,7 +21,7 @@ from rtcc_bridge.policy.policy_file import EvaluationRule
 from rtcc_bridge.qualification.qualified import qualify
 from tests.agency_pack import AGENCY_PACK, write_agency_pack
 from tests.e2e.program import Program, start
-from tests.unit.qualification.keys import KeyPair, key_pair
+from tests.signing_keys import KeyPair, key_pair
 
 pytestmark = pytest.mark.timeout(240)
 

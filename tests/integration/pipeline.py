@@ -124,7 +124,7 @@ class Desks:
         self.ended: list[tuple[str, str]] = []
         self.merged: list[tuple[str, str]] = []
         incidents = IncidentDesk(Outbox(clock), clock, self._authority_ended, self._incident_merged)
-        threats = ThreatDesk(incidents, clock, {SENDER})
+        threats = ThreatDesk(incidents, clock, lambda: {SENDER})
         self.handlers: dict[str, Handler | BatchHandler] = {
             kafka.topics.incidents: IncidentsHandler(database, incidents, clock, kafka),
             kafka.topics.threats: ThreatsHandler(database, threats, clock, kafka),

@@ -211,7 +211,7 @@ def threat(kit: ProbeKit, identifier: str, kind: str, incident_id: str, *referen
 
 
 async def alarm(kit: ProbeKit, tx: Transaction, *arrivals: Arrival[ThreatEvent]) -> None:
-    desk = ThreatDesk(desk_of(kit), kit.clock, {SENDER})
+    desk = ThreatDesk(desk_of(kit), kit.clock, lambda: {SENDER})
     assert await desk.apply_threats(tx, arrivals) == [None] * len(arrivals)
 
 

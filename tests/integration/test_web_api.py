@@ -15,6 +15,8 @@ from yarl import URL
 from rtcc_bridge.errors import BusyError, IntegrityError, InvalidInputError
 from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.opening import OpenedPolicy
+from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.publishing.lead_constants import LEAD_CONSTANTS
 from rtcc_bridge.publishing.outbox import OutgoingEvent
 from rtcc_bridge.storage import outbox, tables
@@ -23,6 +25,7 @@ from rtcc_bridge.telemetry import tracing
 from tests.doubles import ManualClock
 from tests.local_tracer import LocalTracer
 from tests.outages import Outages
+from tests.policy_kit import put_in_force, write_policy
 from tests.probe_kit import STILL, face
 from tests.website import FIELDS, Website, acting, running_site, still_form
 
@@ -143,6 +146,29 @@ async def test_an_unknown_incident_and_a_cancelled_one_are_refused(site: Website
         ) as answer:
             problem = await answer.json(content_type="application/problem+json")
         assert (answer.status, problem.get("rule")) == (status, rule)
+
+
+async def test_p09_the_warrant_that_the_policy_asks_for_is_a_field_of_the_form(site: Website, tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["jurisdiction"]["warrant_or_exigency_for"] = ["violent_offense"]
+
+    file = write_policy(tmp_path / "policy.yaml", site.kit.clock.now().date(), change)
+    await put_in_force(site.kit, OpenedPolicy(load_policy(file), "the policy is not signed", None))
+    await site.report()
+    async with site.client.post(
+        "/api/v1/incidents/INC-1/probes", data=still_form(), headers=acting("analyst")
+    ) as answer:
+        problem = await answer.json(content_type="application/problem+json")
+    assert (answer.status, problem["rule"], problem["type"]) == (403, "P09", "urn:rtcc-bridge:problem:policy.P09")
+    async with site.client.get("/incidents/INC-1", headers=acting("analyst")) as answer:
+        shown = await answer.text()
+    assert 'name="warrantOrExigency"' in shown
+    assert "the policy is not signed" in shown, "the demo says so on every page (P21)"
+    probe = await site.attach(warrantOrExigency="Warrant 7")
+    assert probe["warrantOrExigency"] == "Warrant 7"
+    async with site.client.get(f"/probes/{probe['probeId']}", headers=acting("analyst")) as answer:
+        assert "Warrant 7" in await answer.text()
+    assert "Warrant 7" not in json.dumps(await site.get("/incidents/INC-1"))
 
 
 async def test_what_a_worker_says_of_a_picture_reaches_the_analyst(site: Website) -> None:

@@ -219,6 +219,13 @@ def minutes() -> Iterator[Case]:
             {f"rtcc_bridge_{name}{{{labels}}}": f"{good * 86400}+0x40"},
             labels={"setting": "kafka.tls.ca_file"}, names=(f"in {bad} days", f"in {good} days"),
         )  # fmt: skip
+    for severity, bad, good in ((WARNING, 29, 31), (CRITICAL, 2, 4)):
+        old, new = (f'rtcc_bridge_policy_expires_timestamp_seconds{{instance="{name}"}}' for name in "ab")
+        yield from pair(
+            "PolicyExpires", severity, {old: f"{bad * 86400}+0x40", new: f"{300 * 86400}+0x40"},
+            {old: f"{good * 86400}+0x40", new: f"{300 * 86400}+0x40"},
+            names=(f"in {bad} days, for a process that was not told of the next one", f"in {good} days"),
+        )  # fmt: skip
     for severity, low, enough in ((WARNING, 0.14, 0.16), (CRITICAL, 0.04, 0.06)):
         labels = 'volume="objects", instance="a"'
         size = gauge("volume_size_bytes", labels, 1000)

@@ -187,7 +187,7 @@ async def test_a_declaration_widens_no_purpose_as_an_alert_does(
 ) -> None:
     listed = policy_with(tmp_path, "deferral", declarable_incident_types=["ROBBERY"])
     async with open_vault(tmp_path, clock) as vault:
-        kit = build_kit(database, vault, clock, metrics, tmp_path / "objects", in_force=listed)
+        kit = build_kit(database, vault, clock, metrics, tmp_path / "objects", own_policy=listed)
         await kit.incident(incident_type="ROBBERY")
         await kit.desk.declarations.declare_imminent("incident-1", SUPERVISOR, "he is armed")
         with pytest.raises(PolicyRefusalError) as refused:

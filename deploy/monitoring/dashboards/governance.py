@@ -25,6 +25,19 @@ GOVERNANCE: Final = Dashboard(
             stacked=True,
         ),
         Panel(
+            title="Policy in force",
+            description="Days until it expires, by process. After that no search is begun, outside the demo (P21).",
+            queries=(Query(f"({PREFIX}policy_expires_timestamp_seconds - time()) / 86400", "{{instance}}"),),
+            limit=30,
+            low_is_bad=True,
+        ),
+        Panel(
+            title="Policy read again, last day",
+            description="A refused one left the one before in force; the log and the audit log say why.",
+            queries=(Query(f"round(sum by (outcome) (increase({PREFIX}policy_reloads_total[{DAY}])))"),),
+            kind=Kind.TABLE,
+        ),
+        Panel(
             title="Approvals that lapsed, last day",
             description="An imminent search whose supervisor did not approve within the hour: its lead was withdrawn.",
             queries=(Query(f'round(sum(increase({PREFIX}leads_total{{state="approval_lapsed"}}[{DAY}])))', "leads"),),

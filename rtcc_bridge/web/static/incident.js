@@ -3,7 +3,7 @@
 import { showProblem, wireButtons } from "/static/calls.js";
 import { keepLive, say } from "/static/live.js";
 
-const FIELDS = ["purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal"];
+const FIELDS = ["purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal", "warrantOrExigency"];
 const PICTURES = ["image/jpeg", "image/png", "image/webp"];
 
 const refresh = keepLive();

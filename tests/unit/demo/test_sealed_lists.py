@@ -15,7 +15,7 @@ from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
 from tests.lead_parts import LeadBench, lead_bench, probe_record
-from tests.probe_kit import policy
+from tests.probe_kit import in_force, policy
 from tests.vault_kit import master_keys
 
 
@@ -29,8 +29,8 @@ async def bench(database: Database, tmp_path: Path, clock: ManualClock, metrics:
 def core(bench: LeadBench) -> Core:
     audit = AuditLog(bench.clock)
     return Core(
-        Settings(), bench.clock, bench.metrics, bench.database, master_keys(), bench.vault, policy(), bench.outbox,
-        audit, bench.desk, AuthorityKeys(), None,
+        Settings(), bench.clock, bench.metrics, bench.database, master_keys(), bench.vault, in_force(policy()),
+        bench.outbox, audit, bench.desk, AuthorityKeys(), None,
     )  # fmt: skip
 
 

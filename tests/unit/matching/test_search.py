@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from rtcc_bridge.matching.session import Device
 from rtcc_bridge.matching.snapshot import GallerySnapshot
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Float32Array
+from tests.milvus_kit import filled_index
 from tests.unit.matching.search_cases import Case, cases, normalised, random_templates, snapshot_of, truth
 
 IndexFactory = Callable[[GallerySnapshot], SearchIndex]
@@ -34,13 +36,29 @@ INDEXES: dict[str, IndexFactory] = {
 }
 """Another index joins the contract by a line here."""
 
+MILVUS = "milvus"
+
+
+@pytest.fixture(params=[*INDEXES, MILVUS])
+def make_index(request: pytest.FixtureRequest, milvus_file: Path) -> IndexFactory:
+    return partial(filled_index, milvus_file) if request.param == MILVUS else local_index(request.param)
+
 
 @pytest.fixture(params=list(INDEXES))
-def make_index(request: pytest.FixtureRequest) -> IndexFactory:
-    name: str = request.param
+def make_local_index(request: pytest.FixtureRequest) -> IndexFactory:
+    return local_index(request.param)
+
+
+def local_index(name: str) -> IndexFactory:
     if name.endswith("cuda") and not cuda_works():
         pytest.skip("no CUDA device here")
     return INDEXES[name]
+
+
+@pytest.fixture(scope="module")
+def milvus_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all tests: starting Milvus Lite takes longer than most searches of it."""
+    return tmp_path_factory.mktemp("milvus") / "lite.db"
 
 
 @cache
@@ -59,8 +77,15 @@ def generator() -> np.random.Generator:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases())
-def test_any_search_gives_the_truth(make_index: IndexFactory, case: Case) -> None:
-    found = make_index(case.snapshot).search(case.probes, case.limit, case.threshold)
+def test_any_search_gives_the_truth(make_local_index: IndexFactory, case: Case) -> None:
+    found = make_local_index(case.snapshot).search(case.probes, case.limit, case.threshold)
+    assert found == truth(case.snapshot, case.probes, case.limit, case.threshold)
+
+
+@settings(max_examples=40, deadline=None)  # each makes a collection, which takes as long as twenty searches
+@given(case=cases())
+def test_any_search_of_milvus_gives_the_truth(milvus_file: Path, case: Case) -> None:
+    found = filled_index(milvus_file, case.snapshot).search(case.probes, case.limit, case.threshold)
     assert found == truth(case.snapshot, case.probes, case.limit, case.threshold)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rtcc_bridge.matching.errors import TemplateError
+from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.snapshot import GallerySnapshot
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Float32Array, Int64Array
@@ -135,3 +136,20 @@ def test_a_full_chunk_is_not_copied_when_rows_are_added_or_removed_elsewhere() -
     newer = older.appended(2, [stored(EYE[:3, :2][:2])], ids(100_000, 100_001), ids(1, 2))
     assert newer.chunks[0] is older.chunks[0]
     assert newer.without(3, ids(100_000)).compacted(3).chunks[0] is older.chunks[0]
+
+
+def test_a_snapshot_of_ids_follows_its_head_like_any_other() -> None:
+    first = GallerySnapshot.of_ids("test", 1, 4, ids(1, 2, 3), ids(1, 1, 2)).without(2, ids(2))
+    assert (first.image_count, first.subject_count, first.row_count) == (2, 2, 3)
+    joined = first.joined_by(GallerySnapshot.of_ids("test", 3, 4, ids(4), ids(3)))
+    assert (joined.version, joined.image_count, joined.chunks) == (3, 3, ())
+    assert joined.compacted(4).image_ids.tolist() == [1, 3, 4]
+    with pytest.raises(ValueError, match="stands twice"):
+        joined.joined_by(GallerySnapshot.of_ids("test", 4, 4, ids(4), ids(3)))
+    with pytest.raises(ValueError, match="subject_ids has to be int64"):
+        GallerySnapshot.of_ids("test", 1, 4, ids(1, 2), ids(1))
+
+
+def test_a_snapshot_of_ids_is_not_searched_as_if_nobody_were_in_it() -> None:
+    with pytest.raises(ValueError, match="kept elsewhere"):
+        open_index(GallerySnapshot.of_ids("test", 1, 4, ids(1), ids(1)))

@@ -94,3 +94,23 @@ def test_a_close_score_is_as_close_as_it_says(seed: int, length: int) -> None:
 
 def test_a_close_score_is_close_enough_to_be_of_use() -> None:
     assert close_error(512) < 4e-5
+
+
+@given(seed=st.integers(0, 2**32 - 1), length=LENGTHS)
+@settings(max_examples=60, deadline=None)
+def test_what_was_given_away_as_floats_comes_back_to_the_bit(seed: int, length: int) -> None:
+    generator = np.random.default_rng(seed)
+    for templates in (random_templates(generator, 30, length), spread_templates(generator, 30, length)):
+        stored = StoredTemplates.of(templates)
+        back = StoredTemplates.from_float32(stored.as_float32(), stored.scales.copy())
+        assert np.array_equal(back.high, stored.high)
+        assert np.array_equal(back.low, stored.low)
+
+
+@pytest.mark.parametrize("factor", [1.0001, 1e6, np.nan])
+def test_floats_that_no_template_gave_are_refused(factor: float) -> None:
+    stored = StoredTemplates.of(random_templates(np.random.default_rng(4), 3, 16))
+    values = stored.as_float32()
+    values[1, 5] *= np.float32(factor)
+    with pytest.raises(ValueError, match="no template's"):
+        StoredTemplates.from_float32(values, stored.scales.copy())

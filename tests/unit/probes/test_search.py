@@ -105,6 +105,15 @@ def test_the_facts_are_those_of_the_index_that_was_searched() -> None:
     assert facts.estimated_fpir == CALIBRATED.estimated_fpir(facts.threshold, 10)
 
 
+def test_a_list_can_be_shortened_while_the_search_goes_on() -> None:
+    """The index is the same, and so is all else that is known of it."""
+    search = search_of(Following(View(open_index(snapshot(10)))))
+    (before,) = search.search_batch([crop_of(1)])
+    search.list_at_most(2)
+    (after,) = search.search_batch([crop_of(1)])
+    assert after.facts == replace(before.facts, list_length=2)
+
+
 def test_the_estimate_of_a_lead_is_that_of_its_probe_s_quality() -> None:
     """Strangers on poor pictures score higher here than on others, and on the rest nobody knows more than of all."""
     impostors = CALIBRATED.impostors
@@ -131,6 +140,17 @@ def test_a_gallery_whose_device_fails_does_not_pass_its_check(monkeypatch: pytes
     monkeypatch.setattr(index, "_on_device", fails)
     with pytest.raises(InferenceError, match="out of memory"):
         search_of(Following(View(index))).check()
+
+
+def test_a_service_that_is_away_is_no_fault_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise UnavailableError("Milvus does not answer")
+
+    index = open_index(snapshot(10))
+    monkeypatch.setattr(index, "search", away)
+    search_of(Following(View(index))).check()
+    with pytest.raises(UnavailableError):
+        search_of(Following(View(index))).search_batch([crop_of(1)])
 
 
 def test_a_larger_gallery_raises_the_threshold_with_the_next_batch() -> None:

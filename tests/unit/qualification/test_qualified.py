@@ -17,12 +17,14 @@ from rtcc_bridge.matching.calibration_fit import fit_calibration
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.policy.policy_file import EvaluationRule
 from rtcc_bridge.qualification.evaluation_run import as_document, networks_of
+from rtcc_bridge.qualification.in_force import QualificationInForce
 from rtcc_bridge.qualification.pack_files import put_into_pack
 from rtcc_bridge.qualification.qualified import Qualification, qualify
 from rtcc_bridge.qualification.signature import sign_pack
+from tests.probe_kit import policy
+from tests.signing_keys import KeyPair, key_pair
 from tests.unit.matching.search_cases import normalised
 from tests.unit.qualification.evaluations import EVALUATED_ON, evaluation_run
-from tests.unit.qualification.keys import KeyPair, key_pair
 from tests.unit.qualification.packs import paper_pack
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -71,6 +73,23 @@ def candidate(tmp_path: Path, evaluation: dict[str, Any]) -> Callable[..., Candi
 
 
 Make = Callable[..., Candidate]
+
+
+async def test_a_pack_follows_the_limits_of_the_policy_in_force(candidate: Make) -> None:
+    """Worked out beforehand, and in force with the rest of the policy, not before."""
+    good = candidate()
+    strict = RULE.model_copy(update={"max_fnir_rank20": 1e-9})
+    lenient, stricter = (policy().model_copy(update={"evaluation": rule}) for rule in (RULE, strict))
+    followed = await QualificationInForce.open(good.pack, good.keys.public, lenient)
+    assert followed.problem_at(NOW) == ""
+    put_into_force = await followed.prepare(stricter)
+    assert followed.problem_at(NOW) == ""
+    put_into_force()
+    assert "FNIR at rank 20" in followed.problem_at(NOW)
+    good.keys.public.unlink()
+    with pytest.raises(ConfigurationError):
+        await followed.prepare(lenient)
+    assert "FNIR at rank 20" in followed.problem_at(NOW)
 
 
 def test_a_pack_that_has_shown_everything_qualifies(candidate: Make) -> None:

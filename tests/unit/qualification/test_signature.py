@@ -15,8 +15,9 @@ from rtcc_bridge.errors import ConfigurationError, ConflictError
 from rtcc_bridge.matching.modelpack import ModelPack, load_pack
 from rtcc_bridge.modelpacks.add_pack import SIGNATURE_FILE, add_pack
 from rtcc_bridge.qualification.pack_files import put_into_pack
-from rtcc_bridge.qualification.signature import load_public_key, sign_pack, signature_problem
-from tests.unit.qualification.keys import KeyPair, key_pair
+from rtcc_bridge.qualification.signature import sign_pack, signature_problem
+from rtcc_bridge.signing_keys import load_public_key
+from tests.signing_keys import KeyPair, key_pair
 from tests.unit.qualification.packs import paper_pack
 
 

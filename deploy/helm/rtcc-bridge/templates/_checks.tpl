@@ -145,6 +145,15 @@ policy.content and policy.existingConfigMap are both set: keep one of the two
 {{- else if not (or .Values.policy.content .Values.policy.existingConfigMap) }}
 there is no policy: give the file with --set-file policy.content=policy.yaml, or name policy.existingConfigMap
 {{- end }}
+{{- if and .Values.policy.signatures .Values.policy.existingConfigMap }}
+policy.signatures and policy.existingConfigMap are both set: put the signatures into that ConfigMap, as policy.yaml.signatures
+{{- end }}
+{{- if ne (empty .Values.policy.administratorKey) (empty .Values.policy.cityKey) }}
+of policy.administratorKey and policy.cityKey one is set: a policy has two signatures, so set both, or neither in the demo
+{{- end }}
+{{- if and .Values.policy.content .Values.policy.cityKey (not .Values.policy.signatures) }}
+policy.cityKey is set, and policy.signatures empty: give the file with --set-file policy.signatures=policy.yaml.signatures
+{{- end }}
 {{- end -}}
 
 {{- define "rtcc-bridge.check.secrets" -}}

@@ -16,7 +16,7 @@
 {{- if has "packs" $needs }}{{ $_ := set $made "matching" (dict "packs_directory" "/var/lib/rtcc-bridge/packs") }}{{ end -}}
 {{- if has "gpu" $needs }}{{ $_ := set $made.matching "device" (include "rtcc-bridge.device" .root) }}{{ end -}}
 {{- if has "operations" $needs }}{{ $_ := set $made "operations" (dict "host" $values.operations.host "port" 9464) }}{{ end -}}
-{{- if has "policy" $needs }}{{ $_ := set $made "policy" (dict "file" "/etc/rtcc-bridge/policy.yaml") }}{{ end -}}
+{{- if has "policy" $needs }}{{ $_ := set $made "policy" (fromYaml (include "rtcc-bridge.policySettings" .)) }}{{ end -}}
 {{- if has "web" $needs -}}
 {{- $_ := set $made "web" (dict "host" (include "rtcc-bridge.webHost" .root) "port" 8080) -}}
 {{- end -}}
@@ -30,6 +30,14 @@
 {{/* Loopback, and the address that an exposed web needs (which this version of the daemon refuses). */}}
 {{- define "rtcc-bridge.webHost" -}}
 {{- .Values.web.expose.enabled | ternary .Values.operations.host "127.0.0.1" -}}
+{{- end -}}
+
+{{- define "rtcc-bridge.policySettings" -}}
+file: /etc/rtcc-bridge/policy.yaml
+{{- if .root.Values.policy.cityKey }}
+administrator_key_file: /etc/rtcc-bridge/administrator.pem
+city_key_file: /etc/rtcc-bridge/city.pem
+{{- end }}
 {{- end -}}
 
 {{- define "rtcc-bridge.device" -}}

@@ -23,10 +23,22 @@
       - configMap:
           name: {{ include "rtcc-bridge.name" . }}
       {{- if include "rtcc-bridge.hasNeed" (dict "role" .role "what" "policy") }}
+      {{- $policy := .root.Values.policy }}
+      {{- $holder := default (printf "%s-policy" (include "rtcc-bridge.fullname" .root)) $policy.existingConfigMap }}
       - configMap:
-          name: {{ default (printf "%s-policy" (include "rtcc-bridge.fullname" .root)) .root.Values.policy.existingConfigMap }}
+          name: {{ $holder }}
           items:
             - {key: policy.yaml, path: policy.yaml}
+            {{- if $policy.cityKey }}
+            - {key: policy.yaml.signatures, path: policy.yaml.signatures}
+            {{- end }}
+      {{- if $policy.cityKey }}
+      - configMap:
+          name: {{ include "rtcc-bridge.fullname" .root }}-policy-keys
+          items:
+            - {key: administrator.pem, path: administrator.pem}
+            - {key: city.pem, path: city.pem}
+      {{- end }}
       {{- end }}
       {{- with include "rtcc-bridge.authorities" . | trim }}
       {{- . | nindent 6 }}

@@ -27,7 +27,7 @@ spec:
       annotations:
         # The program reads both when it starts, so a change replaces the pods of the roles that it concerns.
         checksum/settings: {{ include "rtcc-bridge.settings" . | sha256sum }}
-        checksum/policy: {{ $values.policy.content | sha256sum }}
+        checksum/policy: {{ toJson $values.policy | sha256sum }}
         {{- with $values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

@@ -1,4 +1,4 @@
-"""What a still is searched on beyond one approval: warrants, several stills, edits, exceptions by named people."""
+"""What a still is searched on beyond one approval: several stills, edits, exceptions by named people."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,6 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    op.add_column("probes", sa.Column("warrant_or_exigency", sa.String(1024)))
     op.add_column("probes", sa.Column("same_person_as", sa.String(64)))
     op.add_column("probes", sa.Column("edits", sa.JSON()))
     op.add_column("probes", sa.Column("authority_token", sa.JSON()))
@@ -75,4 +74,3 @@ def downgrade() -> None:
     op.drop_column("probes", "authority_token")
     op.drop_column("probes", "edits")
     op.drop_column("probes", "same_person_as")
-    op.drop_column("probes", "warrant_or_exigency")

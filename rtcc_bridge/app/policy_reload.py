@@ -1,0 +1,113 @@
+"""Reads the policy again when the operator asks for it (SIGHUP), and tells how long the one in force still holds."""
+
+import asyncio
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final, NoReturn
+
+import structlog
+
+from rtcc_bridge.app.foundation import Core
+from rtcc_bridge.audit.entries import SYSTEM
+from rtcc_bridge.errors import ConfigurationError, TransientError
+from rtcc_bridge.policy.opening import OpenedPolicy, PolicyFiles, open_policy
+
+_ACTION: Final = "policy.reload"
+_MOST_REASON_CHARACTERS: Final = 1000
+
+_log = structlog.get_logger(__name__)
+
+
+class Reload(StrEnum):
+    """What became of it."""
+
+    TAKEN = "taken"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+
+
+class PolicyReload:
+    """`run` is a part of every process: each reads the policy for itself. asked: set by the signal's handler."""
+
+    def __init__(self, core: Core, asked: asyncio.Event) -> None:
+        self._core = core
+        self._asked = asked
+        self._tell_expiry()
+
+    async def run(self) -> NoReturn:
+        """Reads the policy whenever that is asked for, until it is cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            await self.reload()
+
+    async def reload(self) -> Reload:
+        """Takes a policy that P21 lets decide, for all parts at once, and keeps the old one otherwise. Audits both.
+
+        No entry, no new policy (P23): where the audit log cannot be written, the old one stays.
+        """
+        core = self._core
+        try:
+            outcome = await self._reload()
+        except ConfigurationError as error:
+            outcome = Reload.REFUSED
+            _log.error("the policy is not taken, and the one before stays in force", reason=str(error))
+            await self._audit_refusal(error)
+        except TransientError as error:
+            outcome = Reload.REFUSED
+            _log.error("the policy cannot be audited, and the one before stays in force", error=str(error))
+        core.metrics.policy_reloads_total.labels(outcome).inc()
+        return outcome
+
+    async def _reload(self) -> Reload:
+        core = self._core
+        before = core.policy
+        opened = await asyncio.to_thread(
+            open_policy,
+            PolicyFiles.of(core.settings.policy),
+            demo=core.settings.profile == "demo",
+            now=core.clock.now(),
+        )
+        outcome = Reload.UNCHANGED if opened.policy.hash == before.hash else Reload.TAKEN
+        put_into_force = await core.policy_in_force.prepared(opened)
+        await self._audit(outcome, opened.policy.hash, _words(opened))
+        put_into_force()
+        self._tell_expiry()
+        _log.info("policy read again", outcome=outcome, policy_hash=opened.policy.hash, remark=opened.remark or None)
+        return outcome
+
+    async def _audit_refusal(self, error: ConfigurationError) -> None:
+        try:
+            reason = str(error)[:_MOST_REASON_CHARACTERS]
+            await self._audit(Reload.REFUSED, self._core.policy.hash, {"rule": "P21", "reason": reason})
+        except TransientError as unwritten:
+            # It stays refused whether or not the log can be written.
+            _log.error("the refusal of a policy could not be audited", error=str(unwritten))
+
+    async def _audit(self, outcome: Reload, subject: str, details: Mapping[str, Any]) -> None:
+        """authority: the policy under which it happens, which is the one before."""
+        core = self._core
+        async with core.database.write() as tx:
+            await core.audit.append(
+                tx,
+                actor=SYSTEM,
+                action=_ACTION,
+                subject=f"policy/{subject}",
+                outcome=outcome,
+                authority={"policyHash": core.policy.hash},
+                details=details,
+            )
+
+    def _tell_expiry(self) -> None:
+        expires_at = self._core.policy.expires_at
+        self._core.metrics.policy_expires_timestamp_seconds.set(expires_at.timestamp())
+
+
+def _words(opened: OpenedPolicy) -> Mapping[str, Any]:
+    policy = opened.policy
+    return {
+        "title": policy.title,
+        "validFrom": policy.valid_from.isoformat(),
+        "validUntil": policy.valid_until.isoformat(),
+        "signed": not opened.remark,
+    }
