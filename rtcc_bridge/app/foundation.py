@@ -108,7 +108,7 @@ async def open_core(
             master_keys=master_keys,
             gallery_keys=gallery_keys,
             vault=vault,
-            policy=policy,
+            policy_in_force=policy,
             outbox=outbox,
             audit=audit,
             leads=leads,

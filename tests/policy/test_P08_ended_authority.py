@@ -205,7 +205,7 @@ async def test_a_merge_into_an_incident_that_nobody_knows_permits_nothing(kit: P
 
 async def test_the_end_of_an_alert_that_was_all_there_was_ends_the_searches_too(kit: ProbeKit) -> None:
     """A threat that names no incident opens one of its own, which ends with the threat's cancellation."""
-    desk = ThreatDesk(incident_desk(kit.parts), kit.clock, [SENDER])
+    desk = ThreatDesk(incident_desk(kit.parts), kit.clock, lambda: [SENDER])
 
     async def send(kind: MessageType, identifier: str, *references: str) -> None:
         event = ThreatEvent(
