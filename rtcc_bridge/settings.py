@@ -234,6 +234,11 @@ class ObjectSettings(Section):
         description="The master key in base64 (from the environment), instead of the file; earlier ones behind it, "
         "separated by spaces.",
     )
+    gallery_key_file: Path | None = Field(
+        None,
+        description="File with a master key of its own for the galleries' templates, as `master_key_file`: for those "
+        "that search or change galleries, and not for the role web (P30). Without it the other one wraps them too.",
+    )
     transit_url: str | None = Field(
         None,
         pattern=r"^https://[^\s/]+(/[^\s]*)?$|^http://(127\.0\.0\.1|\[::1\]|localhost)(:[0-9]+)?/?$",
@@ -311,6 +316,20 @@ class RelaySettings(Section):
     )
 
 
+class AuthoritySettings(Section):
+    """The keys of authority tokens (P30): a matcher searches only what a process that records approvals has signed."""
+
+    signing_key_file: Path | None = Field(
+        None,
+        description="Private key (Ed25519, PEM, mode 0600) for the roles web and relay, which sign search requests. "
+        "Where the demo names neither file, the pair follows from the master key.",
+    )
+    public_keys_file: Path | None = Field(
+        None,
+        description="Public keys (PEM) of those who sign, for the role matcher. While one is replaced: both, for all.",
+    )
+
+
 class PolicySettings(Section):
     """The policy file and whose signatures on it count (P21). Read again on SIGHUP."""
 
@@ -357,6 +376,7 @@ class Settings(BaseSettings):
     relay: RelaySettings = Field(default_factory=RelaySettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
+    authority: AuthoritySettings = Field(default_factory=AuthoritySettings)
     log: LogSettings = Field(default_factory=LogSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
 

@@ -24,9 +24,14 @@ CHECKPOINT_DATA: Final = f"{CHECKPOINT_SIGNED}.data"
 
 _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     SEARCH_DATA: {
-        "probeId": {"type": "string", "minLength": 1, "description": "All that a matcher takes from the request."},
+        "probeId": {"type": "string", "minLength": 1, "description": "The probe to search."},
         "lane": {"enum": [lane.value for lane in Lane]},
         "authorityAt": {"type": "string", "format": "date-time"},
+        "authority": {
+            "type": "object",
+            "description": "The signed token without which a matcher refuses the request (P30). It holds no name.",
+            "additionalProperties": {"type": ["string", "integer"]},
+        },
     },
     HEAD_DATA: {
         "gallery": {"type": "string", "minLength": 1},
@@ -40,7 +45,7 @@ _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     },
 }
 _REQUIRED: Final = {
-    SEARCH_DATA: ["probeId"],
+    SEARCH_DATA: ["probeId", "authority"],
     HEAD_DATA: ["gallery", "version"],
     CHECKPOINT_DATA: ["origin", "size", "rootHash", "note"],
 }

@@ -115,4 +115,6 @@ def core_of(kit: ProbeKit, settings: Settings, in_force: PolicyInForce) -> Core:
         parts.outbox,
         parts.audit,
         parts.leads,
+        parts.authority_keys,
+        None,
     )

@@ -12,18 +12,22 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Table, insert, select, update
 
 from rtcc_bridge.audit.commitments import Commitments
-from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.audit.entries import SYSTEM, AuditLog
 from rtcc_bridge.audit.journal import AuditJournal
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
 from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.errors import BridgeError
+from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.parts import SearchFacts
 from rtcc_bridge.matching.batcher import Batcher
+from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import (
     Box,
     Candidate,
@@ -39,6 +43,8 @@ from rtcc_bridge.matching.types import (
 )
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.authority_keys import AuthorityKeys
+from rtcc_bridge.policy.authority_token import TokenSigner, TokenVerifier
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.policy_file import Policy, load_policy
@@ -46,13 +52,14 @@ from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.desk import ProbeDesk, ProbeForm
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
+from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.probes.search import FaceSearch, FoundCandidates, SearchedGallery, observe_batch, trace_batch
 from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import LeadSettings, ObjectSettings
-from rtcc_bridge.storage import tables
-from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage import probes, tables
+from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.master_keys import LocalMasterKeys
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -69,6 +76,7 @@ OTHER_ANALYST = Account("second-analyst", frozenset({Role.ANALYST}))
 SUPERVISOR = Account("supervisor", frozenset({Role.SUPERVISOR}))
 OTHER_SUPERVISOR = Account("second-supervisor", frozenset({Role.SUPERVISOR}))
 FLOOR = Account("floor", frozenset({Role.FLOOR}))
+ADMINISTRATOR = Account("administrator", frozenset({Role.ADMINISTRATOR}))
 
 STILL = b"the bytes of a still " * 100
 STILL_WIDTH, STILL_HEIGHT = 640, 480
@@ -84,6 +92,22 @@ FORM = ProbeForm(
 @cache
 def policy() -> Policy:
     return load_policy(POLICY_FILE)
+
+
+def policy_with(folder: Path, section: str, **fields: Any) -> Policy:
+    """The example policy with other fields in one section."""
+    document = yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))
+    document[section] |= fields
+    file = folder / "policy.yaml"
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return load_policy(file)
+
+
+@cache
+def authority_keys() -> AuthorityKeys:
+    """Those of a process with every role."""
+    signer = TokenSigner(Ed25519PrivateKey.generate())
+    return AuthorityKeys(signer, TokenVerifier((signer.public_key,)))
 
 
 def in_force(policy: Policy) -> PolicyInForce:
@@ -122,10 +146,14 @@ class PictureWorkers:
     cropped: list[tuple[bytes, DetectedFace, Sequence[DetectedFace]]] = field(default_factory=list)
     previewed: list[tuple[DetectedFace | None, Sequence[DetectedFace]]] = field(default_factory=list)
     lanes: list[Lane] = field(default_factory=list)
+    edits: list[tuple[Edit, ...]] = field(default_factory=list)
     before_crop: Callable[[], Awaitable[None]] | None = None
 
-    async def inspect(self, chunks: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE) -> FoundFacesReport:
+    async def inspect(
+        self, chunks: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE, edits: Sequence[Edit] = ()
+    ) -> FoundFacesReport:
         self.asked += 1
+        self.edits.append(tuple(edits))
         self.lanes.append(lane)
         data = b"".join([chunk async for chunk in chunks])
         self.inspected.append(data)
@@ -135,9 +163,15 @@ class PictureWorkers:
         return FoundFacesReport(STILL_WIDTH, STILL_HEIGHT, tuple(self.faces), stages)
 
     async def crop(
-        self, data: bytes, chosen: DetectedFace, others: Sequence[DetectedFace], lane: Lane = Lane.ROUTINE
+        self,
+        data: bytes,
+        chosen: DetectedFace,
+        others: Sequence[DetectedFace],
+        lane: Lane = Lane.ROUTINE,
+        edits: Sequence[Edit] = (),
     ) -> CroppedFace:
         self.lanes.append(lane)
+        self.edits.append(tuple(edits))
         self.cropped.append((data, chosen, others))
         if self.before_crop is not None:
             await self.before_crop()
@@ -153,8 +187,10 @@ class PictureWorkers:
         chosen: DetectedFace | None = None,
         others: Sequence[DetectedFace] = (),
         lane: Lane = Lane.ROUTINE,
+        edits: Sequence[Edit] = (),
     ) -> Preview:
         self.lanes.append(lane)
+        self.edits.append(tuple(edits))
         self.previewed.append((chosen, others))
         if self.error is not None:
             raise self.error
@@ -214,6 +250,7 @@ class ProbeKit:
     desk: ProbeDesk
     approvals: ApprovalDesk
     reconciler: Reconciler
+    provisional: ProvisionalDesk
     clock: ManualClock
     objects: Path
 
@@ -364,8 +401,9 @@ def build_kit(
     workers: PictureReader | None = None,
     max_upload_bytes: int = 25_000_000,
     upload_timeout_seconds: float = 30.0,
+    own_policy: Policy | None = None,
 ) -> ProbeKit:
-    """workers: real ones, or a stand-in of the test's own, which then is the kit's."""
+    """workers: real ones, or a stand-in of the test's own, which then is the kit's. own_policy: not the example."""
     topics = TopicSettings()
     folder = objects.parent
     keys = LocalMasterKeys.load(ObjectSettings(master_key_file=folder / "master.key"), may_create=True)
@@ -373,7 +411,9 @@ def build_kit(
     outbox = Outbox(clock)
     settings = LeadSettings()
     leads = LeadDesk(database, outbox, audit, vault, topics, settings, metrics, clock)
-    parts = ProbeParts(database, clock, in_force(policy()), audit, outbox, leads, metrics, topics)
+    parts = ProbeParts(
+        database, clock, in_force(own_policy or policy()), audit, outbox, leads, metrics, topics, authority_keys()
+    )
     stand_in = workers if isinstance(workers, PictureWorkers) else PictureWorkers()
     desk = ProbeDesk(
         parts,
@@ -383,7 +423,24 @@ def build_kit(
         max_upload_bytes=max_upload_bytes,
         upload_timeout_seconds=upload_timeout_seconds,
     )
-    return ProbeKit(parts, vault, stand_in, desk, ApprovalDesk(parts), Reconciler(parts, settings), clock, objects)
+    provisional = ProvisionalDesk(parts, incident_desk(parts))
+    reconciler = Reconciler(parts, settings, provisional)
+    return ProbeKit(parts, vault, stand_in, desk, ApprovalDesk(parts), reconciler, provisional, clock, objects)
+
+
+def incident_desk(parts: ProbeParts) -> IncidentDesk:
+    """As the daemon wires it: probes and leads follow what becomes of an incident."""
+    approvals = ApprovalDesk(parts)
+
+    async def authority_ended(tx: Transaction, incident_id: str, reason: str) -> None:
+        await approvals.withdraw_for_incident(tx, incident_id, reason)
+        await parts.leads.withdraw_for_incident(tx, incident_id, reason, SYSTEM)
+
+    async def incident_merged(tx: Transaction, incident_id: str, into: str) -> None:
+        await probes.move_to_incident(tx, incident_id, into, at=parts.clock.now())
+        await parts.leads.follow_merge(tx, incident_id, into)
+
+    return IncidentDesk(parts.outbox, parts.clock, authority_ended, incident_merged)
 
 
 def open_vault(folder: Path, clock: ManualClock) -> ObjectVault:

@@ -30,8 +30,8 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.publishing.numbering import Numbering
 from rtcc_bridge.settings import Settings
-from rtcc_bridge.storage import outbox, probes
-from rtcc_bridge.storage.engine import Database, Transaction
+from rtcc_bridge.storage import outbox
+from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.application import create_app
 from rtcc_bridge.web.feed_hub import FeedHub
 from rtcc_bridge.web.health import ReadinessBoard, ReadinessProbe
@@ -46,6 +46,7 @@ from tests.probe_kit import (
     ProbeKit,
     build_kit,
     face_search,
+    incident_desk,
     open_vault,
     record_of,
     search_handler,
@@ -262,6 +263,7 @@ async def running_site(
             database=database,
             policy_in_force=kit.parts.policy_in_force,
             probes=kit.desk,
+            provisional=kit.provisional,
             leads=kit.parts.leads,
             life=LeadLife(life_parts(kit.parts, kit.vault, DemoExaminers()), kit.workers),
             refusals=RefusalLog(database, kit.parts.audit, metrics),
@@ -271,7 +273,7 @@ async def running_site(
             on_integrity_breach=breaches.append,
         )
         heartbeat = Heartbeat(database, roles, services.readiness, clock, BEAT_SECONDS)
-        incidents = _incident_desk(kit)
+        incidents = incident_desk(kit.parts)
         feeder = Feeder(Numbering(database, metrics, clock, 100, hub.on_feed_moved), database)
         site = Website(
             kit,
@@ -302,18 +304,6 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_SECONDS):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.01)
-
-
-def _incident_desk(kit: ProbeKit) -> IncidentDesk:
-    async def authority_ended(tx: Transaction, incident_id: str, reason: str) -> None:
-        await kit.approvals.withdraw_for_incident(tx, incident_id, reason)
-        await kit.parts.leads.withdraw_for_incident(tx, incident_id, reason, "system")
-
-    async def incident_merged(tx: Transaction, incident_id: str, into: str) -> None:
-        await probes.move_to_incident(tx, incident_id, into, at=kit.clock.now())
-        await kit.parts.leads.follow_merge(tx, incident_id, into)
-
-    return IncidentDesk(kit.parts.outbox, kit.clock, authority_ended, incident_merged)
 
 
 def _ping(database: Database) -> ReadinessProbe:

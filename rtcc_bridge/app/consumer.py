@@ -2,17 +2,13 @@
 
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.galleries import booking_desk_for, removal_desk_for
-from rtcc_bridge.audit.entries import SYSTEM
+from rtcc_bridge.app.incidents import incident_desk_for
 from rtcc_bridge.consumers.forgetting import EventForgetter
 from rtcc_bridge.consumers.gallery_records import GalleryRecordsHandler
 from rtcc_bridge.consumers.incidents import IncidentsHandler
 from rtcc_bridge.consumers.threats import ThreatsHandler
-from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.threat_desk import ThreatDesk
 from rtcc_bridge.matching.modelpack import ModelPack
-from rtcc_bridge.probes.approval import ApprovalDesk
-from rtcc_bridge.storage import probes
-from rtcc_bridge.storage.engine import Transaction
 
 
 async def add_consumer(assembly: Assembly, pack: ModelPack | None) -> None:
@@ -22,17 +18,7 @@ async def add_consumer(assembly: Assembly, pack: ModelPack | None) -> None:
     """
     core = assembly.core
     kafka = core.settings.kafka
-    approvals = ApprovalDesk(core.probe_parts())
-
-    async def authority_ended(tx: Transaction, incident_id: str, reason: str) -> None:
-        await approvals.withdraw_for_incident(tx, incident_id, reason)
-        await core.leads.withdraw_for_incident(tx, incident_id, reason, SYSTEM)
-
-    async def incident_merged(tx: Transaction, incident_id: str, into: str) -> None:
-        await probes.move_to_incident(tx, incident_id, into, at=core.clock.now())
-        await core.leads.follow_merge(tx, incident_id, into)
-
-    desk = IncidentDesk(core.outbox, core.clock, authority_ended, incident_merged)
+    desk = incident_desk_for(core)
     threats = ThreatDesk(desk, core.clock, lambda: core.policy.deferral.senders)
     forgetter = EventForgetter(core.database, core.clock, kafka.deduplicate_hours)
     assembly.add_part("event forgetter", forgetter.run)

@@ -17,6 +17,7 @@ from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.outage_log import OutageLog
+from rtcc_bridge.policy.authority_keys import AuthorityKeys, load_authority_keys
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.opening import PolicyFiles, open_policy
 from rtcc_bridge.policy.policy_file import Policy
@@ -27,7 +28,7 @@ from rtcc_bridge.storage import restorations, schema
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.master_keys import MasterKeys
 from rtcc_bridge.storage.objects import ObjectVault
-from rtcc_bridge.storage.open_master_keys import open_master_keys
+from rtcc_bridge.storage.open_master_keys import load_gallery_keys, open_master_keys
 from rtcc_bridge.telemetry.tracing import current_trace_id
 
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -47,6 +48,8 @@ class Core:
     outbox: Outbox
     audit: AuditLog
     leads: LeadDesk
+    authority_keys: AuthorityKeys
+    gallery_keys: MasterKeys | None
 
     @property
     def policy(self) -> Policy:
@@ -63,6 +66,7 @@ class Core:
             self.leads,
             self.metrics,
             self.settings.kafka.topics,
+            self.authority_keys,
         )
 
 
@@ -86,17 +90,33 @@ async def open_core(
     async with AsyncExitStack() as stack:
         may_create = settings.profile == "demo"
         master_keys = await stack.enter_async_context(open_master_keys(settings.objects, may_create=may_create))
+        gallery_keys = await asyncio.to_thread(load_gallery_keys, settings.objects, may_create=may_create)
+        authority_keys = await asyncio.to_thread(load_authority_keys, settings)  # may follow from the master keys
         database = Database(settings.database)
         stack.push_async_callback(database.close)
         await _patiently(partial(schema.upgrade, database), patience_seconds)
         if not restoring:
             async with database.read() as tx:
                 await restorations.require_finished(tx)
-        vault = await stack.enter_async_context(ObjectVault(settings.objects, master_keys, clock))
+        vault = ObjectVault(settings.objects, master_keys, clock, gallery_keys)
+        await stack.enter_async_context(vault)
         outbox, commitments = Outbox(clock), Commitments(database, master_keys, clock)
         audit = AuditLog(clock, commitments, AuditJournal(settings.audit.journal_folder))
         leads = LeadDesk(database, outbox, audit, vault, settings.kafka.topics, settings.leads, metrics, clock)
-        yield Core(settings, clock, metrics, database, master_keys, vault, policy, outbox, audit, leads)
+        yield Core(
+            settings=settings,
+            clock=clock,
+            metrics=metrics,
+            database=database,
+            master_keys=master_keys,
+            gallery_keys=gallery_keys,
+            vault=vault,
+            policy_in_force=policy,
+            outbox=outbox,
+            audit=audit,
+            leads=leads,
+            authority_keys=authority_keys,
+        )
 
 
 async def _patiently(opening: Callable[[], Awaitable[None]], seconds: float) -> None:

@@ -25,8 +25,9 @@ from rtcc_bridge.qualification.in_force import QualificationInForce
 
 
 async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
-    """Raises ConfigurationError when the pack has no calibration or the key for P28 cannot be read."""
+    """Raises ConfigurationError when the pack has no calibration, or a key cannot be read: for P28, or P30."""
     core = assembly.core
+    core.authority_keys.require_verifier()
     settings = core.settings.matching
     calibration = await asyncio.to_thread(require_calibration, pack)
     qualification = await QualificationInForce.open(pack, settings.evaluation_key_file, core.policy)

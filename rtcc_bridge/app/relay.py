@@ -5,6 +5,7 @@ from functools import partial
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.audit import add_audit
 from rtcc_bridge.app.galleries import retention_keeper_for, scrubber_for
+from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.gallery.compact import SegmentCompactor
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.publishing.relay import Relay
@@ -12,7 +13,9 @@ from rtcc_bridge.supervisor import Stage
 
 
 async def add_relay(assembly: Assembly) -> None:
+    """Raises ConfigurationError when no key is there to sign search requests with."""
     core = assembly.core
+    core.authority_keys.require_signer()
     settings = core.settings
     relay = Relay(
         core.database, assembly.producer, settings.relay, core.metrics, core.clock, assembly.feed.on_feed_moved
@@ -21,7 +24,7 @@ async def add_relay(assembly: Assembly) -> None:
         core.metrics.event_to_floor_seconds.labels(topic)  # so that it is told from the start, at 0
     assembly.readiness["broker"] = relay.readiness
     assembly.add_part("relay", relay.run, relay.stop, Stage.RELAY)
-    reconciler = Reconciler(core.probe_parts(), settings.leads)
+    reconciler = Reconciler(core.probe_parts(), settings.leads, provisional_desk_for(core))
     assembly.add_part("reconciler", reconciler.run)
     assembly.add_part("segment scrubber", partial(scrubber_for(core).run, core.metrics))
     assembly.add_part("retention keeper", retention_keeper_for(core).run)

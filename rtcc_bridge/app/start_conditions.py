@@ -10,10 +10,12 @@ from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, open_pack
+from rtcc_bridge.policy.authority_keys import key_problems
 from rtcc_bridge.policy.opening import PolicyFiles, open_policy
 from rtcc_bridge.secret_files import is_absent
 from rtcc_bridge.settings import DatabaseSettings, Settings, store_folder
 from rtcc_bridge.storage.master_key import load_master_keys
+from rtcc_bridge.storage.open_master_keys import load_gallery_keys
 from rtcc_bridge.storage.picture_store import PictureStore
 from rtcc_bridge.storage.postgres import create_engine
 from rtcc_bridge.storage.transit import TransitMasterKeys
@@ -32,6 +34,8 @@ def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     yield from _of_the_master_key(settings)
     if settings.audit.signing_key_file is None or not is_absent(settings.audit.signing_key_file):
         yield from _told_by(lambda: load_signing_keys(settings.audit, may_create=False))
+    yield from _of_the_gallery_key(settings)
+    yield from key_problems(settings)
     for setting, url in (("objects.url", settings.objects.url), ("objects.ledger_url", settings.objects.ledger_url)):
         if (folder := store_folder(url)) is not None:
             yield from _of_a_folder(setting, folder)
@@ -65,6 +69,16 @@ def _of_the_master_key(settings: Settings) -> Iterator[ConfigurationProblem]:
         yield from _of_a_folder("objects.master_key_file", file.parent)
     else:
         yield from _told_by(lambda: load_master_keys(objects, may_create=False))
+
+
+def _of_the_gallery_key(settings: Settings) -> Iterator[ConfigurationProblem]:
+    file = settings.objects.gallery_key_file
+    if file is None:
+        return
+    if settings.profile == "demo" and is_absent(file):
+        yield from _of_a_folder("objects.gallery_key_file", file.parent)
+    else:
+        yield from _told_by(lambda: load_gallery_keys(settings.objects, may_create=False))
 
 
 def _of_a_folder(setting: str, folder: Path) -> Iterator[ConfigurationProblem]:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from rtcc_bridge.app.foundation import Core, open_core
 from rtcc_bridge.app.galleries import expunger_for, scrubber_for
+from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.readback import LeadReadback
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.key_rotation import KeyRotation
+from rtcc_bridge.storage.master_keys import EarlierKeys
+from rtcc_bridge.storage.object_keys import Kinds
 from rtcc_bridge.upkeep.backup import Backup
 from rtcc_bridge.upkeep.master_key import MasterKeyRotation
 from rtcc_bridge.upkeep.restore import Restore, RestoreParts
@@ -45,11 +48,22 @@ def restore_parts(core: Core) -> RestoreParts:
 
 
 @asynccontextmanager
-async def open_key_rotation(settings: Settings, actor: str) -> AsyncIterator[MasterKeyRotation]:
-    """The master keys of an installation and what they wrap."""
+async def open_key_rotation(
+    settings: Settings, actor: str, *, gallery: bool = False
+) -> AsyncIterator[MasterKeyRotation]:
+    """The master keys of an installation and what they wrap.
+
+    gallery: those of the galleries' templates. Raises ConfigurationError when these have none of their own.
+    """
     async with open_core(settings, under_policy=False) as core:
-        rotation = KeyRotation(core.database, core.master_keys)
-        yield MasterKeyRotation(core.database, core.master_keys, rotation, core.audit, actor)
+        keys, kinds = core.master_keys, Kinds.ALL if core.gallery_keys is None else Kinds.OTHERS
+        if gallery:
+            if core.gallery_keys is None:
+                cause = "is not set: the templates are wrapped by the master key of all objects"
+                remedy = "Name a file for it, or leave --gallery out"
+                raise ConfigurationError(ConfigurationProblem("objects.gallery_key_file", cause, remedy))
+            keys, kinds = EarlierKeys(core.gallery_keys, core.master_keys), Kinds.GALLERY
+        yield MasterKeyRotation(core.database, keys, KeyRotation(core.database, keys, kinds), core.audit, actor)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import structlog
 from aiohttp.web import Application
 
 from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.examiners import DemoExaminers
@@ -26,8 +27,9 @@ _log = structlog.get_logger(__name__)
 
 
 async def add_web(assembly: Assembly, pack: ModelPack) -> None:
-    """The whole web. Raises ConfigurationError when its address cannot be bound."""
+    """The whole web. Raises ConfigurationError when its address cannot be bound, or no key is there to sign with."""
     core = assembly.core
+    core.authority_keys.require_signer()
     settings = core.settings
     workers = await assembly.stack.enter_async_context(WorkerPool(*picture_worker(settings, pack.folder), core.metrics))
 
@@ -62,6 +64,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         database=core.database,
         policy_in_force=core.policy_in_force,
         probes=desk,
+        provisional=provisional_desk_for(core),
         leads=core.leads,
         life=LeadLife(parts, workers),
         refusals=refusals,

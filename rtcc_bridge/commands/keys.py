@@ -14,6 +14,10 @@ from rtcc_bridge.commands.options import ACTOR, config_option
 from rtcc_bridge.settings import load_settings
 from rtcc_bridge.telemetry.logging import configure_logging
 
+_gallery_option = click.option(
+    "--gallery", is_flag=True, help="The master key of the galleries' templates (`objects.gallery_key_file`)."
+)
+
 
 @click.group()
 def keys() -> None:
@@ -22,14 +26,15 @@ def keys() -> None:
 
 @keys.command("status")
 @config_option
+@_gallery_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @tells_errors
-def status(config: Path | None, as_json: bool) -> None:
+def status(config: Path | None, gallery: bool, as_json: bool) -> None:
     """Say how many object keys each master key wraps."""
     settings = load_settings(config)
 
     async def run() -> None:
-        async with open_key_rotation(settings, ACTOR) as rotation:
+        async with open_key_rotation(settings, ACTOR, gallery=gallery) as rotation:
             counts = await rotation.counts()
         if as_json:
             told = {"current": counts.current, "left": counts.left, "objectKeys": dict(counts.by_master_key)}
@@ -51,9 +56,10 @@ def status(config: Path | None, as_json: bool) -> None:
 
 @keys.command("rotate")
 @config_option
+@_gallery_option
 @click.option("--no-new-key", is_flag=True, help="You have put the new master key first yourself: only wrap anew.")
 @tells_errors
-def rotate(config: Path | None, no_new_key: bool) -> None:
+def rotate(config: Path | None, gallery: bool, no_new_key: bool) -> None:
     """Make a new master key and wrap every object key with it, while the daemon works.
 
     An interrupted rotation is finished by running this again; until then no further master key is made. The earlier
@@ -64,7 +70,7 @@ def rotate(config: Path | None, no_new_key: bool) -> None:
     console = Console(stderr=True)
 
     async def run() -> bool:
-        async with open_key_rotation(settings, ACTOR) as rotation:
+        async with open_key_rotation(settings, ACTOR, gallery=gallery) as rotation:
             with ProgressBar(console).shown() as bar:
                 report = await rotation.rotate(
                     lambda done, total: bar("wrapping keys anew", done, total), new_key=not no_new_key

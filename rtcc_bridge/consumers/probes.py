@@ -1,13 +1,14 @@
 """The matcher's handler: takes a search request, searches the face and records the lead.
 
-A request names a probe and nothing else; whether it may be searched is read from the database, before the work and
-again in the transaction that records the result. A request may come twice, late, or for a probe that was withdrawn.
+A request names a probe and bears a signed token of its authority (P30), which has to fit the probe as the database has
+it. Whether it may be searched is read there, before the work and again in the transaction that records the result. A
+request may come twice, late, or for a probe that was withdrawn.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime
 from typing import Any, Final
 
@@ -31,11 +32,13 @@ from rtcc_bridge.leads.parts import SearchOutcome
 from rtcc_bridge.matching.errors import BatcherClosedError, InferenceError, QueueFullError
 from rtcc_bridge.matching.types import FaceCrop, Lane
 from rtcc_bridge.policy import rules
+from rtcc_bridge.policy.authority_token import ExpiredTokenError, SearchAuthority
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.search import FaceSearch, FoundCandidates
 from rtcc_bridge.probes.search_gate import reason_to_drop
 from rtcc_bridge.probes.search_request import SearchOrder, parse_search_request
+from rtcc_bridge.probes.search_token import require_lane_of_topic, require_token_of
 from rtcc_bridge.probes.state import Approval, ProbeState
 from rtcc_bridge.probes.steps import take_step
 from rtcc_bridge.probes.stored_crop import open_crop
@@ -91,17 +94,19 @@ class SearchHandler:
         A picture that is damaged is one probe's misfortune and harms no other: it ends that probe with a result. A
         picture that the store does not give, a model that fails twice and a search that takes too long are no reason
         to keep the record, and its partition with it: the probe keeps its authority and the reconciler requests it
-        again. Raises InvalidInputError and NotFoundError (no request, or no such probe), TransientError (busy, gallery
-        stale, database or object store away, device lost).
+        again. Raises InvalidInputError and NotFoundError (no request, or no such probe), PolicyRefusalError (P30: not
+        signed, altered, of another search), TransientError (busy, gallery stale, database or object store away, device
+        lost).
         """
         event = parse(record)
         order = parse_search_request(event)
         where: Facts = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
         with taken_up(_ACTION, event.traceparent, kind=Kind.CONSUMER, **where):
-            await self._answer(order)
+            await self._answer(order, record.topic)
 
-    async def _answer(self, order: SearchOrder) -> None:
-        probe = await self._admitted(order.probe_id)
+    async def _answer(self, order: SearchOrder, topic: str) -> None:
+        authority = await self._proved(order, topic)
+        probe = None if authority is None else await self._admitted(order.probe_id, authority)
         search = None if probe is None else await self._gallery_for(probe)
         if probe is None or search is None:
             return
@@ -131,8 +136,31 @@ class SearchHandler:
         with span("persist"):
             await self._record(probe, found)
 
-    async def _admitted(self, probe_id: str) -> ProbeRecord | None:
-        """The probe, if it may be searched now; one that may never be searched any more is withdrawn."""
+    async def _proved(self, order: SearchOrder, topic: str) -> SearchAuthority | None:
+        """What the request's token proves; None when it has expired, since the reconciler makes another request then.
+
+        Raises PolicyRefusalError: the record becomes a dead letter, which keeps what somebody has tried.
+        """
+        parts = self._parts
+        try:
+            async with self._watching(order.probe_id):
+                authority = parts.authority_keys.require_verifier().verify(order.token, now=parts.clock.now())
+                require_lane_of_topic(authority, topic, parts.topics)
+                if authority.probe_id != order.probe_id:
+                    raise PolicyRefusalError("P30", "The request's authority token was made for another probe.")
+        except ExpiredTokenError as refusal:
+            log.warning("search request refused", probe_id=order.probe_id, reason=str(refusal))
+            return None
+        return authority
+
+    def _watching(self, probe_id: str) -> AbstractAsyncContextManager[None]:
+        return self._refusals.watching(actor=SYSTEM, action=_ACTION, subject=probe_id, authority={})
+
+    async def _admitted(self, probe_id: str, authority: SearchAuthority) -> ProbeRecord | None:
+        """The probe, if it may be searched now; one that may never be searched any more is withdrawn.
+
+        Raises PolicyRefusalError (P30) when its token was made for another search than the row says.
+        """
         try:
             async with self._parts.database.read() as tx:
                 probe = await probes.find(tx, probe_id)
@@ -146,6 +174,8 @@ class SearchHandler:
         if reason is not None:
             log.info("search request dropped", probe_id=probe_id, reason=reason)
             return None
+        async with self._watching(probe_id):
+            require_token_of(probe, authority)
         return probe
 
     async def _gallery_for(self, probe: ProbeRecord) -> FaceSearch | None:

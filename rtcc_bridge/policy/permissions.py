@@ -15,6 +15,7 @@ class Deed(StrEnum):
     WATCH_FLOOR = "watch the floor"
     ATTACH_STILL = "attach a still"
     CHOOSE_FACE = "choose a face"
+    EDIT_STILL = "edit a still"
     SEE_PROBE = "see a still"
     SEE_APPROVALS = "see the searches that wait for an approval"
     DECIDE_SEARCH = "decide on a search"
@@ -28,6 +29,12 @@ class Deed(StrEnum):
     EXTEND_LEAD = "extend a lead"
     SEE_RECEIVERS = "see who received a lead"
     SEED_CASES = "seed known-answer cases"
+    SEE_DEFERRALS = "see whose approvals have lapsed"
+    LIFT_DEFERRAL = "let an analyst's approvals be deferred again"
+    DECLARE_IMMINENT = "declare an incident imminent"
+    ATTEST_KILLING = "attest that a killing was coded as a disturbance"
+    OPEN_PROVISIONAL = "open an incident while the feed is down"
+    CONFIRM_KILLING = "confirm that a killing was coded as a disturbance"
 
 
 PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
@@ -35,6 +42,7 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.WATCH_FLOOR: frozenset(Role),
         Deed.ATTACH_STILL: frozenset({Role.ANALYST}),
         Deed.CHOOSE_FACE: frozenset({Role.ANALYST}),
+        Deed.EDIT_STILL: frozenset({Role.ANALYST}),
         Deed.SEE_PROBE: frozenset({Role.ANALYST, Role.SUPERVISOR}),
         Deed.SEE_APPROVALS: frozenset({Role.SUPERVISOR}),
         Deed.DECIDE_SEARCH: frozenset({Role.SUPERVISOR}),
@@ -48,6 +56,12 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.EXTEND_LEAD: frozenset({Role.SUPERVISOR}),
         Deed.SEE_RECEIVERS: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
         Deed.SEED_CASES: frozenset({Role.ADMINISTRATOR}),
+        Deed.SEE_DEFERRALS: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.LIFT_DEFERRAL: frozenset({Role.ADMINISTRATOR}),
+        Deed.DECLARE_IMMINENT: frozenset({Role.SUPERVISOR}),
+        Deed.ATTEST_KILLING: frozenset({Role.SUPERVISOR}),
+        Deed.OPEN_PROVISIONAL: frozenset({Role.SUPERVISOR}),
+        Deed.CONFIRM_KILLING: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR}),
     }
 )
 """The roles that each deed is open to. What is not listed is forbidden."""

@@ -55,6 +55,10 @@ class DeferralRule(PolicyPart):
     """When the supervisor's approval may follow the search (P14)."""
 
     senders: frozenset[Sender] = Field(description="Senders whose alerts can make a threat imminent; none disables it.")
+    declarable_incident_types: frozenset[IncidentType] = Field(
+        frozenset(), description="Incident types that the watch commander may declare imminent; none disables it."
+    )
+    declared_hours: int = Field(4, ge=1, le=12, description="So long such a declaration lasts.")
     approve_within_minutes: int = Field(60, ge=1, le=60, description="The lead is withdrawn without approval by then.")
     lapses_that_end_it: int = Field(
         2,

@@ -29,6 +29,13 @@ people and not for an act belongs in this table.
 """
 
 
+OVERRIDABLE: Final = frozenset({"CIVDIS"})
+"""What dispatch may first have coded a killing as; two people can attest to that (P02). Never immigration."""
+
+KILLINGS: Final = frozenset({"HOMICIDE"})
+"""What such an incident has to be coded as by now."""
+
+
 def absolute_refusal(incident_type: str) -> str | None:
     """The code of ABSOLUTE_REFUSALS that the incident type begins with, None when it begins with none.
 

@@ -4,16 +4,16 @@ The sentence of a refusal says what to do and never holds a name or a case numbe
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.matching.types import Lane
-from rtcc_bridge.policy.accounts import Account, same_person
+from rtcc_bridge.policy.accounts import Account, Role, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_file import Policy
-from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, Purpose, absolute_refusal
+from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, KILLINGS, OVERRIDABLE, Purpose, absolute_refusal
 
 AUTHORITY_ENDED: Final = frozenset({"cancelled", "unfounded"})
 """Statuses that end an incident's authority. A closed incident keeps it: stills arrive days later (P08)."""
@@ -28,7 +28,8 @@ class IncidentFacts:
     """What the rules want to know of an incident; of a merged one, of the incident that it was merged into.
 
     refused_types: codes of `ABSOLUTE_REFUSALS` that the incident bore before, or that anything that was merged into it
-    bears or bore. exercise_merged_in: whether anything that was merged into it is an exercise.
+    bears or bore. exercise_merged_in: whether anything that was merged into it is an exercise. killing_attested: two
+    people have attested that it is a killing, which was coded as a disturbance.
     """
 
     incident_type: str
@@ -37,6 +38,7 @@ class IncidentFacts:
     case_number: str | None
     refused_types: frozenset[str] = frozenset()
     exercise_merged_in: bool = False
+    killing_attested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def require_permitted_purpose(
         raise PolicyRefusalError(
             "P02",
             f"No search is made in {forbidden}, for any purpose. That this incident, or one that was merged into it, "
-            "was coded so is not undone by another code: the override by two people comes with sign-in.",
+            "was coded so is not undone by another code: of a killing two people can attest to it.",
         )
     if wanted not in policy.purposes:
         raise PolicyRefusalError("P02", f"The policy in force does not permit searches for {wanted}.")
@@ -95,7 +97,38 @@ def refused_matter(incident: IncidentFacts) -> str | None:
     """P02: what the incident is, or once was, about that is never searched for; None when there is nothing."""
     own = absolute_refusal(incident.incident_type)
     codes = incident.refused_types if own is None else {own, *incident.refused_types}
+    if incident.killing_attested and own is None and is_recoded_killing(incident):
+        return None
     return ABSOLUTE_REFUSALS[min(codes)] if codes else None
+
+
+RECONCILE_WITHIN: Final = timedelta(hours=4)
+"""So long a provisional incident may stand without an incident of dispatch (P01)."""
+
+
+def require_feed_down(*, works: bool) -> None:
+    """P01: only an incident that was seen on the feed is worked on, as long as there is a feed to be seen on."""
+    if works:
+        raise PolicyRefusalError("P01", "The feed of incidents works: have dispatch report the incident.")
+
+
+def require_provisional_type(incident_type: str) -> None:
+    """P02: nobody opens what is never searched for."""
+    if (code := absolute_refusal(incident_type)) is not None:
+        raise PolicyRefusalError("P02", f"No search is made in {ABSOLUTE_REFUSALS[code]}, so none is prepared for.")
+
+
+def is_recoded_killing(incident: IncidentFacts) -> bool:
+    """P02: whether this is a killing by now that was coded as a disturbance, and as nothing worse, before."""
+    is_killing = incident.incident_type.strip().upper() in KILLINGS
+    return is_killing and bool(incident.refused_types) and incident.refused_types <= OVERRIDABLE
+
+
+def require_second_attestor(account: Account, *, attested_by: str) -> None:
+    """P02: what overrides an absolute refusal is the word of two people."""
+    require_permission(account, Deed.CONFIRM_KILLING)
+    if same_person(account.name, attested_by):
+        raise PolicyRefusalError("P02", "You have attested to it yourself: another person has to confirm it.")
 
 
 def require_warrant(policy: Policy, purpose: Purpose, warrant_or_exigency: str | None) -> str | None:
@@ -213,8 +246,32 @@ def has_imminent_threat(policy: Policy, incident: IncidentFacts, threats: Iterab
     )
 
 
+def is_declared_imminent(
+    policy: Policy, incident: IncidentFacts, declared_until: datetime | None, now: datetime
+) -> bool:
+    """P14: the watch commander has declared it, the declaration lasts, and the policy lists this type of incident."""
+    listed = incident.incident_type.strip().upper() in policy.deferral.declarable_incident_types
+    return not incident.exercise and listed and declared_until is not None and declared_until > now
+
+
+def require_watch_commander(policy: Policy, account: Account, incident: IncidentFacts) -> None:
+    """P14: who declares an incident imminent searches nothing themselves, and the policy lists its type."""
+    require_permission(account, Deed.DECLARE_IMMINENT)
+    if Role.ANALYST in account.roles:
+        raise PolicyRefusalError("P14", "An analyst declares nothing imminent: the watch commander has to.")
+    if incident.exercise or incident.incident_type.strip().upper() not in policy.deferral.declarable_incident_types:
+        raise PolicyRefusalError("P14", "The policy does not list this type of incident as one to declare imminent.")
+
+
+def require_lift_by_another(account: Account, *, analyst: str) -> None:
+    """P14: the administrator lifts the end of somebody else's deferral."""
+    require_permission(account, Deed.LIFT_DEFERRAL)
+    if same_person(account.name, analyst):
+        raise PolicyRefusalError("P14", "These are lapses of your own: another administrator has to lift it.")
+
+
 def lane_of(*, imminent_threat: bool, earlier: Lane = Lane.ROUTINE) -> Lane:
-    """P14: imminent by the threat's own fields, never by choice. A threat's expiry does not slow a probe down again."""
+    """P14: imminent by the threat's own fields or as declared, never by choice. Its end does not slow a probe down."""
     return Lane.IMMINENT if imminent_threat else earlier
 
 
@@ -248,3 +305,47 @@ def require_timely(*, approve_by: datetime | None, now: datetime) -> None:
 def approval_holds(policy: Policy, approved_at: datetime, now: datetime) -> bool:
     """P01: an approval covers a search for a limited time."""
     return now < approved_at + timedelta(hours=policy.approval.valid_hours)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchGrounds:
+    """What a search is made on: two stills of one unknown person have all of it in common (P01)."""
+
+    incident_id: str
+    case_number: str
+    purpose: str
+    legal_basis: str
+    requestor: str
+    analyst: str
+
+
+MOST_STILLS: Final = 20
+"""Under one approval (P01): more would be a search of its own."""
+
+
+def require_covered(
+    policy: Policy,
+    approved_at: datetime | None,
+    first: SearchGrounds,
+    further: SearchGrounds,
+    stills: int,
+    now: datetime,
+) -> None:
+    """P01: one approval covers one unknown person of one case, for several stills, for a limited time.
+
+    approved_at: None when the first still has no approval that stands. stills: how many the approval covers already.
+    """
+    if approved_at is None or not approval_holds(policy, approved_at, now):
+        raise PolicyRefusalError(
+            "P01", "The approval that should cover this still has ended, or never came: attach the still by itself."
+        )
+    if not same_person(first.analyst, further.analyst):
+        raise PolicyRefusalError("P01", "Only the analyst whose search was approved adds stills to it.")
+    if first != replace(further, analyst=first.analyst):
+        raise PolicyRefusalError(
+            "P01",
+            "An approval covers one person of one case: incident, case, purpose, legal basis and requestor have to be "
+            "those of the approved search.",
+        )
+    if stills >= MOST_STILLS:
+        raise PolicyRefusalError("P01", f"An approval covers {MOST_STILLS} stills: attach this one by itself.")

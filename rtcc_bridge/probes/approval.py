@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from rtcc_bridge.audit.entries import SYSTEM
-from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
+from rtcc_bridge.errors import ConflictError, NotFoundError
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
@@ -13,11 +13,12 @@ from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.authority import authority_of, require_still_permitted
 from rtcc_bridge.probes.faces import MAX_REASON_CHARACTERS
 from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.reasons import stated
 from rtcc_bridge.probes.refusals import RefusalLog
-from rtcc_bridge.probes.search_request import requested_now, search_request
+from rtcc_bridge.probes.search_request import requested_now
 from rtcc_bridge.probes.state import WAITING, Approval, ProbeState
-from rtcc_bridge.probes.steps import take_step
-from rtcc_bridge.storage import incidents, probes
+from rtcc_bridge.probes.steps import keep_authority, request_search, take_step
+from rtcc_bridge.storage import incidents, probe_openings, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.telemetry.work import taken_up
@@ -94,6 +95,7 @@ class ApprovalDesk:
             "approved_by": None,
             "approved_at": None,
             "authority_at": None,
+            "authority_token": None,
             "requested_at": None,
         }
         return await self._by_itself(tx, probe, changes, "probe.suspend", rule=rule, reason=reason)
@@ -117,24 +119,30 @@ class ApprovalDesk:
             lane = rules.lane_of(imminent_threat=authority.imminent_threat, earlier=Lane(probe.lane))
             changes |= {"state": ProbeState.AUTHORIZED, "lane": lane, "authority_at": now}
             changes |= {"policy_hash": policy.hash, **requested_now(now, 0)}
-        updated = await take_step(parts, tx, probe, changes, actor=account.name, action="probe.approve")
+        opened = await probe_openings.first(tx, probe.probe_id, account.name) is not None
+        details = {"opened": opened}  # an approval of what was never looked at is a sign of misuse (P27)
+        updated = await take_step(
+            parts, tx, probe, changes, actor=account.name, action="probe.approve", details=details
+        )
         if waiting:
-            await parts.outbox.put(tx, search_request(updated, parts.topics))
-        elif updated.state == ProbeState.SEARCHED:
+            await request_search(parts, tx, updated)
+        else:
+            await keep_authority(parts, tx, updated)
+        if updated.state == ProbeState.SEARCHED:
             await parts.leads.approval_granted(tx, updated)
         return updated
 
     async def _refuse(self, tx: Transaction, probe: ProbeRecord, account: Account, reason: str) -> ProbeRecord:
         require_permission(account, Deed.DECIDE_SEARCH)
-        stated = _stated(reason)
+        text = stated(reason, "A refusal")
         _require_pending(probe)
-        changes = {"state": ProbeState.REFUSED, "approval": Approval.REFUSED, "state_reason": stated}
-        details = {"reason": stated}
+        changes = {"state": ProbeState.REFUSED, "approval": Approval.REFUSED, "state_reason": text}
+        details = {"reason": text}
         updated = await take_step(
             self._parts, tx, probe, changes, actor=account.name, action="probe.refuse", details=details
         )
         if probe.state == ProbeState.SEARCHED:
-            await self._parts.leads.approval_refused(tx, updated, stated, account.name)
+            await self._parts.leads.approval_refused(tx, updated, text, account.name)
         return updated
 
     async def _by_itself(
@@ -162,11 +170,3 @@ async def _found(tx: Transaction, probe_id: str) -> ProbeRecord:
 def _require_pending(probe: ProbeRecord) -> None:
     if probe.approval != Approval.PENDING:
         raise ConflictError(f"There is nothing to decide: the approval of this probe is {probe.approval}.")
-
-
-def _stated(reason: str) -> str:
-    stated = reason.strip()
-    if not 0 < len(stated) <= MAX_REASON_CHARACTERS:
-        message = f"A refusal needs a reason of at most {MAX_REASON_CHARACTERS} characters: state it."
-        raise InvalidInputError(message, "fields")
-    return stated

@@ -1,7 +1,7 @@
 """What a probe's incident permits at this moment, read in the transaction that acts on it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
@@ -10,7 +10,7 @@ from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.purposes import absolute_refusal
 from rtcc_bridge.policy.rules import IncidentFacts, ThreatFacts
-from rtcc_bridge.storage import incidents, threats
+from rtcc_bridge.storage import imminent_declarations, incidents, refusal_overrides, threats
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.incidents import IncidentRecord
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -21,12 +21,15 @@ from rtcc_bridge.storage.threats import ThreatRecord
 class IncidentAuthority:
     """The incident that decides (where the named one was merged, the one that it ended up in) and what it permits.
 
-    traceparent: the place in its trace of the newest event that told of it.
+    imminent_threat: what decides on lane and deferral (P14). alerted: that is so by an alert, and not by the watch
+    commander's word alone, which widens no purpose. traceparent: the place in its trace of the newest event that told
+    of it.
     """
 
     incident_id: str
     incident: IncidentFacts
     imminent_threat: bool
+    alerted: bool
     traceparent: str | None
 
 
@@ -36,11 +39,15 @@ async def authority_of(tx: Transaction, incident_id: str, policy: Policy, now: d
     merged = await incidents.merged_into(tx, (record.incident_id,))
     threatened = await threats.of_incidents(tx, (record.incident_id,), merged)
     alerts = [_threat_facts(threat) for threat in threatened[record.incident_id]]
-    incident = _facts(incident_id, record, await incidents.get_all(tx, merged))
+    attested = await refusal_overrides.is_confirmed(tx, record.incident_id)
+    incident = replace(_facts(incident_id, record, await incidents.get_all(tx, merged)), killing_attested=attested)
+    alerted = rules.has_imminent_threat(policy, incident, alerts, now)
+    declared_until = await imminent_declarations.lasts_until(tx, record.incident_id)
     return IncidentAuthority(
         incident_id=record.incident_id,
         incident=incident,
-        imminent_threat=rules.has_imminent_threat(policy, incident, alerts, now),
+        imminent_threat=alerted or rules.is_declared_imminent(policy, incident, declared_until, now),
+        alerted=alerted,
         traceparent=record.traceparent,
     )
 

@@ -11,17 +11,19 @@ from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of, require_still_permitted
+from rtcc_bridge.probes.covering import still_covering
+from rtcc_bridge.probes.edits import edits_from_json
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json, quality_to_json, reason_text, refusals
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.refusals import RefusalLog
-from rtcc_bridge.probes.search_request import requested_now, search_request
+from rtcc_bridge.probes.search_request import requested_now
 from rtcc_bridge.probes.state import Approval, ProbeState
-from rtcc_bridge.probes.steps import take_step
+from rtcc_bridge.probes.steps import request_search, take_step
 from rtcc_bridge.probes.stills import find_probe, observe_stages, open_original
 from rtcc_bridge.probes.unsettled import undo_seal
 from rtcc_bridge.probes.worker_messages import CroppedFace
-from rtcc_bridge.storage import probes
+from rtcc_bridge.storage import deferral_lifts, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -45,7 +47,8 @@ class FaceChoice:
         """Records the choice; only that face is cut out, and nothing is embedded before.
 
         A face that is too poor ends the probe as rejected_quality. Otherwise the search waits for its approval, or, for
-        an imminent threat, has its authority now and the approval may follow (P14).
+        an imminent threat, has its authority now and the approval may follow (P14); so has one that the approval of an
+        earlier still of the same person covers (P01).
 
         Raises PolicyRefusalError, NotFoundError (probe, face or still), ConflictError (chosen already, or withdrawn),
         InvalidInputError (the worker failed on the picture), BusyError, UnavailableError.
@@ -106,8 +109,11 @@ class FaceChoice:
         lane: Lane,
         undo: AsyncExitStack,
     ) -> tuple[CroppedFace, SealedObject]:
-        original = await open_original(self._parts.database, self._vault, probe)
-        cropped = await self._workers.crop(original, chosen.face, bystanders(faces, chosen.number), lane)
+        original, edits = (
+            await open_original(self._parts.database, self._vault, probe),
+            edits_from_json(probe.edits or ()),
+        )
+        cropped = await self._workers.crop(original, chosen.face, bystanders(faces, chosen.number), lane, edits)
         sealed = await self._vault.seal(CROP_KIND, cropped.crop.pixels.tobytes())
         undo_seal(undo, self._parts.database, self._vault, sealed)
         return cropped, sealed
@@ -115,17 +121,27 @@ class FaceChoice:
     async def _authorize(
         self, tx: Transaction, probe: ProbeRecord, chosen: NumberedFace, cropped: CroppedFace, sealed: SealedObject
     ) -> ProbeRecord:
-        """Records the choice, and asks for the search where an imminent threat lets the approval follow (P14)."""
+        """Records the choice, and asks for the search where an approval covers it (P01) or may follow it (P14)."""
         parts, policy, now = self._parts, self._parts.policy, self._parts.clock.now()
         authority = await self._require_permitted(tx, probe, policy)
-        unapproved = await probes.count_unapproved_deferrals(tx, probe.analyst, (ProbeState.FACES_FOUND,))
+        first = await still_covering(tx, probe, policy, parts.authority_keys.require_verifier(), now)
+        unapproved = await probes.count_unapproved_deferrals(
+            tx,
+            probe.analyst,
+            (ProbeState.FACES_FOUND,),
+            lifted_at=await deferral_lifts.last_of(tx, probe.analyst),
+        )
+        await _require_unedited(tx, probe)
         approve_by = rules.approval_deadline(
             policy, imminent_threat=authority.imminent_threat, unapproved=unapproved, now=now
         )
+        if first is not None:
+            approve_by = None  # nothing is left to follow
+        has_authority = first is not None or approve_by is not None
         height, width = cropped.crop.pixels.shape[:2]
         changes: dict[str, Any] = {
             "incident_id": authority.incident_id,
-            "state": ProbeState.AWAITING_APPROVAL if approve_by is None else ProbeState.AUTHORIZED,
+            "state": ProbeState.AUTHORIZED if has_authority else ProbeState.AWAITING_APPROVAL,
             "lane": rules.lane_of(imminent_threat=authority.imminent_threat, earlier=Lane(probe.lane)),
             "chosen_face": chosen.number,
             "chosen_at": now,
@@ -137,14 +153,31 @@ class FaceChoice:
             "approve_by": approve_by,
             "policy_hash": policy.hash,
         }
-        if approve_by is not None:
+        if first is not None:
+            changes |= {
+                "approval": Approval.GRANTED,
+                "approved_by": first.approved_by,
+                "approved_at": first.approved_at,
+            }
+        if has_authority:
             changes |= {"authority_at": now, **requested_now(now, probe.requests)}
         await self._vault.record(tx, sealed)
-        details = {"faces": len(probe.faces or ()), "deferred": approve_by is not None}
+        details = {
+            "faces": len(probe.faces or ()),
+            "deferred": approve_by is not None,
+            "coveredBy": None if first is None else first.probe_id,
+        }
         updated = await take_step(parts, tx, probe, changes, actor=probe.analyst, action=_ACTION, details=details)
-        if approve_by is not None:
-            await parts.outbox.put(tx, search_request(updated, parts.topics))
+        if has_authority:
+            await request_search(parts, tx, updated)
         return updated
+
+
+async def _require_unedited(tx: Transaction, probe: ProbeRecord) -> None:
+    """The face was cut out of the picture as the row still says. Every row that may be chosen in is held by now."""
+    current = await probes.find(tx, probe.probe_id)
+    if current is None or current.edits != probe.edits:
+        raise ConflictError("The still was edited meanwhile: look at its faces again.")
 
 
 def _require_chooser(account: Account, probe: ProbeRecord) -> None:

@@ -12,13 +12,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
+from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.policy.rules import SearchGrounds
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.choice import FaceChoice
+from rtcc_bridge.probes.covering import require_covering
+from rtcc_bridge.probes.declarations import DeclarationDesk
+from rtcc_bridge.probes.deferrals import DeferralDesk
+from rtcc_bridge.probes.editing import StillEditor
+from rtcc_bridge.probes.edits import edits_to_json
 from rtcc_bridge.probes.faces import best_quality, faces_to_json, reason_text, too_poor
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
@@ -45,7 +52,9 @@ _ANIMATED: Final = "animated"
 class ProbeForm:
     """What the analyst states beside the still. case_number may stay empty where the incident has one.
 
-    warrant_or_exigency: needed for the purposes that the policy names (P09).
+    edits: steps that the faces are looked for after (P05). same_person_as: a probe whose approval is to cover this
+    still too, which shows the same unknown person (P01). warrant_or_exigency: needed for the purposes that the policy
+    names (P09).
     """
 
     purpose: str
@@ -54,6 +63,8 @@ class ProbeForm:
     case_number: str | None
     attested_original: bool
     warrant_or_exigency: str | None = None
+    same_person_as: str | None = None
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,7 @@ class _Grounds:
     case_number: str
     policy_hash: str
     warrant_or_exigency: str | None
+    same_person_as: str | None
 
 
 def too_large(max_upload_bytes: int) -> InvalidInputError:
@@ -90,8 +102,11 @@ class ProbeDesk:
         self._vault = vault
         self._workers = workers
         self._stills = StillViewer(parts, vault, workers)
+        self._editor = StillEditor(parts, vault, workers)
         self._choice = FaceChoice(parts, vault, workers)
         self._approvals = ApprovalDesk(parts)
+        self.deferrals = DeferralDesk(parts)
+        self.declarations = DeclarationDesk(parts)
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
         self._training_gallery = training_gallery
         self._max_upload_bytes = max_upload_bytes
@@ -120,7 +135,8 @@ class ProbeDesk:
             authority = grounds.authority
             with taken_up("probe.attach", authority.traceparent, incident_id=authority.incident_id):
                 sealed = await self._seal(upload, undo)
-                report = await self._look_at(sealed, rules.lane_of(imminent_threat=authority.imminent_threat))
+                lane = rules.lane_of(imminent_threat=authority.imminent_threat)
+                report = await self._look_at(sealed, lane, form.edits)
                 names = names_of(case_number=grounds.case_number, requestor=form.requestor)
                 await self._parts.audit.prepare(*names.values())
                 async with self._parts.database.write() as tx:
@@ -144,6 +160,10 @@ class ProbeDesk:
             return Lane.ROUTINE
         return rules.lane_of(imminent_threat=authority.imminent_threat)
 
+    async def edit(self, probe_id: str, edits: Sequence[Edit], account: Account) -> ProbeRecord:
+        """The analyst edits the still; see `StillEditor.edit`."""
+        return await self._editor.edit(probe_id, edits, account)
+
     async def choose_face(self, probe_id: str, number: int, account: Account) -> ProbeRecord:
         """The analyst chooses the one face that is searched; see `FaceChoice.choose`."""
         return await self._choice.choose(probe_id, number, account)
@@ -160,9 +180,9 @@ class ProbeDesk:
         """Raises NotFoundError."""
         return await find_probe(self._parts.database, probe_id)
 
-    async def view(self, probe_id: str, account: Account) -> ProbeRecord:
-        """What is known of a still, for who works on it; see `StillViewer.view`."""
-        return await self._stills.view(probe_id, account)
+    async def open(self, probe_id: str, account: Account) -> ProbeRecord:
+        """The probe for somebody who works on it; see `StillViewer.open`."""
+        return await self._stills.open(probe_id, account)
 
     async def preview(self, probe_id: str, account: Account) -> bytes:
         """The still as a JPEG for the screen; see `StillViewer.preview`."""
@@ -177,14 +197,17 @@ class ProbeDesk:
         incident = authority.incident
         rules.require_authority(incident)
         rules.require_unmixed(incident)
-        purpose = rules.require_permitted_purpose(
-            policy, form.purpose, incident, imminent_threat=authority.imminent_threat
-        )
+        purpose = rules.require_permitted_purpose(policy, form.purpose, incident, imminent_threat=authority.alerted)
         warrant = rules.require_warrant(policy, purpose, form.warrant_or_exigency)
         case_number = rules.require_grounds(incident, form.case_number, form.requestor, form.legal_basis)
         rules.require_attested(attested_original=form.attested_original)
         rules.require_gallery_for(exercise=incident.exercise, training_gallery=self._training_gallery)
-        return _Grounds(authority, case_number, policy.hash, warrant)
+        first = None
+        if form.same_person_as is not None:
+            further = _search_grounds(authority.incident_id, form, case_number, analyst)
+            verifier = self._parts.authority_keys.require_verifier()
+            first = (await require_covering(tx, form.same_person_as, further, policy, verifier, now)).probe_id
+        return _Grounds(authority, case_number, policy.hash, warrant, first)
 
     async def _seal(self, upload: AsyncIterator[bytes], undo: AsyncExitStack) -> SealedObject:
         """Seals the upload as it arrives. It never lies plain on a disk, and occupies no worker however slow it is."""
@@ -207,14 +230,14 @@ class ProbeDesk:
                 raise too_large(self._max_upload_bytes)
             yield piece
 
-    async def _look_at(self, sealed: SealedObject, lane: Lane) -> FoundFacesReport:
+    async def _look_at(self, sealed: SealedObject, lane: Lane, edits: Sequence[Edit]) -> FoundFacesReport:
         """Lets a worker find the faces. The still is unsealed only when the worker is there, not while it waits."""
 
         async def still() -> AsyncIterator[bytes]:
             yield await self._vault.unseal(sealed.object_key, sealed)
 
         try:
-            return await self._workers.inspect(still(), lane)
+            return await self._workers.inspect(still(), lane, edits)
         except InvalidInputError as error:
             rules.require_still(animated=error.reason == _ANIMATED)
             raise
@@ -232,7 +255,6 @@ class ProbeDesk:
             exercise=grounds.authority.incident.exercise,
             purpose=form.purpose,
             legal_basis=form.legal_basis.strip(),
-            warrant_or_exigency=grounds.warrant_or_exigency,
             case_number=grounds.case_number,
             requestor=form.requestor.strip(),
             analyst=analyst.name,
@@ -245,6 +267,9 @@ class ProbeDesk:
             policy_hash=grounds.policy_hash,
             state_reason=reason_text(reasons),
             traceparent=current_traceparent(),
+            warrant_or_exigency=grounds.warrant_or_exigency,
+            same_person_as=grounds.same_person_as,
+            edits=edits_to_json(form.edits) or None,
             created_at=now,
             updated_at=now,
         )
@@ -258,10 +283,21 @@ class ProbeDesk:
             actor=probe.analyst,
             action="probe.attach",
             outcome=probe.state,
-            details={"faces": len(faces)},
+            details={"faces": len(faces), "samePersonAs": probe.same_person_as, "edits": list(probe.edits or ())},
         )
         if reasons := too_poor(faces):
             await self._parts.leads.record_rejected_quality(tx, probe, reasons, best_quality(faces))
+
+
+def _search_grounds(incident_id: str, form: ProbeForm, case_number: str, analyst: Account) -> SearchGrounds:
+    return SearchGrounds(
+        incident_id=incident_id,
+        case_number=case_number,
+        purpose=form.purpose,
+        legal_basis=form.legal_basis.strip(),
+        requestor=form.requestor.strip(),
+        analyst=analyst.name,
+    )
 
 
 def _require_lengths(incident_id: str, form: ProbeForm) -> None:
@@ -270,9 +306,10 @@ def _require_lengths(incident_id: str, form: ProbeForm) -> None:
         ("incident", incident_id, 256),
         ("purpose", form.purpose, 64),
         ("legal basis", form.legal_basis, 1024),
-        ("warrant or exigency", form.warrant_or_exigency or "", 1024),
         ("case number", form.case_number or "", 256),
         ("requestor", form.requestor, 256),
+        ("warrant or exigency", form.warrant_or_exigency or "", 1024),
+        ("probe of the same person", form.same_person_as or "", 64),
     )
     for name, value, limit in fields:
         if len(value) > limit:

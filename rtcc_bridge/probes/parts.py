@@ -6,6 +6,7 @@ from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.authority_keys import AuthorityKeys
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.publishing.outbox import Outbox
@@ -25,6 +26,7 @@ class ProbeParts:
     leads: LeadDesk
     metrics: Metrics
     topics: TopicSettings
+    authority_keys: AuthorityKeys
 
     @property
     def policy(self) -> Policy:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import DetectedFace, Lane
 from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
 
@@ -12,15 +13,24 @@ class PictureReader(Protocol):
 
     Every call raises InvalidInputError when the picture is at fault (it cannot be read, is too large, takes too long;
     the message says what to do), BusyError when too many pictures wait, and UnavailableError when nobody can read one.
-    A call that failed or was cancelled does the next one no harm. The lane says who waits behind whom.
+    A call that failed or was cancelled does the next one no harm. The lane says who waits behind whom. Faces are those
+    of the picture after its edits, which are applied to the original each time (P05).
     """
 
-    async def inspect(self, upload: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE, /) -> FoundFacesReport:
+    async def inspect(
+        self, upload: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE, edits: Sequence[Edit] = (), /
+    ) -> FoundFacesReport:
         """Finds and grades the faces. No face is a result. Whatever `upload` raises passes through."""
         ...
 
     async def crop(
-        self, data: bytes, chosen: DetectedFace, bystanders: Sequence[DetectedFace], lane: Lane = Lane.ROUTINE, /
+        self,
+        data: bytes,
+        chosen: DetectedFace,
+        bystanders: Sequence[DetectedFace],
+        lane: Lane = Lane.ROUTINE,
+        edits: Sequence[Edit] = (),
+        /,
     ) -> CroppedFace:
         """Cuts the chosen face out losslessly, the bystanders masked (P04)."""
         ...
@@ -32,6 +42,7 @@ class PictureReader(Protocol):
         chosen: DetectedFace | None = None,
         bystanders: Sequence[DetectedFace] = (),
         lane: Lane = Lane.ROUTINE,
+        edits: Sequence[Edit] = (),
         /,
     ) -> Preview:
         """A JPEG without metadata, its longer side at most `max_side_px`.

@@ -8,19 +8,21 @@ from typing import Final, NoReturn
 import structlog
 
 from rtcc_bridge.audit.entries import SYSTEM
-from rtcc_bridge.errors import ConflictError, NotFoundError, TransientError
+from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError, TransientError
 from rtcc_bridge.incidents.incident import authority_ended
 from rtcc_bridge.leads.lead import LIVE_STATES
 from rtcc_bridge.policy.rules import AUTHORITY_ENDED
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import authority_of
 from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.search_gate import is_overdue, reason_to_suspend
-from rtcc_bridge.probes.search_request import search_request
+from rtcc_bridge.probes.search_token import require_kept_authority
 from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
+from rtcc_bridge.probes.steps import request_search
 from rtcc_bridge.settings import LeadSettings
 from rtcc_bridge.storage import incidents, leads, probes
-from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.engine import Transaction, on_commit
 from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.telemetry.tracing import Facts, Kind
@@ -45,7 +47,8 @@ log = structlog.get_logger()
 class Reconciler:
     """Sweeps periodically, in one process at a time. Two at once do no harm: a step is taken if nobody was faster."""
 
-    def __init__(self, parts: ProbeParts, settings: LeadSettings) -> None:
+    def __init__(self, parts: ProbeParts, settings: LeadSettings, provisional: ProvisionalDesk) -> None:
+        self._provisional = provisional
         self._parts = parts
         self._settings = settings
         self._approvals = ApprovalDesk(parts)
@@ -65,6 +68,7 @@ class Reconciler:
 
     async def sweep(self, right: SoleRight = UNCONTESTED) -> None:
         """One round. Each probe has a transaction of its own. Raises TransientError, also when the right is lost."""
+        await self._provisional.withdraw_overdue()
         await self.withdraw_ended(right)
         await self.lapse_overdue(right)
         await self.suspend_unfounded(right)
@@ -109,7 +113,10 @@ class Reconciler:
         return await self._each(found, self._suspend, right)
 
     async def request_unanswered(self, right: SoleRight = UNCONTESTED) -> int:
-        """Requests searches again that have authority and no outcome, and counts those that stay without."""
+        """Requests searches again that have authority and no outcome, and counts those that stay without.
+
+        One whose row is not what its authority was given for goes back to the supervisor (P30).
+        """
         now = self._parts.clock.now()
         pauses = [timedelta(seconds=self._settings.reconcile_after_seconds * factor) for factor in PAUSE_GROWTH]
         async with self._parts.database.read() as tx:
@@ -181,6 +188,13 @@ class Reconciler:
         requested = await probes.mark_requested(tx, seen, at=now)
         if requested is None:
             return False
-        await self._parts.outbox.put(tx, search_request(requested, self._parts.topics))
+        try:
+            require_kept_authority(requested, self._parts.authority_keys.require_verifier())
+        except PolicyRefusalError as refusal:
+            await self._approvals.suspend(tx, requested, rule=refusal.rule, reason=str(refusal))
+            on_commit(tx, self._parts.metrics.policy_refusals_total.labels(refusal.rule).inc)
+            log.error("search without proof of its authority", probe_id=requested.probe_id, reason=str(refusal))
+            return True
+        await request_search(self._parts, tx, requested)
         log.info("search requested again", probe_id=requested.probe_id, requests=requested.requests)
         return True

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -10,6 +10,9 @@ from rtcc_bridge.audit.entries import REFUSED, AuditLog
 from rtcc_bridge.errors import PolicyRefusalError, TransientError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage.engine import Database
+
+MOST_SUBJECT_CHARACTERS: Final = 256
+"""What the audit log keeps of a subject that somebody outside has named."""
 
 log = structlog.get_logger()
 

@@ -6,6 +6,8 @@ from typing import Any
 from rtcc_bridge.audit.commitments import Name, NameKind
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.probes.parts import ProbeParts
+from rtcc_bridge.probes.search_request import search_request
+from rtcc_bridge.probes.search_token import token_for
 from rtcc_bridge.probes.state import ProbeState, require_transition
 from rtcc_bridge.storage import probes
 from rtcc_bridge.storage.engine import Transaction
@@ -41,6 +43,22 @@ async def take_step(
 def names_of(*, case_number: str, requestor: str) -> dict[str, Name]:
     """The names that the entries of a probe commit to."""
     return {"case": Name(NameKind.CASE, case_number), "requestor": Name(NameKind.PERSON, requestor)}
+
+
+async def request_search(parts: ProbeParts, tx: Transaction, probe: ProbeRecord) -> None:
+    """Puts the signed request for a probe with authority into the outbox, and keeps the proof with it (P30).
+
+    Only for who gives the authority, or has asked for the proof (`require_kept_authority`). Raises ConfigurationError
+    in a process that has no key to sign with.
+    """
+    await parts.outbox.put(tx, search_request(probe, parts.topics, await keep_authority(parts, tx, probe)))
+
+
+async def keep_authority(parts: ProbeParts, tx: Transaction, probe: ProbeRecord) -> Mapping[str, Any]:
+    """Signs what the probe's search rests on, and keeps that with it. Raises as `request_search` does."""
+    token = token_for(probe, parts.authority_keys.require_signer(), parts.policy, parts.clock.now())
+    await probes.keep_authority(tx, probe.probe_id, token)
+    return token
 
 
 async def record_act(

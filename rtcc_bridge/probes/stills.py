@@ -1,22 +1,24 @@
 """The sealed stills of probes: opened for a screen or for cutting a face out, never for anything else."""
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import structlog
 
-from rtcc_bridge.errors import IntegrityError, NotFoundError
+from rtcc_bridge.errors import IntegrityError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads.examiners import require_not_blind
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.probes.edits import edits_from_json
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.steps import record_act
-from rtcc_bridge.storage import probes
+from rtcc_bridge.storage import probe_openings, probes
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -38,35 +40,59 @@ class StillViewer:
     async def preview(self, probe_id: str, account: Account) -> bytes:
         """The still as a JPEG, upright and without metadata; once a face is chosen the others are masked (P04).
 
-        Each look is audited before it is had (P16, P23). Raises PolicyRefusalError, NotFoundError, BusyError,
-        UnavailableError.
+        Before, everybody in it is shown to the analyst who has to choose, and the still to nobody else. Each look is
+        audited before it is had (P16, P23). Raises PolicyRefusalError, NotFoundError, BusyError, UnavailableError.
         """
         probe = await find_probe(self._parts.database, probe_id)
-        async with self._refusals.watching(
-            actor=account.name, action="probe.preview", subject=probe_id, authority={"purpose": probe.purpose}
-        ):
+        async with self._watching(probe, account, "probe.preview"):
             require_permission(account, Deed.SEE_PROBE)
             await self._require_not_blind(account, probe)
-        async with self._parts.database.write() as tx:
-            await record_act(self._parts, tx, probe, actor=account.name, action="probe.preview", outcome="shown")
+            _require_masked(probe, account)
+        await self._note(probe, account, "probe.preview")
         original, lane = await open_original(self._parts.database, self._vault, probe), Lane(probe.lane)
-        if probe.chosen_face is None:
-            return (await self._workers.preview(original, PREVIEW_SIDE_PX, None, (), lane)).jpeg
+        edits = edits_from_json(probe.edits or ())
+        if probe.chosen_face is None:  # only the analyst who chooses has come this far
+            return (await self._workers.preview(original, PREVIEW_SIDE_PX, None, (), lane, edits)).jpeg
         faces = faces_from_json(probe.faces or ())
         chosen = face_of_number(faces, probe.chosen_face).face
         others = bystanders(faces, probe.chosen_face)
-        return (await self._workers.preview(original, PREVIEW_SIDE_PX, chosen, others, lane)).jpeg
+        return (await self._workers.preview(original, PREVIEW_SIDE_PX, chosen, others, lane, edits)).jpeg
 
-    async def view(self, probe_id: str, account: Account) -> ProbeRecord:
-        """What is known of a still, its case with it. Raises PolicyRefusalError (P12), which the caller audits,
-        NotFoundError."""
+    async def open(self, probe_id: str, account: Account) -> ProbeRecord:
+        """What is known of the probe. Whoever opens it for the first time is audited and kept (P22, P27).
+
+        Raises PolicyRefusalError, NotFoundError.
+        """
         probe = await find_probe(self._parts.database, probe_id)
-        await self._require_not_blind(account, probe)
+        async with self._watching(probe, account, "probe.view"):
+            require_permission(account, Deed.SEE_PROBE)
+            await self._require_not_blind(account, probe)
+        async with self._parts.database.read() as tx:
+            opened_at = await probe_openings.first(tx, probe_id, account.name)
+        if opened_at is None:
+            await self._note(probe, account, "probe.view")
         return probe
 
     async def _require_not_blind(self, account: Account, probe: ProbeRecord) -> None:
         async with self._parts.database.read() as tx:
             await require_not_blind(tx, account, probe)
+
+    async def _note(self, probe: ProbeRecord, account: Account, action: str) -> None:
+        async with self._parts.database.write() as tx:
+            await record_act(self._parts, tx, probe, actor=account.name, action=action, outcome="shown")
+            await probe_openings.note(tx, probe.probe_id, account.name, self._parts.clock.now())
+
+    def _watching(self, probe: ProbeRecord, account: Account, action: str) -> AbstractAsyncContextManager[None]:
+        authority = {"purpose": probe.purpose}
+        return self._refusals.watching(actor=account.name, action=action, subject=probe.probe_id, authority=authority)
+
+
+def _require_masked(probe: ProbeRecord, account: Account) -> None:
+    if probe.chosen_face is None and not same_person(account.name, probe.analyst):
+        raise PolicyRefusalError(
+            "P04",
+            "Until a face is chosen only the analyst who chooses sees the still: the others in it are not masked.",
+        )
 
 
 async def find_probe(database: Database, probe_id: str) -> ProbeRecord:

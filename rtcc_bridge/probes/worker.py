@@ -50,7 +50,7 @@ class PictureWork(Protocol):
     Every method may raise UnreadableImageError (the picture is at fault); whatever else it raises ends the worker.
     """
 
-    def inspect(self, data: bytes) -> FoundFacesReport: ...
+    def inspect(self, data: bytes, request: InspectRequest) -> FoundFacesReport: ...
 
     def portrait(self, data: bytes) -> SeenPortrait: ...
 
@@ -150,7 +150,7 @@ def perform(work: PictureWork, request: Request, data: bytes) -> Answer | Worker
 def _dispatch(work: PictureWork, request: Request, data: bytes) -> Answer:
     match request:
         case InspectRequest():
-            return work.inspect(data)
+            return work.inspect(data, request)
         case PortraitRequest():
             return work.portrait(data)
         case CropRequest():

@@ -6,7 +6,9 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.matching.crop import MAX_SIDE_PX as MAX_CROP_SIDE_PX
+from rtcc_bridge.matching.edits import MOST_EDITS, Edit
 from rtcc_bridge.matching.types import (
     Box,
     DetectedFace,
@@ -17,6 +19,7 @@ from rtcc_bridge.matching.types import (
     QualityComponent,
     Verdict,
 )
+from rtcc_bridge.probes.edits import edits_from_json, edits_to_json
 from rtcc_bridge.probes.sandbox import SandboxReport
 from rtcc_bridge.probes.worker_protocol import (
     MAX_REQUEST_JSON_BYTES,
@@ -39,7 +42,9 @@ _JPEG_START: Final = b"\xff\xd8\xff"
 
 @dataclass(frozen=True, slots=True)
 class InspectRequest:
-    """Which faces are in this picture, and how good are they?"""
+    """Which faces are in this picture, and how good are they? Every request is about the picture after its edits."""
+
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class CropRequest:
 
     chosen: DetectedFace
     bystanders: tuple[DetectedFace, ...]
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +74,7 @@ class PreviewRequest:
     max_side_px: int
     chosen: DetectedFace | None = None
     bystanders: tuple[DetectedFace, ...] = ()
+    edits: tuple[Edit, ...] = ()
 
 
 Request: TypeAlias = InspectRequest | PortraitRequest | CropRequest | PreviewRequest
@@ -160,14 +167,14 @@ def encode_request(request: Request) -> bytes:
         case InspectRequest():
             fields = {"do": "inspect"}
         case PortraitRequest():
-            fields = {"do": "portrait"}
+            return encode_json({"do": "portrait"}, MAX_REQUEST_JSON_BYTES)
         case CropRequest():
             fields = {"do": "crop", **_chosen_to_json(request.chosen, request.bystanders)}
         case PreviewRequest(max_side_px=side, chosen=None):
             fields = {"do": "preview_all", "max_side_px": side}
         case PreviewRequest(max_side_px=side, chosen=DetectedFace() as chosen):
             fields = {"do": "preview_chosen", "max_side_px": side, **_chosen_to_json(chosen, request.bystanders)}
-    return encode_json(fields, MAX_REQUEST_JSON_BYTES)
+    return encode_json({**fields, "edits": edits_to_json(request.edits)}, MAX_REQUEST_JSON_BYTES)
 
 
 def decode_request(data: bytes) -> Request:
@@ -176,15 +183,15 @@ def decode_request(data: bytes) -> Request:
     asked = fields.word("do")
     request: Request
     if asked == "inspect":
-        request = InspectRequest()
+        request = InspectRequest(_read_edits(fields))
     elif asked == "portrait":
         request = PortraitRequest()
     elif asked == "crop":
-        request = CropRequest(*_read_chosen(fields))
+        request = CropRequest(*_read_chosen(fields), _read_edits(fields))
     elif asked == "preview_all":
-        request = PreviewRequest(_read_side(fields))
+        request = PreviewRequest(_read_side(fields), edits=_read_edits(fields))
     elif asked == "preview_chosen":
-        request = PreviewRequest(_read_side(fields), *_read_chosen(fields))
+        request = PreviewRequest(_read_side(fields), *_read_chosen(fields), _read_edits(fields))
     else:
         raise ProtocolError(f"unknown request {asked}")
     fields.end()
@@ -334,6 +341,13 @@ def _read_landmarks(fields: Fields, side: int) -> Float32Array:
 def _read_chosen(fields: Fields) -> tuple[DetectedFace, tuple[DetectedFace, ...]]:
     chosen = _read_face(fields.section("chosen"))
     return chosen, tuple(_read_face(entry) for entry in fields.objects("bystanders", MAX_FACES))
+
+
+def _read_edits(fields: Fields) -> tuple[Edit, ...]:
+    try:
+        return edits_from_json(fields.mappings("edits", MOST_EDITS))
+    except InvalidInputError as error:
+        raise ProtocolError("an edit is none") from error
 
 
 def _read_side(fields: Fields) -> int:

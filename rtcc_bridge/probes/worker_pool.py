@@ -13,6 +13,7 @@ from typing import Final, Self, TypeVar
 import structlog
 
 from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import DetectedFace, Lane
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.probes.worker_messages import (
@@ -73,8 +74,10 @@ class WorkerPool:
         """The workers that are up."""
         return self._slots.process_ids
 
-    async def inspect(self, upload: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE) -> FoundFacesReport:
-        """Find and grade the faces of an upload. Who waits for an imminent threat gets the next worker.
+    async def inspect(
+        self, upload: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE, edits: Sequence[Edit] = ()
+    ) -> FoundFacesReport:
+        """Find and grade the faces of an upload after its edits. Who waits for an imminent threat gets the next worker.
 
         A worker is borrowed before the first chunk is asked for, and kept until the last one: give it what is there
         already, not what a client is still sending.
@@ -83,17 +86,23 @@ class WorkerPool:
         fail; the message says what to do), BusyError (too many pictures), UnavailableError (no worker), and whatever
         `upload` raises.
         """
-        return await self._perform(InspectRequest(), upload, FoundFacesReport, lane)
+        return await self._perform(InspectRequest(tuple(edits)), upload, FoundFacesReport, lane)
 
     async def portrait(self, data: bytes) -> SeenPortrait:
         """As `inspect` for a picture of one person, whose face is cut out as well. Raises as `inspect` does."""
         return await self._perform(PortraitRequest(), _chunks(data), SeenPortrait, Lane.ROUTINE)
 
     async def crop(
-        self, data: bytes, chosen: DetectedFace, bystanders: Sequence[DetectedFace], lane: Lane = Lane.ROUTINE
+        self,
+        data: bytes,
+        chosen: DetectedFace,
+        bystanders: Sequence[DetectedFace],
+        lane: Lane = Lane.ROUTINE,
+        edits: Sequence[Edit] = (),
     ) -> CroppedFace:
         """Cut the chosen face out losslessly, the bystanders masked (P04). Raises as `inspect` does."""
-        return await self._perform(CropRequest(chosen, tuple(bystanders)), _chunks(data), CroppedFace, lane)
+        request = CropRequest(chosen, tuple(bystanders), tuple(edits))
+        return await self._perform(request, _chunks(data), CroppedFace, lane)
 
     async def preview(
         self,
@@ -102,12 +111,13 @@ class WorkerPool:
         chosen: DetectedFace | None = None,
         bystanders: Sequence[DetectedFace] = (),
         lane: Lane = Lane.ROUTINE,
+        edits: Sequence[Edit] = (),
     ) -> Preview:
         """A JPEG for the screen without metadata, its longer side at most `max_side_px` (64 to 4096).
 
         Once a face is chosen the bystanders are masked (P04). Raises as `inspect` does.
         """
-        request = PreviewRequest(max_side_px, chosen, tuple(bystanders))
+        request = PreviewRequest(max_side_px, chosen, tuple(bystanders), tuple(edits))
         return await self._perform(request, _chunks(data), Preview, lane)
 
     async def _perform(

@@ -112,6 +112,10 @@ class Fields:
     def objects(self, name: str, most: int) -> tuple["Fields", ...]:
         return tuple(Fields(value, f"{self._where}.{name}") for value in self._list(name, 0, most))
 
+    def mappings(self, name: str, most: int) -> tuple[object, ...]:
+        """A list of at most so many entries, for whoever reads them as strictly."""
+        return tuple(self._list(name, 0, most))
+
     def section(self, name: str) -> "Fields":
         return Fields(self._take(name), f"{self._where}.{name}")
 

@@ -14,6 +14,7 @@ import numpy as np
 from rtcc_bridge.matching.crop import crop_face, mask_bystanders
 from rtcc_bridge.matching.decode import DecodeLimits, decode
 from rtcc_bridge.matching.detect import open_detector
+from rtcc_bridge.matching.edits import Brightness, Contrast, Crop, Edit, Rotate, apply_edits
 from rtcc_bridge.matching.errors import UnreadableImageError
 from rtcc_bridge.matching.modelpack import load_pack
 from rtcc_bridge.matching.pipeline import FaceFinder
@@ -24,6 +25,7 @@ from rtcc_bridge.probes.worker_messages import (
     CroppedFace,
     CropRequest,
     FoundFacesReport,
+    InspectRequest,
     Preview,
     PreviewRequest,
     SeenPortrait,
@@ -52,9 +54,8 @@ class FaceWork:
         self._finder = FaceFinder(detector, limits, max_detection_pixels, self._seconds.__setitem__)
         self._warm_up()
 
-    def inspect(self, data: bytes) -> FoundFacesReport:
-        self._seconds.clear()
-        found = self._finder.find(data)
+    def inspect(self, data: bytes, request: InspectRequest) -> FoundFacesReport:
+        found = self._finder.find_in(self._decoded(data, request.edits))
         height, width = found.image.shape[:2]
         return FoundFacesReport(width, height, found.faces, dict(self._seconds))
 
@@ -70,11 +71,11 @@ class FaceWork:
         return SeenPortrait(width, height, 1, quality.unified_score, quality.sentences, crop, dict(self._seconds))
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace:
-        crop = self._cut_out(self._decoded(data), request.chosen, request.bystanders)
+        crop = self._cut_out(self._decoded(data, request.edits), request.chosen, request.bystanders)
         return CroppedFace(crop, dict(self._seconds))
 
     def preview(self, data: bytes, request: PreviewRequest) -> Preview:
-        image = self._decoded(data)
+        image = self._decoded(data, request.edits)
         with self._timed("preview"):
             if request.chosen is not None:
                 boxes = [face.box for face in request.bystanders]
@@ -92,10 +93,15 @@ class FaceWork:
         except ValueError as error:
             raise UnreadableImageError("not_a_face", f"this cannot be cut out as a face: {error}") from error
 
-    def _decoded(self, data: bytes) -> RgbImage:
+    def _decoded(self, data: bytes, edits: Sequence[Edit]) -> RgbImage:
+        """The picture after its edits, which always begin at the original (P05)."""
         self._seconds.clear()
         with self._timed("decode"):
-            return decode(data, self._limits)
+            image = decode(data, self._limits)
+            try:
+                return apply_edits(image, edits, self._limits.max_pixels)
+            except ValueError as error:
+                raise UnreadableImageError("edits", f"this cannot be done: {error}") from error
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -107,11 +113,12 @@ class FaceWork:
         """Do everything once, so that all that is imported late is there before the files are gone."""
         for kind, mode in _WARM_UP_MODES:
             data = _plain_picture(kind, mode)
-            self.inspect(data)
+            self.inspect(data, InspectRequest())
             with contextlib.suppress(UnreadableImageError):
-                self.inspect(data[: len(data) // 2])
+                self.inspect(data[: len(data) // 2], InspectRequest())
         with contextlib.suppress(UnreadableImageError):
-            self.inspect(b"not a picture")
+            self.inspect(b"not a picture", InspectRequest())
+        self.inspect(data, InspectRequest((Rotate(10.0), Crop(0, 0, 150, 150), Brightness(10), Contrast(90))))
         landmarks = np.array([[40, 50], [80, 50], [60, 70], [45, 90], [75, 90]], np.float32)
         face = DetectedFace(Box(20.0, 20.0, 100.0, 120.0), landmarks, 1.0)
         bystander = DetectedFace(Box(90.0, 20.0, 150.0, 120.0), landmarks, 1.0)

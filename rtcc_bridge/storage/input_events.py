@@ -59,6 +59,15 @@ async def note(tx: Transaction, events: Sequence[InputEvent]) -> None:
     await insert_all(tx, input_events, rows)
 
 
+async def last_received(tx: Transaction, topic: str) -> datetime | None:
+    """When the newest event of this topic came; None when none is remembered."""
+    query = select(input_events.c.received_at).where(input_events.c.topic == topic)
+    found: datetime | None = (
+        await tx.execute(query.order_by(input_events.c.received_at.desc()).limit(1))
+    ).scalar_one_or_none()
+    return found
+
+
 async def prune(tx: Transaction, received_before: datetime, limit: int) -> int:
     """Forgets at most `limit` events that were received before that moment, and returns how many."""
     old = select(*_IDENTITY).where(input_events.c.received_at < received_before).limit(limit)

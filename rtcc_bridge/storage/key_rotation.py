@@ -9,7 +9,7 @@ the next one.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -21,7 +21,7 @@ from rtcc_bridge.storage import commitments, object_keys
 from rtcc_bridge.storage.commitments import CommitmentRecord
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.master_keys import MasterKeys, WrappedKey
-from rtcc_bridge.storage.object_keys import ObjectKeyRecord
+from rtcc_bridge.storage.object_keys import Kinds, ObjectKeyRecord
 
 _AT_ONCE: Final = 200
 _ASKED_AT_ONCE: Final = 16
@@ -64,7 +64,9 @@ class _KeptKey:
 class KeyRotation:
     """Wraps keys anew."""
 
-    def __init__(self, database: Database, keys: MasterKeys) -> None:
+    def __init__(self, database: Database, keys: MasterKeys, kinds: Kinds = Kinds.ALL) -> None:
+        """kinds: of which objects `keys` are the master keys."""
+        self._kinds = kinds
         self._database = database
         self._keys = keys
 
@@ -72,7 +74,7 @@ class KeyRotation:
         """Raises UnavailableError when the database or the key management service does not answer."""
         current = await self._keys.current_id()
         async with self._database.read() as tx:
-            return KeyCounts(current, await count_by_master_key(tx))
+            return KeyCounts(current, await count_by_master_key(tx, self._kinds))
 
     async def rewrap_all(self, on_progress: Callable[[int, int], None] = lambda _done, _all: None) -> RotationReport:
         """Wraps every key with the present master key. Commits each batch. Raises UnavailableError.
@@ -81,7 +83,7 @@ class KeyRotation:
         """
         before = await self.counts()
         total, done, failed = before.left, 0, 0
-        for batches in (_object_keys(self._database, before.current), _name_keys(self._database, before.current)):
+        for batches in self._batches(before.current):
             async for kept in batches:
                 rewrapped = await self._rewrap(kept)
                 async with self._database.write() as tx:
@@ -91,6 +93,12 @@ class KeyRotation:
                 failed += len(kept) - len(rewrapped)
                 on_progress(done + failed, max(total, done + failed))
         return RotationReport(done, failed, await self.counts())
+
+    def _batches(self, current: str) -> Iterator[AsyncIterator[Sequence[_KeptKey]]]:
+        """What another master key wraps. The keys of names belong to the master key that is not the galleries'."""
+        yield _object_keys(self._database, current, self._kinds)
+        if self._kinds is not Kinds.GALLERY:
+            yield _name_keys(self._database, current)
 
     async def _rewrap(self, records: Sequence[_KeptKey]) -> list[tuple[_KeptKey, WrappedKey]]:
         turns = asyncio.Semaphore(_ASKED_AT_ONCE)
@@ -115,19 +123,20 @@ class KeyRotation:
         return [(record, key) for record, key in zip(records, keys, strict=True) if key is not None]
 
 
-async def count_by_master_key(tx: Transaction) -> Mapping[str, int]:
-    """How many keys each master key wraps, of objects and of names together."""
-    counts = Counter(await object_keys.count_by_master_key(tx))
-    counts.update(await commitments.count_by_master_key(tx))
+async def count_by_master_key(tx: Transaction, kinds: Kinds = Kinds.ALL) -> Mapping[str, int]:
+    """How many keys each master key wraps, of objects and, unless they are those of galleries alone, of names."""
+    counts = Counter(await object_keys.count_by_master_key(tx, kinds))
+    if kinds is not Kinds.GALLERY:
+        counts.update(await commitments.count_by_master_key(tx))
     return dict(sorted(counts.items()))
 
 
-async def _object_keys(database: Database, current: str) -> AsyncIterator[Sequence[_KeptKey]]:
+async def _object_keys(database: Database, current: str, kinds: Kinds) -> AsyncIterator[Sequence[_KeptKey]]:
     """Those that another master key wraps, some at a time."""
     after = ""
     while True:
         async with database.read() as tx:
-            records = await object_keys.wrapped_by_others(tx, current, after, _AT_ONCE)
+            records = await object_keys.wrapped_by_others(tx, current, after, _AT_ONCE, kinds)
         if not records:
             return
         after = records[-1].object_key

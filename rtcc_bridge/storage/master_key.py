@@ -1,4 +1,4 @@
-"""Master keys, which wrap the key of every sealed object and do nothing else.
+"""Master keys, which wrap the key of every sealed object. In the demo other keys follow from them (`derive`).
 
 A source holds one or several, each 32 bytes in base64 and separated by white space. The first one wraps; the others are
 earlier ones, which open what they wrapped until a rotation has wrapped it anew.
@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, IntegrityError
@@ -51,6 +53,10 @@ class MasterKey:
             raise IntegrityError(
                 f"the key of a sealed object does not open with master key {self.key_id}: it was altered"
             ) from error
+
+    def derive(self, purpose: bytes) -> bytes:
+        """32 bytes that follow from this key for one purpose and say nothing of it (HKDF, RFC 5869)."""
+        return HKDF(SHA256(), length=_KEY_BYTES, salt=None, info=purpose).derive(self._key)
 
 
 def load_master_keys(settings: ObjectSettings, may_create: bool) -> tuple[MasterKey, ...]:

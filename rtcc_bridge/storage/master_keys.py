@@ -131,10 +131,11 @@ class LocalMasterKeys:
         self._seen, self._refused = now, None
 
 
-class EarlierLocalKeys:
-    """A key management service that wraps, while the keys of a file or the environment still open what they wrapped."""
+class EarlierKeys:
+    """Keys that wrap, while earlier ones still open what they wrapped: a key management service after a file's keys,
+    those of galleries after the ones of all objects."""
 
-    def __init__(self, current: MasterKeys, earlier: LocalMasterKeys) -> None:
+    def __init__(self, current: MasterKeys, earlier: MasterKeys) -> None:
         self._current = current
         self._earlier = earlier
 

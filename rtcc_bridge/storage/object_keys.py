@@ -3,12 +3,25 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, true, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import slices
 from rtcc_bridge.storage.tables import object_keys
+
+GALLERY_PREFIX: Final = "gallery-segment/"
+"""How the names of objects begin that hold the templates of a gallery."""
+
+
+class Kinds(StrEnum):
+    """Which objects are meant: where the galleries' templates have a master key of their own, the two are apart."""
+
+    ALL = "all"
+    GALLERY = "gallery"
+    OTHERS = "others"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +55,31 @@ async def known(tx: Transaction, keys: Collection[str]) -> set[str]:
     return found
 
 
-async def count_by_master_key(tx: Transaction) -> Mapping[str, int]:
+async def count_by_master_key(tx: Transaction, kinds: Kinds = Kinds.ALL) -> Mapping[str, int]:
     """How many keys each master key wraps."""
-    query = select(object_keys.c.master_key_id, func.count()).group_by(object_keys.c.master_key_id)
+    query = select(object_keys.c.master_key_id, func.count()).where(_of(kinds)).group_by(object_keys.c.master_key_id)
     return {row[0]: row[1] for row in await tx.execute(query.order_by(object_keys.c.master_key_id))}
 
 
-async def wrapped_by_others(tx: Transaction, master_key_id: str, after: str, limit: int) -> list[ObjectKeyRecord]:
+async def wrapped_by_others(
+    tx: Transaction, master_key_id: str, after: str, limit: int, kinds: Kinds = Kinds.ALL
+) -> list[ObjectKeyRecord]:
     """Keys that another master key wraps, of the objects after this one in the order of their names."""
     query = select(object_keys).where(object_keys.c.master_key_id != master_key_id, object_keys.c.object_key > after)
+    query = query.where(_of(kinds))
     rows = (await tx.execute(query.order_by(object_keys.c.object_key).limit(limit))).mappings()
     return [ObjectKeyRecord(**row) for row in rows]
+
+
+def _of(kinds: Kinds) -> ColumnElement[bool]:
+    in_gallery = object_keys.c.object_key.startswith(GALLERY_PREFIX, autoescape=True)
+    match kinds:
+        case Kinds.ALL:
+            return true()
+        case Kinds.GALLERY:
+            return in_gallery
+        case Kinds.OTHERS:
+            return ~in_gallery
 
 
 async def names_after(tx: Transaction, after: str, limit: int) -> list[str]:

@@ -33,7 +33,7 @@ from rtcc_bridge.storage import object_keys, sealing
 from rtcc_bridge.storage.durability import sync_to_disk
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.master_keys import MasterKeys, WrappedKey
-from rtcc_bridge.storage.object_keys import ObjectKeyRecord
+from rtcc_bridge.storage.object_keys import GALLERY_PREFIX, ObjectKeyRecord
 from rtcc_bridge.storage.removals_ledger import PREFIX, RemovalsLedger
 from rtcc_bridge.storage.store_errors import translated
 from rtcc_bridge.storage.store_marker import require_marker
@@ -74,7 +74,15 @@ class StoredObject:
 class ObjectVault:
     """Seals and unseals objects. Use it as an async context manager."""
 
-    def __init__(self, settings: ObjectSettings, master_keys: MasterKeys, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: ObjectSettings,
+        master_keys: MasterKeys,
+        clock: Clock,
+        gallery_keys: MasterKeys | None = None,
+    ) -> None:
+        """gallery_keys: wrap the templates of galleries, in place of the others, for whoever has them (P30)."""
+        self._gallery_keys = gallery_keys
         self._settings = settings
         self._folder = store_folder(settings.url)
         self._master_keys = master_keys
@@ -137,7 +145,7 @@ class ObjectVault:
                 await upload.write(await asyncio.to_thread(_sealed, sealer, digest.update, piece))
                 size += len(piece)
             await upload.write(sealer.finish())
-            wrapped = await self._master_keys.wrap(key)
+            wrapped = await (self._gallery_keys_for(object_key) or self._master_keys).wrap(key)
         return SealedObject(object_key, wrapped.wrapped, wrapped.master_key_id, size, digest.hexdigest())
 
     async def _seal_whole(self, object_key: str, key: bytes, data: bytes) -> SealedObject:
@@ -188,7 +196,10 @@ class ObjectVault:
         ObjectUnavailableError when it is this object alone that the store does not give, UnavailableError when the
         master key is not known here, or the store does not answer or is not the one that was used.
         """
-        key = await self._master_keys.unwrap(WrappedKey(wrapped.wrapped_key, wrapped.master_key_id))
+        keys = self._gallery_keys_for(object_key)
+        if keys is None or self._master_keys.opens(wrapped.master_key_id):  # from before there were keys for galleries
+            keys = self._master_keys
+        key = await keys.unwrap(WrappedKey(wrapped.wrapped_key, wrapped.master_key_id))
         try:
             with translated(f"{object_key} cannot be read"):
                 async with asyncio.timeout(self._settings.timeout_seconds):
@@ -232,7 +243,8 @@ class ObjectVault:
 
     def require_master_keys(self, master_key_ids: Collection[str]) -> None:
         """Raises ConfigurationError when objects are wrapped by a master key that is not known here."""
-        missing = sorted(name for name in master_key_ids if not self._master_keys.opens(name))
+        known = [keys for keys in (self._master_keys, self._gallery_keys) if keys is not None]
+        missing = sorted(name for name in master_key_ids if not any(keys.opens(name) for keys in known))
         if missing:
             problem = ConfigurationProblem(
                 "objects.master_key_file",
@@ -240,6 +252,9 @@ class ObjectVault:
                 "Put it there, behind the first one",
             )
             raise ConfigurationError(problem)
+
+    def _gallery_keys_for(self, object_key: str) -> MasterKeys | None:
+        return self._gallery_keys if object_key.startswith(GALLERY_PREFIX) else None
 
     async def read_sealed(self, object_key: str) -> AsyncIterator[bytes]:
         """The bytes as they lie in the store, for a backup. Each piece has the time limit of a request.

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
+from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.settings import ObjectSettings
-from rtcc_bridge.storage.master_keys import EarlierLocalKeys, LocalMasterKeys, MasterKeys
+from rtcc_bridge.storage.master_keys import EarlierKeys, LocalMasterKeys, MasterKeys
 from rtcc_bridge.storage.transit import TransitMasterKeys
 
 
@@ -23,4 +25,23 @@ async def open_master_keys(settings: ObjectSettings, *, may_create: bool) -> Asy
             yield transit
             return
         earlier = await asyncio.to_thread(lambda: LocalMasterKeys.load(settings, may_create=False))
-        yield EarlierLocalKeys(transit, earlier)
+        yield EarlierKeys(transit, earlier)
+
+
+def load_gallery_keys(settings: ObjectSettings, *, may_create: bool) -> MasterKeys | None:
+    """The master keys of the galleries' templates; None where they have no own ones. Blocks.
+
+    Raises ConfigurationError.
+    """
+    if settings.gallery_key_file is None:
+        return None
+    own = {"master_key_file": settings.gallery_key_file, "master_key": None, "transit_url": None}
+    source = settings.model_copy(update=own)
+    try:
+        return LocalMasterKeys.load(source, may_create=may_create)
+    except ConfigurationError as error:
+        raise ConfigurationError(*(_of_galleries(problem) for problem in error.problems)) from error
+
+
+def _of_galleries(problem: ConfigurationProblem) -> ConfigurationProblem:
+    return replace(problem, path=problem.path.replace("objects.master_key_file", "objects.gallery_key_file"))

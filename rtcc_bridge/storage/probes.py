@@ -17,9 +17,11 @@ class ProbeRecord:
     """One row of `probes`.
 
     faces: what the detector found, as JSON: {number, box: {left, top, right, bottom}, landmarks: [[x, y] * 5],
-    detectionScore, quality: {unifiedScore, verdict, components, sentences}}, in pixels of the upright picture.
+    detectionScore, quality: {unifiedScore, verdict, components, sentences}}, in pixels of the upright picture after its
+    edits, which are steps as `probes.edits` reads them.
     crop_landmarks: [[x, y] * 5] in pixels of the crop, whose sealed object is crop_height * crop_width * 3 bytes RGB.
-    traceparent: the place in its trace of the last step that was taken with it.
+    traceparent: the place in its trace of the last step that was taken with it. same_person_as: the probe whose
+    approval covers this one as well, the still showing the same unknown person (P01).
     """
 
     probe_id: str
@@ -54,6 +56,9 @@ class ProbeRecord:
     state_reason: str | None = None
     traceparent: str | None = None
     warrant_or_exigency: str | None = None
+    same_person_as: str | None = None
+    edits: Sequence[Mapping[str, Any]] | None = None
+    authority_token: Mapping[str, Any] | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -104,6 +109,11 @@ async def move_to_incident(tx: Transaction, incident_id: str, into: str, *, at: 
     """Lets the probes of a merged incident follow it; returns how many."""
     statement = update(probes).where(probes.c.incident_id == incident_id)
     return (await tx.execute(statement.values(incident_id=into, updated_at=at))).rowcount
+
+
+async def keep_authority(tx: Transaction, probe_id: str, token: Mapping[str, Any]) -> None:
+    """Keeps the proof that the probe's authority was given by who may give it."""
+    await tx.execute(update(probes).where(probes.c.probe_id == probe_id).values(authority_token=dict(token)))
 
 
 async def mark_requested(tx: Transaction, before: ProbeRecord, *, at: datetime) -> ProbeRecord | None:
@@ -158,17 +168,49 @@ async def waiting_for_search(
     return await _all(tx, query.order_by(probes.c.authority_at, probes.c.probe_id).limit(limit))
 
 
-async def count_unapproved_deferrals(tx: Transaction, analyst: str, choosable: Collection[str]) -> int:
+async def count_unapproved_deferrals(
+    tx: Transaction, analyst: str, choosable: Collection[str], *, lifted_at: datetime | None = None
+) -> int:
     """How many deferred approvals of this analyst have lapsed or have not come (P14), withdrawn probes too.
 
-    The rows are held until the transaction ends, and so are the analyst's probes in the states `choosable`, which may
-    be about to become deferrals: of two choices at the same moment one waits here and then counts the other.
+    lifted_at: what was over by then counts no more. The rows are held until the transaction ends, and so are the
+    analyst's probes in the states `choosable`, which may be about to become deferrals: of two choices at the same
+    moment one waits here and then counts the other.
     """
-    deferred = (probes.c.approval == "pending") & probes.c.approve_by.is_not(None)
-    counted = (probes.c.approval == "lapsed") | deferred
+    counted = _unapproved_deferral()
+    if lifted_at is not None:
+        counted = counted & ~_over_by(lifted_at)
     query = select(counted).where((probes.c.analyst == analyst) & (counted | probes.c.state.in_(choosable)))
     rows = await tx.execute(query.order_by(probes.c.created_at, probes.c.probe_id).with_for_update())
     return sum(bool(row) for row in rows.scalars())
+
+
+async def unapproved_deferrals(tx: Transaction) -> Sequence[ProbeRecord]:
+    """All probes whose deferred approval has lapsed or has not come (P14), the oldest first."""
+    return await _all(tx, select(probes).where(_unapproved_deferral()).order_by(probes.c.chosen_at, probes.c.probe_id))
+
+
+def is_over_by(probe: ProbeRecord, moment: datetime) -> bool:
+    """Whether nothing can come of the probe's deferred approval after that moment any more."""
+    lapsed = probe.approval == "lapsed" and probe.approve_by is not None and probe.approve_by <= moment
+    return lapsed or (probe.state == "withdrawn" and probe.updated_at <= moment)
+
+
+async def covered_by(tx: Transaction, probe_id: str) -> Sequence[ProbeRecord]:
+    """The further stills that the approval of this probe covers (P01), the oldest first."""
+    query = select(probes).where(probes.c.same_person_as == probe_id)
+    return await _all(tx, query.order_by(probes.c.created_at, probes.c.probe_id))
+
+
+def _unapproved_deferral() -> ColumnElement[bool]:
+    deferred = (probes.c.approval == "pending") & probes.c.approve_by.is_not(None)
+    return (probes.c.approval == "lapsed") | deferred
+
+
+def _over_by(moment: datetime) -> ColumnElement[bool]:
+    """As `is_over_by`."""
+    lapsed = (probes.c.approval == "lapsed") & (probes.c.approve_by <= moment)
+    return lapsed | ((probes.c.state == "withdrawn") & (probes.c.updated_at <= moment))
 
 
 def _approval_pending(states: Collection[str]) -> ColumnElement[bool]:

@@ -163,6 +163,62 @@ probes = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Column("traceparent", String(55)),  # W3C Trace Context, while traces are on
     Column("warrant_or_exigency", String(1024)),  # what the jurisdiction asks for (P09)
+    Column("same_person_as", String(64), index=True),  # the probe whose approval covers this still too (P01)
+    Column("authority_token", JSON),  # signed when the authority was given: without it nothing is requested again (P30)
+    Column("edits", JSON),  # the steps that lead from the original to what `faces` was found in (P05)
+)
+
+probe_openings = Table(
+    "probe_openings",
+    metadata,
+    Column("probe_id", String(64), primary_key=True),
+    Column("account", String(256), primary_key=True),
+    Column("opened_at", UtcDateTime, nullable=False),  # for the first time
+)
+
+deferral_lifts = Table(
+    "deferral_lifts",
+    metadata,
+    Column("lift_id", String(64), primary_key=True),
+    Column("analyst", String(256), nullable=False, index=True),
+    Column("lifted_by", String(256), nullable=False),
+    Column("lifted_at", UtcDateTime, nullable=False),  # lapses up to here count no more (P14)
+    Column("reason", String(1024), nullable=False),
+)
+
+imminent_declarations = Table(
+    "imminent_declarations",
+    metadata,
+    Column("incident_id", String(256), primary_key=True),
+    Column("declared_by", String(256), nullable=False),
+    Column("declared_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+    Column("reason", String(1024), nullable=False),
+)
+
+refusal_overrides = Table(
+    "refusal_overrides",
+    metadata,
+    Column("incident_id", String(256), primary_key=True),
+    Column("attested_by", String(256), nullable=False),
+    Column("attested_at", UtcDateTime, nullable=False),
+    Column("attestation", String(1024), nullable=False),
+    Column("confirmed_by", String(256)),  # none: one person is not enough (P02)
+    Column("confirmed_at", UtcDateTime),
+)
+
+provisional_incidents = Table(
+    "provisional_incidents",
+    metadata,
+    Column("incident_id", String(256), primary_key=True),
+    Column("opened_by", String(256), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("reconcile_by", UtcDateTime, nullable=False),
+    Column("reason", String(1024), nullable=False),
+    Column("reconciled_with", String(256)),
+    Column("reconciled_by", String(256)),
+    Column("reconciled_at", UtcDateTime),
+    Column("withdrawn_at", UtcDateTime),  # nobody reconciled it in time (P01)
 )
 
 leads = Table(

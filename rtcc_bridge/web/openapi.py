@@ -14,6 +14,7 @@ from rtcc_bridge.errors import NotFoundError
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNT_HEADER, DEMO_ACCOUNTS
 from rtcc_bridge.web import (
     examination,
+    exceptions,
     feed,
     floor,
     health,
@@ -22,6 +23,7 @@ from rtcc_bridge.web import (
     outcomes,
     probes,
     proficiency,
+    provisional,
     release,
     reviews,
 )
@@ -68,6 +70,8 @@ async def get_schema(request: web.Request) -> web.Response:
 OPERATIONS: Final = (
     *incidents.OPERATIONS,
     *probes.OPERATIONS,
+    *exceptions.OPERATIONS,
+    *provisional.OPERATIONS,
     *leads.OPERATIONS,
     *examination.OPERATIONS,
     *reviews.OPERATIONS,

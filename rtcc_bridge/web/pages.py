@@ -18,7 +18,7 @@ from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
 from rtcc_bridge.storage import incidents, leads, outbox, probes
 from rtcc_bridge.storage.incidents import IncidentRecord
-from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE, permitted
+from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE
 from rtcc_bridge.web.cards import IncidentCard, by_key, incident_card, lead_card
 from rtcc_bridge.web.incidents import PAGE, one_incident, open_incidents
 from rtcc_bridge.web.leads import newest_leads
@@ -102,8 +102,8 @@ async def probe_page(request: web.Request) -> web.Response:
     """`/probes/{id}`: the still with its faces, the choice, the approval and what came of it."""
     services, probe_id = services_of(request), request.match_info["probeId"]
     position = services.feed.position or 0  # first: what changes after it comes again on the feed
-    async with permitted(request, Deed.SEE_PROBE, action="probe.view", subject=probe_id) as account:
-        record = await services.probes.view(probe_id, account)
+    account = request[ACCOUNT]
+    record = await services.probes.open(probe_id, account)
     view = await with_lead(services, record)
     card = incident_card(await one_incident(services, record.incident_id))
     state = ProbeState(view.state)
@@ -116,6 +116,7 @@ async def probe_page(request: web.Request) -> web.Response:
         lead=None if view.lead is None else lead_card(view.lead, {card.key: card}),
         state=state,
         state_words=PROBE_STATES[state],
+        sees_still=view.chosen_face is not None or same_person(account.name, record.analyst),
         moving=state in {ProbeState.AWAITING_APPROVAL, ProbeState.AUTHORIZED},
         approval=APPROVALS[Approval(view.approval.state)],
         purpose=PURPOSES[Purpose(view.purpose)],
@@ -191,7 +192,7 @@ def _offer(services: WebServices, authority: IncidentAuthority | None) -> Offer:
 
 def _refusal_of(policy: Policy, purpose: Purpose, authority: IncidentAuthority) -> PolicyRefusalError | None:
     try:
-        rules.require_permitted_purpose(policy, purpose, authority.incident, imminent_threat=authority.imminent_threat)
+        rules.require_permitted_purpose(policy, purpose, authority.incident, imminent_threat=authority.alerted)
     except PolicyRefusalError as refusal:
         return refusal
     return None

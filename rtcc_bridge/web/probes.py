@@ -6,6 +6,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from rtcc_bridge.policy.permissions import Deed
+from rtcc_bridge.probes.edits import edits_from_json
 from rtcc_bridge.probes.state import DECIDABLE
 from rtcc_bridge.publishing.backlog import require_room
 from rtcc_bridge.storage import leads, probes
@@ -15,6 +16,7 @@ from rtcc_bridge.web.operations import Answer, Body, Operation, answer, read_jso
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.uploads import FIELDS, IMAGE, MULTIPART, UploadSlots, read_upload
 from rtcc_bridge.web.views import (
+    EditsRequest,
     FaceChoiceRequest,
     ProbeView,
     RefusalRequest,
@@ -41,6 +43,15 @@ _FORM: Final[dict[str, Any]] = {
             "enum": ["true", "false"],
             "description": "No sketch, composite, generated or face-swapped picture (P05).",
         },
+        "edits": {
+            "type": "string",
+            "description": "JSON: steps as `editStill` takes them, applied before faces are found.",
+        },
+        "samePersonAs": {
+            "type": "string",
+            "description": "An approved probe of the same unknown person and the same case: its approval then covers "
+            "this still, while it lasts (P01).",
+        },
         IMAGE: {
             "type": "string",
             "format": "binary",
@@ -55,7 +66,8 @@ _BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
 async def with_lead(services: WebServices, record: ProbeRecord) -> ProbeView:
     async with services.database.read() as tx:
         lead = await leads.of_probe(tx, record.probe_id)
-    return probe_view(record, lead)
+        covered = [probe.probe_id for probe in await probes.covered_by(tx, record.probe_id)]
+    return probe_view(record, lead, covered)
 
 
 async def approval_queue(services: WebServices) -> WaitingProbes:
@@ -83,14 +95,21 @@ async def list_waiting(request: web.Request) -> web.Response:
 
 async def get_probe(request: web.Request) -> web.Response:
     services, probe_id = services_of(request), request.match_info["probeId"]
-    async with permitted(request, Deed.SEE_PROBE, action="probe.view", subject=probe_id) as account:
-        return answer(await with_lead(services, await services.probes.view(probe_id, account)))
+    return answer(await with_lead(services, await services.probes.open(probe_id, request[ACCOUNT])))
 
 
 async def get_image(request: web.Request) -> web.Response:
     """The desk masks, checks the role and audits the look."""
     picture = await services_of(request).probes.preview(request.match_info["probeId"], request[ACCOUNT])
     return web.Response(body=picture, content_type="image/jpeg")
+
+
+async def edit_still(request: web.Request) -> web.Response:
+    services, asked = services_of(request), await read_json(request, EditsRequest)
+    edits = edits_from_json(asked.steps)
+    return answer(
+        await with_lead(services, await services.probes.edit(request.match_info["probeId"], edits, request[ACCOUNT]))
+    )
 
 
 async def choose_face(request: web.Request) -> web.Response:
@@ -166,6 +185,17 @@ OPERATIONS: Final = (
         tag="probes",
         answers=(Answer("The picture, upright and without metadata.", media_type="image/jpeg"),),
         problems=(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, _BUSY),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/probes/{probeId}/edits",
+        handler=edit_still,
+        name="editStill",
+        summary="The analyst edits the still before a face is chosen; the original stays as it came (P05)",
+        tag="probes",
+        body=Body(EditsRequest),
+        answers=(Answer("The probe with the faces of the edited picture.", ProbeView),),
+        problems=(*_REFUSALS, HTTPStatus.UNPROCESSABLE_ENTITY, _BUSY),
     ),
     Operation(
         method="POST",

@@ -14,6 +14,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.desk import ProbeDesk
+from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.engine import Database
@@ -35,6 +36,7 @@ class WebServices:
     database: Database
     policy_in_force: PolicyInForce
     probes: ProbeDesk
+    provisional: ProvisionalDesk
     leads: LeadDesk
     life: LeadLife
     refusals: RefusalLog

@@ -1,10 +1,11 @@
 """The multipart form of a probe: a few short fields, then the still, which is passed on as it arrives."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import BodyPartReader, ClientError, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -12,10 +13,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 from rtcc_bridge.errors import BusyError, InvalidInputError
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.probes.desk import ProbeForm, too_large
+from rtcc_bridge.probes.edits import edits_from_json
 
 MULTIPART: Final = "multipart/form-data"
 IMAGE: Final = "image"
-FIELDS: Final = ("purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal", "warrantOrExigency")
+FIELDS: Final = (
+    "purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal", "warrantOrExigency", "samePersonAs",
+    "edits",
+)  # fmt: skip
 MAX_FIELD_BYTES: Final = 8192
 FORM_ALLOWANCE_BYTES: Final = 64 * 1024
 """What a request may hold beside the still."""
@@ -116,7 +121,16 @@ def _form(fields: dict[str, str]) -> ProbeForm:
         case_number=fields.get("caseNumber") or None,
         attested_original=attested == "true",
         warrant_or_exigency=fields.get("warrantOrExigency") or None,
+        same_person_as=fields.get("samePersonAs") or None,
+        edits=edits_from_json(_json(fields.get("edits") or "[]")),
     )
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError("edits is not JSON: send a list of steps.", "fields") from error
 
 
 async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:

@@ -1,11 +1,12 @@
 """The documents that the API answers with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import AwareDatetime, Field
 
 from rtcc_bridge.leads.events import LeadData, for_the_floor
+from rtcc_bridge.matching.edits import MOST_EDITS
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.web.operations import WireModel
@@ -103,6 +104,7 @@ class ApprovalView(WireModel):
     approve_by: AwareDatetime | None = Field(description="Set when the approval may follow the search (P14).")
     approved_by: str | None
     approved_at: AwareDatetime | None
+    covers: tuple[str, ...] = Field(description="Further stills of the same person that it covers (P01): their probes.")
 
 
 class ProbeView(WireModel):
@@ -127,6 +129,10 @@ class ProbeView(WireModel):
     image_height: int | None
     faces: tuple[FaceView, ...]
     chosen_face: int | None
+    edits: tuple[dict[str, Any], ...] = Field(
+        description="The steps that lead from the original to what the faces were found in (P05); see `editStill`."
+    )
+    same_person_as: str | None = Field(description="The probe whose approval covers this still too (P01).")
     approval: ApprovalView
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -157,6 +163,17 @@ class FaceChoiceRequest(WireModel):
     number: int = Field(ge=1, le=10_000)
 
 
+class EditsRequest(WireModel):
+    """All steps in their order; they take the place of the earlier ones. None at all brings the original back."""
+
+    steps: tuple[dict[str, Any], ...] = Field(
+        max_length=MOST_EDITS,
+        description="Each step is one of {do: crop, left, top, right, bottom} (pixels of the picture as the steps "
+        "before left it), {do: rotate, degrees} (clockwise, -180 to 180), {do: brightness, percent} (-100 to 100), "
+        "{do: contrast, percent} (10 to 400; 100 changes nothing).",
+    )
+
+
 class RefusalRequest(WireModel):
     """Why the search is refused."""
 
@@ -177,7 +194,8 @@ def lead_view(record: LeadRecord) -> LeadView:
     )
 
 
-def probe_view(record: ProbeRecord, lead: LeadRecord | None) -> ProbeView:
+def probe_view(record: ProbeRecord, lead: LeadRecord | None, covered: Sequence[str]) -> ProbeView:
+    """covered: the probes that the approval of this one covers as well."""
     return ProbeView(
         probe_id=record.probe_id,
         incident_id=record.incident_id,
@@ -195,11 +213,14 @@ def probe_view(record: ProbeRecord, lead: LeadRecord | None) -> ProbeView:
         image_height=record.image_height,
         faces=tuple(_face_view(face) for face in record.faces or ()),
         chosen_face=record.chosen_face,
+        edits=tuple(dict(step) for step in record.edits or ()),
+        same_person_as=record.same_person_as,
         approval=ApprovalView(
             state=record.approval,
             approve_by=record.approve_by,
             approved_by=record.approved_by,
             approved_at=record.approved_at,
+            covers=tuple(covered),
         ),
         created_at=record.created_at,
         updated_at=record.updated_at,

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
 from tests.chart.rendering import ROOT, Document, Rendered, component_of, container_of, pod_of, sources_of
 from tests.kafka_cluster.certificates import TestAuthority
 
@@ -24,17 +27,26 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self._authority = TestAuthority(folder)
         self._client = self._authority.issue("client")
+        self._authority_key = Ed25519PrivateKey.generate()
 
     def text(self, key: str) -> str:
         made: Mapping[str, Callable[[], str]] = {
             "database-url": lambda: DATABASE_URL,
             "master-key": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
+            "authority-key": lambda: _pem(self._authority_key, public=False),
+            "authority-public-keys": lambda: _pem(self._authority_key, public=True),
             "policy.yaml": lambda: (ROOT / "config/policy.yaml").read_text(encoding="utf-8"),
             "ca.crt": lambda: self._authority.ca_file.read_text(encoding="ascii"),
             "tls.crt": lambda: self._client.read_text(encoding="ascii"),
             "tls.key": lambda: self._client.read_text(encoding="ascii"),
         }
         return made.get(key, lambda: f"secret-of-{key}")()
+
+
+def _pem(key: Ed25519PrivateKey, *, public: bool) -> str:
+    if public:
+        return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from rtcc_bridge.probes.worker_messages import (
     CroppedFace,
     CropRequest,
     FoundFacesReport,
+    InspectRequest,
     Preview,
     PreviewRequest,
     SeenPortrait,
@@ -100,7 +101,7 @@ class HostileWork:
         os.write(1, b"a library that greets its users")
         self.left_open = os.open("/etc/passwd", os.O_RDONLY)
 
-    def inspect(self, data: bytes) -> FoundFacesReport:
+    def inspect(self, data: bytes, _request: InspectRequest) -> FoundFacesReport:
         attack = ATTACKS.get(data[:40].decode(errors="replace"))
         if attack is not None:
             try:
@@ -112,7 +113,7 @@ class HostileWork:
         return FoundFacesReport(width, 1, (), {"decode": 0.0})
 
     def portrait(self, data: bytes) -> SeenPortrait:
-        seen = self.inspect(data)
+        seen = self.inspect(data, InspectRequest())
         return SeenPortrait(seen.width, seen.height, 0, 0, (), None, seen.stage_seconds)
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace:

@@ -20,9 +20,10 @@ from rtcc_bridge.errors import ConfigurationError, InvalidInputError
 from rtcc_bridge.matching.crop import crop_face
 from rtcc_bridge.matching.decode import DecodeLimits, decode
 from rtcc_bridge.matching.detect import open_detector
+from rtcc_bridge.matching.edits import Crop, Rotate
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceFinder
-from rtcc_bridge.matching.types import Box, DetectedFace
+from rtcc_bridge.matching.types import Box, DetectedFace, Lane
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.probes.worker_messages import FoundFacesReport
 from rtcc_bridge.probes.worker_pool import WorkerPool
@@ -96,6 +97,25 @@ async def test_the_locked_up_worker_finds_what_the_face_work_finds_without_a_loc
 async def test_every_accepted_kind_of_picture_is_read(pool: WorkerPool, scene: bytes, kind: str, mode: str) -> None:
     report = await pool.inspect(upload(saved(opened(scene).convert(mode), kind)))
     assert len(report.faces) >= 4
+
+
+async def test_edits_are_made_in_the_worker_each_time_from_the_original(
+    pool: WorkerPool, default_pack: ModelPack
+) -> None:
+    """A portrait that lies on its side has no face to find; turned, it has the one of the upright portrait."""
+    upright = saved(Image.fromarray(portrait()), "PNG")
+    lying = saved(Image.fromarray(portrait()).transpose(Image.Transpose.ROTATE_90), "PNG")
+    (expected,) = found_here(default_pack, upright).faces
+    report = await pool.inspect(upload(lying), Lane.ROUTINE, (Rotate(90.0),))
+    (found,) = report.faces
+    assert found.face.box == expected.face.box
+    cropped = await pool.crop(lying, found.face, (), Lane.ROUTINE, (Rotate(90.0),))
+    assert np.array_equal(cropped.crop.pixels, (await pool.crop(upright, expected.face, ())).crop.pixels)
+    preview = await pool.preview(lying, 64, None, (), Lane.ROUTINE, (Rotate(90.0), Crop(0, 0, 64, 32)))
+    assert (preview.width, preview.height) == (64, 32)
+    with pytest.raises(InvalidInputError) as refused:
+        await pool.inspect(upload(lying), Lane.ROUTINE, (Crop(0, 0, 5, 5),))
+    assert refused.value.reason == "edits"
 
 
 async def test_the_picture_is_turned_upright_and_its_preview_tells_nothing(pool: WorkerPool, scene: bytes) -> None:

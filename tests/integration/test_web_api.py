@@ -409,7 +409,7 @@ async def test_an_unforeseen_error_says_nothing_but_a_reference(site: Website, m
     async def broken(_probe_id: str, _account: object) -> None:
         raise ZeroDivisionError("a secret of INC-1")
 
-    monkeypatch.setattr(site.kit.desk, "view", broken)
+    monkeypatch.setattr(site.kit.desk, "open", broken)
     async with site.client.get("/api/v1/probes/any-any-any-any-0", headers=acting("analyst")) as answer:
         problem = await answer.json(content_type="application/problem+json")
     assert (answer.status, problem["type"]) == (500, "urn:rtcc-bridge:problem:internal")
@@ -432,7 +432,7 @@ async def test_what_is_logged_of_an_unforeseen_error_says_what_it_was_about(
         address = f"/api/v1/probes/{probe['probeId']}/face"
         async with site.client.post(address, json={"number": 1}, headers=acting("analyst")) as answer:
             assert answer.status == 500
-        monkeypatch.setattr(site.kit.desk, "view", broken)
+        monkeypatch.setattr(site.kit.desk, "open", broken)
         async with site.client.get("/api/v1/probes/any-any-any-any-0", headers=acting("analyst")) as answer:
             assert answer.status == 500
     first, second = (line for line in logged if line["event"] == "request failed")
@@ -468,7 +468,7 @@ async def test_a_breach_of_integrity_is_passed_on_so_that_the_process_stops(
     async def tampered(_probe_id: str, _account: object) -> None:
         raise breach
 
-    monkeypatch.setattr(site.kit.desk, "view", tampered)
+    monkeypatch.setattr(site.kit.desk, "open", tampered)
     async with site.client.get("/api/v1/probes/any-any-any-any-0", headers=acting("analyst")) as answer:
         assert answer.status == 500
     assert site.breaches == [breach]

@@ -170,16 +170,20 @@ async def test_a_search_whose_approval_is_too_old_goes_back_to_the_supervisor(ki
 
 
 async def test_a_request_without_authority_is_not_searched(kit: ProbeKit) -> None:
-    """Somebody writes to the internal topic: the database decides, not the message."""
+    """Somebody writes to the internal topic, with the token of a search that has authority."""
     approved = await kit.authorized("incident-1")
     waiting = await kit.chosen("incident-2")
     (request,) = await kit.requests()
-    forged = {**request, "event": {**request["event"], "data": {"probeId": waiting.probe_id, "lane": "imminent"}}}
+    forged = {
+        **request,
+        "event": {**request["event"], "data": {**request["event"]["data"], "probeId": waiting.probe_id}},
+    }
     gallery = Gallery()
     search = face_search(gallery)
     async with search.batcher:
         handler = search_handler(kit, search)
-        await handler.handle(record_of(forged))
+        with pytest.raises(PolicyRefusalError):
+            await handler.handle(record_of(forged))
         assert gallery.seen == []
         await handler.handle(record_of(request))
     assert len(gallery.seen) == 1

@@ -143,7 +143,7 @@ async def test_a_merge_launders_no_protest(kit: ProbeKit, refused: dict[str, str
     await kit.incident("killing")
     await kit.incident("between", status="merged", merged_into="killing")
     await kit.incident("protest", status="merged", merged_into="between", **refused)
-    with pytest.raises(PolicyRefusalError, match="two people comes with sign-in") as error:
+    with pytest.raises(PolicyRefusalError, match="two people can attest") as error:
         await kit.desk.attach(named, form(), ANALYST, upload())
     assert error.value.rule == "P02"
     assert not kit.workers.inspected

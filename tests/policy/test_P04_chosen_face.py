@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
-from rtcc_bridge.policy.accounts import Role
+from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.storage import tables
 from tests.probe_kit import (
     ANALYST,
@@ -72,6 +72,21 @@ async def test_the_preview_masks_the_others_once_a_face_is_chosen(crowd: ProbeKi
     assert not nobody
     assert after is not None
     assert [other.box.left for other in others] == [100, 200]
+
+
+@pytest.mark.parametrize("account", [OTHER_ANALYST, SUPERVISOR])
+async def test_until_a_face_is_chosen_nobody_but_the_analyst_who_chooses_sees_the_others(
+    crowd: ProbeKit, account: Account
+) -> None:
+    probe = await crowd.attached()
+    with pytest.raises(PolicyRefusalError) as refused:
+        await crowd.desk.preview(probe.probe_id, account)
+    assert refused.value.rule == "P04"
+    assert crowd.workers.previewed == []
+    await crowd.desk.choose_face(probe.probe_id, 1, ANALYST)
+    await crowd.desk.preview(probe.probe_id, account)
+    ((_, masked),) = crowd.workers.previewed
+    assert len(masked) == 2
 
 
 async def test_each_look_at_a_still_is_audited_and_not_for_everybody(crowd: ProbeKit) -> None:

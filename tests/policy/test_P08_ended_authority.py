@@ -1,15 +1,41 @@
 """P08: a cancelled or unfounded incident ends the authority; closing does not, and a merge is followed."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from rtcc_bridge.errors import ConflictError, PolicyRefusalError
+from rtcc_bridge.incidents.arrival import Arrival
+from rtcc_bridge.incidents.threat import MessageStatus, MessageType, ThreatEvent, ThreatInfo
+from rtcc_bridge.incidents.threat_desk import ThreatDesk
 from rtcc_bridge.matching.types import FaceCrop, Lane
 from rtcc_bridge.probes.search import FoundCandidates
 from rtcc_bridge.storage import probes, tables
-from tests.probe_kit import ANALYST, SUPERVISOR, Gallery, ProbeKit, face_search, form, record_of, search_handler, upload
+from tests.probe_kit import (
+    ANALYST,
+    SENDER,
+    SUPERVISOR,
+    Gallery,
+    ProbeKit,
+    face_search,
+    form,
+    incident_desk,
+    record_of,
+    search_handler,
+    upload,
+)
 
+INFO = ThreatInfo(
+    categories=frozenset({"Safety"}),
+    event="Threat to life",
+    urgency="Immediate",
+    severity="Extreme",
+    certainty="Observed",
+    expires=None,
+    headline=None,
+)
 ENDED = pytest.mark.parametrize("status", ["cancelled", "unfounded"])
 
 
@@ -175,3 +201,39 @@ async def test_a_merge_into_an_incident_that_nobody_knows_permits_nothing(kit: P
     await kit.incident("first", status="merged", merged_into="unheard-of")
     with pytest.raises(ConflictError):
         await kit.desk.attach("first", form(), ANALYST, upload())
+
+
+async def test_the_end_of_an_alert_that_was_all_there_was_ends_the_searches_too(kit: ProbeKit) -> None:
+    """A threat that names no incident opens one of its own, which ends with the threat's cancellation."""
+    desk = ThreatDesk(incident_desk(kit.parts), kit.clock, lambda: [SENDER])
+
+    async def send(kind: MessageType, identifier: str, *references: str) -> None:
+        event = ThreatEvent(
+            identifier=identifier,
+            sender=SENDER,
+            sent=kit.clock.now(),
+            status=MessageStatus.ACTUAL,
+            message_type=kind,
+            references=references,
+            incident_ids=(),
+            infos=(replace(INFO, expires=kit.clock.now() + timedelta(hours=1)),),
+            data={},
+            event=identifier,
+        )
+        async with kit.database.write() as tx:
+            assert await desk.apply_threats(tx, [Arrival(event, "rtcc.threats", kit.clock.now())]) == [None]
+
+    await send(MessageType.ALERT, "alert-1")
+    (own,) = await kit.rows(tables.incidents)
+    assert (own["incident_type"], own["status"]) == ("THREAT", "open")
+    stated = form(purpose="imminent_threat")
+    searched, waiting = [await kit.desk.attach(own["incident_id"], stated, ANALYST, upload()) for _ in range(2)]
+    await kit.desk.choose_face(searched.probe_id, 1, ANALYST)
+    search = face_search(Gallery())
+    async with search.batcher:
+        await search_handler(kit, search).handle(record_of((await kit.requests())[0]))
+    kit.clock.advance(1)
+    await send(MessageType.CANCEL, "cancel-1", "alert-1")
+    assert [row["status"] for row in await kit.rows(tables.incidents)] == ["cancelled"]
+    assert {(await kit.desk.find(probe.probe_id)).state for probe in (searched, waiting)} == {"withdrawn"}
+    assert [row["review_state"] for row in await kit.rows(tables.leads)] == ["withdrawn"]

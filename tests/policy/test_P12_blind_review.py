@@ -234,14 +234,14 @@ async def test_the_case_is_closed_to_whoever_may_review_it_blind(life: LifeKit, 
     lead_id = await life.taken()
     [lead] = await life.kit.rows(tables.leads, lead_id=lead_id)
     probe_id = lead["probe_id"]
-    for call in (life.kit.desk.view(probe_id, account), life.kit.desk.preview(probe_id, account)):
+    for call in (life.kit.desk.open(probe_id, account), life.kit.desk.preview(probe_id, account)):
         with pytest.raises(PolicyRefusalError) as caught:
             await call
         assert caught.value.rule == "P12"
     [refusal] = await life.kit.audited("probe.preview")
     assert refusal["outcome"] == "refused"
     for allowed in (FIRST, DEMO_ACCOUNTS["supervisor"]):
-        assert (await life.kit.desk.view(probe_id, allowed)).probe_id == probe_id
+        assert (await life.kit.desk.open(probe_id, allowed)).probe_id == probe_id
 
 
 async def test_a_review_names_neither_the_lead_nor_its_references(life: LifeKit) -> None:

@@ -146,9 +146,9 @@ async def test_an_act_is_judged_by_one_policy_alone(
     second = signed.opened()
     count = probes.count_unapproved_deferrals
 
-    async def replaced_meanwhile(*args: Any) -> int:
+    async def replaced_meanwhile(*args: Any, **named: Any) -> int:
         await put_in_force(kit, second)
-        return await count(*args)
+        return await count(*args, **named)
 
     monkeypatch.setattr(probes, "count_unapproved_deferrals", replaced_meanwhile)
     chosen = await kit.desk.choose_face(probe.probe_id, 1, ANALYST)

@@ -7,6 +7,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from rtcc_bridge.gallery.head import put_head_notice
 from rtcc_bridge.probes.search_request import search_request
+from rtcc_bridge.probes.search_token import token_for
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
@@ -14,6 +15,7 @@ from rtcc_bridge.topic_schemas import HEAD_DATA, INCIDENT_DATA, SEARCH_DATA, THR
 from rtcc_bridge.topic_settings import TopicSettings
 from tests.doubles import ManualClock
 from tests.lead_parts import probe_record
+from tests.probe_kit import authority_keys, policy
 
 SCHEMAS = topic_data_schemas()
 TOPICS = TopicSettings()
@@ -40,7 +42,9 @@ async def test_the_notice_of_a_head_is_as_described(database: Database, clock: M
 
 
 def test_a_search_request_is_as_described(clock: ManualClock) -> None:
-    validate(SEARCH_DATA, search_request(probe_record(clock.now()), TOPICS).data)
+    probe = probe_record(clock.now())
+    token = token_for(probe, authority_keys().require_signer(), policy(), clock.now())
+    validate(SEARCH_DATA, search_request(probe, TOPICS, token).data)
 
 
 def test_incoming_data_needs_its_id_and_its_time_and_may_carry_more() -> None:

@@ -19,10 +19,13 @@ from rtcc_bridge.errors import (
     InvalidInputError,
     NotFoundError,
     ObjectUnavailableError,
+    PolicyRefusalError,
     UnavailableError,
 )
 from rtcc_bridge.matching.types import Candidate, FaceCrop
+from rtcc_bridge.probes.search_token import token_for
 from rtcc_bridge.storage import probes, tables
+from tests.lead_parts import probe_record
 from tests.probe_kit import ANALYST, SUPERVISOR, Gallery, ProbeKit, face_search, record_of, search_handler
 
 
@@ -272,7 +275,14 @@ async def test_what_is_no_request_is_rejected(kit: ProbeKit, attributes: dict[st
 async def test_a_request_for_an_unknown_probe_is_rejected(kit: ProbeKit) -> None:
     record = await request_of(kit)
     with pytest.raises(NotFoundError):
-        await run(kit, Gallery(), altered(record, data={"probeId": "unknown"}))
+        await run(kit, Gallery(), altered(record, data=signed_for_nobody(kit)))
+
+
+def signed_for_nobody(kit: ProbeKit) -> dict[str, Any]:
+    """The data of a request that was signed for a probe that is not there: of a database that was restored, say."""
+    probe = probe_record(kit.clock.now(), probe_id="unknown", lane="routine")
+    token = token_for(probe, kit.parts.authority_keys.require_signer(), kit.parts.policy, kit.clock.now())
+    return {"probeId": "unknown", "authority": token}
 
 
 def bytes_of(kit: ProbeKit, probe: dict[str, Any]) -> Path:
@@ -291,8 +301,31 @@ async def alter(kit: ProbeKit, **columns: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["bit flipped", "bytes gone", "key gone", "another size", "landmarks that coincide", "no crop"]
+    "columns",
+    [{"crop_width": 7}, {"crop_landmarks": [[3.0, 3.0]] * 5}, {"crop_object": None}],
+    ids=["another size", "landmarks that coincide", "no crop"],
 )
+async def test_a_row_that_does_not_describe_its_picture_any_more_goes_back_to_the_supervisor(
+    kit: ProbeKit, columns: dict[str, Any]
+) -> None:
+    """It is not what was approved (P30). Approved as it is, it ends with a result as any damaged picture does."""
+    record = await request_of(kit)
+    (probe,) = await kit.rows(tables.probes)
+    await alter(kit, **columns)
+    gallery = Gallery()
+    with pytest.raises(PolicyRefusalError):
+        await run(kit, gallery, record)
+    kit.clock.advance(31)
+    await kit.reconciler.sweep()
+    assert (await kit.desk.find(probe["probe_id"])).state == "awaiting_approval"
+    await kit.desk.approve(probe["probe_id"], SUPERVISOR)
+    *_, again = sorted(await kit.requests(), key=lambda row: int(row["id"]))
+    await run(kit, gallery, record_of(again))
+    assert gallery.seen == []
+    assert (await kit.desk.find(probe["probe_id"])).state == "unreadable"
+
+
+@pytest.mark.parametrize("damage", ["bit flipped", "bytes gone", "key gone"])
 async def test_a_damaged_picture_ends_its_own_probe_with_a_result_and_harms_no_other(
     kit: ProbeKit, damage: str
 ) -> None:
@@ -302,15 +335,9 @@ async def test_a_damaged_picture_ends_its_own_probe_with_a_result_and_harms_no_o
         flip_a_bit(bytes_of(kit, probe))
     elif damage == "bytes gone":
         bytes_of(kit, probe).unlink()
-    elif damage == "key gone":
+    else:
         async with kit.database.write() as tx:
             await tx.execute(tables.object_keys.delete().where(tables.object_keys.c.object_key == probe["crop_object"]))
-    elif damage == "another size":
-        await alter(kit, crop_width=7)
-    elif damage == "landmarks that coincide":
-        await alter(kit, crop_landmarks=[[3.0, 3.0]] * 5)
-    else:
-        await alter(kit, crop_object=None)
     await kit.authorized("incident-2")
     sound = record_of((await kit.requests())[-1])
     gallery = Gallery()

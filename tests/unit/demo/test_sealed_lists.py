@@ -9,6 +9,7 @@ from rtcc_bridge.app.foundation import Core
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.demo.sealed_lists import first_reference
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.authority_keys import AuthorityKeys
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
@@ -29,7 +30,7 @@ def core(bench: LeadBench) -> Core:
     audit = AuditLog(bench.clock)
     return Core(
         Settings(), bench.clock, bench.metrics, bench.database, master_keys(), bench.vault, in_force(policy()),
-        bench.outbox, audit, bench.desk,
+        bench.outbox, audit, bench.desk, AuthorityKeys(), None,
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ async def test_probes_that_wait_for_a_person_are_left_alone(kit: ProbeKit) -> No
 async def test_two_reconcilers_request_once(kit: ProbeKit) -> None:
     await kit.authorized()
     kit.clock.advance(31)
-    other = Reconciler(kit.parts, LeadSettings())
+    other = Reconciler(kit.parts, LeadSettings(), kit.provisional)
     acted = await asyncio.gather(kit.reconciler.request_unanswered(), other.request_unanswered())
     assert sum(acted) == 1
     assert len(await kit.requests()) == 2
@@ -70,7 +70,7 @@ async def test_two_reconcilers_lapse_once(kit: ProbeKit) -> None:
     async with search.batcher:
         await search_handler(kit, search).handle(record_of((await kit.requests())[0]))
     kit.clock.advance(3600)
-    other = Reconciler(kit.parts, LeadSettings())
+    other = Reconciler(kit.parts, LeadSettings(), kit.provisional)
     acted = await asyncio.gather(kit.reconciler.lapse_overdue(), other.lapse_overdue())
     assert sum(acted) == 1
     assert len(await kit.events("lead.approval_lapsed")) == 1
@@ -168,7 +168,7 @@ async def test_one_probe_whose_incident_is_broken_does_not_stop_the_others(kit: 
 async def test_it_goes_on_after_an_outage_of_the_database(kit: ProbeKit, monkeypatch: pytest.MonkeyPatch) -> None:
     await kit.authorized()
     kit.clock.advance(31)
-    fast = Reconciler(kit.parts, LeadSettings(reconcile_every_seconds=0.001))
+    fast = Reconciler(kit.parts, LeadSettings(reconcile_every_seconds=0.001), kit.provisional)
     outages = 3
     sweep, done = fast.sweep, asyncio.Event()
 

@@ -31,7 +31,7 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def inspect(self, data: bytes) -> FoundFacesReport:
+    def inspect(self, data: bytes, request: InspectRequest) -> FoundFacesReport:
         raise self._error
 
     def portrait(self, data: bytes) -> SeenPortrait:

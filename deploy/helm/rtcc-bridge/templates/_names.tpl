@@ -70,7 +70,8 @@ metadata:
 
 {{/* What a role needs: the one table for its settings, its secrets, its volumes and its network. A consumer has to hold
 the master key to start. It opens nothing, and seals only where it takes bookings (`records.pictures_url`): then it
-reaches the key management service and has the packs. */}}
+reaches the key management service and has the packs. Who records approvals signs search requests, and a matcher checks
+them with a key that cannot sign (P30). */}}
 {{- define "rtcc-bridge.needs" -}}
 {{- $bookings := "" -}}
 {{- if and .root (eq .role "consumer") -}}
@@ -79,11 +80,11 @@ reaches the key management service and has the packs. */}}
 {{- $bookings = empty (dig "records" "pictures_url" "" $given) | ternary "" " keyService packs" -}}
 {{- end -}}
 {{- get (dict
-  "web" "operations policy database objects keys keyService packs collector web"
+  "web" "operations policy database objects keys keyService packs collector web signs"
   "consumer" (print "operations policy broker database objects keys collector" $bookings)
-  "matcher" "operations policy broker database objects keys keyService packs collector gpu"
-  "relay" "operations policy broker database objects keys keyService collector"
-  "single" "operations policy broker database objects keys keyService packs collector web gpu"
+  "matcher" "operations policy broker database objects keys keyService packs collector gpu checks"
+  "relay" "operations policy broker database objects keys keyService collector signs"
+  "single" "operations policy broker database objects keys keyService packs collector web gpu signs"
   "tools" "policy broker database objects keys keyService packs scratch"
   "migration" "database"
   "topics" "broker"

@@ -31,6 +31,8 @@ kafka{{ include "rtcc-bridge.party" . | title }}
 {{- $found = append $found "transitToken" -}}
 {{- end -}}
 {{- end -}}
+{{- if has "signs" $needs }}{{ $found = append $found "authorityKey" }}{{ end -}}
+{{- if or (has "signs" $needs) (has "checks" $needs) }}{{ $found = append $found "authorityPublicKeys" }}{{ end -}}
 {{- if and (has "objects" $needs) (eq $values.objects.type "s3") -}}
 {{- $found = concat $found (list "objectsAccessKeyId" "objectsSecretAccessKey") -}}
 {{- end -}}
@@ -90,6 +92,8 @@ read: 0440 and the pod's group. */}}
 {{- range $path, $secret := dict
   "master-key" "masterKey"
   "transit-token" "transitToken"
+  "authority-key" "authorityKey"
+  "authority-public-keys" "authorityPublicKeys"
   "kafka-password" (include "rtcc-bridge.brokerSecret" .) }}
 {{- if has $secret $secrets }}
 {{- $ref := fromYaml (include "rtcc-bridge.secretRef" (dict "root" $.root "secret" $secret)) }}

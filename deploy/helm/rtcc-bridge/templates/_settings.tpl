@@ -10,6 +10,10 @@
 {{- if has "database" $needs }}{{ $_ := set $made "database" (fromYaml (include "rtcc-bridge.databaseSettings" .)) }}{{ end -}}
 {{- if has "database" $needs }}{{ $_ := set $made "audit" (dict "journal_folder" "/tmp/audit-journal") }}{{ end -}}
 {{- if has "objects" $needs }}{{ $_ := set $made "objects" (fromYaml (include "rtcc-bridge.objectSettings" .)) }}{{ end -}}
+{{- if or (has "signs" $needs) (has "checks" $needs) -}}
+{{- $_ := set $made "authority" (dict "public_keys_file" "/run/secrets/rtcc-bridge/authority-public-keys") -}}
+{{- end -}}
+{{- if has "signs" $needs }}{{ $_ := set $made.authority "signing_key_file" "/run/secrets/rtcc-bridge/authority-key" }}{{ end -}}
 {{- if has "packs" $needs }}{{ $_ := set $made "matching" (dict "packs_directory" "/var/lib/rtcc-bridge/packs") }}{{ end -}}
 {{- if has "gpu" $needs }}{{ $_ := set $made.matching "device" (include "rtcc-bridge.device" .root) }}{{ end -}}
 {{- if has "operations" $needs }}{{ $_ := set $made "operations" (dict "host" $values.operations.host "port" 9464) }}{{ end -}}

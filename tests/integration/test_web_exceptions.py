@@ -1,0 +1,152 @@
+"""Over the API: what named people may let pass, and what stays refused whoever asks."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtcc_bridge.matching.edits import Rotate
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
+from rtcc_bridge.storage.engine import Database
+from tests.doubles import ManualClock
+from tests.website import Website, acting, running_site, still_form
+
+REASON = {"reason": "spoken with"}
+KILLING = {"attestation": "the crowd had gone when the body was found"}
+PROVISIONAL = {"incidentType": "HOMICIDE", "reason": "dispatch cannot be reached"}
+
+
+@pytest.fixture
+async def site(database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Website]:
+    async with running_site(database, clock, metrics, tmp_path) as running:
+        yield running
+
+
+async def asked(site: Website, method: str, path: str, account: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+    async with site.client.request(method, f"/api/v1{path}", json=body, headers=acting(account)) as answer:
+        return answer.status, await answer.json()
+
+
+async def attached(site: Website, **changes: str | None) -> tuple[int, dict[str, Any]]:
+    async with site.client.post(
+        "/api/v1/incidents/INC-1/probes", data=still_form(changes), headers=acting("analyst")
+    ) as answer:
+        return answer.status, await answer.json()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "allowed"),
+    [
+        ("GET", "/deferrals", None, {"supervisor", "administrator", "auditor"}),
+        ("POST", "/deferrals/analyst/lift", REASON, {"administrator"}),
+        ("POST", "/incidents/INC-1/imminent", REASON, {"supervisor"}),
+        ("POST", "/incidents/INC-1/killing", KILLING, {"supervisor"}),
+        ("POST", "/incidents/INC-1/killing/confirm", None, {"supervisor", "administrator"}),
+        ("GET", "/provisional-incidents", None, {"supervisor"}),
+        ("POST", "/provisional-incidents", PROVISIONAL, {"supervisor"}),
+        ("POST", "/provisional-incidents/INC-1/reconcile", {"incidentId": "INC-1"}, {"supervisor"}),
+    ],
+)
+async def test_everybody_else_is_refused_and_that_is_audited(
+    site: Website, method: str, path: str, body: Any, allowed: set[str]
+) -> None:
+    await site.report("INC-1")
+    for account in DEMO_ACCOUNTS:
+        status, problem = await asked(site, method, path, account, body)
+        assert (status == 403 and problem.get("rule") == "P10") == (account not in allowed), (account, problem)
+    refused = site.kit.count("policy_refusals_total", rule="P10")
+    assert refused == len(DEMO_ACCOUNTS) - len(allowed)
+
+
+async def test_two_people_open_the_search_for_a_killing(site: Website) -> None:
+    await site.report("INC-1", incidentTypeCommonRegistryText="CIVDIS")
+    await site.report("INC-1", incidentTypeCommonRegistryText="HOMICIDE")
+    status, problem = await attached(site)
+    assert (status, problem["rule"]) == (403, "P02")
+    made = await site.post("/incidents/INC-1/killing", "supervisor", KILLING)
+    assert made["confirmedBy"] is None
+    status, problem = await asked(site, "POST", "/incidents/INC-1/killing/confirm", "supervisor")
+    assert (status, problem["rule"]) == (403, "P02")
+    assert (await attached(site))[0] == 403
+    confirmed = await site.post("/incidents/INC-1/killing/confirm", "administrator")
+    assert (confirmed["attestedBy"], confirmed["confirmedBy"]) == ("supervisor", "administrator")
+    assert KILLING["attestation"] not in json.dumps(confirmed)
+    assert (await attached(site))[0] == 201
+
+
+async def test_the_watch_commander_declares_and_the_administrator_lifts(site: Website) -> None:
+    await site.report("INC-1", incidentTypeCommonRegistryText="HOSTAGE")
+    declared = await site.post("/incidents/INC-1/imminent", "supervisor", REASON)
+    assert declared["incidentId"] == "INC-1"
+    for _ in range(2):
+        probe = await site.attach()
+        chosen = await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+        assert (chosen["lane"], chosen["approval"]["state"]) == ("imminent", "pending")
+    site.kit.clock.advance(3600)
+    await site.kit.reconciler.sweep()
+    (standing,) = (await site.get("/deferrals", "auditor"))["items"]
+    assert (standing["analyst"], standing["isEnded"]) == ("analyst", True)
+    lifted = await site.post("/deferrals/analyst/lift", "administrator", REASON)
+    assert (lifted["unapproved"], lifted["lapsedEver"], lifted["isEnded"]) == (0, 2, False)
+    assert (await asked(site, "POST", "/deferrals/analyst/lift", "administrator", REASON))[0] == 409
+    assert (await asked(site, "POST", "/deferrals/analyst/lift", "administrator", {"reason": ""}))[0] == 422
+
+
+async def test_a_provisional_incident_is_opened_while_nobody_reads_the_feed(site: Website) -> None:
+    opened = await asked(site, "POST", "/provisional-incidents", "supervisor", PROVISIONAL)
+    assert opened[0] == 201
+    incident_id = opened[1]["incidentId"]
+    assert (await site.get(f"/incidents/{incident_id}"))["status"] == "open"
+    await site.report("INC-1")
+    done = await site.post(f"/provisional-incidents/{incident_id}/reconcile", "supervisor", {"incidentId": "INC-1"})
+    assert done["reconciledWith"] == "INC-1"
+    assert (await site.get(f"/incidents/{incident_id}"))["mergedInto"] == "INC-1"
+
+
+async def test_further_stills_and_their_approval_are_seen(site: Website) -> None:
+    await site.report("INC-1")
+    first = await site.attach()
+    await site.post(f"/probes/{first['probeId']}/face", "analyst", {"number": 1})
+    status, problem = await attached(site, samePersonAs=first["probeId"])
+    assert (status, problem["rule"]) == (403, "P01"), "it is not approved yet"
+    await site.post(f"/probes/{first['probeId']}/approve", "supervisor")
+    further = await site.attach(samePersonAs=first["probeId"], warrantOrExigency="W-1")
+    assert (further["samePersonAs"], further["warrantOrExigency"]) == (first["probeId"], "W-1")
+    chosen = await site.post(f"/probes/{further['probeId']}/face", "analyst", {"number": 1})
+    assert (chosen["state"], chosen["approval"]["approvedBy"]) == ("authorized", "supervisor")
+    seen = await site.get(f"/probes/{first['probeId']}", "supervisor")
+    assert seen["approval"]["covers"] == [further["probeId"]]
+
+
+async def test_a_still_is_edited_until_a_face_is_chosen(site: Website) -> None:
+    await site.report("INC-1")
+    probe = await site.attach(edits=json.dumps([{"do": "rotate", "degrees": 90}]))
+    assert probe["edits"] == [{"do": "rotate", "degrees": 90.0}]
+    path = f"/probes/{probe['probeId']}/edits"
+    status, edited = await asked(site, "POST", path, "analyst", {"steps": [{"do": "rotate", "degrees": -90}]})
+    assert (status, edited["edits"]) == (200, [{"do": "rotate", "degrees": -90.0}])
+    assert site.kit.workers.edits[-1] == (Rotate(-90.0),)
+    for body in ({"steps": [{"do": "paint"}]}, {"steps": "none"}, {}):
+        assert (await asked(site, "POST", path, "analyst", body))[0] == 422
+    status, problem = await asked(site, "POST", path, "reviewer", {"steps": []})
+    assert (status, problem["rule"]) == (403, "P05")
+    await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+    assert (await asked(site, "POST", path, "analyst", {"steps": []}))[0] == 409
+    assert (await attached(site, edits="[{"))[0] == 422
+
+
+async def test_until_a_face_is_chosen_only_the_analyst_sees_the_still(site: Website) -> None:
+    await site.report("INC-1")
+    probe = await site.attach()
+    image = f"/api/v1/probes/{probe['probeId']}/image"
+    looks = {}
+    for account in ("analyst", "reviewer", "supervisor"):
+        async with site.client.get(image, headers=acting(account)) as answer:
+            looks[account] = answer.status
+    assert looks == {"analyst": 200, "reviewer": 403, "supervisor": 403}
+    await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+    async with site.client.get(image, headers=acting("supervisor")) as answer:
+        assert answer.status == 200
