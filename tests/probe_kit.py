@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from rtcc_bridge.matching.types import (
 )
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES
 from rtcc_bridge.policy.policy_file import Policy, load_policy
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.desk import ProbeDesk, ProbeForm
@@ -60,8 +61,9 @@ from tests.fixed_window import FixedWindow
 POLICY_FILE = Path(__file__).resolve().parents[1] / "config" / "policy.yaml"
 SENDER = "urn:rtcc-bridge:demo:watch-desk"
 
-ANALYST = Account("analyst", frozenset({Role.ANALYST}))
-OTHER_ANALYST = Account("second-analyst", frozenset({Role.ANALYST}))
+CERTIFIED = dict.fromkeys(REQUIRED_CERTIFICATES, datetime(2027, 11, 23, tzinfo=UTC))
+ANALYST = Account("analyst", frozenset({Role.ANALYST}), CERTIFIED)
+OTHER_ANALYST = Account("second-analyst", frozenset({Role.ANALYST}), CERTIFIED)
 SUPERVISOR = Account("supervisor", frozenset({Role.SUPERVISOR}))
 OTHER_SUPERVISOR = Account("second-supervisor", frozenset({Role.SUPERVISOR}))
 FLOOR = Account("floor", frozenset({Role.FLOOR}))

@@ -15,6 +15,7 @@ from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
 from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
@@ -159,8 +160,9 @@ class ProbeDesk:
     async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> _Grounds:
         """Every gate before a still is taken in (P01, P02, P05, P07, P08, P10)."""
         require_permission(analyst, Deed.ATTACH_STILL)
-        policy = self._parts.policy
-        authority = await authority_of(tx, incident_id, policy, self._parts.clock.now())
+        policy, now = self._parts.policy, self._parts.clock.now()
+        rules.require_certified(analyst, REQUIRED_CERTIFICATES, now)
+        authority = await authority_of(tx, incident_id, policy, now)
         incident = authority.incident
         rules.require_authority(incident)
         rules.require_unmixed(incident)
