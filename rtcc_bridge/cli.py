@@ -26,6 +26,8 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "backup": ("backup", "backup"),
         "restore": ("backup", "restore"),
         "keys": ("keys", "keys"),
+        "users": ("users", "users"),
+        "tokens": ("tokens", "tokens"),
     }
 )
 """The module below `rtcc_bridge.commands` and the name in it."""

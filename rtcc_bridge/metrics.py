@@ -59,9 +59,10 @@ WORKER_REASONS: Final = (
 )  # fmt: skip
 SPAN_LOSSES: Final = ("not_sent", "queue_full")
 RULES: Final = tuple(f"P{number:02}" for number in range(1, 31))
+EXPIRY_DAYS: Final = ("0", "7", "30", "90")
 CERTIFICATES: Final = (
     "kafka.tls.certificate_file", "kafka.tls.ca_file", "kafka.sasl.token.ca_file", "database.tls_ca_file",
-    "objects.transit_ca_file", "tracing.ca_file", "matching.milvus.ca_file",
+    "objects.transit_ca_file", "tracing.ca_file", "matching.milvus.ca_file", "identity.ca_file",
 )  # fmt: skip
 """The settings that name a file with certificates."""
 
@@ -94,7 +95,7 @@ class MetricHelp:
 class Metrics:
     """The process's metrics on a registry of their own, so that tests do not share state."""
 
-    def __init__(self, trace_id: TraceId = no_trace) -> None:
+    def __init__(self, trace_id: TraceId = no_trace) -> None:  # noqa: PLR0915 - one statement for each metric
         """trace_id: asked when a latency is slow; must not block or raise."""
         self.registry = CollectorRegistry(auto_describe=True)
         self.help: list[MetricHelp] = []
@@ -230,6 +231,12 @@ class Metrics:
             "When the first certificate of the file that this setting names expires (Unix time). None while the file "
             "cannot be read.",
             setting=CERTIFICATES,
+        )
+        self.certificates_expiring = gauges(
+            "certificates_expiring",
+            "Analysts with a certificate that P10 needs and that ends within so many days; 0: it has ended, so that "
+            "they can begin no new work.",
+            days=EXPIRY_DAYS,
         )
         self.volume_free_bytes = gauges(
             "volume_free_bytes", "Free space for this program where it keeps its data on this machine.", volume=VOLUMES

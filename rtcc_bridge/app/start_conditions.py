@@ -8,6 +8,7 @@ from rtcc_bridge.app.template_service import template_service_problems
 from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, open_pack
+from rtcc_bridge.people.start_check import sign_in_problems
 from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.secret_files import is_absent
 from rtcc_bridge.settings import DatabaseSettings, Settings, store_folder
@@ -25,6 +26,9 @@ def start_problems(settings: Settings) -> tuple[ConfigurationProblem, ...]:
 
 def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     yield from _told_by(lambda: load_policy(settings.policy.file))
+    if settings.identity.issuer is not None or settings.web.public_url is not None:
+        # A process without the web needs neither, and is not told here which role it will have; the web asks anyway.
+        yield from sign_in_problems(settings)
     yield from credential_problems(settings.kafka)
     yield from _of_the_master_key(settings)
     for setting, url in (("objects.url", settings.objects.url), ("objects.ledger_url", settings.objects.ledger_url)):

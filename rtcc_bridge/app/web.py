@@ -6,6 +6,7 @@ import structlog
 from aiohttp.web import Application
 
 from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.app.people import add_people
 from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.schemas import lead_schemas
@@ -23,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def add_web(assembly: Assembly, pack: ModelPack) -> None:
-    """The whole web. Raises ConfigurationError when its address cannot be bound."""
+    """The whole web. Raises ConfigurationError when its address cannot be bound or nobody could sign in."""
     core = assembly.core
     settings = core.settings
     workers = await assembly.stack.enter_async_context(WorkerPool(*picture_worker(settings, pack.folder), core.metrics))
@@ -40,6 +41,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         max_upload_bytes=settings.intake.max_upload_bytes,
         upload_timeout_seconds=settings.web.upload_timeout_seconds,
     )
+    people = await add_people(assembly)
     services = WebServices(
         settings=settings,
         clock=core.clock,
@@ -48,6 +50,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         policy=core.policy,
         probes=desk,
         leads=core.leads,
+        people=people,
         refusals=RefusalLog(core.database, core.audit, core.metrics),
         feed=assembly.feed,
         readiness=assembly.board,

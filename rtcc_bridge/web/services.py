@@ -10,6 +10,7 @@ from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.people.desk import PeopleDesk
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.desk import ProbeDesk
 from rtcc_bridge.probes.refusals import RefusalLog
@@ -34,6 +35,7 @@ class WebServices:
     policy: Policy
     probes: ProbeDesk
     leads: LeadDesk
+    people: PeopleDesk
     refusals: RefusalLog
     feed: FeedHub
     readiness: ReadinessBoard
