@@ -37,6 +37,9 @@ kafka{{ include "rtcc-bridge.party" . | title }}
 {{- if and (has "broker" $needs) (has $values.kafka.authentication (list "password" "token")) -}}
 {{- $found = append $found (include "rtcc-bridge.brokerSecret" .) -}}
 {{- end -}}
+{{- if include "rtcc-bridge.signsIn" . -}}
+{{- $found = append $found "identityClient" -}}
+{{- end -}}
 {{- join " " $found -}}
 {{- end -}}
 
@@ -90,6 +93,7 @@ read: 0440 and the pod's group. */}}
 {{- range $path, $secret := dict
   "master-key" "masterKey"
   "transit-token" "transitToken"
+  "identity-client-secret" "identityClient"
   "kafka-password" (include "rtcc-bridge.brokerSecret" .) }}
 {{- if has $secret $secrets }}
 {{- $ref := fromYaml (include "rtcc-bridge.secretRef" (dict "root" $.root "secret" $secret)) }}
@@ -137,6 +141,9 @@ read: 0440 and the pod's group. */}}
 {{- end }}
 {{- if and (has "keys" $needs) (eq $values.objects.keys "transit") }}
 {{- include "rtcc-bridge.caSource" (dict "ca" $values.objects.transit.ca "path" "transit.pem") }}
+{{- end }}
+{{- if include "rtcc-bridge.signsIn" . }}
+{{- include "rtcc-bridge.caSource" (dict "ca" $values.identity.ca "path" "identity.pem") }}
 {{- end }}
 {{- if has "collector" $needs }}
 {{- include "rtcc-bridge.caSource" (dict "ca" $values.tracing.ca "path" "collector.pem") }}
