@@ -31,6 +31,8 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "restore": ("backup", "restore"),
         "keys": ("keys", "keys"),
         "audit": ("audit", "audit"),
+        "users": ("users", "users"),
+        "tokens": ("tokens", "tokens"),
     }
 )
 """The module below `rtcc_bridge.commands` and the name in it."""

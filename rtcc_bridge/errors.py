@@ -6,6 +6,7 @@ BridgeError
 │   ├── NotFoundError            it names something that does not exist
 │   ├── ConflictError            it does not fit the present state
 │   └── PolicyRefusalError       a rule of the policy says no (carries the rule's id)
+│       └── SignInRequiredError      nobody has signed in, or not any more: 401, with where to sign in
 ├── TransientError           the same call may succeed later: retried with jitter and a limit
 │   ├── BusyError                a bounded queue is full (carries retry_after_seconds)
 │   └── UnavailableError         a dependency does not answer
@@ -58,6 +59,13 @@ class PolicyRefusalError(RejectedError):
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
         self.rule = rule
+
+
+class SignInRequiredError(PolicyRefusalError):
+    """Nobody has signed in, or not any more (P10, P29)."""
+
+    def __init__(self, message: str, rule: str = "P10") -> None:
+        super().__init__(rule, message)
 
 
 class TransientError(BridgeError):

@@ -62,9 +62,10 @@ CHECKPOINT_PLACES: Final = ("file", "store", "witness")
 SPAN_LOSSES: Final = ("not_sent", "queue_full")
 RELOADS: Final = ("taken", "unchanged", "refused")
 RULES: Final = tuple(f"P{number:02}" for number in range(1, 31))
+EXPIRY_DAYS: Final = ("0", "7", "30", "90")
 CERTIFICATES: Final = (
     "kafka.tls.certificate_file", "kafka.tls.ca_file", "kafka.sasl.token.ca_file", "database.tls_ca_file",
-    "objects.transit_ca_file", "tracing.ca_file", "matching.milvus.ca_file",
+    "objects.transit_ca_file", "tracing.ca_file", "matching.milvus.ca_file", "identity.ca_file",
 )  # fmt: skip
 """The settings that name a file with certificates."""
 
@@ -257,6 +258,12 @@ class Metrics:
         self.policy_expires_timestamp_seconds = self._gauge(
             "policy_expires_timestamp_seconds",
             "When the policy in force expires (Unix time): from then on no search is begun, outside the demo.",
+        )
+        self.certificates_expiring = self._gauges(
+            "certificates_expiring",
+            "Analysts with a certificate that P10 needs and that ends within so many days; 0: it has ended, so that "
+            "they can begin no new work.",
+            days=EXPIRY_DAYS,
         )
         self.volume_free_bytes = self._gauges(
             "volume_free_bytes", "Free space for this program where it keeps its data on this machine.", volume=VOLUMES

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from rtcc_bridge.audit_settings import AuditSettings
 from rtcc_bridge.database_url import POSTGRESQL_SCHEME, parse_postgres_url
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
+from rtcc_bridge.identity_settings import IdentitySettings
 from rtcc_bridge.kafka_access import SaslSettings, SecurityProtocol, TlsSettings, contradiction
 from rtcc_bridge.matching_settings import IntakeSettings, MatchingSettings, RecordsSettings
 from rtcc_bridge.settings_section import Bytes, Seconds, Section
@@ -360,8 +361,10 @@ class Settings(BaseSettings):
         extra="forbid", frozen=True, env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", validate_default=True
     )
 
-    profile: Literal["demo"] = Field(
-        "demo", description="Until people, sign-in and a signed policy exist, only the demo profile runs."
+    profile: Literal["demo", "production"] = Field(
+        "demo",
+        description="demo: for trying it out on one machine, with a role switch instead of sign-in. production: people "
+        "sign in with the identity provider.",
     )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
@@ -369,6 +372,7 @@ class Settings(BaseSettings):
     process: ProcessSettings = Field(default_factory=ProcessSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     operations: OperationsSettings = Field(default_factory=OperationsSettings)
+    identity: IdentitySettings = Field(default_factory=IdentitySettings)
     intake: IntakeSettings = Field(default_factory=IntakeSettings)
     records: RecordsSettings = Field(default_factory=RecordsSettings)
     matching: MatchingSettings = Field(default_factory=MatchingSettings)
@@ -392,16 +396,15 @@ class Settings(BaseSettings):
         """The environment wins over the file (which arrives as the initial values)."""
         return env_settings, init_settings
 
-    @field_validator("profile", mode="before")
-    @classmethod
-    def _demo_only(cls, profile: object) -> object:
-        if profile != "demo":
+    @model_validator(mode="after")
+    def _the_demo_stays_here(self) -> Self:
+        if self.profile == "demo" and not self.web.is_loopback:
             message = (
-                f"the profile {str(profile)[:64]!r} does not run yet: until people, sign-in and a signed policy exist, "
-                "whoever reaches the daemon could search under any account. Only the profile demo runs, on loopback"
+                f"web.host: {self.web.host} is not a loopback address, and in the demo whoever reaches the daemon acts "
+                "as anybody: bind to 127.0.0.1, or set profile to production, where people sign in"
             )
             raise ValueError(message)
-        return profile
+        return self
 
     @model_validator(mode="after")
     def _batch_fits_queue(self) -> Self:

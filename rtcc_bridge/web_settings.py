@@ -1,6 +1,8 @@
 """The settings of what is served by HTTP."""
 
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -13,7 +15,19 @@ class WebSettings(Section):
     """The HTTP server."""
 
     host: str = Field(
-        "127.0.0.1", description="Address to bind. Until people are known only a loopback address is accepted."
+        "127.0.0.1",
+        description="Address to bind. In the demo, where everybody may act as anybody, a loopback address alone.",
+    )
+    public_url: str | None = Field(
+        None,
+        description="The address that people type, https://name without a path: outside the demo no other name is "
+        "served, pages are believed from there alone, and the identity provider sends people back there.",
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (),
+        description="Networks of the proxies that end TLS in front of the daemon. Outside the demo a request comes "
+        "from one of them or from this machine, with X-Forwarded-Proto: https; whom X-Forwarded-For names is entered "
+        "in the audit log.",
     )
     port: Port = Field(8080, description="Port to bind; 0 takes a free one.")
     shutdown_seconds: Seconds = Field(10.0, description="How long open requests may finish at shutdown.")
@@ -44,16 +58,19 @@ class WebSettings(Section):
     )
     upload_timeout_seconds: Seconds = Field(120.0, description="Limit of one upload.")
 
-    @field_validator("host")
+    @field_validator("public_url")
     @classmethod
-    def _loopback_only(cls, host: str) -> str:
-        if host not in {"127.0.0.1", "::1", "localhost"}:
-            message = (
-                f"{host} is not a loopback address. Until the daemon knows its users it would let anybody search: "
-                "bind to 127.0.0.1 and reach it through a tunnel"
-            )
-            raise ValueError(message)
-        return host
+    def _an_origin(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError("has to be https:// and a name, and nothing behind that")
+        return f"{parts.scheme}://{parts.netloc.lower()}"
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in {"127.0.0.1", "::1", "localhost"}
 
 
 class OperationsSettings(Section):

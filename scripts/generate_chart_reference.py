@@ -26,7 +26,7 @@ MADE_BY_THE_CHART: Final[Mapping[str, frozenset[str]]] = {
     ),
     "DatabaseSettings": frozenset({"url", "application_name"}),
     "ObjectSettings": frozenset({"url", "ledger_url", "transit_url", "transit_mount", "transit_key"}),
-    "WebSettings": frozenset({"host", "port"}),
+    "WebSettings": frozenset({"host", "port", "public_url", "trusted_proxies"}),
     "MatchingSettings": frozenset({"device"}),
     "Settings": frozenset({"operations"}),
 }

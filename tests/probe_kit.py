@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.policy.authority_keys import AuthorityKeys
 from rtcc_bridge.policy.authority_token import TokenSigner, TokenVerifier
+from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.policy_file import Policy, load_policy
@@ -71,8 +72,9 @@ from tests.fixed_window import FixedWindow
 POLICY_FILE = Path(__file__).resolve().parents[1] / "config" / "policy.yaml"
 SENDER = "urn:rtcc-bridge:demo:watch-desk"
 
-ANALYST = Account("analyst", frozenset({Role.ANALYST}))
-OTHER_ANALYST = Account("second-analyst", frozenset({Role.ANALYST}))
+CERTIFIED = dict.fromkeys(REQUIRED_CERTIFICATES, datetime(2027, 11, 23, tzinfo=UTC))
+ANALYST = Account("analyst", frozenset({Role.ANALYST}), CERTIFIED)
+OTHER_ANALYST = Account("second-analyst", frozenset({Role.ANALYST}), CERTIFIED)
 SUPERVISOR = Account("supervisor", frozenset({Role.SUPERVISOR}))
 OTHER_SUPERVISOR = Account("second-supervisor", frozenset({Role.SUPERVISOR}))
 FLOOR = Account("floor", frozenset({Role.FLOOR}))

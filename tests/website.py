@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from aiohttp import FormData, web
+from aiohttp import DummyCookieJar, FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from rtcc_bridge.app.heartbeat import Heartbeat
+from rtcc_bridge.app.people import people_desk
 from rtcc_bridge.app.roles import Role
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import IntegrityError
@@ -238,6 +239,8 @@ async def running_site(
     training_gallery: str | None = None,
     relay: bool = True,
     roles: Collection[Role] = tuple(Role),
+    profile: str = "demo",
+    identity: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[Website]:
     """relay: whether this process numbers what is committed. roles: what it reports that it does; without any it is
@@ -249,6 +252,8 @@ async def running_site(
             database, vault, clock, metrics, folder / "objects", training_gallery=training_gallery, **options
         )
         settings = Settings(
+            profile=profile,
+            identity=dict(identity or {}),
             web=WebSettings(**{"feed_heartbeat_seconds": 0.3, **(web_settings or {})}),
             intake=intake_settings,
             matching=MatchingSettings(training_gallery=training_gallery),
@@ -266,6 +271,7 @@ async def running_site(
             provisional=kit.provisional,
             leads=kit.parts.leads,
             life=LeadLife(life_parts(kit.parts, kit.vault, DemoExaminers()), kit.workers),
+            people=people_desk(settings, database, kit.parts.audit, clock, metrics),
             refusals=RefusalLog(database, kit.parts.audit, metrics),
             feed=hub,
             readiness=ReadinessBoard(metrics, readiness),
@@ -278,7 +284,7 @@ async def running_site(
         site = Website(
             kit,
             hub,
-            TestClient(TestServer(create_app(services), host="127.0.0.1", port=port)),
+            TestClient(TestServer(create_app(services), host="127.0.0.1", port=port), cookie_jar=DummyCookieJar()),
             incidents,
             ThreatDesk(incidents, clock, lambda: kit.parts.policy.deferral.senders),
             feeder,
@@ -293,6 +299,8 @@ async def running_site(
                 await until(lambda: hub.position is not None)
                 yield site
         finally:
+            if services.people.provider is not None:
+                await services.people.provider.close()
             hub.close()
             feeding.cancel()
             heartbeat.stop()

@@ -7,6 +7,7 @@ from rtcc_bridge.app.audit import add_audit
 from rtcc_bridge.app.galleries import retention_keeper_for, scrubber_for
 from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.gallery.compact import SegmentCompactor
+from rtcc_bridge.people.expiring import CertificateWatch
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.publishing.relay import Relay
 from rtcc_bridge.supervisor import Stage
@@ -26,6 +27,7 @@ async def add_relay(assembly: Assembly) -> None:
     assembly.add_part("relay", relay.run, relay.stop, Stage.RELAY)
     reconciler = Reconciler(core.probe_parts(), settings.leads, provisional_desk_for(core))
     assembly.add_part("reconciler", reconciler.run)
+    assembly.add_part("certificates", CertificateWatch(core.database, core.clock, core.metrics).run)
     assembly.add_part("segment scrubber", partial(scrubber_for(core).run, core.metrics))
     assembly.add_part("retention keeper", retention_keeper_for(core).run)
     await add_audit(assembly)

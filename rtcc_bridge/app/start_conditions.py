@@ -10,6 +10,7 @@ from rtcc_bridge.broker.credentials import credential_problems
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, open_pack
+from rtcc_bridge.people.start_check import sign_in_problems
 from rtcc_bridge.policy.authority_keys import key_problems
 from rtcc_bridge.policy.opening import PolicyFiles, open_policy
 from rtcc_bridge.secret_files import is_absent
@@ -30,6 +31,9 @@ def start_problems(settings: Settings) -> tuple[ConfigurationProblem, ...]:
 def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     is_demo = settings.profile == "demo"
     yield from _told_by(lambda: open_policy(PolicyFiles.of(settings.policy), demo=is_demo, now=SystemClock().now()))
+    if settings.identity.issuer is not None or settings.web.public_url is not None:
+        # A process without the web needs neither, and is not told here which role it will have; the web asks anyway.
+        yield from sign_in_problems(settings)
     yield from credential_problems(settings.kafka)
     yield from _of_the_master_key(settings)
     if settings.audit.signing_key_file is None or not is_absent(settings.audit.signing_key_file):

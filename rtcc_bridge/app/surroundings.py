@@ -92,6 +92,7 @@ def certificate_files(settings: Settings) -> Iterator[tuple[str, Path]]:
         "objects.transit_ca_file": settings.objects.transit_ca_file,
         "tracing.ca_file": settings.tracing.ca_file,
         "matching.milvus.ca_file": settings.matching.milvus.ca_file,
+        "identity.ca_file": settings.identity.ca_file,
     }
     return ((setting, file) for setting, file in files.items() if file is not None)
 

@@ -7,6 +7,7 @@ from aiohttp.web import Application
 
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.incidents import provisional_desk_for
+from rtcc_bridge.app.people import add_people
 from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.examiners import DemoExaminers
@@ -27,7 +28,8 @@ _log = structlog.get_logger(__name__)
 
 
 async def add_web(assembly: Assembly, pack: ModelPack) -> None:
-    """The whole web. Raises ConfigurationError when its address cannot be bound, or no key is there to sign with."""
+    """The whole web. Raises ConfigurationError when its address cannot be bound, nobody could sign in, or no key is
+    there to sign with."""
     core = assembly.core
     core.authority_keys.require_signer()
     settings = core.settings
@@ -57,6 +59,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         DemoExaminers(),
         core.policy_in_force,
     )
+    people = await add_people(assembly)
     services = WebServices(
         settings=settings,
         clock=core.clock,
@@ -67,6 +70,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         provisional=provisional_desk_for(core),
         leads=core.leads,
         life=LeadLife(parts, workers),
+        people=people,
         refusals=refusals,
         feed=assembly.feed,
         readiness=assembly.board,

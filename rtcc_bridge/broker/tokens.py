@@ -3,10 +3,8 @@
 import asyncio
 import json
 import time
-from base64 import b64encode
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import quote_plus
 
 import aiohttp
 from aiokafka.abc import AbstractTokenProvider
@@ -15,8 +13,8 @@ from aiokafka.errors import KafkaError
 from rtcc_bridge.broker.credentials import authority_context, client_secret
 from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.kafka_access import TokenSettings
+from rtcc_bridge.oauth_answers import basic_authorization, bounded_body, error_word, json_object
 
-_MOST_ANSWER_BYTES: Final = 256 * 1024
 _SPARE_SECONDS: Final = 30.0
 """A token is renewed this long before it ends, or after half of its life when that is later."""
 _DEFAULT_LIFE_SECONDS: Final = 60.0
@@ -56,7 +54,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # as abov
         try:
             secret = await asyncio.to_thread(client_secret, settings)
             context = await asyncio.to_thread(authority_context, "kafka.sasl.token.ca_file", settings.ca_file)
-            headers = {"Accept": "application/json", "Authorization": _basic(settings.client_id, secret)}
+            headers = {"Accept": "application/json", "Authorization": basic_authorization(settings.client_id, secret)}
             timeout = aiohttp.ClientTimeout(total=settings.timeout_seconds)
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
@@ -64,7 +62,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # as abov
                     settings.endpoint, data=form, headers=headers, ssl=context, allow_redirects=False
                 ) as answer,
             ):
-                status, body = answer.status, await _body(answer)
+                status, body = answer.status, await bounded_body(answer)
         except ConfigurationError as error:
             raise TokenUnavailableError(f"no token from {settings.endpoint}: {error}") from error
         except TimeoutError as error:
@@ -97,25 +95,6 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # as abov
             ) from error
 
 
-def _basic(client_id: str, secret: str) -> str:
-    """Section 2.3.1: both are form-encoded before they become a basic authorization."""
-    return "Basic " + b64encode(f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()).decode()
-
-
-async def _body(answer: aiohttp.ClientResponse) -> bytes:
-    """All of the answer, or its beginning where it is longer than any answer with a token."""
-    body = b""
-    async for piece in answer.content.iter_any():
-        body += piece
-        if len(body) > _MOST_ANSWER_BYTES:
-            break
-    return body
-
-
 def _error_code(body: bytes) -> str:
-    """The authority's own word (section 5.2), such as invalid_client."""
-    try:
-        code = json.loads(body)["error"]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return f", {code}" if isinstance(code, str) and code.replace("_", "").isalnum() else ""
+    word = error_word((json_object(body) or {}).get("error"))
+    return f", {word}" if word else ""

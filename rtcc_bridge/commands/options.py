@@ -5,10 +5,13 @@ from typing import Final
 
 import click
 
+from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.settings import CONFIG_VARIABLE
 
 ACTOR: Final = "administrator"
-"""The demo account that the command line acts for until people are known."""
+"""Whoever may read the settings and their secrets acts as the administrator: who that was is told by the machine."""
+
+OPERATOR: Final = Account(ACTOR, frozenset({Role.ADMINISTRATOR}))
 
 config_option = click.option(
     "--config",

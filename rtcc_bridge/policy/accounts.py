@@ -1,15 +1,19 @@
-"""Who acts. Until people can sign in, the demo's accounts stand in for them."""
+"""Who acts. In the demo, accounts that everybody may take stand in for people who sign in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES
 
 DEMO_ACCOUNT_HEADER: Final = "X-Demo-Account"
-"""The request header that names the acting demo account; it is honoured from a loopback address only."""
+"""The request header that names the acting demo account; it is honoured in the demo, from a loopback address only."""
+
+DEMO_CERTIFIED_UNTIL: Final = datetime(2099, 12, 31, tzinfo=UTC)
 
 
 class Role(StrEnum):
@@ -26,18 +30,41 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The person who acts. `name` is what the audit log and the rules of separation go by."""
+    """The person who acts, or a program with a service token.
+
+    name: the person's one id at the department, by which the audit log and the rules of separation go: whoever has two
+    accounts bears the same in both (P11). certificates: when each ends. login: the account that was signed in with.
+    deeds: what a program's token is for (values of `permissions.Deed`); a person has none.
+    """
 
     name: str
     roles: frozenset[Role]
+    certificates: Mapping[str, datetime] = field(default_factory=dict, hash=False)
+    login: str = ""
+    deeds: frozenset[str] = frozenset()
+
+    @property
+    def person(self) -> str:
+        """The person's one id."""
+        return self.name
+
+
+NOBODY: Final = Account("nobody", frozenset())
+"""Whoever has not signed in."""
+
+
+def _demo(name: str, role: Role) -> Account:
+    """Everybody in the demo is trained."""
+    certificates = dict.fromkeys(REQUIRED_CERTIFICATES, DEMO_CERTIFIED_UNTIL) if role is Role.ANALYST else {}
+    return Account(name, frozenset({role}), certificates)
 
 
 DEMO_ACCOUNTS: Final[Mapping[str, Account]] = MappingProxyType(
     {
-        **{role.value: Account(role.value, frozenset({role})) for role in Role},
+        **{role.value: _demo(role.value, role) for role in Role},
         # A lead needs two analysts, and a third when they differ (P11, P12).
-        "reviewer": Account("reviewer", frozenset({Role.ANALYST})),
-        "examiner": Account("examiner", frozenset({Role.ANALYST})),
+        "reviewer": _demo("reviewer", Role.ANALYST),
+        "examiner": _demo("examiner", Role.ANALYST),
     }
 )
 
@@ -51,5 +78,5 @@ def demo_account(name: str) -> Account:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two account names mean one person: case and surrounding space do not make two people of one."""
+    """Whether two ids mean one person: case and surrounding space do not make two people of one."""
     return one.strip().casefold() == other.strip().casefold()

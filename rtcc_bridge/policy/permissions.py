@@ -10,8 +10,10 @@ from rtcc_bridge.policy.accounts import Account, Role
 
 
 class Deed(StrEnum):
-    """What a person can do. The value completes the sentence "Only ... may ..."."""
+    """What can be done. The value completes the sentence "Only ... may ..."."""
 
+    READ_DOCUMENTS = "read the documents of the API"
+    SEE_HEALTH = "see the metrics and what is not ready"
     WATCH_FLOOR = "watch the floor"
     ATTACH_STILL = "attach a still"
     CHOOSE_FACE = "choose a face"
@@ -35,10 +37,14 @@ class Deed(StrEnum):
     ATTEST_KILLING = "attest that a killing was coded as a disturbance"
     OPEN_PROVISIONAL = "open an incident while the feed is down"
     CONFIRM_KILLING = "confirm that a killing was coded as a disturbance"
+    MANAGE_ACCOUNTS = "add, change or disable accounts"
+    MANAGE_TOKENS = "create, list or revoke service tokens"
 
 
 PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
     {
+        Deed.READ_DOCUMENTS: frozenset(Role),
+        Deed.SEE_HEALTH: frozenset(Role),
         Deed.WATCH_FLOOR: frozenset(Role),
         Deed.ATTACH_STILL: frozenset({Role.ANALYST}),
         Deed.CHOOSE_FACE: frozenset({Role.ANALYST}),
@@ -62,13 +68,19 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.ATTEST_KILLING: frozenset({Role.SUPERVISOR}),
         Deed.OPEN_PROVISIONAL: frozenset({Role.SUPERVISOR}),
         Deed.CONFIRM_KILLING: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR}),
+        Deed.MANAGE_ACCOUNTS: frozenset({Role.ADMINISTRATOR}),
+        Deed.MANAGE_TOKENS: frozenset({Role.ADMINISTRATOR}),
     }
 )
 """The roles that each deed is open to. What is not listed is forbidden."""
 
+MACHINE_DEEDS: Final = frozenset({Deed.READ_DOCUMENTS, Deed.SEE_HEALTH, Deed.WATCH_FLOOR})
+"""What a program may be given a service token for: to look at what bears no name. Whatever decides or shows a person is
+done by people (P03, P14)."""
+
 
 def may(account: Account, deed: Deed) -> bool:
-    return not account.roles.isdisjoint(PERMITTED[deed])
+    return not account.roles.isdisjoint(PERMITTED[deed]) or (deed in account.deeds and deed in MACHINE_DEEDS)
 
 
 def require_permission(account: Account, deed: Deed) -> None:

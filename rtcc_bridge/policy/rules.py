@@ -3,13 +3,14 @@
 The sentence of a refusal says what to do and never holds a name or a case number, since it is written to the audit log.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.matching.types import Lane
+from rtcc_bridge.policy import certificates
 from rtcc_bridge.policy.accounts import Account, Role, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_file import Policy
@@ -349,3 +350,16 @@ def require_covered(
         )
     if stills >= MOST_STILLS:
         raise PolicyRefusalError("P01", f"An approval covers {MOST_STILLS} stills: attach this one by itself.")
+
+
+def require_certified(account: Account, needed: Collection[str], now: datetime) -> None:
+    """P10: whoever begins an analyst's work has every certificate that it needs, in date at this moment.
+
+    Work that is under way is finished all the same, and marked: `certificates.expired_since`.
+    """
+    if gaps := certificates.missing(account.certificates, needed, now):
+        raise PolicyRefusalError(
+            "P10",
+            f"New work needs a certificate that is in date: {', '.join(gaps)}. Take the course, or have the date "
+            "entered and sign in again; what is under way can be finished.",
+        )

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
+from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import ConflictError, PolicyRefusalError
 from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account, same_person
+from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES, expired_since
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of, require_still_permitted
@@ -64,19 +66,19 @@ class FaceChoice:
             if probe.state != ProbeState.FACES_FOUND:
                 raise ConflictError(f"A face can be chosen only once, and this probe is {probe.state} already.")
             with taken_up(_ACTION, probe.traceparent, probe_id=probe_id, incident_id=probe.incident_id):
-                return await self._choose(probe, number, undo)
+                return await self._choose(probe, number, account, undo)
 
-    async def _choose(self, probe: ProbeRecord, number: int, undo: AsyncExitStack) -> ProbeRecord:
+    async def _choose(self, probe: ProbeRecord, number: int, account: Account, undo: AsyncExitStack) -> ProbeRecord:
         async with self._parts.database.read() as tx:
             authority = await self._require_permitted(tx, probe, self._parts.policy)
         lane = rules.lane_of(imminent_threat=authority.imminent_threat, earlier=Lane(probe.lane))
         faces = faces_from_json(probe.faces or ())
         chosen = face_of_number(faces, number)
         if reasons := refusals(chosen, named=len(faces) > 1):
-            return await self._reject(probe, chosen, reasons)
+            return await self._reject(probe, chosen, reasons, account)
         cropped, sealed = await self._cut_out(probe, chosen, faces, lane, undo)
         async with self._parts.database.write() as tx:
-            updated = await self._authorize(tx, probe, chosen, cropped, sealed)
+            updated = await self._authorize(tx, probe, chosen, cropped, sealed, account)
         undo.pop_all()
         observe_stages(self._parts.metrics, cropped.stage_seconds)
         return updated
@@ -88,7 +90,9 @@ class FaceChoice:
         require_still_permitted(policy, probe, authority)
         return authority
 
-    async def _reject(self, probe: ProbeRecord, chosen: NumberedFace, reasons: Sequence[str]) -> ProbeRecord:
+    async def _reject(
+        self, probe: ProbeRecord, chosen: NumberedFace, reasons: Sequence[str], account: Account
+    ) -> ProbeRecord:
         changes = {
             "state": ProbeState.REJECTED_QUALITY,
             "chosen_face": chosen.number,
@@ -97,7 +101,9 @@ class FaceChoice:
         }
         async with self._parts.database.write() as tx:
             await self._require_permitted(tx, probe, self._parts.policy)
-            updated = await take_step(self._parts, tx, probe, changes, actor=probe.analyst, action=_ACTION)
+            updated = await take_step(
+                self._parts, tx, probe, changes, actor=probe.analyst, action=_ACTION, details=self._marks(account)
+            )
             await self._parts.leads.record_rejected_quality(tx, updated, reasons, quality_to_json(chosen.quality))
         return updated
 
@@ -119,7 +125,13 @@ class FaceChoice:
         return cropped, sealed
 
     async def _authorize(
-        self, tx: Transaction, probe: ProbeRecord, chosen: NumberedFace, cropped: CroppedFace, sealed: SealedObject
+        self,
+        tx: Transaction,
+        probe: ProbeRecord,
+        chosen: NumberedFace,
+        cropped: CroppedFace,
+        sealed: SealedObject,
+        account: Account,
     ) -> ProbeRecord:
         """Records the choice, and asks for the search where an approval covers it (P01) or may follow it (P14)."""
         parts, policy, now = self._parts, self._parts.policy, self._parts.clock.now()
@@ -166,11 +178,17 @@ class FaceChoice:
             "faces": len(probe.faces or ()),
             "deferred": approve_by is not None,
             "coveredBy": None if first is None else first.probe_id,
+            **self._marks(account),
         }
         updated = await take_step(parts, tx, probe, changes, actor=probe.analyst, action=_ACTION, details=details)
         if has_authority:
             await request_search(parts, tx, updated)
         return updated
+
+    def _marks(self, account: Account) -> dict[str, str]:
+        """Work that was begun with certificates in date is finished without them, and the audit log says so (P10)."""
+        since = expired_since(account.certificates, REQUIRED_CERTIFICATES, self._parts.clock.now())
+        return {} if since is None else {"certificateExpiredSince": rfc3339(since)}
 
 
 async def _require_unedited(tx: Transaction, probe: ProbeRecord) -> None:

@@ -15,12 +15,23 @@ from sqlalchemy import BigInteger, Column, LargeBinary, RowMapping, Table, delet
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.storage.engine import Database, Transaction
-from rtcc_bridge.storage.tables import UtcDateTime, metadata, oldest_program, processes, restorations
+from rtcc_bridge.storage.tables import (
+    UtcDateTime,
+    metadata,
+    oldest_program,
+    processes,
+    restorations,
+    sessions,
+    sign_ins,
+)
 
 _ROWS_AT_ONCE: Final = 500
 
+_OF_THE_MOMENT: Final = {oldest_program, processes, restorations, sessions, sign_ins}
+"""Nobody who has signed out is let in again by a backup."""
+
 TABLES: Final[Mapping[str, Table]] = {
-    table.name: table for table in metadata.sorted_tables if table not in {oldest_program, processes, restorations}
+    table.name: table for table in metadata.sorted_tables if table not in _OF_THE_MOMENT
 }
 """Every table that holds the program's work, by name; a table comes after those that its rows refer to."""
 

@@ -526,3 +526,71 @@ proficiency_cases = Table(
     Column("seeded_by", String(256), nullable=False),
     Column("seeded_at", UtcDateTime, nullable=False),
 )
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", String(64), primary_key=True),  # SHA-256 of what the cookie holds
+    Column("kind", String(16), nullable=False),  # local, provider
+    Column("person", String(256), nullable=False),
+    Column("login", String(256), nullable=False),
+    Column("roles", JSON, nullable=False),
+    Column("certificates", JSON, nullable=False),  # by name: when it ends
+    Column("provider_subject", String(256), index=True),
+    Column("provider_session", String(256), index=True),
+    Column("refresh_token", LargeBinary),  # sealed under what the cookie holds
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),  # when the person last did something
+    Column("checked_at", UtcDateTime, nullable=False),
+    Column("checking_until", UtcDateTime),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("state_hash", String(64), primary_key=True),
+    Column("browser_hash", String(64), nullable=False),  # SHA-256 of a cookie: the browser that began comes back
+    Column("nonce", String(64), nullable=False),
+    Column("verifier", String(128), nullable=False),
+    Column("back", String(2048), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+local_accounts = Table(
+    "local_accounts",
+    metadata,
+    Column("login", String(128), primary_key=True),
+    Column("person", String(256), nullable=False),
+    Column("roles", JSON, nullable=False),
+    Column("certificates", JSON, nullable=False),  # by name: when it ends
+    Column("password_hash", String(256), nullable=False),  # argon2id, with its parameters and salt
+    Column("failed_sign_ins", Integer, nullable=False),
+    Column("locked_until", UtcDateTime),
+    Column("disabled_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+
+service_tokens = Table(
+    "service_tokens",
+    metadata,
+    Column("token_id", String(32), primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("secret_sha256", String(64), nullable=False),
+    Column("deeds", JSON, nullable=False),
+    Column("created_by", String(256), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+    Column("used_at", UtcDateTime),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("person", String(256), primary_key=True),
+    Column("roles", JSON, nullable=False),
+    Column("certificates", JSON, nullable=False),  # by name: when it ends
+    Column("seen_at", UtcDateTime, nullable=False),
+)

@@ -1,32 +1,82 @@
-"""Who acts in a request: a demo account, named by a header (programs) or a cookie (the role switch on the pages)."""
+"""Who acts in a request: whoever signed in, a program by its service token, or in the demo the account that was taken
+by a header (programs) or a cookie (the role switch on the pages)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
-from rtcc_bridge.policy.accounts import DEMO_ACCOUNT_HEADER, DEMO_ACCOUNTS, Account, Role, demo_account
+from rtcc_bridge.errors import SignInRequiredError
+from rtcc_bridge.policy.accounts import (
+    DEMO_ACCOUNT_HEADER,
+    DEMO_ACCOUNTS,
+    NOBODY,
+    Account,
+    Role,
+    demo_account,
+)
 from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.settings import Settings
+from rtcc_bridge.web.origins import SAFE_METHODS
 from rtcc_bridge.web.services import services_of
 
 ACCOUNT_COOKIE: Final = "rtcc_demo_account"
 VISITOR: Final = DEMO_ACCOUNTS[Role.FLOOR]
-"""Whoever names no account may watch the board and nothing else."""
+"""In the demo, whoever names no account may watch the board and nothing else."""
 
 ACCOUNT = web.RequestKey("account", Account)
 
-
-def acting_account(request: web.Request) -> Account:
-    """The account that acts. Raises PolicyRefusalError (P10) when a header names one that does not exist."""
-    named = request.headers.get(DEMO_ACCOUNT_HEADER)
-    if named is not None:
-        return demo_account(named)
-    return DEMO_ACCOUNTS.get(request.cookies.get(ACCOUNT_COOKIE, ""), VISITOR)
+_BEARER: Final = "Bearer "
 
 
-def account_from_cookie(request: web.Request) -> bool:
-    return DEMO_ACCOUNT_HEADER not in request.headers and ACCOUNT_COOKIE in request.cookies
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """by_cookie: whether a cookie says who acts, which a browser sends by itself. problem: why nobody does."""
+
+    account: Account
+    by_cookie: bool = False
+    problem: SignInRequiredError | None = None
+
+
+def session_cookie(settings: Settings) -> str:
+    """The name of the cookie of a session. With the prefix a browser takes it over TLS and for this host alone."""
+    return f"{cookie_prefix(settings)}rtcc_session"
+
+
+def cookie_prefix(settings: Settings) -> str:
+    return "__Host-" if (settings.web.public_url or "").startswith("https://") else ""
+
+
+def has_role_switch(settings: Settings) -> bool:
+    """Whether accounts can be taken without signing in: in the demo alone, whatever the settings say."""
+    return settings.profile == "demo" and settings.identity.role_switch
+
+
+async def identify(request: web.Request, *, acts: bool) -> Identity:
+    """acts: whether a person did something. Raises PolicyRefusalError (P10) when a header names a demo account that
+    does not exist, UnavailableError."""
+    services = services_of(request)
+    settings = services.settings
+    shown = request.headers.get("Authorization", "")
+    cookie = request.cookies.get(session_cookie(settings))
+    try:
+        if shown.startswith(_BEARER):
+            return Identity(await services.people.tokens.find(shown.removeprefix(_BEARER)))
+        if cookie is not None:
+            return Identity(await services.people.sessions.find(cookie, acts=acts), by_cookie=True)
+    except SignInRequiredError as problem:
+        if not has_role_switch(settings):
+            return Identity(NOBODY, by_cookie=cookie is not None, problem=problem)
+    return _taken(request) if has_role_switch(settings) else Identity(NOBODY)
+
+
+def is_act_of_a_person(request: web.Request) -> bool:
+    """Whether a person did something, and not a page that loads itself anew (P29). What no browser sent counts too."""
+    if request.method not in SAFE_METHODS or "Sec-Fetch-Mode" not in request.headers:
+        return True
+    return request.headers.get("Sec-Fetch-User") == "?1"
 
 
 @asynccontextmanager
@@ -40,3 +90,12 @@ async def permitted(request: web.Request, deed: Deed, *, action: str, subject: s
     async with refusals.watching(actor=account.name, action=action, subject=subject, authority={}):
         require_permission(account, deed)
         yield account
+
+
+def _taken(request: web.Request) -> Identity:
+    """The demo account that the request takes."""
+    named = request.headers.get(DEMO_ACCOUNT_HEADER)
+    if named is not None:
+        return Identity(demo_account(named))
+    cookie = request.cookies.get(ACCOUNT_COOKIE)
+    return Identity(DEMO_ACCOUNTS.get(cookie or "", VISITOR), by_cookie=cookie is not None)

@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from rtcc_bridge.errors import InvalidInputError, UnavailableError
+from rtcc_bridge.web.access import PermissionWatch
 from rtcc_bridge.web.feed_hub import FeedHub
 from rtcc_bridge.web.operations import Answer, Operation, Parameter
 from rtcc_bridge.web.services import services_of
@@ -43,6 +44,7 @@ async def feed(request: web.Request) -> web.StreamResponse:
         # An id without data moves the client's Last-Event-ID and dispatches nothing: it can resume even if the
         # connection is lost before the first event.
         opening += f"id: {after}\n\n".encode()
+        permission = PermissionWatch(request, settings.feed_heartbeat_seconds)
         events = _events(
             hub, after, settings.feed_replay_limit, settings.feed_heartbeat_seconds, lambda: _abort(request)
         )
@@ -50,6 +52,8 @@ async def feed(request: web.Request) -> web.StreamResponse:
             await _write(response, opening)
             async with aclosing(events):
                 async for chunk in events:
+                    if not await permission.holds():
+                        break
                     await _write(response, chunk)
         except (ConnectionError, TimeoutError, UnavailableError):
             _abort(request)  # the client comes back and resumes where it was

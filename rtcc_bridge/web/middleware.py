@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -11,10 +12,11 @@ from rtcc_bridge.audit.arrival import Way, coming_by
 from rtcc_bridge.cloud_event import TRACEPARENT
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.telemetry.work import log_scope
-from rtcc_bridge.web.accounts import ACCOUNT, account_from_cookie, acting_account
-from rtcc_bridge.web.origins import peer_of, require_local, require_not_embedded, require_same_origin
+from rtcc_bridge.web.access import admit_to_route
+from rtcc_bridge.web.doorkeeper import DOORKEEPER
+from rtcc_bridge.web.origins import peer_of, require_local, require_same_origin
 from rtcc_bridge.web.problem_page import problem_page
-from rtcc_bridge.web.problems import Problem, problem_of
+from rtcc_bridge.web.problems import SIGN_IN, Problem, problem_of
 
 PROGRAM_PREFIXES: Final = ("/api/", "/metrics", "/healthz", "/readyz", "/static/")
 """Addresses that programs call: their errors are problem documents. Elsewhere a person reads."""
@@ -46,14 +48,19 @@ def answering_problems(
 
 @web.middleware
 async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Serves this machine only, and changes only what its own pages and programs ask for."""
+    """Serves what comes the right way, from whoever may have it."""
+    with coming_by(Way.WEB, request.app[DOORKEEPER].address_of(request)):
+        await admit_to_route(request)
+        return await handler(request)
+
+
+@web.middleware
+async def admit_local(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Serves this machine only."""
     host = request.headers.get("Host")
     require_local(peer_of(request), host, request.headers)
-    require_not_embedded(request.path, request.headers)
-    require_same_origin(request.method, request.scheme, host, request.headers, account_from_cookie(request))
-    request[ACCOUNT] = acting_account(request)
-    with coming_by(Way.WEB, peer_of(request)):
-        return await handler(request)
+    require_same_origin(request.method, request.scheme, host, request.headers, cookie=False)
+    return await handler(request)
 
 
 def as_document(_request: web.Request, problem: Problem) -> web.Response:
@@ -65,4 +72,12 @@ def as_page_or_document(request: web.Request, problem: Problem) -> web.Response:
     """The problem document for programs, a page with the same words for a person."""
     if request.path.startswith(PROGRAM_PREFIXES) or "text/html" not in request.headers.get("Accept", ""):
         return problem.response()
+    if problem.document.status == HTTPStatus.UNAUTHORIZED and _follows_a_link(request):
+        back = quote(request.path_qs, safe="/?&=%")
+        return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": f"{SIGN_IN}?back={quote(back, safe='')}"})
     return problem_page(request, problem)
+
+
+def _follows_a_link(request: web.Request) -> bool:
+    """A page that loads itself anew is told that nobody is signed in any more; a person is led to where they can."""
+    return request.method == "GET" and request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"

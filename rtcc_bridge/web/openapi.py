@@ -29,6 +29,7 @@ from rtcc_bridge.web import (
 )
 from rtcc_bridge.web.operations import JSON_TYPE, Answer, Operation, Parameter
 from rtcc_bridge.web.problems import CONTENT_TYPE, ProblemDocument
+from rtcc_bridge.web.route_deeds import GUARDS
 from rtcc_bridge.web.services import services_of
 
 DOCUMENT = web.AppKey("openapi", dict[str, Any])
@@ -38,12 +39,14 @@ _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _REF: Final = "#/components/schemas/{model}"
 _DESCRIPTION = (
     "Incidents in, investigative leads out. Every lead needs corroboration: it is no identification and no probable "
-    f"cause. Until people can sign in, the header {DEMO_ACCOUNT_HEADER} names one of the demo accounts "
-    f"({', '.join(DEMO_ACCOUNTS)}); only this machine is served."
+    "cause. People sign in on the pages and send a session's cookie, programs send a service token "
+    f"(`rtcc-bridge tokens create`). In the demo alone the header {DEMO_ACCOUNT_HEADER} names one of the accounts "
+    f"{', '.join(DEMO_ACCOUNTS)}, and only this machine is served."
 )
 _PROBLEMS: Final[Mapping[HTTPStatus, str]] = {
     HTTPStatus.BAD_REQUEST: "The request is malformed or was broken off.",
-    HTTPStatus.FORBIDDEN: "Refused: `rule` names the policy rule; without one, the request is not from this machine.",
+    HTTPStatus.UNAUTHORIZED: "Nobody has signed in, or not any more: `signIn` says where.",
+    HTTPStatus.FORBIDDEN: "Refused: `rule` names the policy rule; without one, the request did not come the right way.",
     HTTPStatus.NOT_FOUND: "There is no such thing.",
     HTTPStatus.REQUEST_TIMEOUT: "The upload took too long.",
     HTTPStatus.CONFLICT: "It does not fit the present state.",
@@ -52,6 +55,17 @@ _PROBLEMS: Final[Mapping[HTTPStatus, str]] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: "The fields or the picture cannot be used.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "The daemon made an error; `correlationId` finds it in the log.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Busy, or something that is needed does not answer: `Retry-After` says when.",
+}
+
+_SECURITY: Final[Mapping[str, Mapping[str, str]]] = {
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-rtcc_session",
+        "description": "Of a person who has signed in at /sign-in. Over plain http, in the demo, it is rtcc_session.",
+    },
+    "serviceToken": {"type": "http", "scheme": "bearer", "description": "Of a program; good for certain deeds."},
+    "demoAccount": {"type": "apiKey", "in": "header", "name": DEMO_ACCOUNT_HEADER, "description": "In the demo alone."},
 }
 
 
@@ -120,9 +134,9 @@ def openapi_document(operations: Sequence[Operation] = OPERATIONS) -> dict[str, 
         "paths": paths,
         "components": {
             "schemas": _schemas(operations),
-            "securitySchemes": {"demoAccount": {"type": "apiKey", "in": "header", "name": DEMO_ACCOUNT_HEADER}},
+            "securitySchemes": _SECURITY,
         },
-        "security": [{}, {"demoAccount": []}],
+        "security": [{name: []} for name in _SECURITY],
     }
 
 
@@ -138,6 +152,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
         ],
         "responses": _responses(operation),
     }  # fmt: skip
+    if not _takes_a_deed(operation):
+        written["security"] = []
     if operation.body is not None:
         schema = dict(operation.body.schema) if operation.body.model is None else _reference(operation.body.model)
         written["requestBody"] = {"required": True, "content": {operation.body.media_type: {"schema": schema}}}
@@ -155,7 +171,8 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _responses(operation: Operation) -> dict[str, Any]:
     answers = {str(int(answer.status)): _answer(answer) for answer in operation.answers}
-    statuses = {*operation.problems, HTTPStatus.FORBIDDEN, HTTPStatus.INTERNAL_SERVER_ERROR}
+    everywhere = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.INTERNAL_SERVER_ERROR)
+    statuses = {*operation.problems, *everywhere[0 if _takes_a_deed(operation) else 1 :]}
     problems = {
         str(int(status)): {
             "description": _PROBLEMS[status],
@@ -165,6 +182,11 @@ def _responses(operation: Operation) -> dict[str, Any]:
         if str(int(status)) not in answers
     }
     return answers | problems
+
+
+def _takes_a_deed(operation: Operation) -> bool:
+    guard = GUARDS.get((operation.method, operation.path))
+    return guard is None or guard.deed is not None
 
 
 def _answer(answer: Answer) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where a request comes from. Until people can sign in, only programs and browsers on this machine are served.
+"""Where a request comes from: the demo serves programs and browsers of this machine; `doorkeeper` says what else is.
 
 Three attacks are closed off: another machine that reaches the port, a web page elsewhere that rebinds its name to
 127.0.0.1 (its Host header gives it away), and a page elsewhere that posts with the browser's cookie (CSRF; its
@@ -20,7 +20,7 @@ PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 
 
 class ForeignRequestError(RejectedError):
-    """The request does not come from a program or page of this machine."""
+    """The request does not come the way, or from a page, that requests come from."""
 
     reason = "foreign_request"
 
@@ -36,7 +36,7 @@ def require_local(peer: str | None, host: str | None, headers: Mapping[str, str]
 
     peer: the address of the other end of the connection. host: the request's Host header.
     """
-    if peer is None or not _is_loopback(peer):
+    if peer is None or not is_loopback(peer):
         raise ForeignRequestError("The demo accounts are served to this machine only: use a tunnel that ends here.")
     if any(name in headers for name in PROXY_HEADERS):
         raise ForeignRequestError("A proxy passed this request on. The demo accounts are not served through one.")
@@ -80,7 +80,7 @@ def require_not_embedded(path: str, headers: Mapping[str, str]) -> None:
         raise ForeignRequestError("This was asked for by a page of another site: open the daemon's own page.")
 
 
-def _is_loopback(peer: str) -> bool:
+def is_loopback(peer: str) -> bool:
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:

@@ -25,6 +25,7 @@ from rtcc_bridge.web.leads import newest_leads
 from rtcc_bridge.web.operations import Handler
 from rtcc_bridge.web.probes import approval_queue, with_lead
 from rtcc_bridge.web.services import WebServices, services_of
+from rtcc_bridge.web.sign_in import local_path
 from rtcc_bridge.web.templating import page
 from rtcc_bridge.web.views import incident_view, lead_view
 from rtcc_bridge.web.words import APPROVALS, PROBE_STATES, PURPOSES
@@ -131,19 +132,13 @@ async def switch_account(request: web.Request) -> web.Response:
     name = form.get("account")
     if not isinstance(name, str) or name not in DEMO_ACCOUNTS:
         raise PolicyRefusalError("P10", f"There is no such account: use one of {', '.join(DEMO_ACCOUNTS)}.")
-    response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": _back(form.get("back"))})
+    response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": local_path(form.get("back"))})
     response.set_cookie(ACCOUNT_COOKIE, name, httponly=True, samesite="Strict", path="/")
     return response
 
 
 def _decidable(state: ProbeState, approval: str) -> bool:
     return approval == Approval.PENDING and state in DECIDABLE
-
-
-def _back(path: object) -> str:
-    """Only an address of this site: a form cannot send a person elsewhere."""
-    safe = isinstance(path, str) and path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return str(path) if safe else "/"
 
 
 async def _named(
@@ -209,5 +204,7 @@ PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/", floor_board),
     ("GET", "/incidents/{incidentId}", incident_page),
     ("GET", "/probes/{probeId}", probe_page),
-    ("POST", "/demo/account", switch_account),
 )
+
+ROLE_SWITCH: Final[tuple[str, str, Handler]] = ("POST", "/demo/account", switch_account)
+"""There is no such address but in the demo."""

@@ -17,6 +17,7 @@ from rtcc_bridge.errors import (
     InvalidInputError,
     NotFoundError,
     PolicyRefusalError,
+    SignInRequiredError,
     TransientError,
 )
 from rtcc_bridge.web.origins import ForeignRequestError
@@ -24,6 +25,7 @@ from rtcc_bridge.web.origins import ForeignRequestError
 CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:rtcc-bridge:problem:"
 UNAVAILABLE_RETRY_SECONDS = 5.0
+SIGN_IN = "/sign-in"
 
 INVALID_INPUT_STATUS = {
     "malformed": HTTPStatus.BAD_REQUEST,
@@ -54,6 +56,7 @@ class ProblemDocument(BaseModel):
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What happened and what to do about it.")
     rule: str | None = Field(None, description="The policy rule that refused, for example P02.")
+    sign_in: str | None = Field(None, description="Where a person signs in, when nobody has.")
     correlation_id: str | None = Field(None, description="Give this to operations: the log has it beside the cause.")
 
 
@@ -78,10 +81,12 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one case a line 
     match error:
         case web.HTTPException():
             return _from_http(error)
+        case SignInRequiredError():
+            return _sign_in_first(error)
         case PolicyRefusalError():
             return _problem(HTTPStatus.FORBIDDEN, f"policy.{error.rule}", "Refused by policy", str(error), error.rule)
         case ForeignRequestError():
-            return _problem(HTTPStatus.FORBIDDEN, "foreign-request", "Not from this machine", str(error))
+            return _problem(HTTPStatus.FORBIDDEN, "foreign-request", "Not from here", str(error))
         case NotFoundError():
             return _problem(HTTPStatus.NOT_FOUND, "not-found", "Not found", str(error))
         case ConflictError():
@@ -100,6 +105,12 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one case a line 
 def _problem(status: HTTPStatus, slug: str, title: str, detail: str, rule: str | None = None) -> Problem:
     kind = TYPE_PREFIX + slug
     return Problem(ProblemDocument(type=kind, title=title, status=status, detail=detail, rule=rule), {})
+
+
+def _sign_in_first(error: SignInRequiredError) -> Problem:
+    found = _problem(HTTPStatus.UNAUTHORIZED, "sign-in-required", "Sign in first", str(error), error.rule).document
+    document = found.model_copy(update={"sign_in": SIGN_IN})
+    return Problem(document, {"WWW-Authenticate": 'Bearer realm="rtcc-bridge"'})
 
 
 def _later(slug: str, title: str, detail: str, retry_seconds: float) -> Problem:

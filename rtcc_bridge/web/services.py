@@ -11,6 +11,7 @@ from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.people.desk import PeopleDesk
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.desk import ProbeDesk
@@ -39,6 +40,7 @@ class WebServices:
     provisional: ProvisionalDesk
     leads: LeadDesk
     life: LeadLife
+    people: PeopleDesk
     refusals: RefusalLog
     feed: FeedHub
     readiness: ReadinessBoard

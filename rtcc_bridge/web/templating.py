@@ -7,8 +7,9 @@ from urllib.parse import quote
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from rtcc_bridge.policy.accounts import NOBODY
 from rtcc_bridge.policy.permissions import Deed, may
-from rtcc_bridge.web.accounts import ACCOUNT, VISITOR
+from rtcc_bridge.web.accounts import ACCOUNT, VISITOR, has_role_switch
 from rtcc_bridge.web.services import services_of
 from rtcc_bridge.web.words import ROLES
 
@@ -32,16 +33,21 @@ def page_templates() -> Environment:
 
 def page(request: web.Request, template: str, status: int = 200, **content: Any) -> web.Response:
     """Renders a page with what every page needs: who acts, and the daemon's time."""
-    account = request.get(ACCOUNT, VISITOR)
+    settings = services_of(request).settings
+    role_switch = has_role_switch(settings)
+    account = request.get(ACCOUNT, VISITOR if role_switch else NOBODY)
     text = request.app[TEMPLATES].get_template(template).render(
         account=account,
         analyst=may(account, Deed.ATTACH_STILL),
         supervisor=may(account, Deed.DECIDE_SEARCH),
         roles=ROLES,
+        demo=settings.profile == "demo",
+        role_switch=role_switch,
+        signed_in=bool(account.login),
         path=request.path_qs,
         now=services_of(request).clock.now(),
         policy_remark=services_of(request).policy_in_force.remark,
-        heartbeat_seconds=services_of(request).settings.web.feed_heartbeat_seconds,
+        heartbeat_seconds=settings.web.feed_heartbeat_seconds,
         **content,
     )  # fmt: skip
     return web.Response(text=text, content_type=HTML, status=status)

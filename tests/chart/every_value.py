@@ -20,6 +20,10 @@ FIRST_MARK: Final = 40_001
 """From here on a number is a port that could be, and in no file of the chart."""
 
 TRACES: Final = {"tracing": {"endpoint": "https://collector.example.org:4318/v1/traces"}}
+PEOPLE: Final = {
+    "profile": "production",
+    "identity": {"issuer": "https://login.example.org", "client_id": "rtcc", "roles": {"analysts": "analyst"}},
+}
 AUTHORITIES_IN_MAPS: Final = {"*.ca.secret": "", "kafka.token.endpoint": "", "objects.transit.url": ""}
 NO_OTHER_PROCESS: Final[Mapping[str, Any]] = {
     path: value
@@ -55,7 +59,7 @@ SCENARIOS: Final[Mapping[str, Mapping[str, Any]]] = {
     "tokens, a key service, everything from outside": {
         "*.ca.configMap": "",
         "single.settings": {},
-        "settings": TRACES,
+        "settings": {**TRACES, **PEOPLE},
         "policy.content": "",
         "policy.signatures": "",
         "kafka.authentication": "token",
@@ -82,7 +86,7 @@ SCENARIOS: Final[Mapping[str, Mapping[str, Any]]] = {
         "matcher.autoscaling.enabled": True,
         "matcher.autoscaling.minReplicas": 3,
         "matcher.autoscaling.maxReplicas": 5,
-        "settings": {**TRACES, "kafka": {"topics": {"partitions": 12}}},
+        "settings": {**TRACES, **PEOPLE, "kafka": {"topics": {"partitions": 12}}},
         "matcher.replicas": None,
         "web.expose.enabled": True,
         "web.expose.ingress.enabled": True,
@@ -171,7 +175,7 @@ def _marked(schema: Mapping[str, Any], number: int) -> Any:
         case {"type": "object"} | {"additionalProperties": _}:
             return {text: text}
         case {"pattern": str(pattern)}:
-            shapes = (text, f"{text}:9093", f"https://{text}", f"s3://{text}", f"sha256:{number:064}")
+            shapes = (text, f"{text}:9093", f"https://{text}", f"s3://{text}", f"sha256:{number:064}", f"::/{number}")
             return next(shape for shape in shapes if re.search(pattern, shape))
         case {"type": "string"}:
             return text

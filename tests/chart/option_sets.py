@@ -17,6 +17,13 @@ POLICY: Final = f"--set-file=policy.content={ROOT / 'config/policy.yaml'}"
 PRODUCTION: Final = (f"--values={CHART / 'values-production.yaml'}", POLICY)
 SINGLE_NODE: Final = (f"--values={CHART / 'values-single-node.yaml'}", POLICY)
 
+SIGN_IN: Final = (
+    "--set=settings.profile=production,settings.identity.issuer=https://login.example.org,settings.identity.client_id=rtcc",
+    "--set=settings.identity.roles.analysts=analyst,settings.identity.roles.chiefs=supervisor",
+    "--set=web.expose.enabled=true,web.expose.host=rtcc.example.org,web.expose.proxies[0]=10.2.0.0/16",
+    "--set=networkPolicy.identityProvider.to[0].ipBlock.cidr=192.0.2.112/28",
+)
+
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "production": PRODUCTION,
     "single node": SINGLE_NODE,
@@ -55,13 +62,15 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "exposed by an Ingress": (
         *PRODUCTION,
-        "--set=web.expose.enabled=true,web.expose.host=rtcc.example.org,web.expose.ingress.enabled=true",
+        *SIGN_IN,
+        "--set=web.expose.ingress.enabled=true,identity.ca.configMap=identity-authorities",
         "--set=web.expose.ingress.tlsSecret=rtcc-tls,web.expose.ingress.className=nginx",
         "--set=networkPolicy.controller.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=ingress",
     ),
     "exposed by a Gateway": (
         *PRODUCTION,
-        "--set=web.expose.enabled=true,web.expose.host=rtcc.example.org,web.expose.gateway.enabled=true",
+        *SIGN_IN,
+        "--set=web.expose.gateway.enabled=true",
         "--set=web.expose.gateway.name=public,web.expose.gateway.namespace=gateways",
         "--set=networkPolicy.controller.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=gateways",
     ),

@@ -14,6 +14,7 @@ OBJECTS = ("192.0.2.32/28", 443)
 IDENTITY = ("192.0.2.48/28", 443)
 KEY_SERVICE = ("192.0.2.64/28", 8200)
 COLLECTOR = ("192.0.2.80/28", 4318)
+PROVIDER = ("192.0.2.112/28", 443)
 
 
 def reached(name: str) -> dict[str, set[tuple[str, int]]]:
@@ -98,6 +99,8 @@ def test_an_exposed_web_is_reached_by_its_controller(name: str, controller: str)
     policies = {one["metadata"]["name"].rpartition("-")[2]: one for one in option(name).of_kind("NetworkPolicy")}
     assert _open_ports(policies["web"]) == {("monitoring", OPERATIONS_PORT), (controller, 8080)}
     assert _open_ports(policies["matcher"]) == {("monitoring", OPERATIONS_PORT)}
+    assert PROVIDER in reached(name)["web"]
+    assert PROVIDER not in reached(name)["matcher"]
 
 
 def _open_ports(policy: Document) -> set[tuple[str, int]]:

@@ -189,7 +189,11 @@ text: {{ include (print $.Template.BasePath "/NOTES.txt") . | toJson }}
             ("deployment/night-rtcc-bridge-single 8080:8080", "one process with all roles"),
             ("database-url",),
         ),
-        ("exposed by an Ingress", ("WARNING: web.expose is on", "let anybody search"), ("8080:8080",)),
+        (
+            "exposed by an Ingress",
+            ("https://rtcc.example.org/sign-in/callback", "/back-channel-logout"),
+            ("8080:8080",),
+        ),
         ("external secrets", ("ClusterSecretStore vault, entry rtcc-bridge",), ("Secret rtcc-bridge, key",)),
         ("nothing that has a switch", ("WARNING: networkPolicy is off", "rtcc-bridge topics check"), ()),
     ],

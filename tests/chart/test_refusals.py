@@ -2,13 +2,14 @@
 
 import pytest
 
-from tests.chart.option_sets import POLICY, PRODUCTION, SINGLE_NODE
+from tests.chart.option_sets import POLICY, PRODUCTION, SIGN_IN, SINGLE_NODE
 from tests.chart.rendering import CHART, RefusedError, helm, render
 
 LAG = "--set=matcher.replicas=null,matcher.autoscaling.enabled=true"
 IDENTITY = "networkPolicy.identity.to[0].ipBlock.cidr=192.0.2.48/28"
 EXTERNAL = "externalSecrets.enabled=true,externalSecrets.storeName=s,externalSecrets.remoteKey=k"
-EXPOSE = "--set=web.expose.enabled=true,web.expose.host=h,networkPolicy.controller.from[0].ipBlock.cidr=192.0.2.96/28"
+CONTROLLER = "--set=networkPolicy.controller.from[0].ipBlock.cidr=192.0.2.96/28"
+EXPOSE = (*SIGN_IN, CONTROLLER)
 
 CONTRADICTIONS = {
     "a GPU with the image for the CPU": (PRODUCTION, "matcher.image=cpu", "matcher.image cpu, which has no CUDA"),
@@ -175,27 +176,43 @@ CONTRADICTIONS = {
     ),
     "metrics for everybody": (PRODUCTION, "networkPolicy.prometheus.from=null", "would let everybody read the metrics"),
     "a web for everybody": (
-        PRODUCTION,
+        (*PRODUCTION, *SIGN_IN),
         "web.expose.enabled=true",
         "networkPolicy.controller.from is empty, and web.expose on",
     ),
     "Ingress and Gateway": (
-        (*PRODUCTION, EXPOSE),
+        (*PRODUCTION, *EXPOSE),
         "web.expose.ingress.enabled=true,web.expose.ingress.tlsSecret=t,web.expose.gateway.enabled=true,web.expose.gateway.name=g",
         "web.expose.ingress and web.expose.gateway are both on",
     ),
+    "everybody as anybody": (
+        (*PRODUCTION, *EXPOSE),
+        "settings.profile=demo",
+        "settings.profile demo, where whoever reaches the web acts as anybody",
+    ),
+    "people without a provider": (
+        (*PRODUCTION, *EXPOSE),
+        "settings.identity.issuer=",
+        "settings.identity.issuer empty, so nobody could sign in",
+    ),
+    "people who cannot reach the page": (
+        (*PRODUCTION, *EXPOSE),
+        "web.expose.enabled=false",
+        "web.expose off, so that nobody reaches the page",
+    ),
+    "no proxy that is believed": ((*PRODUCTION, *EXPOSE), "web.expose.proxies=null", "web.expose.proxies empty"),
     "an Ingress without TLS": (
-        (*PRODUCTION, EXPOSE),
+        (*PRODUCTION, *EXPOSE),
         "web.expose.ingress.enabled=true",
         "there is no exposure without TLS",
     ),
     "a route to no Gateway": (
-        (*PRODUCTION, EXPOSE),
+        (*PRODUCTION, *EXPOSE),
         "web.expose.gateway.enabled=true",
         "web.expose.gateway.name empty",
     ),
     "an Ingress without a name": (
-        (*PRODUCTION, EXPOSE),
+        (*PRODUCTION, *EXPOSE),
         "web.expose.host=,web.expose.ingress.enabled=true,web.expose.ingress.tlsSecret=t",
         "web.expose.host empty",
     ),
@@ -252,7 +269,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         ("kafka.authentication=kerberos", "authentication"),
         ("matcher.gpu.count=0", "count"),
         ("settings.process.shutdown_seconds=40", "shutdown_seconds"),
-        ("settings.profile=production", "profile"),
+        ("settings.profile=staging", "profile"),
     ],
 )
 def test_the_schema_refuses_what_is_unknown_or_out_of_bounds(changed: str, named: str) -> None:

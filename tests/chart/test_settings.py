@@ -9,7 +9,6 @@ import yaml
 import rtcc_bridge
 from rtcc_bridge.app.start_conditions import start_problems
 from rtcc_bridge.broker.groups import groups_of_roles
-from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.settings import KafkaSettings, ProcessSettings, Settings
 from rtcc_bridge.topic_settings import TopicSettings
 from tests.chart.option_sets import OPTIONS, PRODUCTION, SINGLE_NODE, option
@@ -43,14 +42,14 @@ def load(files: PodFiles, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load_with(files.environment, files.settings, monkeypatch)
 
 
-@pytest.mark.parametrize(("name", "role"), [one for one in ROLES if one[0] not in EXPOSED])
+@pytest.mark.parametrize(("name", "role"), ROLES)
 def test_each_process_would_start(
     name: str, role: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rendered = option(name)
     settings = load(lay_out(rendered, rendered.one("Deployment", role), site, tmp_path), monkeypatch)
     assert start_problems(settings) == ()
-    assert settings.web.host == "127.0.0.1"
+    assert settings.web.is_loopback == (name not in EXPOSED or role != "web")
     assert settings.kafka.group_instance_id is None
     assert settings.database.is_sqlite == (role == "single")
 
@@ -158,13 +157,19 @@ def test_a_role_gets_only_the_secrets_that_it_needs() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(EXPOSED))
-def test_this_version_refuses_an_exposed_web_and_says_why(
+def test_people_sign_in_at_an_exposed_web_and_only_it_knows_the_client_s_secret(
     name: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rendered = option(name)
-    files = lay_out(rendered, rendered.one("Deployment", "web"), site, tmp_path)
-    with pytest.raises(ConfigurationError, match="it would let anybody search"):
-        load(files, monkeypatch)
+    web = load(lay_out(rendered, rendered.one("Deployment", "web"), site, tmp_path / "web"), monkeypatch)
+    assert (web.profile, web.web.public_url) == ("production", "https://rtcc.example.org")
+    assert [str(one) for one in web.web.trusted_proxies] == ["10.2.0.0/16"]
+    assert web.identity.roles == {"analysts": "analyst", "chiefs": "supervisor"}
+    assert (web.identity.ca_file is not None) == (name == "exposed by an Ingress")
+    holders = {component_of(one) for one in rendered.daemons if "identity-client-secret" in secret_keys(one)}
+    assert holders == {"web"}
+    matcher = load(lay_out(rendered, rendered.one("Deployment", "matcher"), site, tmp_path / "matcher"), monkeypatch)
+    assert matcher.identity.issuer is None
 
 
 def test_what_the_site_sets_reaches_the_process_and_what_a_role_sets_wins(

@@ -4,11 +4,8 @@ Both are programs for Node.js. `npm ci` fetches what package-lock.json pins by h
 state of the lock file; a machine without Node.js leaves these tests out.
 """
 
-import fcntl
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.tools import program
+from tests.npm_tools import LOCK, installed, require_pinned_by_hash
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-CACHE = ROOT / ".cache/contracts"
-LOCK = HERE / "package-lock.json"
-SOURCES = ("package.json", "package-lock.json", "asyncapi.mjs", "redocly.yaml")
 
 Judge = Callable[[str, Any], subprocess.CompletedProcess[str]]
 
@@ -30,18 +24,7 @@ Judge = Callable[[str, Any], subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def tools() -> Path:
     """A folder with the linters installed."""
-    program("npm", "npm")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    mark = CACHE / "installed"
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes of the tests one installs
-        wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-        for name in SOURCES:
-            shutil.copy(HERE / name, CACHE / name)
-        if not mark.exists() or mark.read_text() != wanted:
-            subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=CACHE, check=True)
-            mark.write_text(wanted)
-    return CACHE
+    return installed(HERE, ("asyncapi.mjs", "redocly.yaml"))
 
 
 @pytest.fixture
@@ -83,9 +66,4 @@ def test_an_operation_without_an_answer_is_seen(judge: Judge) -> None:
 
 
 def test_the_lock_file_names_no_registry_and_pins_everything_by_hash() -> None:
-    packages = json.loads(LOCK.read_text())["packages"]
-    assert len(packages) > 10
-    for name, package in packages.items():
-        if name:
-            assert "resolved" not in package, name
-            assert package["integrity"].startswith("sha512-"), name
+    require_pinned_by_hash(HERE / LOCK)

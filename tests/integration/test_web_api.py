@@ -395,7 +395,8 @@ async def test_steps_out_of_order_are_conflicts(site: Website) -> None:
 async def test_every_error_is_a_problem_document(
     site: Website, method: str, path: str, body: bytes | None, status: int
 ) -> None:
-    headers = {**acting("analyst"), "Content-Type": "application/json"}
+    account = "supervisor" if path.endswith("/refuse") else "analyst"
+    headers = {**acting(account), "Content-Type": "application/json"}
     async with site.client.request(method, path, data=body, headers=headers) as answer:
         problem = await answer.json(content_type="application/problem+json")
     assert (answer.status, problem["status"]) == (status, status)

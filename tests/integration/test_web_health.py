@@ -15,6 +15,8 @@ from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web import health
 from rtcc_bridge.web.application import create_operations_app
 from rtcc_bridge.web.health import ReadinessBoard
+from rtcc_bridge.web.pages import PAGES, ROLE_SWITCH
+from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.doubles import ManualClock
 from tests.website import Website, running_site
 
@@ -99,7 +101,7 @@ async def test_the_openapi_document_is_valid_and_names_every_route(site: Website
     async with site.client.get("/api/v1/openapi.json") as answer:
         document = await answer.json()
     validate(document, cls=OpenAPIV31SpecValidator)
-    pages = {"/", "/incidents/{incidentId}", "/probes/{probeId}", "/demo/account"}
+    pages = {path for _, path, _ in (*PAGES, *SIGN_IN_PAGES, ROLE_SWITCH)}
     served = {
         (route.method, info["formatter"] if "formatter" in info else info["path"])
         for route in site.client.app.router.routes()

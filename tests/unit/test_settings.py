@@ -44,13 +44,40 @@ def test_a_value_out_of_bounds_is_named_with_its_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "example.org"])
-def test_only_a_loopback_address_may_be_bound(host: str, tmp_path: Path) -> None:
-    assert problems_of(f"web: {{host: {host}}}\n", tmp_path)["web.host"].startswith(f"{host} is not a loopback address")
+def test_in_the_demo_only_a_loopback_address_may_be_bound(host: str, tmp_path: Path) -> None:
+    assert (
+        f"web.host: {host} is not a loopback address" in problems_of(f"web: {{host: {host}}}\n", tmp_path)["settings"]
+    )
 
 
-def test_only_the_demo_profile_exists(tmp_path: Path) -> None:
-    said = problems_of("profile: production\n", tmp_path)["profile"]
-    assert "whoever reaches the daemon could search under any account" in said
+def test_there_is_the_demo_and_production_and_nothing_else(tmp_path: Path) -> None:
+    assert "'demo' or 'production'" in problems_of("profile: staging\n", tmp_path)["profile"]
+
+
+@pytest.mark.parametrize(
+    ("identity", "said"),
+    [
+        ("issuer: http://identity.example.org", "https://"),
+        ("issuer: https://", "https://"),
+        ("issuer: https://i.example.org", "identity.client_id"),
+        ("{issuer: https://i.example.org, client_id: c}", "needs one secret"),
+        ("{issuer: https://i.example.org, client_id: c, client_secret: s}", "identity.roles is empty"),
+        ("roles: {group: chief}", "'floor'"),
+        ("scopes: [profile]", "openid"),
+        ("idle_seconds: 1801", "1800"),
+        ("session_hours: 25", "24"),
+        ("algorithms: [HS256]", "RS256"),
+        ("algorithms: [none]", "RS256"),
+    ],
+)
+def test_who_may_come_in_is_said_in_full_and_safely(identity: str, said: str, tmp_path: Path) -> None:
+    indented = identity if identity.startswith("{") else f"{{{identity}}}"
+    assert said in " ".join(problems_of(f"identity: {indented}\n", tmp_path).values())
+
+
+@pytest.mark.parametrize("url", ["rtcc.example.org", "https://", "https://a/b", "ftp://a", "https://a?b=c"])
+def test_the_public_address_is_a_name_and_nothing_more(url: str, tmp_path: Path) -> None:
+    assert "https:// and a name" in problems_of(f"web: {{public_url: '{url}'}}\n", tmp_path)["web.public_url"]
 
 
 def test_an_environment_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +110,7 @@ def test_a_batch_that_can_never_fill_is_refused(tmp_path: Path) -> None:
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RTCC_BRIDGE_OBJECTS__MASTER_KEY", "correct-horse")
     monkeypatch.setenv("RTCC_BRIDGE_DATABASE__URL", "sqlite+aiosqlite:///correct-horse")
+    monkeypatch.setenv("RTCC_BRIDGE_IDENTITY__CLIENT_SECRET", "correct-horse")
     settings = load_settings()
     assert "correct-horse" not in repr(settings)
     assert "correct-horse" not in settings.model_dump_json()

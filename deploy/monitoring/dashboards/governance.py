@@ -45,6 +45,11 @@ GOVERNANCE: Final = Dashboard(
             limit=1,
         ),
         Panel(
+            title="Analysts whose certificates end",
+            description="Within so many days; 0: one has ended, and they can begin no new work (P10).",
+            queries=(Query(f"max by (days) ({PREFIX}certificates_expiring)", "{{days}} days"),),
+        ),
+        Panel(
             title="Time to approval",
             description="From the chosen face to the supervisor's approval.",
             queries=(

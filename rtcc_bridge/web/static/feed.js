@@ -42,6 +42,7 @@ export function followFeed({ after, heartbeatSeconds, onEvent, onState, onReset 
         cache: "no-store",
         signal: stop.signal,
       });
+      if (answer.status === 401) location.reload(); // nobody is signed in any more: it leads to where one can
       if (!answer.ok) throw new Error(`feed: ${answer.status}`);
       clearTimeout(givenUp);
       lostAt = null;

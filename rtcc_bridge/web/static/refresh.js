@@ -6,7 +6,7 @@ import { tick } from "/static/times.js";
 const LEAST_PAUSE = 300;
 const PAUSE_AFTER_FAILURE = 2000;
 const TIMEOUT = 10_000;
-const GONE = [403, 404];
+const GONE = [401, 403, 404];
 
 function load() {
   return new Promise((resolve, reject) => {

@@ -18,7 +18,11 @@ def production_example(tmp_path: Path) -> Path:
     authority = TestAuthority(tmp_path / "etc")
     for name in ("kafka-ca.pem", "database-ca.pem"):
         (tmp_path / "etc" / name).write_bytes(authority.ca_file.read_bytes())
-    secrets = {"kafka-password": "correct-horse", "master-key": base64.b64encode(bytes(range(32))).decode()}
+    secrets = {
+        "kafka-password": "correct-horse",
+        "master-key": base64.b64encode(bytes(range(32))).decode(),
+        "identity-client-secret": "correct-horse",
+    }
     (tmp_path / "secrets").mkdir()
     for name, text in secrets.items():
         file = tmp_path / "secrets" / name
@@ -46,7 +50,10 @@ def test_the_example_for_production_can_start(production_example: Path) -> None:
     assert settings.kafka.topics.min_insync_replicas == 2
 
 
-@pytest.mark.parametrize("name", ["etc/kafka-ca.pem", "etc/database-ca.pem", "secrets/kafka-password"])
+@pytest.mark.parametrize(
+    "name",
+    ["etc/kafka-ca.pem", "etc/database-ca.pem", "secrets/kafka-password", "secrets/identity-client-secret"],
+)
 def test_each_file_that_the_example_for_production_names_is_asked_for(name: str, production_example: Path) -> None:
     (production_example.parent / name).unlink()
     (problem,) = start_problems(load_settings(production_example))
@@ -54,7 +61,7 @@ def test_each_file_that_the_example_for_production_names_is_asked_for(name: str,
 
 
 def test_the_master_key_that_it_names_is_asked_for(production_example: Path) -> None:
-    """It may be made by the demo profile, the only one that there is."""
+    """It may be made by the demo profile alone."""
     file = production_example.parent / "secrets/master-key"
     file.write_text("not a key")
     (problem,) = start_problems(load_settings(production_example))

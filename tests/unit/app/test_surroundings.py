@@ -113,6 +113,7 @@ def test_the_lists_name_what_is_looked_at(tmp_path: Path) -> None:
         },
         database={"tls_ca_file": str(file)},
         tracing={"ca_file": str(file)},
+        identity={"ca_file": str(file)},
         matching={"milvus": {"ca_file": str(file)}},
         objects={
             "url": "file:objects", "ledger_url": "file:ledger", "transit_url": "https://keys.example",

@@ -4,6 +4,8 @@ import pytest
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Role, demo_account, same_person
+from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES, missing
+from tests.doubles import ManualClock
 
 
 def test_each_role_has_an_account_with_that_role_alone_and_analysts_have_three() -> None:
@@ -23,3 +25,9 @@ def test_an_unknown_account_is_refused(name: str) -> None:
 def test_spelling_does_not_make_two_people_of_one(one: str, other: str) -> None:
     assert same_person(one, other)
     assert not same_person(one, "supervisor")
+
+
+def test_the_demo_s_analysts_are_trained() -> None:
+    now = ManualClock().now()
+    trained = {name for name, one in DEMO_ACCOUNTS.items() if not missing(one.certificates, REQUIRED_CERTIFICATES, now)}
+    assert trained == {"analyst", "reviewer", "examiner"}

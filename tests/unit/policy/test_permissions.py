@@ -4,7 +4,7 @@ import pytest
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.policy.accounts import Account, Role
-from rtcc_bridge.policy.permissions import PERMITTED, Deed, may, require_permission
+from rtcc_bridge.policy.permissions import MACHINE_DEEDS, PERMITTED, Deed, may, require_permission
 
 
 def test_every_deed_has_its_roles() -> None:
@@ -27,3 +27,8 @@ def test_a_role_may_what_the_table_says_and_is_refused_the_rest(role: Role, deed
 
 def test_an_account_without_a_role_may_nothing() -> None:
     assert not any(may(Account("nobody", frozenset()), deed) for deed in Deed)
+
+
+def test_a_program_may_what_its_token_is_for_and_a_machine_may_do() -> None:
+    program = Account("token/1", frozenset(), deeds=frozenset(Deed))
+    assert {deed for deed in Deed if may(program, deed)} == MACHINE_DEEDS

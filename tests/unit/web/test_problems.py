@@ -13,6 +13,7 @@ from rtcc_bridge.errors import (
     InvalidInputError,
     NotFoundError,
     PolicyRefusalError,
+    SignInRequiredError,
     UnavailableError,
 )
 from rtcc_bridge.web.problems import CONTENT_TYPE, problem_of
@@ -30,6 +31,7 @@ from rtcc_bridge.web.problems import CONTENT_TYPE, problem_of
         (NotFoundError("no"), 404, "not-found"),
         (ConflictError("no"), 409, "conflict"),
         (PolicyRefusalError("P07", "no"), 403, "policy.P07"),
+        (SignInRequiredError("no"), 401, "sign-in-required"),
         (BusyError("no"), 503, "busy"),
         (UnavailableError("no"), 503, "unavailable"),
         (IntegrityError("no"), 500, "internal"),
@@ -49,6 +51,12 @@ def test_each_error_has_its_status_and_type(error: Exception, status: int, kind:
 def test_a_refusal_names_its_rule_and_only_a_refusal_does() -> None:
     assert problem_of(PolicyRefusalError("P02", "no")).document.rule == "P02"
     assert problem_of(ConflictError("no")).document.rule is None
+
+
+def test_whoever_has_not_signed_in_is_told_where_to() -> None:
+    problem = problem_of(SignInRequiredError("no", "P29"))
+    assert (problem.document.rule, problem.document.sign_in) == ("P29", "/sign-in")
+    assert problem.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(0.2, "1"), (1.0, "1"), (12.4, "12")])

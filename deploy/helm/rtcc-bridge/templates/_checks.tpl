@@ -218,6 +218,25 @@ networkPolicy.controller.from is empty, and web.expose on, which would let every
 
 {{- define "rtcc-bridge.check.exposure" -}}
 {{- $expose := .Values.web.expose }}
+{{- $web := include "rtcc-bridge.webRole" . }}
+{{- $signsIn := include "rtcc-bridge.signsIn" (dict "root" . "role" $web) }}
+{{- $isDemo := eq (dig "profile" "demo" .Values.settings) "demo" }}
+{{- if and $expose.enabled $isDemo }}
+web.expose is on, and settings.profile demo, where whoever reaches the web acts as anybody: set settings.profile to production, or turn web.expose off
+{{- end }}
+{{- if and (not $isDemo) (not $signsIn) }}
+settings.profile is production, and settings.identity.issuer empty, so nobody could sign in: name the identity provider with client_id and roles
+{{- end }}
+{{- if and (not $isDemo) (not $expose.enabled) }}
+settings.profile is production, and web.expose off, so that nobody reaches the page where people sign in: turn it on
+{{- end }}
+{{- if and $expose.enabled (not $expose.host) }}
+web.expose is on, and web.expose.host empty: set the name that people type
+{{- end }}
+{{- if and $expose.enabled (not $expose.proxies) }}
+web.expose is on, and web.expose.proxies empty, so nobody would be served: name the addresses of the controller's pods
+{{- end }}
+{{- include "rtcc-bridge.check.ca" (dict "path" "identity.ca" "ca" .Values.identity.ca) }}
 {{- if and $expose.ingress.enabled $expose.gateway.enabled }}
 web.expose.ingress and web.expose.gateway are both on: keep one of the two
 {{- end }}
@@ -225,9 +244,6 @@ web.expose.ingress and web.expose.gateway are both on: keep one of the two
 {{- if (index $expose $way).enabled }}
 {{- if not $expose.enabled }}
 web.expose.{{ $way }} is on, and web.expose.enabled off: turn both on, or both off
-{{- end }}
-{{- if not $expose.host }}
-web.expose.{{ $way }} is on, and web.expose.host empty: set the name that people type
 {{- end }}
 {{- end }}
 {{- end }}

@@ -11,6 +11,7 @@ workers, children of the web process, reach nothing at all: their system-call fi
 {{- if and (has "database" $needs) (eq $values.database.type "postgresql") }}{{ $found = append $found "database" }}{{ end -}}
 {{- if and (has "objects" $needs) (eq $values.objects.type "s3") }}{{ $found = append $found "objects" }}{{ end -}}
 {{- if and (has "keyService" $needs) (eq $values.objects.keys "transit") }}{{ $found = append $found "keyService" }}{{ end -}}
+{{- if include "rtcc-bridge.signsIn" . }}{{ $found = append $found "identityProvider" }}{{ end -}}
 {{- if and (has "collector" $needs) (include "rtcc-bridge.traces" .) }}{{ $found = append $found "collector" }}{{ end -}}
 {{- join " " $found -}}
 {{- end -}}

@@ -39,6 +39,9 @@ kafka{{ include "rtcc-bridge.party" . | title }}
 {{- if and (has "broker" $needs) (has $values.kafka.authentication (list "password" "token")) -}}
 {{- $found = append $found (include "rtcc-bridge.brokerSecret" .) -}}
 {{- end -}}
+{{- if include "rtcc-bridge.signsIn" . -}}
+{{- $found = append $found "identityClient" -}}
+{{- end -}}
 {{- join " " $found -}}
 {{- end -}}
 
@@ -94,6 +97,7 @@ read: 0440 and the pod's group. */}}
   "transit-token" "transitToken"
   "authority-key" "authorityKey"
   "authority-public-keys" "authorityPublicKeys"
+  "identity-client-secret" "identityClient"
   "kafka-password" (include "rtcc-bridge.brokerSecret" .) }}
 {{- if has $secret $secrets }}
 {{- $ref := fromYaml (include "rtcc-bridge.secretRef" (dict "root" $.root "secret" $secret)) }}
@@ -141,6 +145,9 @@ read: 0440 and the pod's group. */}}
 {{- end }}
 {{- if and (has "keys" $needs) (eq $values.objects.keys "transit") }}
 {{- include "rtcc-bridge.caSource" (dict "ca" $values.objects.transit.ca "path" "transit.pem") }}
+{{- end }}
+{{- if include "rtcc-bridge.signsIn" . }}
+{{- include "rtcc-bridge.caSource" (dict "ca" $values.identity.ca "path" "identity.pem") }}
 {{- end }}
 {{- if has "collector" $needs }}
 {{- include "rtcc-bridge.caSource" (dict "ca" $values.tracing.ca "path" "collector.pem") }}

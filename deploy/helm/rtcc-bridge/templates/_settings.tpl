@@ -20,6 +20,19 @@
 {{- if has "policy" $needs }}{{ $_ := set $made "policy" (fromYaml (include "rtcc-bridge.policySettings" .)) }}{{ end -}}
 {{- if has "web" $needs -}}
 {{- $_ := set $made "web" (dict "host" (include "rtcc-bridge.webHost" .root) "port" 8080) -}}
+{{- if $values.web.expose.enabled -}}
+{{- $_ := set $made.web "public_url" (printf "https://%s" $values.web.expose.host) -}}
+{{- $_ := set $made.web "trusted_proxies" $values.web.expose.proxies -}}
+{{- end -}}
+{{- end -}}
+{{- if include "rtcc-bridge.signsIn" . -}}
+{{- $_ := set $made "identity" (dict "client_secret_file" "/run/secrets/rtcc-bridge/identity-client-secret") -}}
+{{- if or $values.identity.ca.secret $values.identity.ca.configMap -}}
+{{- $_ := set $made.identity "ca_file" (include "rtcc-bridge.caFile" (dict "ca" $values.identity.ca "path" "identity.pem")) -}}
+{{- end -}}
+{{- else if hasKey $given "identity" -}}
+{{- /* Only the web asks the provider, and only it has the secret. */ -}}
+{{- $given = omit $given "identity" -}}
 {{- end -}}
 {{- $ca := $values.tracing.ca -}}
 {{- if and (has "collector" $needs) (dig "tracing" "endpoint" "" $given) (or $ca.secret $ca.configMap) -}}
@@ -28,7 +41,14 @@
 {{- toYaml (mustMergeOverwrite $given $made) -}}
 {{- end -}}
 
-{{/* Loopback, and the address that an exposed web needs (which this version of the daemon refuses). */}}
+{{/* "yes" where the role lets people sign in with the identity provider. */}}
+{{- define "rtcc-bridge.signsIn" -}}
+{{- $own := get (index .root.Values .role | default dict) "settings" | default dict -}}
+{{- $given := mustMergeOverwrite (deepCopy .root.Values.settings) (deepCopy $own) -}}
+{{- if and (include "rtcc-bridge.hasNeed" (dict "role" .role "what" "web")) (dig "identity" "issuer" "" $given) }}yes{{ end -}}
+{{- end -}}
+
+{{/* Loopback, or every address of the pod where the web is exposed. */}}
 {{- define "rtcc-bridge.webHost" -}}
 {{- .Values.web.expose.enabled | ternary .Values.operations.host "127.0.0.1" -}}
 {{- end -}}

@@ -1,0 +1,119 @@
+"""Sessions of people who signed in, and sign-ins that are under way at the identity provider."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, or_, select, update
+
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.tables import sessions, sign_ins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRecord:
+    """One row. session_id: a hash of what the cookie holds. refresh_token: sealed under what the cookie holds.
+
+    checked_at: when the roles were last asked for. checking_until: so long somebody is asking.
+    """
+
+    session_id: str
+    kind: str
+    person: str
+    login: str
+    roles: Sequence[str]
+    certificates: Mapping[str, str]
+    provider_subject: str | None
+    provider_session: str | None
+    refresh_token: bytes | None
+    created_at: datetime
+    seen_at: datetime
+    checked_at: datetime
+    checking_until: datetime | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInRecord:
+    """One row: what was sent to the provider, until the browser comes back. The first two are hashes."""
+
+    state_hash: str
+    browser_hash: str
+    nonce: str
+    verifier: str
+    back: str
+    created_at: datetime
+
+
+async def add(tx: Transaction, record: SessionRecord) -> None:
+    await tx.execute(insert(sessions).values(asdict(record)))
+
+
+async def find(tx: Transaction, session_id: str) -> SessionRecord | None:
+    row = (await tx.execute(select(sessions).where(sessions.c.session_id == session_id))).mappings().one_or_none()
+    return None if row is None else SessionRecord(**row)
+
+
+async def touch(tx: Transaction, session_id: str, at: datetime) -> None:
+    """The person did something."""
+    unseen = (sessions.c.session_id == session_id) & (sessions.c.seen_at < at)
+    await tx.execute(update(sessions).where(unseen).values(seen_at=at))
+
+
+async def begin_check(tx: Transaction, record: SessionRecord, at: datetime, until: datetime) -> bool:
+    """Whether it is the caller's turn to ask the provider; nobody else's until then, or until `change`."""
+    free = or_(sessions.c.checking_until.is_(None), sessions.c.checking_until <= at)
+    unchanged = (sessions.c.session_id == record.session_id) & (sessions.c.checked_at == record.checked_at)
+    return (await tx.execute(update(sessions).where(unchanged, free).values(checking_until=until))).rowcount == 1
+
+
+async def change(tx: Transaction, session_id: str, changes: Mapping[str, Any]) -> bool:
+    """Whether the session was still there."""
+    return (await tx.execute(update(sessions).where(sessions.c.session_id == session_id).values(changes))).rowcount == 1
+
+
+async def remove(tx: Transaction, session_id: str) -> bool:
+    """Whether the session was still there."""
+    return (await tx.execute(delete(sessions).where(sessions.c.session_id == session_id))).rowcount == 1
+
+
+async def remove_of_provider(tx: Transaction, subject: str | None, session: str | None) -> list[SessionRecord]:
+    """Ends the provider's session, or all of the subject's where no session is named; returns them."""
+    which = sessions.c.provider_subject == subject if session is None else sessions.c.provider_session == session
+    return await _remove(tx, which)
+
+
+async def remove_of_login(tx: Transaction, kind: str, login: str) -> list[SessionRecord]:
+    """Ends the sessions of an account; returns them."""
+    return await _remove(tx, (sessions.c.kind == kind) & (sessions.c.login == login))
+
+
+async def remove_ended(tx: Transaction, ended_before: datetime, unseen_since: datetime) -> int:
+    """Deletes the sessions that are over, also those that nobody will ever use again."""
+    over = or_(sessions.c.expires_at <= ended_before, sessions.c.seen_at <= unseen_since)
+    return (await tx.execute(delete(sessions).where(over))).rowcount
+
+
+async def add_sign_in(tx: Transaction, record: SignInRecord) -> None:
+    await tx.execute(insert(sign_ins).values(asdict(record)))
+
+
+async def count_sign_ins(tx: Transaction) -> int:
+    return int((await tx.execute(select(func.count()).select_from(sign_ins))).scalar_one())
+
+
+async def take_sign_in(tx: Transaction, state_hash: str) -> SignInRecord | None:
+    """Takes it away, so that nobody comes back from the provider twice with one answer."""
+    statement = delete(sign_ins).where(sign_ins.c.state_hash == state_hash).returning(*sign_ins.c)
+    row = (await tx.execute(statement)).mappings().one_or_none()
+    return None if row is None else SignInRecord(**row)
+
+
+async def remove_old_sign_ins(tx: Transaction, begun_before: datetime) -> int:
+    return (await tx.execute(delete(sign_ins).where(sign_ins.c.created_at <= begun_before))).rowcount
+
+
+async def _remove(tx: Transaction, which: Any) -> list[SessionRecord]:
+    rows = (await tx.execute(delete(sessions).where(which).returning(*sessions.c))).mappings().all()
+    return [SessionRecord(**row) for row in rows]

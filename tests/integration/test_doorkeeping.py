@@ -1,0 +1,96 @@
+"""Which requests a site outside the demo lets in, before it asks who it is."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.web.access import STRANGERS_PER_MINUTE
+from tests.doubles import ManualClock
+from tests.sign_in_kit import FORWARDED, HOME, HOST, IDENTITY
+from tests.website import Website, running_site
+
+ISSUER = "https://identity.example.org"
+
+
+@pytest.fixture
+async def site(database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Website]:
+    web = {"public_url": HOME, "trusted_proxies": ["10.2.0.0/16"]}
+    identity = {**IDENTITY, "issuer": ISSUER}
+    async with running_site(
+        database, clock, metrics, tmp_path, web_settings=web, profile="production", identity=identity
+    ) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Host": HOST},
+        {"Host": HOST, "X-Forwarded-Proto": "http"},
+        {"Host": HOST, "X-Forwarded-Proto": "https, http"},
+        {"Host": "evil.example", "X-Forwarded-Proto": "https"},
+        {"Host": f"{HOST}:8080", "X-Forwarded-Proto": "https"},
+        {"Host": f"{HOST}.evil.example", "X-Forwarded-Proto": "https"},
+        {**FORWARDED, "Sec-Fetch-Site": "cross-site"},
+    ],
+)
+async def test_what_does_not_come_the_right_way_is_refused(site: Website, headers: dict[str, str]) -> None:
+    async with site.client.get("/api/v1/incidents", headers=headers) as answer:
+        problem = await answer.json(content_type=None)
+    assert (answer.status, problem["type"]) == (403, "urn:rtcc-bridge:problem:foreign-request")
+
+
+async def test_whoever_has_not_signed_in_is_told_where_to(site: Website) -> None:
+    async with site.client.get("/api/v1/incidents", headers=FORWARDED) as answer:
+        problem = await answer.json(content_type="application/problem+json")
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert (answer.status, problem["rule"], problem["signIn"]) == (401, "P10", "/sign-in")
+    [entry] = await site.kit.rows(tables.audit_entries, outcome="refused")
+    assert (entry["actor"], entry["action"]) == ("nobody", "incident.list")
+    assert entry["entry"]["authority"] == {"from": "203.0.113.9"}
+    assert site.kit.count("policy_refusals_total", rule="P10") == 1
+
+
+async def test_strangers_do_not_fill_the_audit_log(site: Website) -> None:
+    for _ in range(STRANGERS_PER_MINUTE + 20):
+        async with site.client.get("/api/v1/incidents", headers=FORWARDED) as answer:
+            assert answer.status == 401
+    entries = await site.kit.rows(tables.audit_entries, outcome="refused")
+    assert STRANGERS_PER_MINUTE <= len(entries) <= 2 * STRANGERS_PER_MINUTE  # a minute may have begun meanwhile
+    assert len(entries) < STRANGERS_PER_MINUTE + 20
+    assert site.kit.count("policy_refusals_total", rule="P10") == STRANGERS_PER_MINUTE + 20
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "mode", "status"),
+    [
+        ("/", "text/html", "navigate", 303),
+        ("/incidents/INC-1?a=b", "text/html", None, 303),
+        ("/", "text/html", "cors", 401),
+        ("/api/v1/incidents", "text/html", "navigate", 401),
+        ("/metrics", "*/*", None, 401),
+        ("/readyz", "*/*", None, 401),
+        ("/healthz", "*/*", None, 200),
+        ("/static/page.css", "*/*", None, 200),
+        ("/sign-in", "text/html", "navigate", 200),
+        ("/nothing", "text/html", "navigate", 404),
+    ],
+)
+async def test_what_is_open_and_what_is_not(
+    site: Website, path: str, accept: str, mode: str | None, status: int
+) -> None:
+    headers = {**FORWARDED, "Accept": accept} | ({} if mode is None else {"Sec-Fetch-Mode": mode})
+    async with site.client.get(path, headers=headers, allow_redirects=False) as answer:
+        assert answer.status == status, await answer.text()
+
+
+@pytest.mark.parametrize("cookie", ["a" * 43, "short", "x" * 5000, "'; DROP TABLE sessions; --"])
+async def test_a_cookie_that_nobody_was_given_lets_nobody_in(site: Website, cookie: str) -> None:
+    headers = {**FORWARDED, "Cookie": f"__Host-rtcc_session={cookie}"}
+    async with site.client.get("/api/v1/incidents", headers=headers) as answer:
+        assert answer.status == 401

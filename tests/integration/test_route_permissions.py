@@ -1,0 +1,265 @@
+"""P10 in full: every address of the web and every call of a service, against every role, nobody, and a program."""
+
+import inspect
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from typing import Any, get_type_hints
+
+import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.web_urldispatcher import StaticResource
+
+import rtcc_bridge
+from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.people.desk import PeopleDesk
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, NOBODY, Account, Role
+from rtcc_bridge.policy.permissions import MACHINE_DEEDS, PERMITTED, Deed, may
+from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.web.access import ROUTE_GUARDS
+from rtcc_bridge.web.application import create_app
+from rtcc_bridge.web.openapi import OPERATIONS
+from rtcc_bridge.web.pages import PAGES, ROLE_SWITCH
+from rtcc_bridge.web.route_deeds import GUARDS, Guard
+from rtcc_bridge.web.security_headers import STATIC_PREFIX
+from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
+from tests.doubles import ManualClock
+from tests.probe_kit import CERTIFIED, ProbeKit, form, upload
+from tests.website import Website, acting, running_site
+
+ROUTES = sorted(GUARDS)
+GUARDED = [address for address in ROUTES if GUARDS[address].deed is not None]
+
+
+@pytest.fixture
+async def site(database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Website]:
+    async with running_site(database, clock, metrics, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def strict(database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Website]:
+    """Without the role switch: whoever says nothing is nobody."""
+    async with running_site(database, clock, metrics, tmp_path, identity={"role_switch": False}) as running:
+        yield running
+
+
+def test_every_address_stands_in_the_table_and_nothing_else_does() -> None:
+    served: set[tuple[str, str]] = {(one.method, one.path) for one in OPERATIONS}
+    served |= {(method, path) for method, path, _ in (*PAGES, *SIGN_IN_PAGES, ROLE_SWITCH)}
+    assert served | {("GET", STATIC_PREFIX)} == set(GUARDS)
+
+
+async def test_every_route_that_was_added_has_its_guard(site: Website) -> None:
+    app = create_app(site.services)
+    for route in app.router.routes():
+        assert route in app[ROUTE_GUARDS], route
+        if isinstance(route.resource, StaticResource):
+            assert app[ROUTE_GUARDS][route].deed is None
+
+
+def test_a_guard_names_a_parameter_that_the_path_has() -> None:
+    for (_, path), guard in GUARDS.items():
+        assert guard.subject is None or f"{{{guard.subject}}}" in path
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_an_address_is_open_to_the_roles_of_its_deed_and_to_no_other(site: Website, role: Role) -> None:
+    refused = 0
+    for method, path in GUARDED:
+        guard = GUARDS[method, path]
+        assert guard.deed is not None
+        async with site.client.request(method, address(path), headers=_polite(acting(role.value))) as answer:
+            problem = await _problem(answer)
+        entries = await site.kit.rows(tables.audit_entries, outcome="refused")
+        if may(DEMO_ACCOUNTS[role], guard.deed):
+            assert answer.status not in {401, 403}, path
+            assert len(entries) == refused
+            continue
+        refused += 1
+        assert (answer.status, problem.get("rule")) == (403, "P10"), path
+        assert len(entries) == refused
+        assert (role.value, guard.action, _subject(guard)) in {_who_what_where(entry) for entry in entries}
+    assert site.kit.count("policy_refusals_total", rule="P10") == refused
+
+
+async def test_nobody_is_told_to_sign_in(strict: Website) -> None:
+    for method, path in GUARDED:
+        async with strict.client.request(method, address(path), headers=_polite({})) as answer:
+            problem = await _problem(answer)
+        assert (answer.status, problem.get("rule"), problem.get("signIn")) == (401, "P10", "/sign-in"), path
+    entries = await strict.kit.rows(tables.audit_entries, outcome="refused")
+    assert {entry["actor"] for entry in entries} == {"nobody"}
+    assert sorted(entry["action"] for entry in entries) == sorted(GUARDS[one].action for one in GUARDED)
+
+
+async def test_what_is_open_asks_for_no_session(strict: Website) -> None:
+    """What then is missing is another matter."""
+    for method, path in (one for one in ROUTES if GUARDS[one].deed is None):
+        async with strict.client.request(method, address(path), headers=_polite({}), allow_redirects=False) as answer:
+            problem = await _problem(answer)
+        assert problem.get("type") != "urn:rtcc-bridge:problem:sign-in-required", path
+
+
+@pytest.mark.parametrize("given", sorted(MACHINE_DEEDS))
+async def test_a_program_may_what_its_token_is_for(strict: Website, given: Deed) -> None:
+    headers = _polite({"Authorization": f"Bearer {await _token(strict, given)}"})
+    for method, path in GUARDED:
+        async with strict.client.request(method, address(path), headers=headers) as answer:
+            assert (answer.status not in {401, 403}) == (GUARDS[method, path].deed is given), path
+
+
+async def test_a_route_that_stands_in_no_table_is_refused_to_everybody(site: Website, monkeypatch: Any) -> None:
+    reached: list[str] = []
+
+    async def handler(_request: web.Request) -> web.Response:
+        reached.append("yes")
+        return web.Response()
+
+    monkeypatch.setattr("rtcc_bridge.web.application.PAGES", (*PAGES, ("GET", "/forgotten", handler)))
+    app = create_app(site.services)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        for role in Role:
+            async with site.client.session.get(
+                f"http://127.0.0.1:{port}/forgotten", headers=acting(role.value)
+            ) as answer:
+                assert answer.status == 403
+    finally:
+        await runner.cleanup()
+    assert reached == []
+
+
+ServiceCall = Callable[["Services", Account], Awaitable[object]]
+
+
+class Services:
+    """What calls are made on."""
+
+    def __init__(self, kit: ProbeKit, people: PeopleDesk, probe_id: str) -> None:
+        self.kit, self.people, self.probe_id = kit, people, probe_id
+
+    @property
+    def accounts(self) -> Any:
+        assert self.people.accounts is not None
+        return self.people.accounts
+
+
+CALLS: dict[str, tuple[Deed, ServiceCall]] = {
+    "ProbeDesk.attach": (
+        Deed.ATTACH_STILL,
+        lambda on, who: on.kit.desk.attach("incident-1", form(), who, upload()),
+    ),
+    "ProbeDesk.choose_face": (Deed.CHOOSE_FACE, lambda on, who: on.kit.desk.choose_face(on.probe_id, 1, who)),
+    "FaceChoice.choose": (Deed.CHOOSE_FACE, lambda on, who: on.kit.desk._choice.choose(on.probe_id, 1, who)),
+    "ProbeDesk.approve": (Deed.DECIDE_SEARCH, lambda on, who: on.kit.desk.approve(on.probe_id, who)),
+    "ApprovalDesk.approve": (Deed.DECIDE_SEARCH, lambda on, who: on.kit.approvals.approve(on.probe_id, who)),
+    "ProbeDesk.refuse": (Deed.DECIDE_SEARCH, lambda on, who: on.kit.desk.refuse(on.probe_id, who, "no")),
+    "ApprovalDesk.refuse": (Deed.DECIDE_SEARCH, lambda on, who: on.kit.approvals.refuse(on.probe_id, who, "no")),
+    "ProbeDesk.preview": (Deed.SEE_PROBE, lambda on, who: on.kit.desk.preview(on.probe_id, who)),
+    "StillViewer.preview": (Deed.SEE_PROBE, lambda on, who: on.kit.desk._stills.preview(on.probe_id, who)),
+    "LocalAccounts.add": (
+        Deed.MANAGE_ACCOUNTS,
+        lambda on, who: on.accounts.add(who, "somebody", [Role.FLOOR], "correct horse battery"),
+    ),
+    "LocalAccounts.every": (Deed.MANAGE_ACCOUNTS, lambda on, who: on.accounts.every(who)),
+    "LocalAccounts.disable": (Deed.MANAGE_ACCOUNTS, lambda on, who: on.accounts.disable(who, "known")),
+    "LocalAccounts.set_password": (
+        Deed.MANAGE_ACCOUNTS,
+        lambda on, who: on.accounts.set_password(who, "known", "correct horse battery"),
+    ),
+    "ServiceTokens.create": (
+        Deed.MANAGE_TOKENS,
+        lambda on, who: on.people.tokens.create(
+            who, "program", [Deed.WATCH_FLOOR], on.kit.clock.now() + timedelta(days=1)
+        ),
+    ),
+    "ServiceTokens.every": (Deed.MANAGE_TOKENS, lambda on, who: on.people.tokens.every(who)),
+    "ServiceTokens.revoke": (Deed.MANAGE_TOKENS, lambda on, who: on.people.tokens.revoke(who, "none")),
+}
+"""Each call that takes the account that acts, by class and name."""
+
+
+def test_every_service_call_that_takes_an_account_is_attacked_here() -> None:
+    assert set(_calls_with_an_account()) == set(CALLS)
+
+
+@pytest.mark.parametrize("who", [*sorted(Role), None])
+async def test_a_service_call_is_open_to_the_roles_of_its_deed_and_to_no_other(site: Website, who: Role | None) -> None:
+    kit, account = site.kit, NOBODY if who is None else Account(f"some-{who}", frozenset({who}), CERTIFIED)
+    attached, chosen = await kit.attached("incident-1"), await kit.chosen("incident-2")
+    refused = 0
+    for name, (deed, call) in CALLS.items():
+        probe = chosen if deed is Deed.DECIDE_SEARCH else attached
+        error = await _error_of(call(Services(kit, site.services.people, probe.probe_id), account))
+        is_refused = isinstance(error, PolicyRefusalError) and str(error).startswith("Only an account with the role")
+        assert is_refused is (who not in PERMITTED[deed]), (name, error)
+        refused += is_refused
+        entries = await kit.rows(tables.audit_entries, outcome="refused", actor=account.name)
+        assert len([one for one in entries if one["entry"]["details"]["rule"] == "P10"]) == refused, name
+
+
+async def _error_of(call: Awaitable[object]) -> Exception | None:
+    """What comes after the permission is other tests' matter."""
+    try:
+        await call
+    except Exception as error:  # noqa: BLE001 - as said
+        return error
+    return None
+
+
+def address(path: str) -> str:
+    """With values for its parameters that name nothing."""
+    return re.sub(r"{\w+}", "A" * 22, path) + ("page.css" if path == STATIC_PREFIX else "")
+
+
+async def _problem(answer: ClientResponse) -> dict[str, Any]:
+    """The problem document, if it is one."""
+    is_problem = answer.content_type == "application/problem+json"
+    return dict(await answer.json(content_type=None)) if is_problem else {}
+
+
+def _who_what_where(entry: dict[str, Any]) -> tuple[str, str, str]:
+    return entry["actor"], entry["action"], entry["subject"]
+
+
+def _subject(guard: Guard) -> str:
+    return "A" * 22 if guard.subject is not None else guard.action
+
+
+def _polite(headers: dict[str, str]) -> dict[str, str]:
+    return {"Last-Event-ID": "no number", **headers}  # the feed would go on for ever
+
+
+async def _token(site: Website, deed: Deed) -> str:
+    until = site.kit.clock.now() + timedelta(days=1)
+    new = await site.services.people.tokens.create(DEMO_ACCOUNTS["administrator"], "program", [deed], until)
+    return new.text
+
+
+def _calls_with_an_account() -> list[str]:
+    """Public coroutines of the program's classes that take the acting account."""
+    found = []
+    for module in walk_packages(rtcc_bridge.__path__, "rtcc_bridge."):
+        if ".web" in module.name or module.name.startswith(("rtcc_bridge.demo", "rtcc_bridge.__main__")):
+            continue
+        if module.name.split(".")[1] not in {"people", "probes", "leads", "gallery", "incidents"}:
+            continue
+        for name, kind in inspect.getmembers(import_module(module.name), inspect.isclass):
+            if kind.__module__ != module.name:
+                continue
+            for call, function in inspect.getmembers(kind, inspect.iscoroutinefunction):
+                hints = {
+                    parameter: hint for parameter, hint in get_type_hints(function).items() if parameter != "return"
+                }
+                if not call.startswith("_") and Account in hints.values():
+                    found.append(f"{name}.{call}")
+    return found

@@ -1,0 +1,77 @@
+"""P10: new work of an analyst needs every certificate in date; what is under way is finished, and marked."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES
+from rtcc_bridge.storage import tables
+from tests.probe_kit import ANALYST, CERTIFIED, ProbeKit, form, upload
+
+
+def certified(kit: ProbeKit, **ends: datetime | None) -> Account:
+    """The analyst with other ends of certificates; None: without it."""
+    held = {**CERTIFIED, **ends}
+    return replace(ANALYST, certificates={name: until for name, until in held.items() if until is not None})
+
+
+@pytest.mark.parametrize("name", REQUIRED_CERTIFICATES)
+async def test_each_certificate_is_needed_for_new_work(kit: ProbeKit, name: str) -> None:
+    await kit.incident()
+    for without in (certified(kit, **{name: None}), certified(kit, **{name: kit.clock.now() - timedelta(days=1)})):
+        with pytest.raises(PolicyRefusalError, match=name) as refused:
+            await kit.desk.attach("incident-1", form(), without, upload())
+        assert refused.value.rule == "P10"
+    assert await kit.rows(tables.probes) == []
+    assert kit.workers.inspected == []
+    assert kit.count("policy_refusals_total", rule="P10") == 2
+
+
+async def test_the_right_ends_with_the_certificate_at_that_moment(kit: ProbeKit) -> None:
+    await kit.incident()
+    analyst = certified(kit, implicit_bias=kit.clock.now() + timedelta(seconds=60))
+    kit.clock.advance(59.9)
+    await kit.desk.attach("incident-1", form(), analyst, upload())
+    kit.clock.advance(0.1)
+    with pytest.raises(PolicyRefusalError):
+        await kit.desk.attach("incident-1", form(), analyst, upload())
+
+
+async def test_a_certificate_that_ends_while_the_still_is_on_its_way_permits_nothing(kit: ProbeKit) -> None:
+    await kit.incident()
+    analyst = certified(kit, implicit_bias=kit.clock.now() + timedelta(seconds=60))
+
+    async def slow() -> object:
+        async for chunk in upload():
+            kit.clock.advance(61)
+            yield chunk
+
+    with pytest.raises(PolicyRefusalError):
+        await kit.desk.attach("incident-1", form(), analyst, slow())  # type: ignore[arg-type]
+    assert await kit.rows(tables.probes) == []
+    assert kit.object_files() == []
+
+
+async def test_work_that_is_under_way_is_finished_and_marked(kit: ProbeKit) -> None:
+    ends = kit.clock.now() + timedelta(seconds=60)
+    analyst = certified(kit, yearly_refresher=ends)
+    await kit.incident()
+    probe = await kit.desk.attach("incident-1", form(), analyst, upload())
+    kit.clock.advance(3600)
+    chosen = await kit.desk.choose_face(probe.probe_id, 1, analyst)
+    assert chosen.state == "awaiting_approval"
+    [entry] = await kit.audited("probe.choose_face")
+    assert datetime.fromisoformat(entry["entry"]["details"]["certificateExpiredSince"]) == ends
+
+
+async def test_work_in_date_bears_no_mark(kit: ProbeKit) -> None:
+    await kit.chosen()
+    [entry] = await kit.audited("probe.choose_face")
+    assert "certificateExpiredSince" not in entry["entry"]["details"]
+
+
+async def test_a_supervisor_needs_none(kit: ProbeKit) -> None:
+    assert (await kit.authorized()).state == "authorized"

@@ -1,0 +1,111 @@
+"""What claims say of a person."""
+
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import pytest
+
+from rtcc_bridge.errors import SignInRequiredError
+from rtcc_bridge.identity_settings import IdentitySettings, RoleName
+from rtcc_bridge.people.claims import account_of, claim
+from rtcc_bridge.policy.accounts import Role
+
+
+def settings(**changes: Any) -> IdentitySettings:
+    values: dict[str, Any] = {
+        "issuer": "https://identity.example.org",
+        "client_id": "client",
+        "client_secret": "secret",
+        "roles": {"analysts": "analyst", "/rtcc/chiefs": "supervisor"},
+        "certificates_claim": "training",
+    }
+    return IdentitySettings(**values | changes)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    return {"sub": "s-1", "preferred_username": "anna", "roles": ["analysts"], "amr": ["pwd", "mfa"]} | changes
+
+
+def test_every_role_can_be_named() -> None:
+    assert set(get_args(RoleName)) == set(Role)
+
+
+def test_the_plain_case() -> None:
+    account = account_of(claims(training={"refresher": "2027-03-01"}), settings(certificates={"refresher": "yearly"}))
+    assert (account.name, account.person, account.login) == ("s-1", "s-1", "anna")
+    assert account.roles == {Role.ANALYST}
+    assert account.certificates == {"yearly": datetime(2027, 3, 2, tzinfo=UTC)}
+
+
+def test_a_path_leads_into_objects_and_a_claim_of_that_very_name_comes_first() -> None:
+    assert claim({"realm_access": {"roles": ["x"]}}, "realm_access.roles") == ["x"]
+    assert claim({"a.b": 1, "a": {"b": 2}}, "a.b") == 1
+    for written in ({}, {"a": 1}, {"a": ["b"]}, {"a": None}):
+        assert claim(written, "a.b") is None
+    keycloak = settings(roles_claim="realm_access.roles")
+    assert account_of(claims(realm_access={"roles": ["/rtcc/chiefs"]}), keycloak).roles == {Role.SUPERVISOR}
+
+
+@pytest.mark.parametrize(
+    "roles", [None, "nobody", ["Analysts"], [["analysts"]], {"analysts": True}, 7, ["administrator"]]
+)
+def test_what_is_not_in_the_mapping_counts_for_nothing(roles: Any) -> None:
+    """A group that happens to be called as one of our roles gives nothing either."""
+    assert account_of(claims(roles=roles), settings()).roles == frozenset()
+
+
+def test_one_text_may_hold_several_roles() -> None:
+    assert account_of(claims(roles="analysts /rtcc/chiefs"), settings()).roles == {Role.ANALYST, Role.SUPERVISOR}
+
+
+@pytest.mark.parametrize("person", [None, "", "   ", "x" * 257, "a\nb", ["e-1"], {"id": 1}, True])
+def test_whoever_is_not_named_is_nobody(person: Any) -> None:
+    with pytest.raises(SignInRequiredError, match="employee"):
+        account_of(claims(employee=person), settings(person_claim="employee"))
+
+
+@pytest.mark.parametrize("person", ["E-17", " e-17 ", "e-17"])
+def test_one_person_is_spelled_in_one_way(person: str) -> None:
+    assert account_of(claims(employee=person), settings(person_claim="employee")).name == "e-17"
+
+
+def test_a_number_names_a_person_too() -> None:
+    assert account_of(claims(employee=4711), settings(person_claim="employee")).name == "4711"
+
+
+@pytest.mark.parametrize("amr", [None, [], ["pwd"], "pwd", "nomfa", {"mfa": True}, [["mfa"]]])
+def test_p29_a_second_factor_has_to_be_told_of(amr: Any) -> None:
+    with pytest.raises(SignInRequiredError, match="second factor") as refused:
+        account_of(claims(amr=amr), settings())
+    assert refused.value.rule == "P29"
+    assert account_of(claims(amr=amr), settings(second_factor_values=()))
+
+
+def test_a_class_of_authentication_may_tell_of_it() -> None:
+    by_class = settings(second_factor_claim="acr", second_factor_values=("2", "urn:gold"))
+    assert account_of(claims(acr="2"), by_class)
+    with pytest.raises(SignInRequiredError):
+        account_of(claims(acr="1"), by_class)
+
+
+@pytest.mark.parametrize(
+    ("written", "end"),
+    [
+        ("2027-03-01", datetime(2027, 3, 2, tzinfo=UTC)),
+        ("2027-03-01T12:00:00+01:00", datetime(2027, 3, 1, 11, tzinfo=UTC)),
+        (1_803_902_400, datetime.fromtimestamp(1_803_902_400, UTC)),
+    ],
+)
+def test_the_ends_that_can_be_read(written: Any, end: datetime) -> None:
+    for training in ({"course": written}, [f"course={written}"] if isinstance(written, str) else {"course": written}):
+        assert account_of(claims(training=training), settings()).certificates == {"course": end}
+
+
+@pytest.mark.parametrize("written", ["soon", "", None, "2027-13-01", "2027-03-01T12:00:00", True, 1e30, [], {}])
+def test_a_certificate_whose_end_cannot_be_read_is_none(written: Any) -> None:
+    assert account_of(claims(training={"course": written}), settings()).certificates == {}
+
+
+@pytest.mark.parametrize("training", [None, "course", ["course"], [["course=2027-03-01"]], 5])
+def test_what_names_no_end_is_no_certificate(training: Any) -> None:
+    assert account_of(claims(training=training), settings()).certificates == {}

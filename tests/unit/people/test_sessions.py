@@ -1,0 +1,180 @@
+"""Sessions and whoever vouches for them: asked again in time, by one at a time, and what happens when it is away."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.errors import SignInRequiredError, UnavailableError
+from rtcc_bridge.identity_settings import IdentitySettings
+from rtcc_bridge.people.session_secret import hash_of, is_secret, new_secret, seal, unseal
+from rtcc_bridge.people.sessions import Sessions
+from rtcc_bridge.people.signed_in import SignedIn, Voucher
+from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.storage.engine import Database
+from tests.doubles import ManualClock
+
+BORIS = Account("e-2", frozenset({Role.SUPERVISOR}), login="boris")
+PERSON = SignedIn(voucher=Voucher.PROVIDER, account=BORIS, subject="s-2", session="p-2", refresh_token="token-0")
+SETTINGS = IdentitySettings(recheck_seconds=60, outage_seconds=600)
+
+
+@dataclass
+class Provider:
+    """Says of everybody what the test wants. tokens: with which it was asked."""
+
+    says: Account = BORIS
+    problem: Exception | None = None
+    rotates: bool = True
+    tokens: list[str] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    wait_for: asyncio.Event | None = None
+
+    async def refresh(self, refresh_token: str, subject: str) -> SignedIn:
+        self.tokens.append(refresh_token)
+        self.asked.set()
+        if self.wait_for is not None:
+            await self.wait_for.wait()
+        if self.problem is not None:
+            raise self.problem
+        fresh = f"token-{len(self.tokens)}" if self.rotates else None
+        return replace(PERSON, account=self.says, refresh_token=fresh)
+
+
+@pytest.fixture
+def provider() -> Provider:
+    return Provider()
+
+
+@pytest.fixture
+def sessions(database: Database, clock: ManualClock, provider: Provider) -> Sessions:
+    return Sessions(database, AuditLog(clock), clock, SETTINGS, provider)
+
+
+async def test_what_is_fresh_is_not_asked_again(sessions: Sessions, clock: ManualClock, provider: Provider) -> None:
+    secret = await sessions.begin(PERSON, "here")
+    for _ in range(3):
+        clock.advance(19)
+        assert (await sessions.find(secret, acts=True)).roles == {Role.SUPERVISOR}
+    assert provider.tokens == []
+    clock.advance(3)
+    await sessions.find(secret, acts=True)
+    assert provider.tokens == ["token-0"]
+
+
+@pytest.mark.parametrize("rotates", [True, False])
+async def test_each_time_the_newest_refresh_token_is_sent(
+    sessions: Sessions, clock: ManualClock, provider: Provider, rotates: bool
+) -> None:
+    provider.rotates = rotates
+    secret = await sessions.begin(PERSON, "here")
+    for _ in range(3):
+        clock.advance(61)
+        await sessions.find(secret, acts=True)
+    assert provider.tokens == (["token-0", "token-1", "token-2"] if rotates else ["token-0"] * 3)
+
+
+async def test_of_many_requests_at_once_one_asks_and_the_others_are_served(
+    sessions: Sessions, clock: ManualClock, provider: Provider
+) -> None:
+    """A refresh token that is sent twice would be taken for stolen."""
+    secret = await sessions.begin(PERSON, "here")
+    clock.advance(61)
+    provider.wait_for = asyncio.Event()
+    asking = asyncio.create_task(sessions.find(secret, acts=True))
+    await provider.asked.wait()
+    others = await asyncio.gather(*(sessions.find(secret, acts=True) for _ in range(5)))
+    provider.wait_for.set()
+    assert {account.name for account in [*others, await asking]} == {"e-2"}
+    assert provider.tokens == ["token-0"]
+
+
+async def test_whoever_asked_and_died_holds_nobody_up(
+    sessions: Sessions, clock: ManualClock, provider: Provider
+) -> None:
+    secret = await sessions.begin(PERSON, "here")
+    clock.advance(61)
+    provider.wait_for = asyncio.Event()
+    asking = asyncio.create_task(sessions.find(secret, acts=True))
+    await provider.asked.wait()
+    asking.cancel()
+    await asyncio.wait([asking])
+    provider.wait_for = None
+    await sessions.find(secret, acts=True)
+    assert len(provider.tokens) == 1
+    clock.advance(31)
+    await sessions.find(secret, acts=True)
+    assert len(provider.tokens) == 2
+
+
+async def test_an_outage_is_lived_through_until_it_is_too_long(
+    sessions: Sessions, clock: ManualClock, provider: Provider
+) -> None:
+    secret = await sessions.begin(PERSON, "here")
+    provider.problem = UnavailableError("it does not answer")
+    for _ in range(10):
+        clock.advance(65)
+        await sessions.find(secret, acts=True)
+    clock.advance(11)
+    with pytest.raises(SignInRequiredError, match="has not answered"):
+        await sessions.find(secret, acts=True)
+    provider.problem = None
+    clock.advance(31)
+    assert (await sessions.find(secret, acts=True)).name == "e-2"  # it was not ended: the provider is back
+
+
+async def test_without_a_refresh_token_a_session_ends_with_the_provider_s_word(
+    sessions: Sessions, clock: ManualClock, provider: Provider
+) -> None:
+    secret = await sessions.begin(replace(PERSON, refresh_token=None, lifetime_seconds=300.0), "here")
+    clock.advance(299)
+    await sessions.find(secret, acts=True)
+    clock.advance(1)
+    with pytest.raises(SignInRequiredError):
+        await sessions.find(secret, acts=True)
+    assert provider.tokens == []
+
+
+async def test_a_session_that_the_provider_ended_is_gone_while_it_is_asked(
+    sessions: Sessions, clock: ManualClock, provider: Provider
+) -> None:
+    secret = await sessions.begin(PERSON, "here")
+    clock.advance(61)
+    provider.wait_for = asyncio.Event()
+    asking = asyncio.create_task(sessions.find(secret, acts=True))
+    await provider.asked.wait()
+    assert await sessions.end_of_provider("s-2", None) == 1
+    provider.wait_for.set()
+    with pytest.raises(SignInRequiredError, match="ended meanwhile"):
+        await asking
+
+
+async def test_the_provider_ends_one_session_or_all_of_a_person(sessions: Sessions) -> None:
+    first = await sessions.begin(PERSON, "here")
+    second = await sessions.begin(replace(PERSON, session="p-3"), "there")
+    assert await sessions.end_of_provider("s-2", "p-3") == 1
+    assert (await sessions.find(first, acts=True)).name == "e-2"
+    with pytest.raises(SignInRequiredError):
+        await sessions.find(second, acts=True)
+    assert await sessions.end_of_provider("s-2", None) == 1
+    assert await sessions.end_of_provider("somebody else", None) == 0
+
+
+async def test_old_sessions_are_forgotten(sessions: Sessions, clock: ManualClock) -> None:
+    await sessions.begin(PERSON, "here")
+    assert await sessions.forget_old() == 0
+    clock.advance(1800)
+    assert await sessions.forget_old() == 1
+
+
+def test_a_refresh_token_opens_under_its_own_secret_alone() -> None:
+    secret, other = new_secret(), new_secret()
+    sealed = seal(secret, "token")
+    assert unseal(secret, sealed) == "token"
+    assert unseal(other, sealed) is None
+    assert unseal(secret, sealed[:-1] + bytes([sealed[-1] ^ 1])) is None
+    assert unseal(secret, b"") is None
+    assert is_secret(secret)
+    assert not is_secret(hash_of(secret))
+    assert not any(map(is_secret, ("", "a" * 42, "a" * 44, "ä" * 43, "a" * 42 + "\n")))
