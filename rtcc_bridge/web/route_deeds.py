@@ -48,6 +48,8 @@ _LOOKS: Final = {
     ("GET", "/api/v1/probes"): Guard(Deed.SEE_APPROVALS, "probe.queue"),
     ("GET", "/api/v1/probes/{probeId}"): Guard(Deed.SEE_PROBE, "probe.view", "probeId"),
     ("GET", "/api/v1/probes/{probeId}/image"): Guard(Deed.SEE_PROBE, "probe.preview", "probeId"),
+    ("GET", "/api/v1/deferrals"): Guard(Deed.SEE_DEFERRALS, "deferral.view"),
+    ("GET", "/api/v1/provisional-incidents"): Guard(Deed.OPEN_PROVISIONAL, "incident.view_provisional"),
     ("GET", "/api/v1/openapi.json"): Guard(Deed.READ_DOCUMENTS, "document.read"),
     ("GET", "/api/v1/schemas/{name}"): Guard(Deed.READ_DOCUMENTS, "document.read", "name"),
     ("GET", "/readyz"): Guard(Deed.SEE_HEALTH, "health.view"),
@@ -56,13 +58,59 @@ _LOOKS: Final = {
 
 _ACTS: Final = {
     ("POST", "/api/v1/incidents/{incidentId}/probes"): Guard(Deed.ATTACH_STILL, "probe.attach", "incidentId"),
+    ("POST", "/api/v1/probes/{probeId}/edits"): Guard(Deed.EDIT_STILL, "probe.edit", "probeId"),
     ("POST", "/api/v1/probes/{probeId}/face"): Guard(Deed.CHOOSE_FACE, "probe.choose_face", "probeId"),
     ("POST", "/api/v1/probes/{probeId}/approve"): Guard(Deed.DECIDE_SEARCH, "probe.approve", "probeId"),
     ("POST", "/api/v1/probes/{probeId}/refuse"): Guard(Deed.DECIDE_SEARCH, "probe.refuse", "probeId"),
-    ("POST", "/api/v1/leads/{leadId}/acknowledge"): Guard(Deed.ACKNOWLEDGE_LEAD, "lead.acknowledge", "leadId"),
+    ("POST", "/api/v1/deferrals/{account}/lift"): Guard(Deed.LIFT_DEFERRAL, "deferral.lift", "account"),
+    ("POST", "/api/v1/incidents/{incidentId}/imminent"): Guard(
+        Deed.DECLARE_IMMINENT, "incident.declare_imminent", "incidentId"
+    ),
+    ("POST", "/api/v1/incidents/{incidentId}/killing"): Guard(
+        Deed.ATTEST_KILLING, "incident.attest_killing", "incidentId"
+    ),
+    ("POST", "/api/v1/incidents/{incidentId}/killing/confirm"): Guard(
+        Deed.CONFIRM_KILLING, "incident.confirm_killing", "incidentId"
+    ),
+    ("POST", "/api/v1/provisional-incidents"): Guard(Deed.OPEN_PROVISIONAL, "incident.open_provisional"),
+    ("POST", "/api/v1/provisional-incidents/{incidentId}/reconcile"): Guard(
+        Deed.OPEN_PROVISIONAL, "incident.reconcile", "incidentId"
+    ),
+}
+
+_EXAMINED: Final = "/api/v1/leads/{leadId}/examination"
+_REVIEW: Final = "/api/v1/reviews/{reviewId}"
+_LEAD: Final = "/api/v1/leads/{leadId}"
+_PICTURE: Final = "candidates/{candidateRef}/pictures/{number}"
+
+_LEAD_LIFE: Final = {
+    ("POST", f"{_LEAD}/acknowledge"): Guard(Deed.ACKNOWLEDGE_LEAD, "lead.acknowledge", "leadId"),
+    ("GET", _EXAMINED): Guard(Deed.EXAMINE_LEAD, "examination.view", "leadId"),
+    ("POST", _EXAMINED): Guard(Deed.EXAMINE_LEAD, "examination.keep", "leadId"),
+    ("GET", f"{_EXAMINED}/still"): Guard(Deed.EXAMINE_LEAD, "examination.picture", "leadId"),
+    ("GET", f"{_EXAMINED}/{_PICTURE}"): Guard(Deed.EXAMINE_LEAD, "examination.picture", "leadId"),
+    ("POST", f"{_LEAD}/conclusions"): Guard(Deed.EXAMINE_LEAD, "examination.conclude", "leadId"),
+    ("GET", "/api/v1/reviews"): Guard(Deed.REVIEW_LEAD, "review.queue"),
+    ("POST", f"{_REVIEW}/take"): Guard(Deed.REVIEW_LEAD, "review.take", "reviewId"),
+    ("GET", _REVIEW): Guard(Deed.REVIEW_LEAD, "review.view", "reviewId"),
+    ("POST", f"{_REVIEW}/draft"): Guard(Deed.REVIEW_LEAD, "review.keep", "reviewId"),
+    ("POST", f"{_REVIEW}/opinion"): Guard(Deed.REVIEW_LEAD, "review.conclude", "reviewId"),
+    ("GET", f"{_REVIEW}/still"): Guard(Deed.REVIEW_LEAD, "examination.picture", "reviewId"),
+    ("GET", f"{_REVIEW}/{_PICTURE}"): Guard(Deed.REVIEW_LEAD, "examination.picture", "reviewId"),
+    ("POST", f"{_LEAD}/release"): Guard(Deed.RELEASE_LEAD, "lead.release", "leadId"),
+    ("GET", f"{_LEAD}/release"): Guard(Deed.RECEIVE_LEAD, "lead.receive", "leadId"),
+    ("GET", f"{_LEAD}/release/{_PICTURE}"): Guard(Deed.RECEIVE_LEAD, "lead.picture", "leadId"),
+    ("GET", "/api/v1/leads/received"): Guard(Deed.RECEIVE_LEAD, "lead.received"),
+    ("POST", f"{_LEAD}/corroboration"): Guard(Deed.REPORT_OUTCOME, "lead.outcome", "leadId"),
+    ("POST", f"{_LEAD}/extension"): Guard(Deed.EXTEND_LEAD, "lead.extend", "leadId"),
+    ("POST", f"{_LEAD}/withdraw"): Guard(Deed.WITHDRAW_LEAD, "lead.withdraw", "leadId"),
+    ("POST", f"{_LEAD}/withdrawal/acknowledge"): Guard(Deed.RECEIVE_LEAD, "lead.acknowledge_withdrawal", "leadId"),
+    ("GET", f"{_LEAD}/receivers"): Guard(Deed.SEE_RECEIVERS, "lead.receivers", "leadId"),
+    ("POST", "/api/v1/proficiency/cases"): Guard(Deed.SEED_CASES, "proficiency.seed"),
+    ("GET", "/api/v1/proficiency/cases"): Guard(Deed.SEED_CASES, "proficiency.results"),
 }
 
 GUARDS: Final[Mapping[tuple[str, str], Guard]] = MappingProxyType(
-    {**{address: Guard(None, action) for address, action in _OPEN.items()}, **_LOOKS, **_ACTS}
+    {**{address: Guard(None, action) for address, action in _OPEN.items()}, **_LOOKS, **_ACTS, **_LEAD_LIFE}
 )
 """By method and path, as `OPERATIONS` and `PAGES` write it."""

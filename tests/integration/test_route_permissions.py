@@ -15,12 +15,16 @@ from aiohttp.web_urldispatcher import StaticResource
 
 import rtcc_bridge
 from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.leads.comparison import Opinion
+from rtcc_bridge.leads.corroboration import OutcomeReport
+from rtcc_bridge.leads.lead import Outcome
+from rtcc_bridge.leads.proficiency import NewCase
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.people.desk import PeopleDesk
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, NOBODY, Account, Role
 from rtcc_bridge.policy.permissions import MACHINE_DEEDS, PERMITTED, Deed, may
+from rtcc_bridge.probes.provisional import ProvisionalForm
 from rtcc_bridge.storage import tables
-from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.web.access import ROUTE_GUARDS
 from rtcc_bridge.web.application import create_app
 from rtcc_bridge.web.openapi import OPERATIONS
@@ -29,7 +33,7 @@ from rtcc_bridge.web.route_deeds import GUARDS, Guard
 from rtcc_bridge.web.security_headers import STATIC_PREFIX
 from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.doubles import ManualClock
-from tests.probe_kit import CERTIFIED, ProbeKit, form, upload
+from tests.probe_kit import CERTIFIED, form, upload
 from tests.website import Website, acting, running_site
 
 ROUTES = sorted(GUARDS)
@@ -144,14 +148,22 @@ ServiceCall = Callable[["Services", Account], Awaitable[object]]
 class Services:
     """What calls are made on."""
 
-    def __init__(self, kit: ProbeKit, people: PeopleDesk, probe_id: str) -> None:
-        self.kit, self.people, self.probe_id = kit, people, probe_id
+    def __init__(self, site: Website, probe_id: str) -> None:
+        self.kit, self.probe_id = site.kit, probe_id
+        self.people, self.life = site.services.people, site.services.life
+        self.provisional = site.services.provisional
 
     @property
     def accounts(self) -> Any:
         assert self.people.accounts is not None
         return self.people.accounts
 
+
+NOWHERE = "A" * 22
+"""An id that names nothing."""
+PROVISIONAL = ProvisionalForm("HOMICIDE", "the feed is down")
+REPORT = OutcomeReport(outcome=Outcome.UNRESOLVED, investigator="somebody")
+CASE = NewCase(gallery="training", person="one", others=("another",), listed=False)
 
 CALLS: dict[str, tuple[Deed, ServiceCall]] = {
     "ProbeDesk.attach": (
@@ -166,6 +178,81 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
     "ApprovalDesk.refuse": (Deed.DECIDE_SEARCH, lambda on, who: on.kit.approvals.refuse(on.probe_id, who, "no")),
     "ProbeDesk.preview": (Deed.SEE_PROBE, lambda on, who: on.kit.desk.preview(on.probe_id, who)),
     "StillViewer.preview": (Deed.SEE_PROBE, lambda on, who: on.kit.desk._stills.preview(on.probe_id, who)),
+    "ProbeDesk.open": (Deed.SEE_PROBE, lambda on, who: on.kit.desk.open(on.probe_id, who)),
+    "StillViewer.open": (Deed.SEE_PROBE, lambda on, who: on.kit.desk._stills.open(on.probe_id, who)),
+    "ProbeDesk.edit": (Deed.EDIT_STILL, lambda on, who: on.kit.desk.edit(on.probe_id, (), who)),
+    "StillEditor.edit": (Deed.EDIT_STILL, lambda on, who: on.kit.desk._editor.edit(on.probe_id, (), who)),
+    "DeferralDesk.standings": (Deed.SEE_DEFERRALS, lambda on, who: on.kit.desk.deferrals.standings(who)),
+    "DeferralDesk.lift": (
+        Deed.LIFT_DEFERRAL,
+        lambda on, who: on.kit.desk.deferrals.lift("analyst", who, "talked about it"),
+    ),
+    "DeclarationDesk.declare_imminent": (
+        Deed.DECLARE_IMMINENT,
+        lambda on, who: on.kit.desk.declarations.declare_imminent("incident-1", who, "hostages"),
+    ),
+    "DeclarationDesk.attest_killing": (
+        Deed.ATTEST_KILLING,
+        lambda on, who: on.kit.desk.declarations.attest_killing("incident-1", who, "somebody was killed"),
+    ),
+    "DeclarationDesk.confirm_killing": (
+        Deed.CONFIRM_KILLING,
+        lambda on, who: on.kit.desk.declarations.confirm_killing("incident-1", who),
+    ),
+    "ProvisionalDesk.open": (Deed.OPEN_PROVISIONAL, lambda on, who: on.provisional.open(PROVISIONAL, who)),
+    "ProvisionalDesk.waiting": (Deed.OPEN_PROVISIONAL, lambda on, who: on.provisional.waiting(who)),
+    "ProvisionalDesk.reconcile": (
+        Deed.OPEN_PROVISIONAL,
+        lambda on, who: on.provisional.reconcile("incident-1", "incident-2", who),
+    ),
+    "LeadDesk.acknowledge": (Deed.ACKNOWLEDGE_LEAD, lambda on, who: on.kit.parts.leads.acknowledge(NOWHERE, who)),
+    "ExaminationDesk.view": (Deed.EXAMINE_LEAD, lambda on, who: on.life.examination.view(NOWHERE, who)),
+    "ExaminationDesk.keep": (Deed.EXAMINE_LEAD, lambda on, who: on.life.examination.keep(NOWHERE, who, Opinion())),
+    "ExaminationDesk.conclude": (
+        Deed.EXAMINE_LEAD,
+        lambda on, who: on.life.examination.conclude(NOWHERE, who, Opinion()),
+    ),
+    "ReviewDesk.queue": (Deed.REVIEW_LEAD, lambda on, who: on.life.review.queue(who)),
+    "ReviewDesk.take": (Deed.REVIEW_LEAD, lambda on, who: on.life.review.take(NOWHERE, who)),
+    "ReviewDesk.view": (Deed.REVIEW_LEAD, lambda on, who: on.life.review.view(NOWHERE, who)),
+    "ReviewDesk.keep": (Deed.REVIEW_LEAD, lambda on, who: on.life.review.keep(NOWHERE, who, Opinion())),
+    "ReviewDesk.conclude": (Deed.REVIEW_LEAD, lambda on, who: on.life.review.conclude(NOWHERE, who, Opinion())),
+    "PictureViewer.examined_still": (
+        Deed.EXAMINE_LEAD,
+        lambda on, who: on.life.pictures.examined_still(NOWHERE, who),
+    ),
+    "PictureViewer.examined_candidate": (
+        Deed.EXAMINE_LEAD,
+        lambda on, who: on.life.pictures.examined_candidate(NOWHERE, who, NOWHERE, 1),
+    ),
+    "PictureViewer.reviewed_still": (
+        Deed.REVIEW_LEAD,
+        lambda on, who: on.life.pictures.reviewed_still(NOWHERE, who),
+    ),
+    "PictureViewer.reviewed_candidate": (
+        Deed.REVIEW_LEAD,
+        lambda on, who: on.life.pictures.reviewed_candidate(NOWHERE, who, NOWHERE, 1),
+    ),
+    "PictureViewer.released_candidate": (
+        Deed.RECEIVE_LEAD,
+        lambda on, who: on.life.pictures.released_candidate(NOWHERE, who, NOWHERE, 1),
+    ),
+    "ReleaseDesk.release": (Deed.RELEASE_LEAD, lambda on, who: on.life.release.release(NOWHERE, who, ())),
+    "ReleaseDesk.received": (Deed.RECEIVE_LEAD, lambda on, who: on.life.release.received(NOWHERE, who)),
+    "ReleaseDesk.all_received": (Deed.RECEIVE_LEAD, lambda on, who: on.life.release.all_received(who)),
+    "CorroborationDesk.report": (
+        Deed.REPORT_OUTCOME,
+        lambda on, who: on.life.corroboration.report(NOWHERE, who, REPORT),
+    ),
+    "CorroborationDesk.extend": (
+        Deed.EXTEND_LEAD,
+        lambda on, who: on.life.corroboration.extend(NOWHERE, who, 24, "the laboratory is late"),
+    ),
+    "WithdrawalDesk.withdraw": (Deed.WITHDRAW_LEAD, lambda on, who: on.life.withdrawal.withdraw(NOWHERE, who, "no")),
+    "WithdrawalDesk.acknowledge": (Deed.RECEIVE_LEAD, lambda on, who: on.life.withdrawal.acknowledge(NOWHERE, who)),
+    "WithdrawalDesk.receivers": (Deed.SEE_RECEIVERS, lambda on, who: on.life.withdrawal.receivers(NOWHERE, who)),
+    "ProficiencyDesk.seed": (Deed.SEED_CASES, lambda on, who: on.life.proficiency.seed(who, CASE)),
+    "ProficiencyDesk.results": (Deed.SEED_CASES, lambda on, who: on.life.proficiency.results(who)),
     "LocalAccounts.add": (
         Deed.MANAGE_ACCOUNTS,
         lambda on, who: on.accounts.add(who, "somebody", [Role.FLOOR], "correct horse battery"),
@@ -199,7 +286,7 @@ async def test_a_service_call_is_open_to_the_roles_of_its_deed_and_to_no_other(s
     refused = 0
     for name, (deed, call) in CALLS.items():
         probe = chosen if deed is Deed.DECIDE_SEARCH else attached
-        error = await _error_of(call(Services(kit, site.services.people, probe.probe_id), account))
+        error = await _error_of(call(Services(site, probe.probe_id), account))
         is_refused = isinstance(error, PolicyRefusalError) and str(error).startswith("Only an account with the role")
         assert is_refused is (who not in PERMITTED[deed]), (name, error)
         refused += is_refused
@@ -218,7 +305,7 @@ async def _error_of(call: Awaitable[object]) -> Exception | None:
 
 def address(path: str) -> str:
     """With values for its parameters that name nothing."""
-    return re.sub(r"{\w+}", "A" * 22, path) + ("page.css" if path == STATIC_PREFIX else "")
+    return re.sub(r"{\w+}", NOWHERE, path) + ("page.css" if path == STATIC_PREFIX else "")
 
 
 async def _problem(answer: ClientResponse) -> dict[str, Any]:
@@ -232,7 +319,7 @@ def _who_what_where(entry: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _subject(guard: Guard) -> str:
-    return "A" * 22 if guard.subject is not None else guard.action
+    return NOWHERE if guard.subject is not None else guard.action
 
 
 def _polite(headers: dict[str, str]) -> dict[str, str]:
@@ -246,7 +333,10 @@ async def _token(site: Website, deed: Deed) -> str:
 
 
 def _calls_with_an_account() -> list[str]:
-    """Public coroutines of the program's classes that take the acting account."""
+    """Public coroutines of the program's classes that take the acting account.
+
+    What takes a transaction as well works within another call, which has asked.
+    """
     found = []
     for module in walk_packages(rtcc_bridge.__path__, "rtcc_bridge."):
         if ".web" in module.name or module.name.startswith(("rtcc_bridge.demo", "rtcc_bridge.__main__")):
@@ -260,6 +350,6 @@ def _calls_with_an_account() -> list[str]:
                 hints = {
                     parameter: hint for parameter, hint in get_type_hints(function).items() if parameter != "return"
                 }
-                if not call.startswith("_") and Account in hints.values():
+                if not call.startswith("_") and Account in hints.values() and Transaction not in hints.values():
                     found.append(f"{name}.{call}")
     return found
