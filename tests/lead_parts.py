@@ -26,9 +26,10 @@ from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.topic_settings import TopicSettings
 from tests.doubles import ManualClock
+from tests.probe_kit import CERTIFIED, in_force, policy
 from tests.vault_kit import master_keys
 
-ANALYST = Account("the analyst", frozenset({Role.ANALYST}))
+ANALYST = Account("the analyst", frozenset({Role.ANALYST}), CERTIFIED)
 GALLERY = "booking"
 HASH = "ab" * 32
 THRESHOLD = 0.9
@@ -164,5 +165,6 @@ async def lead_bench(
     async with database.write() as tx:
         await galleries.insert_if_new(tx, gallery)
     async with ObjectVault(settings, master_keys(), clock) as vault:
-        desk = LeadDesk(database, outbox, AuditLog(clock), vault, topics, LeadSettings(), metrics, clock)
+        audit, decides = AuditLog(clock), in_force(policy())
+        desk = LeadDesk(database, outbox, audit, vault, topics, LeadSettings(), metrics, clock, decides)
         yield LeadBench(database, desk, outbox, vault, clock, metrics, topics)

@@ -10,10 +10,11 @@ from sqlalchemy import insert, update
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.leads.comparison import ComparedCandidate, Component, ComponentFinding, Finding, Opinion
 from rtcc_bridge.leads.desk import LeadDesk
-from rtcc_bridge.leads.examiners import DemoExaminers, Examiners
+from rtcc_bridge.leads.examiners import Examiners
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.matching.types import Candidate, ScoredImage
+from rtcc_bridge.people.known import KnownExaminers
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account
 from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.policy_parts import Conclusion
@@ -35,7 +36,8 @@ AUDITOR = DEMO_ACCOUNTS["auditor"]
 FLOOR = DEMO_ACCOUNTS["floor"]
 
 
-def life_parts(parts: ProbeParts, vault: ObjectVault, examiners: Examiners) -> LifeParts:
+def life_parts(parts: ProbeParts, vault: ObjectVault, examiners: Examiners | None = None) -> LifeParts:
+    """examiners: who may be asked to be the third; as in the demo where none are given."""
     refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
     return LifeParts(
         parts.database,
@@ -45,7 +47,7 @@ def life_parts(parts: ProbeParts, vault: ObjectVault, examiners: Examiners) -> L
         parts.leads,
         parts.metrics,
         refusals,
-        examiners,
+        examiners or KnownExaminers(parts.clock, parts.policy_in_force, DEMO_ACCOUNTS.values()),
         parts.policy_in_force,
     )
 
@@ -54,6 +56,7 @@ def bench_parts(bench: LeadBench) -> LifeParts:
     """The same on a bench that knows leads alone."""
     audit = AuditLog(bench.clock)
     refusals = RefusalLog(bench.database, audit, bench.metrics)
+    decides = in_force(policy())
     return LifeParts(
         bench.database,
         bench.clock,
@@ -62,8 +65,8 @@ def bench_parts(bench: LeadBench) -> LifeParts:
         bench.desk,
         bench.metrics,
         refusals,
-        DemoExaminers(),
-        in_force(policy()),
+        KnownExaminers(bench.clock, decides, DEMO_ACCOUNTS.values()),
+        decides,
     )
 
 
@@ -205,8 +208,8 @@ class LifeKit:
 
 
 def build_life(kit: ProbeKit, examiners: Examiners | None = None) -> LifeKit:
-    """examiners: who may be asked to be the third; the demo's analysts where none are given."""
-    return LifeKit(kit, LeadLife(life_parts(kit.parts, kit.vault, examiners or DemoExaminers()), kit.workers))
+    """examiners: as in `life_parts`."""
+    return LifeKit(kit, LeadLife(life_parts(kit.parts, kit.vault, examiners), kit.workers))
 
 
 async def under(life: LifeKit, **parts: Any) -> None:

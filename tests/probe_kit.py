@@ -45,7 +45,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.policy.authority_keys import AuthorityKeys
 from rtcc_bridge.policy.authority_token import TokenSigner, TokenVerifier
-from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES
+from rtcc_bridge.policy.certificates import CertificateKind
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.policy_file import Policy, load_policy
@@ -72,7 +72,7 @@ from tests.fixed_window import FixedWindow
 POLICY_FILE = Path(__file__).resolve().parents[1] / "config" / "policy.yaml"
 SENDER = "urn:rtcc-bridge:demo:watch-desk"
 
-CERTIFIED = dict.fromkeys(REQUIRED_CERTIFICATES, datetime(2027, 11, 23, tzinfo=UTC))
+CERTIFIED = {kind.value: datetime(2027, 11, 23, tzinfo=UTC) for kind in CertificateKind}
 ANALYST = Account("analyst", frozenset({Role.ANALYST}), CERTIFIED)
 OTHER_ANALYST = Account("second-analyst", frozenset({Role.ANALYST}), CERTIFIED)
 SUPERVISOR = Account("supervisor", frozenset({Role.SUPERVISOR}))
@@ -412,10 +412,9 @@ def build_kit(
     audit = AuditLog(clock, Commitments(database, keys, clock), AuditJournal(folder / "journal"))
     outbox = Outbox(clock)
     settings = LeadSettings()
-    leads = LeadDesk(database, outbox, audit, vault, topics, settings, metrics, clock)
-    parts = ProbeParts(
-        database, clock, in_force(own_policy or policy()), audit, outbox, leads, metrics, topics, authority_keys()
-    )
+    decides = in_force(own_policy or policy())
+    leads = LeadDesk(database, outbox, audit, vault, topics, settings, metrics, clock, decides)
+    parts = ProbeParts(database, clock, decides, audit, outbox, leads, metrics, topics, authority_keys())
     stand_in = workers if isinstance(workers, PictureWorkers) else PictureWorkers()
     desk = ProbeDesk(
         parts,

@@ -23,7 +23,6 @@ from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.incident import IncidentEvent
 from rtcc_bridge.incidents.threat import MessageStatus, MessageType, ThreatEvent, ThreatInfo
 from rtcc_bridge.incidents.threat_desk import ThreatDesk
-from rtcc_bridge.leads.examiners import DemoExaminers
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.matching.types import Candidate
 from rtcc_bridge.matching_settings import IntakeSettings, MatchingSettings
@@ -270,7 +269,7 @@ async def running_site(
             probes=kit.desk,
             provisional=kit.provisional,
             leads=kit.parts.leads,
-            life=LeadLife(life_parts(kit.parts, kit.vault, DemoExaminers()), kit.workers),
+            life=LeadLife(life_parts(kit.parts, kit.vault), kit.workers),
             people=people_desk(settings, database, kit.parts.audit, clock, metrics),
             refusals=RefusalLog(database, kit.parts.audit, metrics),
             feed=hub,

@@ -102,7 +102,7 @@ async def open_core(
         await stack.enter_async_context(vault)
         outbox, commitments = Outbox(clock), Commitments(database, master_keys, clock)
         audit = AuditLog(clock, commitments, AuditJournal(settings.audit.journal_folder))
-        leads = LeadDesk(database, outbox, audit, vault, settings.kafka.topics, settings.leads, metrics, clock)
+        leads = LeadDesk(database, outbox, audit, vault, settings.kafka.topics, settings.leads, metrics, clock, policy)
         yield Core(
             settings=settings,
             clock=clock,

@@ -27,7 +27,9 @@ async def add_relay(assembly: Assembly) -> None:
     assembly.add_part("relay", relay.run, relay.stop, Stage.RELAY)
     reconciler = Reconciler(core.probe_parts(), settings.leads, provisional_desk_for(core))
     assembly.add_part("reconciler", reconciler.run)
-    assembly.add_part("certificates", CertificateWatch(core.database, core.clock, core.metrics).run)
+    assembly.add_part(
+        "certificates", CertificateWatch(core.database, core.clock, core.metrics, core.policy_in_force).run
+    )
     assembly.add_part("segment scrubber", partial(scrubber_for(core).run, core.metrics))
     assembly.add_part("retention keeper", retention_keeper_for(core).run)
     await add_audit(assembly)

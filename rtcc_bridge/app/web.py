@@ -10,15 +10,17 @@ from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.people import add_people
 from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
-from rtcc_bridge.leads.examiners import DemoExaminers
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.matching.modelpack import ModelPack
+from rtcc_bridge.people.known import KnownExaminers
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.probes.desk import ProbeDesk
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.supervisor import Stage
+from rtcc_bridge.web.accounts import has_role_switch
 from rtcc_bridge.web.application import create_app, create_operations_app
 from rtcc_bridge.web.listener import listen
 from rtcc_bridge.web.origins import LOOPBACK_NAMES
@@ -56,7 +58,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         core.leads,
         core.metrics,
         refusals,
-        DemoExaminers(),
+        KnownExaminers(core.clock, core.policy_in_force, DEMO_ACCOUNTS.values() if has_role_switch(settings) else ()),
         core.policy_in_force,
     )
     people = await add_people(assembly)

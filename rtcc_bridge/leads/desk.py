@@ -33,7 +33,9 @@ from rtcc_bridge.leads.reminders import remind_due
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, same_person
+from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.permissions import Deed
+from rtcc_bridge.policy.rules import require_certified
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.publishing.outbox import Latency, Outbox, OutgoingEvent
 from rtcc_bridge.settings import LeadSettings
@@ -63,6 +65,7 @@ class LeadDesk:
         settings: LeadSettings,
         metrics: Metrics,
         clock: Clock,
+        policy_in_force: PolicyInForce,
     ) -> None:
         self._database = database
         self._outbox = outbox
@@ -72,6 +75,7 @@ class LeadDesk:
         self._lifetime = timedelta(hours=settings.expires_after_hours)
         self._metrics = metrics
         self._clock = clock
+        self._policy_in_force = policy_in_force
         self._refusals = RefusalLog(database, audit, metrics)
 
     async def record_search(
@@ -120,8 +124,8 @@ class LeadDesk:
         Its list is then the account's to examine. On the imminent lane the peer review opens in the same transaction,
         so that both have the list from the same moment and work in parallel (P12).
 
-        Raises PolicyRefusalError (P10), NotFoundError, and ConflictError when the lead has ended or another account has
-        taken it.
+        Raises PolicyRefusalError (P10, without certificates too), NotFoundError, and ConflictError when the lead has
+        ended or somebody else has taken it.
         """
         action = "lead.acknowledge"
         async with self._refusals.watching(actor=account.name, action=action, subject=lead_id, authority={}):
@@ -132,7 +136,7 @@ class LeadDesk:
                     raise NotFoundError(f"There is no lead {lead_id}.")
                 about: Facts = {"lead_id": lead_id, "probe_id": record.probe_id, "incident_id": record.incident_id}
                 with taken_up(action, record.traceparent, **about):
-                    return await self._acknowledge(tx, record, account.name)
+                    return await self._acknowledge(tx, record, account)
 
     async def open_review(self, tx: Transaction, record: LeadRecord, actor: str) -> LeadRecord:
         """Opens the peer review of a lead that the caller has locked, as `lead.in_review`. Raises ConflictError.
@@ -219,21 +223,22 @@ class LeadDesk:
         """Gives a lead that the caller has locked more time; the caller audits who wanted it and why."""
         return await self.restate(tx, replace(record, expires_at=until), {"expiresAt": until})
 
-    async def _acknowledge(self, tx: Transaction, record: LeadRecord, account: str) -> LeadRecord:
-        before = lead_of(record)
-        after = rules.acknowledge(before, account)
+    async def _acknowledge(self, tx: Transaction, record: LeadRecord, account: Account) -> LeadRecord:
+        before, person = lead_of(record), account.person
+        after = rules.acknowledge(before, person)
         if after == before:
             return record
         now, created_at = self._clock.now(), record.created_at
-        taken = replace(record, acknowledged_by=account, acknowledged_at=now)
+        require_certified(account, self._policy_in_force.current, now)
+        taken = replace(record, acknowledged_by=person, acknowledged_at=now)
         fields = {"acknowledgedAt": now}
-        record = await self.step(tx, taken, after, "lead.acknowledged", account, fields)
+        record = await self.step(tx, taken, after, "lead.acknowledged", account.name, fields)
         timer = self._metrics.time_to_acknowledge_seconds.labels(record.lane)
         on_commit(tx, lambda: timer.observe((now - created_at).total_seconds()))
         if after.result is not LeadResult.CANDIDATES:
             return record
-        await rounds.open_first(tx, record, account, now)
-        return await self.open_review(tx, record, account) if record.lane == Lane.IMMINENT else record
+        await rounds.open_first(tx, record, person, now)
+        return await self.open_review(tx, record, account.name) if record.lane == Lane.IMMINENT else record
 
     async def _require_approver_examines_nothing(self, tx: Transaction, record: LeadRecord, probe: ProbeRecord) -> None:
         """P11: a deferred approval may come when the lead is being examined, and not from an examiner of it."""

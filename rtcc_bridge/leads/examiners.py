@@ -7,8 +7,8 @@ from typing import Protocol
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.leads.lead import LeadResult, ReviewState
-from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role, same_person
-from rtcc_bridge.policy.permissions import Deed, may, require_permission
+from rtcc_bridge.policy.accounts import Account, Role, same_person
+from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.storage import examinations, leads, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.leads import LeadRecord
@@ -16,7 +16,10 @@ from rtcc_bridge.storage.probes import ProbeRecord
 
 
 def require_examiner(account: Account, deed: Deed) -> None:
-    """P10: the account may begin or go on with an examiner's work. Raises PolicyRefusalError."""
+    """P10: the account may go on with an examiner's work. Raises PolicyRefusalError.
+
+    Whoever begins it needs certificates in date as well (`rules.require_certified`); what is filed without is marked.
+    """
     require_permission(account, deed)
 
 
@@ -26,13 +29,6 @@ class Examiners(Protocol):
     async def everybody(self, tx: Transaction) -> Sequence[Account]:
         """All accounts whose examination would count at this moment."""
         ...
-
-
-class DemoExaminers:
-    """The demo's analysts."""
-
-    async def everybody(self, tx: Transaction) -> Sequence[Account]:  # noqa: ARG002 - another directory reads there
-        return [account for account in DEMO_ACCOUNTS.values() if may(account, Deed.REVIEW_LEAD)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +87,7 @@ async def third_examiner(tx: Transaction, examiners: Examiners, people: CasePeop
 
 
 async def _least_busy(tx: Transaction, accounts: Iterable[Account]) -> Account | None:
-    waiting = [(await examinations.count_unfiled(tx, account.name), account) for account in accounts]
+    waiting = [(await examinations.count_unfiled(tx, account.person), account) for account in accounts]
     if not waiting:
         return None
     least = min(count for count, _ in waiting)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from rtcc_bridge.errors import ConflictError
+from rtcc_bridge.policy.accounts import same_person
 
 
 class LeadResult(StrEnum):
@@ -159,12 +160,12 @@ class Lead:
 
 
 def acknowledge(lead: Lead, account: str) -> Lead:
-    """The lead as taken by `account`; unchanged when that account has it already, however far it has come since.
+    """The lead as taken by `account`; unchanged when that person has it already, however far it has come since.
 
-    Raises ConflictError when the lead has ended or another account took it first.
+    Raises ConflictError when the lead has ended or somebody else took it first.
     """
     if lead.is_live and lead.acknowledged_by is not None:
-        if lead.acknowledged_by != account:
+        if not same_person(lead.acknowledged_by, account):
             raise ConflictError(f"Lead {lead.lead_id} is taken: {lead.acknowledged_by} acknowledged it first.")
         return lead
     return replace(_step(lead, Act.ACKNOWLEDGE), acknowledged_by=account)

@@ -21,6 +21,7 @@ from rtcc_bridge.leads.examiners import people_of, third_examiner
 from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.leads.parts import lead_of
 from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.certificates import marks
 from rtcc_bridge.storage import examinations, opinions
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.examinations import ExaminationRecord
@@ -60,7 +61,11 @@ async def file(
     await _put(parts, tx, examination, opinion, nonce)
     filed = replace(examination, filed_at=parts.clock.now())
     await examinations.change(tx, filed)
-    details = {"round": examination.round, "commitment": commitment(opinion, nonce)}
+    details = {
+        "round": examination.round,
+        "commitment": commitment(opinion, nonce),
+        **marks(account.certificates, parts.policy.certificates, parts.clock.now()),
+    }
     await parts.note(tx, account, "examination.conclude", examination.examination_id, "concluded", details)
     return filed
 
@@ -96,7 +101,7 @@ async def settle(parts: LifeParts, tx: Transaction, lead: LeadRecord) -> None:
         people = await people_of(tx, lead, but_round=rounds.THIRD)
         third = await third_examiner(tx, parts.examiners, people)
         if third is not None:
-            await rounds.open_blind(tx, lead, rounds.THIRD, parts.clock.now(), reserved_for=third.name)
+            await rounds.open_blind(tx, lead, rounds.THIRD, parts.clock.now(), reserved_for=third.person)
             return
     if found is None or found.outcome is ListOutcome.INCONCLUSIVE:
         after = rules.close_inconclusive(lead_of(lead))

@@ -21,7 +21,7 @@ from rtcc_bridge.leads.conclusions import is_support
 from rtcc_bridge.leads.events import Part
 from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.matching.types import Lane
-from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.accounts import Account, person_id
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.rules import LIVE_GALLERY
 from rtcc_bridge.storage import examinations, galleries, opinions, proficiency_cases
@@ -147,7 +147,7 @@ class ProficiencyDesk:
             round=rounds.PEER,
             lane=Lane.ROUTINE.value,
             candidates=[[own, ref] for own, ref in listed],
-            reserved_for=reserved_for,
+            reserved_for=None if reserved_for is None else person_id(reserved_for),
             examiner=None,
             opened_at=case.seeded_at,
             taken_at=None,

@@ -12,7 +12,7 @@ from rtcc_bridge.leads.agreement import Agreement, ListOutcome
 from rtcc_bridge.leads.lead import LeadResult, ReviewState
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.parts import lead_of
-from rtcc_bridge.policy.accounts import Account, Role, same_person
+from rtcc_bridge.policy.accounts import Account, Role, person_id, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.storage import corroborations, probes, releases, threats
 from rtcc_bridge.storage.engine import Transaction, on_commit
@@ -86,7 +86,9 @@ class ReleaseDesk:
             async with self._parts.database.write() as tx:
                 received = await self._received(tx, lead_id, account)
                 now = self._parts.clock.now()
-                await releases.add_receiver(tx, ReceiverRecord(lead_id=lead_id, account=account.name, received_at=now))
+                await releases.add_receiver(
+                    tx, ReceiverRecord(lead_id=lead_id, account=account.person, received_at=now)
+                )
                 await self._parts.note(tx, account, action, lead_id, "shown")
                 return received
 
@@ -98,7 +100,7 @@ class ReleaseDesk:
         async with self._parts.watching(account, "lead.received", "leads"):
             require_permission(account, Deed.RECEIVE_LEAD)
         async with self._parts.database.read() as tx:
-            found = await releases.received_by(tx, account.name, MOST_RECEIVED)
+            found = await releases.received_by(tx, account.person, MOST_RECEIVED)
             reminded = await corroborations.last_reminders(tx, [lead.lead_id for lead, _ in found])
         return [ReceiptOfLead(lead, receiver, reminded.get(lead.lead_id)) for lead, receiver in found]
 
@@ -148,7 +150,7 @@ class ReleaseDesk:
             lead_id=lead.lead_id, released_by=account.name, requestor=requestor, released_at=now, findings=findings
         )
         await releases.add(tx, record)
-        receiver = ReceiverRecord(lead_id=lead.lead_id, account=requestor, received_at=now)
+        receiver = ReceiverRecord(lead_id=lead.lead_id, account=person_id(requestor), received_at=now)
         await releases.add_receiver(tx, receiver)
         await self._observe(tx, released)
         return released

@@ -14,6 +14,7 @@ from rtcc_bridge.leads.examiners import CasePeople, people_of, require_examiner,
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed
+from rtcc_bridge.policy.rules import require_certified
 from rtcc_bridge.storage import examinations
 from rtcc_bridge.storage.engine import Transaction, on_commit
 from rtcc_bridge.storage.examinations import ExaminationRecord
@@ -33,14 +34,14 @@ class ReviewDesk:
         async with self._parts.watching(account, "review.queue", "reviews"):
             require_examiner(account, Deed.REVIEW_LEAD)
         async with self._parts.database.read() as tx:
-            waiting = await examinations.waiting_reviews(tx, account.name, LONGEST_QUEUE)
+            waiting = await examinations.waiting_reviews(tx, account.person, LONGEST_QUEUE)
         return [one.record for one in waiting if not CasePeople(one.bystanders).have(account)]
 
     async def take(self, review_id: str, account: Account) -> Worksheet:
         """The account takes the review; once more by the same account changes nothing.
 
-        Raises PolicyRefusalError (P10; P11: has a part in the lead; P12: it is for somebody else), NotFoundError,
-        ConflictError (another account took it, or the lead has ended).
+        Raises PolicyRefusalError (P10, without certificates too; P11: has a part in the lead; P12: it is for somebody
+        else), NotFoundError, ConflictError (another account took it, or the lead has ended).
         """
         action = "review.take"
         async with self._parts.watching(account, action, review_id):
@@ -51,7 +52,9 @@ class ReviewDesk:
                 if review.closed_at is not None:
                     raise ConflictError("This review is needed no longer: take another one.")
                 if review.examiner is None:
-                    review = examinations.taken(review, account.name, self._parts.clock.now())
+                    now = self._parts.clock.now()
+                    require_certified(account, self._parts.policy, now)
+                    review = examinations.taken(review, account.person, now)
                     await examinations.change(tx, review)
                     await self._parts.note(tx, account, action, review_id, "taken")
                 _require_taken_by(account, review)

@@ -43,11 +43,11 @@ class WithdrawalDesk:
             require_permission(account, Deed.RECEIVE_LEAD)
             async with self._parts.database.write() as tx:
                 lead = await locked(tx, lead_id)
-                if account.name not in {one.account for one in await releases.receivers(tx, lead_id)}:
+                if account.person not in {one.account for one in await releases.receivers(tx, lead_id)}:
                     raise NotFoundError("You have not received this lead.")
                 if lead.review_state not in {ReviewState.WITHDRAWN, ReviewState.EXPIRED}:
                     raise ConflictError("This lead was not taken back.")
-                if await releases.acknowledge_withdrawal(tx, lead_id, account.name, self._parts.clock.now()):
+                if await releases.acknowledge_withdrawal(tx, lead_id, account.person, self._parts.clock.now()):
                     await self._parts.note(tx, account, action, lead_id, "acknowledged")
 
     async def receivers(self, lead_id: str, account: Account) -> Sequence[ReceiverRecord]:

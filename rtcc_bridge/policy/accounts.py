@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from rtcc_bridge.errors import PolicyRefusalError
-from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES
+from rtcc_bridge.policy.certificates import CertificateKind
 
 DEMO_ACCOUNT_HEADER: Final = "X-Demo-Account"
 """The request header that names the acting demo account; it is honoured in the demo, from a loopback address only."""
@@ -45,8 +45,8 @@ class Account:
 
     @property
     def person(self) -> str:
-        """The person's one id."""
-        return self.name
+        """The person's one id, as it is kept where it is looked for."""
+        return person_id(self.name)
 
 
 NOBODY: Final = Account("nobody", frozenset())
@@ -55,7 +55,7 @@ NOBODY: Final = Account("nobody", frozenset())
 
 def _demo(name: str, role: Role) -> Account:
     """Everybody in the demo is trained."""
-    certificates = dict.fromkeys(REQUIRED_CERTIFICATES, DEMO_CERTIFIED_UNTIL) if role is Role.ANALYST else {}
+    certificates = {kind.value: DEMO_CERTIFIED_UNTIL for kind in CertificateKind} if role is Role.ANALYST else {}
     return Account(name, frozenset({role}), certificates)
 
 
@@ -77,6 +77,14 @@ def demo_account(name: str) -> Account:
     return account
 
 
+def person_id(written: str) -> str:
+    """A person's id however somebody has written it: case and surrounding space do not make two people of one.
+
+    What a query compares is kept so.
+    """
+    return written.strip().casefold()
+
+
 def same_person(one: str, other: str) -> bool:
-    """Whether two ids mean one person: case and surrounding space do not make two people of one."""
-    return one.strip().casefold() == other.strip().casefold()
+    """Whether two ids mean one person."""
+    return person_id(one) == person_id(other)

@@ -3,7 +3,7 @@
 The sentence of a refusal says what to do and never holds a name or a case number, since it is written to the audit log.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -352,12 +352,12 @@ def require_covered(
         raise PolicyRefusalError("P01", f"An approval covers {MOST_STILLS} stills: attach this one by itself.")
 
 
-def require_certified(account: Account, needed: Collection[str], now: datetime) -> None:
+def require_certified(account: Account, policy: Policy, now: datetime) -> None:
     """P10: whoever begins an analyst's work has every certificate that it needs, in date at this moment.
 
-    Work that is under way is finished all the same, and marked: `certificates.expired_since`.
+    Work that is under way is finished all the same, and marked: `certificates.marks`.
     """
-    if gaps := certificates.missing(account.certificates, needed, now):
+    if gaps := certificates.missing(account.certificates, policy.certificates, now):
         raise PolicyRefusalError(
             "P10",
             f"New work needs a certificate that is in date: {', '.join(gaps)}. Take the course, or have the date "

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import ConflictError, PolicyRefusalError
 from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account, same_person
-from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES, expired_since
+from rtcc_bridge.policy.certificates import marks
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of, require_still_permitted
@@ -187,8 +186,7 @@ class FaceChoice:
 
     def _marks(self, account: Account) -> dict[str, str]:
         """Work that was begun with certificates in date is finished without them, and the audit log says so (P10)."""
-        since = expired_since(account.certificates, REQUIRED_CERTIFICATES, self._parts.clock.now())
-        return {} if since is None else {"certificateExpiredSince": rfc3339(since)}
+        return marks(account.certificates, self._parts.policy.certificates, self._parts.clock.now())
 
 
 async def _require_unedited(tx: Transaction, probe: ProbeRecord) -> None:

@@ -16,7 +16,6 @@ from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
-from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.rules import SearchGrounds
 from rtcc_bridge.probes.approval import ApprovalDesk
@@ -194,7 +193,7 @@ class ProbeDesk:
         require_permission(analyst, Deed.ATTACH_STILL)
         policy, now = self._parts.policy, self._parts.clock.now()
         self._parts.policy_in_force.require_in_date(now)
-        rules.require_certified(analyst, REQUIRED_CERTIFICATES, now)
+        rules.require_certified(analyst, policy, now)
         authority = await authority_of(tx, incident_id, policy, now)
         incident = authority.incident
         rules.require_authority(incident)

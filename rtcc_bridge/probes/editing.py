@@ -6,6 +6,7 @@ from rtcc_bridge.errors import ConflictError, InvalidInputError, PolicyRefusalEr
 from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.policy.accounts import Account, same_person
+from rtcc_bridge.policy.certificates import marks
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.authority import authority_of, require_still_permitted
 from rtcc_bridge.probes.edits import edits_to_json
@@ -72,7 +73,8 @@ class StillEditor:
             "image_width": report.width,
             "image_height": report.height,
         }
-        details = {"edits": steps, "faces": len(report.faces)}
+        held = marks(account.certificates, self._parts.policy.certificates, self._parts.clock.now())
+        details = {"edits": steps, "faces": len(report.faces), **held}
         return await take_step(self._parts, tx, probe, changes, actor=account.name, action=_ACTION, details=details)
 
     async def _require_permitted(self, tx: Transaction, probe: ProbeRecord) -> None:

@@ -29,7 +29,7 @@ from rtcc_bridge.storage.outbox import OutboxRecord
 from tests.doubles import ManualClock
 from tests.lead_parts import ANALYST, LeadBench, lead_bench, outcome_of, pending, probe_record
 from tests.life_kit import PEER, bench_parts, opinion
-from tests.probe_kit import PictureWorkers
+from tests.probe_kit import CERTIFIED, PictureWorkers
 
 SCHEMAS = lead_schemas()
 
@@ -253,7 +253,7 @@ async def test_an_analyst_takes_a_lead_once(bench: LeadBench) -> None:
 
 async def test_of_two_analysts_one_gets_the_lead_and_the_other_hears_who(bench: LeadBench) -> None:
     lead = await bench.record(probe_record(bench.clock.now()), await bench.enroll(1))
-    accounts = [Account(f"analyst {number}", ANALYST.roles) for number in range(5)]
+    accounts = [Account(f"analyst {number}", ANALYST.roles, CERTIFIED) for number in range(5)]
     outcomes = await asyncio.gather(
         *(bench.desk.acknowledge(lead.lead_id, account) for account in accounts), return_exceptions=True
     )

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from rtcc_bridge.incidents.incident import Field, IncidentEvent
 from rtcc_bridge.incidents.threat import ThreatEvent
 from rtcc_bridge.incidents.threat_desk import ThreatDesk
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.simulate import SENDER, threat_data
 from rtcc_bridge.storage import galleries, incidents, input_events, outbox, probes, tables
@@ -354,7 +354,7 @@ async def test_all_that_is_done_to_a_lead_at_once_keeps_its_sequence_gapless(
     database: Database, second: Database, tmp_path: Path, clock: ManualClock
 ) -> None:
     async with lead_bench(database, tmp_path, clock, Metrics()) as bench:
-        found, accounts = await bench.enroll(1), [Account(name, ANALYST.roles) for name in ("one", "other")]
+        found, accounts = await bench.enroll(1), [replace(ANALYST, name=name) for name in ("one", "other")]
         leads = [await bench.record(probe_record(clock.now()), found) for _ in range(ROUNDS)]
 
         async def withdraw() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.policy.accounts import Account
-from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES
+from rtcc_bridge.policy.certificates import CertificateKind
 from rtcc_bridge.storage import tables
 from tests.probe_kit import ANALYST, CERTIFIED, ProbeKit, form, upload
 
@@ -18,7 +18,7 @@ def certified(kit: ProbeKit, **ends: datetime | None) -> Account:
     return replace(ANALYST, certificates={name: until for name, until in held.items() if until is not None})
 
 
-@pytest.mark.parametrize("name", REQUIRED_CERTIFICATES)
+@pytest.mark.parametrize("name", CertificateKind)
 async def test_each_certificate_is_needed_for_new_work(kit: ProbeKit, name: str) -> None:
     await kit.incident()
     for without in (certified(kit, **{name: None}), certified(kit, **{name: kit.clock.now() - timedelta(days=1)})):

@@ -7,7 +7,7 @@ import pytest
 
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Role
-from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES
+from rtcc_bridge.policy.certificates import CertificateKind
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
 from tests.probe_kit import CERTIFIED
@@ -35,7 +35,7 @@ async def signed_in(site: Website, login: str) -> dict[str, str]:
 async def test_an_analyst_does_not_approve_their_own_search_under_another_account(site: Website) -> None:
     accounts = site.services.people.accounts
     assert accounts is not None
-    assert set(CERTIFIED) == set(REQUIRED_CERTIFICATES)
+    assert set(CERTIFIED) == set(CertificateKind)
     await accounts.add(ADMINISTRATOR, "anna", [Role.ANALYST], PASSWORD, person="E-17", certificates=CERTIFIED)
     await accounts.add(ADMINISTRATOR, "anna.admin", [Role.SUPERVISOR], PASSWORD, person=" e-17")
     await accounts.add(ADMINISTRATOR, "boris", [Role.SUPERVISOR], PASSWORD, person="E-18")

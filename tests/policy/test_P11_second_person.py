@@ -8,7 +8,7 @@ from rtcc_bridge.errors import ConflictError, PolicyRefusalError
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.storage import tables
 from tests.life_kit import FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, THIRD, LifeKit, opinion
-from tests.probe_kit import FORM, ProbeKit
+from tests.probe_kit import CERTIFIED, FORM, ProbeKit
 
 BOTH = frozenset({Role.ANALYST, Role.SUPERVISOR})
 
@@ -64,7 +64,7 @@ async def test_whoever_took_the_review_of_an_imminent_lead_does_not_approve_its_
     """The approval may come while the lead is under review (P14); two parts for one person would be one too many."""
     lead_id = await life.taken(imminent=True)
     [row] = await life.kit.rows(tables.examinations, lead_id=lead_id, round=2)
-    double = Account("double", BOTH)
+    double = Account("double", BOTH, CERTIFIED)
     await life.life.review.take(row["examination_id"], double)
     [lead] = await life.kit.rows(tables.leads, lead_id=lead_id)
     with pytest.raises(PolicyRefusalError) as caught:

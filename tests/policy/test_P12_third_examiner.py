@@ -8,7 +8,7 @@ from rtcc_bridge.policy.policy_parts import Conclusion
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Transaction
 from tests.life_kit import FIRST, PEER, REQUESTOR, THIRD, LifeKit, build_life
-from tests.probe_kit import ProbeKit
+from tests.probe_kit import CERTIFIED, ProbeKit
 
 
 class Examiners:
@@ -85,7 +85,7 @@ async def test_where_nobody_is_left_the_lead_closes_as_inconclusive(kit: ProbeKi
 
 
 async def test_the_third_is_the_one_with_the_least_to_do(kit: ProbeKit) -> None:
-    busy, idle = Account("busy", frozenset({Role.ANALYST})), Account("idle", frozenset({Role.ANALYST}))
+    busy, idle = (Account(name, frozenset({Role.ANALYST}), CERTIFIED) for name in ("busy", "idle"))
     life = build_life(kit, Examiners(FIRST, PEER, busy, idle))
     waiting = await life.taken()
     await life.conclude(waiting, (0,))

@@ -1,6 +1,7 @@
 """P19: a lead can be taken back at any time, with a reason; a ledger knows everybody who has had it."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -86,6 +87,18 @@ async def test_the_ledger_knows_the_requestor_at_once_and_whoever_looked_later(l
     for account in (FLOOR, REQUESTOR, FIRST):
         with pytest.raises(PolicyRefusalError):
             await life.life.withdrawal.receivers(lead_id, account)
+
+
+async def test_a_receiver_is_one_person_under_every_spelling(life: LifeKit) -> None:
+    """The requestor is named by hand, and signs in under an id that the provider spells."""
+    lead_id = await life.released()
+    spelt = replace(REQUESTOR, name=f" {REQUESTOR.name.upper()} ")
+    await life.life.release.received(lead_id, spelt)
+    assert len(await life.life.release.all_received(spelt)) == 1
+    await life.life.withdrawal.withdraw(lead_id, FIRST, "a reason")
+    await life.life.withdrawal.acknowledge(lead_id, spelt)
+    [one] = await life.life.withdrawal.receivers(lead_id, AUDITOR)
+    assert (one.account, one.withdrawal_acknowledged_at) == (REQUESTOR.name, life.kit.clock.now())
 
 
 async def test_each_receiver_acknowledges_the_withdrawal(life: LifeKit) -> None:

@@ -113,7 +113,7 @@ async def test_a_case_never_leaves_the_building(life: LifeKit) -> None:
 
 
 async def test_a_case_for_one_analyst_is_in_nobody_elses_queue(life: LifeKit) -> None:
-    review_id = await seeded(life, reserved_for=FIRST.name)
+    review_id = await seeded(life, reserved_for=f" {FIRST.name.upper()}")
     assert await life.life.review.queue(PEER) == []
     with pytest.raises(PolicyRefusalError):
         await life.life.review.take(review_id, PEER)

@@ -1,48 +1,54 @@
 """How many analysts can soon begin no new work."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
-from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.people.expiring import CertificateWatch, expiring
-from rtcc_bridge.policy.certificates import REQUIRED_CERTIFICATES
+from rtcc_bridge.people.signed_in import certificates_to_json
+from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.certificates import CertificateKind
 from rtcc_bridge.storage import people
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.people import PersonRecord
 from tests.doubles import ManualClock
+from tests.probe_kit import in_force, policy
+
+NEEDED = tuple(CertificateKind)
 
 
-def person(
-    name: str, now: datetime, days: float, roles: tuple[str, ...] = ("analyst",), **changes: Any
-) -> PersonRecord:
+def person(name: str, now: datetime, days: float, role: Role = Role.ANALYST) -> Account:
     """Whose first certificate ends in so many days."""
-    held = {one: rfc3339(now + timedelta(days=400)) for one in REQUIRED_CERTIFICATES}
-    held[REQUIRED_CERTIFICATES[1]] = rfc3339(now + timedelta(days=days))
-    values: dict[str, Any] = {"person": name, "roles": roles, "certificates": held, "seen_at": now}
-    return PersonRecord(**values | changes)
+    held = {kind.value: now + timedelta(days=400) for kind in CertificateKind}
+    held[CertificateKind.IMPLICIT_BIAS] = now + timedelta(days=days)
+    return Account(name, frozenset({role}), held)
 
 
 def test_each_is_counted_by_the_first_certificate_that_ends(clock: ManualClock) -> None:
     now = clock.now()
     known = [person(str(days), now, days) for days in (-1, 0, 6, 8, 29, 31, 89, 91)]
-    assert expiring(known, now) == {"0": 2, "7": 3, "30": 5, "90": 7}
+    assert expiring(known, NEEDED, now) == {"0": 2, "7": 3, "30": 5, "90": 7}
 
 
 def test_whoever_never_took_a_course_counts_as_ended_and_others_do_not_count(clock: ManualClock) -> None:
     now = clock.now()
-    known = [
-        person("untrained", now, 400, certificates={}),
-        person("supervisor", now, -1, ("supervisor",)),
-        person("left", now, -1, seen_at=now - timedelta(days=36)),
-    ]
-    assert expiring(known, now) == dict.fromkeys(("0", "7", "30", "90"), 1)
+    known = [Account("untrained", frozenset({Role.ANALYST})), person("supervisor", now, -1, Role.SUPERVISOR)]
+    assert expiring(known, NEEDED, now) == dict.fromkeys(("0", "7", "30", "90"), 1)
 
 
-async def test_the_metric_says_so(database: Database, clock: ManualClock, metrics: Metrics) -> None:
+async def test_the_metric_says_so_of_those_who_still_work_here(
+    database: Database, clock: ManualClock, metrics: Metrics
+) -> None:
+    now = clock.now()
     async with database.write() as tx:
-        await people.put_person(tx, person("anna", clock.now(), 20))
-    await CertificateWatch(database, clock, metrics).look()
+        for account, seen_at in ((person("anna", now, 20), now), (person("left", now, -1), now - timedelta(days=36))):
+            record = PersonRecord(
+                person=account.name,
+                roles=sorted(account.roles),
+                certificates=certificates_to_json(account.certificates),
+                seen_at=seen_at,
+            )
+            await people.put_person(tx, record)
+    await CertificateWatch(database, clock, metrics, in_force(policy())).look()
     told = {
         days: metrics.registry.get_sample_value("rtcc_bridge_certificates_expiring", {"days": days})
         for days in ("0", "7", "30", "90")
