@@ -79,8 +79,9 @@ class SignedPolicy:
     def settings(self, folder: Path, *, profile: str) -> Settings:
         """Of a process that has this policy and keeps all else in the folder."""
         files = self.files
-        settings = load_settings(
+        return load_settings(
             None,
+            profile=profile,
             policy={
                 "file": str(files.policy),
                 "administrator_key_file": str(files.administrator_key),
@@ -90,8 +91,6 @@ class SignedPolicy:
             objects={"url": (folder / "objects").as_uri(), "master_key_file": str(folder / "master.key")},
             matching={"packs_directory": str(folder / "packs")},
         )
-        # Only the demo profile runs so far; what is asked outside it is asked for by the name.
-        return settings.model_copy(update={"profile": profile})
 
 
 async def put_in_force(kit: ProbeKit, opened: OpenedPolicy) -> None:

@@ -30,6 +30,7 @@ SAFER: Final = frozenset(
         "probe.withdraw", "probe.refuse", "probe.suspend", "probe.approval_lapsed",
         "lead.withdrawn", "lead.approval_lapsed", "lead.expired",
         "gallery.expunged", "gallery.bytes_gone", "gallery.scrubbed", "gallery.retention_ended",
+        "session.end", "session.lock", "token.revoke", "account.disable",
     }
 )  # fmt: skip
 """Acts that only take something away or back: they go on when the log cannot be written, with the journal (P23)."""

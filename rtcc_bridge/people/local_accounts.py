@@ -39,13 +39,13 @@ class LocalAccounts:
         self._refusals = refusals
         self._passwords = Passwords()
 
-    async def sign_in(self, login: str, password: str, address: str) -> SignedIn:
+    async def sign_in(self, login: str, password: str) -> SignedIn:
         """Raises PolicyRefusalError (P29) in the same words and after the same time, whatever does not fit."""
         name = login.strip().casefold()
         known = _NAME.fullmatch(name) is not None and 0 < len(password) <= MOST_CHARACTERS
         subject = f"account/{name}" if known else "account/unreadable"
         async with self._refusals.watching(
-            actor=name if known else "nobody", action="session.begin", subject=subject, authority={"from": address}
+            actor=name if known else "nobody", action="session.begin", subject=subject, authority={}
         ):
             return await self._sign_in(name if known else "", password[:MOST_CHARACTERS])
 

@@ -68,8 +68,8 @@ class Sessions:
         self._idle = timedelta(seconds=settings.idle_seconds)
         self._provider = provider
 
-    async def begin(self, person: SignedIn, address: str) -> str:
-        """Opens a session and returns what its cookie holds; commits. address: where the person sits."""
+    async def begin(self, person: SignedIn) -> str:
+        """Opens a session and returns what its cookie holds; commits."""
         secret, now = new_secret(), self._clock.now()
         longest = timedelta(hours=self._settings.session_hours)
         if person.voucher is Voucher.PROVIDER and person.refresh_token is None:
@@ -96,7 +96,7 @@ class Sessions:
         async with self._database.write() as tx:
             await sessions.add(tx, record)
             await self._note_person(tx, account, now)
-            details = {"roles": sorted(account.roles), "from": address, "by": person.voucher.value}
+            details = {"roles": sorted(account.roles), "by": person.voucher.value}
             await self._enter(tx, record, "session.begin", "signed_in", details)
         return secret
 

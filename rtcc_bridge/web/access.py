@@ -92,8 +92,7 @@ async def _require_deed(request: web.Request, guard: Guard | None, identity: Ide
         if not request.app[STRANGERS].may_be_audited():
             services.metrics.policy_refusals_total.labels(refusal.rule).inc()
             raise refusal
-        authority = {"from": request.app[DOORKEEPER].address_of(request)}
-        async with services.refusals.watching(actor=NOBODY.name, action=action, subject=action, authority=authority):
+        async with services.refusals.watching(actor=NOBODY.name, action=action, subject=action, authority={}):
             raise refusal
     subject = (named or action)[:256]
     async with services.refusals.watching(actor=account.name, action=action, subject=subject, authority={}):

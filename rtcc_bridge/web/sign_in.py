@@ -38,9 +38,8 @@ async def sign_in_locally(request: web.Request) -> web.Response:
     login, password = form.get("login"), form.get("password")
     if not isinstance(login, str) or not isinstance(password, str):
         raise InvalidInputError("Send the fields login and password.", "fields")
-    address = request.app[DOORKEEPER].address_of(request)
     try:
-        person = await _accounts(request).sign_in(login, password, address)
+        person = await _accounts(request).sign_in(login, password)
     except PolicyRefusalError as refusal:
         return _page(request, str(refusal), HTTPStatus.FORBIDDEN)
     return await _begin(request, person, local_path(form.get("back")))
@@ -59,10 +58,9 @@ async def come_back(request: web.Request) -> web.Response:
     name = _departure_cookie(request)
     if len(request.query_string) > _MOST_PARAMETERS:
         raise InvalidInputError("The answer is longer than any of the provider's.", "fields")
-    refusals, address = services_of(request).refusals, request.app[DOORKEEPER].address_of(request)
     try:
-        async with refusals.watching(
-            actor="nobody", action="session.begin", subject="provider", authority={"from": address}
+        async with services_of(request).refusals.watching(
+            actor="nobody", action="session.begin", subject="provider", authority={}
         ):
             found = await _provider(request).arrive(request.query, request.cookies.get(name, ""))
     except SignInRequiredError as refusal:
@@ -126,7 +124,7 @@ async def _begin(request: web.Request, person: SignedIn, back: str) -> web.Respo
     services = services_of(request)
     name = session_cookie(services.settings)
     await services.people.sessions.end(request.cookies.get(name, ""))
-    secret = await services.people.sessions.begin(person, request.app[DOORKEEPER].address_of(request))
+    secret = await services.people.sessions.begin(person)
     response = _see(back)
     _set_cookie(request, response, name, secret, None)
     return response

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tests.chart.rendering import CHART, ROOT, Rendered, render
+from tests.chart.signed_policy import signatures
 
 AFFINITY: Final = {
     "nodeAffinity": {
@@ -18,6 +19,7 @@ PRODUCTION: Final = (f"--values={CHART / 'values-production.yaml'}", POLICY)
 SINGLE_NODE: Final = (f"--values={CHART / 'values-single-node.yaml'}", POLICY)
 
 SIGN_IN: Final = (
+    *signatures(),
     "--set=settings.profile=production,settings.identity.issuer=https://login.example.org,settings.identity.client_id=rtcc",
     "--set=settings.identity.roles.analysts=analyst,settings.identity.roles.chiefs=supervisor",
     "--set=web.expose.enabled=true,web.expose.host=rtcc.example.org,web.expose.proxies[0]=10.2.0.0/16",

@@ -190,6 +190,11 @@ CONTRADICTIONS = {
         "settings.profile=demo",
         "settings.profile demo, where whoever reaches the web acts as anybody",
     ),
+    "people under an unsigned policy": (
+        (*PRODUCTION, *EXPOSE),
+        "policy.signatures=,policy.administratorKey=,policy.cityKey=",
+        "policy.administratorKey and policy.cityKey empty, so no process would start",
+    ),
     "people without a provider": (
         (*PRODUCTION, *EXPOSE),
         "settings.identity.issuer=",

@@ -150,7 +150,7 @@ def test_a_role_gets_only_the_secrets_that_it_needs() -> None:
     common = {"database-url", "master-key", "objects-access-key-id", "objects-secret-access-key"}
     assert {component_of(one): secret_keys(one) for one in rendered.daemons} == {
         "web": common | {"authority-key", "authority-public-keys"},
-        "consumer": common | {"kafka-consumer"},
+        "consumer": common | {"kafka-consumer", "authority-public-keys"},
         "matcher": common | {"kafka-matcher", "authority-public-keys"},
         "relay": common | {"kafka-relay", "authority-key", "authority-public-keys"},
     }

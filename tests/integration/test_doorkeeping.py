@@ -52,7 +52,7 @@ async def test_whoever_has_not_signed_in_is_told_where_to(site: Website) -> None
     assert (answer.status, problem["rule"], problem["signIn"]) == (401, "P10", "/sign-in")
     [entry] = await site.kit.rows(tables.audit_entries, outcome="refused")
     assert (entry["actor"], entry["action"]) == ("nobody", "incident.list")
-    assert entry["entry"]["authority"] == {"from": "203.0.113.9"}
+    assert entry["entry"]["from"] == {"way": "web", "place": "203.0.113.9"}
     assert site.kit.count("policy_refusals_total", rule="P10") == 1
 
 

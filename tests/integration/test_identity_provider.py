@@ -85,7 +85,7 @@ async def test_a_person_signs_in_and_acts_under_their_own_id(town: Town) -> None
     assert probe["analyst"] == "e-1"
     assert await town.audited("session.begin") == [("e-1", "signed_in")]
     [entry] = await town.site.kit.audited("session.begin")
-    assert entry["entry"]["details"] | {"from": "203.0.113.9", "login": "anna"} == entry["entry"]["details"]
+    assert (entry["entry"]["from"]["place"], entry["entry"]["details"]["login"]) == ("203.0.113.9", "anna")
 
 
 async def test_the_session_s_cookie_is_for_this_host_alone_and_the_database_cannot_use_it(town: Town) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
@@ -12,11 +13,17 @@ from rtcc_bridge.audit.entries import leaf_hash
 from rtcc_bridge.audit.journal import AuditJournal
 from rtcc_bridge.audit.journal_merge import MERGED_ACTION, UNKNOWN_AFTER_SECONDS, JournalMerge
 from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.identity_settings import IdentitySettings
+from rtcc_bridge.people.service_tokens import ServiceTokens
+from rtcc_bridge.people.sessions import Sessions
+from rtcc_bridge.people.signed_in import SignedIn, Voucher
+from rtcc_bridge.policy.permissions import Deed
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.audit_kit import AuditKit
-from tests.probe_kit import ANALYST, FLOOR, SUPERVISOR, ProbeKit, form, upload
+from tests.probe_kit import ADMINISTRATOR, ANALYST, FLOOR, SUPERVISOR, ProbeKit, form, upload
 
 ENDED = "the incident is cancelled"
 
@@ -139,6 +146,25 @@ async def test_what_only_makes_things_safer_goes_on_and_is_entered_later(
     assert merged["entry"]["details"]["ofUnknownEnd"] == []
     assert journal.waiting() == []
     assert await merge.merge() == 0
+
+
+async def test_a_session_ends_and_a_token_is_revoked_all_the_same(
+    kit: ProbeKit, journal: AuditJournal, merge: JournalMerge
+) -> None:
+    audit = kit.parts.audit
+    sessions = Sessions(kit.database, audit, kit.clock, IdentitySettings(), None)
+    tokens = ServiceTokens(kit.database, audit, kit.clock, RefusalLog(kit.database, audit, kit.metrics))
+    person = SignedIn(voucher=Voucher.LOCAL, account=ANALYST)
+    secret = await sessions.begin(person)
+    token = await tokens.create(ADMINISTRATOR, "the wall", [Deed.WATCH_FLOOR], kit.clock.now() + timedelta(days=1))
+    async with full(kit.database):
+        assert await sessions.end(secret) is not None
+        await tokens.revoke(ADMINISTRATOR, token.record.token_id)
+        with pytest.raises(Exception, match=r"full|extend"):
+            await sessions.begin(person)
+    assert await kit.rows(tables.sessions) == []
+    assert {one.entry["action"] for one in journal.waiting()} == {"session.end", "token.revoke"}
+    assert await merge.merge() == 2
 
 
 async def test_an_attempt_that_is_refused_is_entered_later_too(

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from rtcc_bridge.app.start_conditions import start_problems
+from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.settings import load_settings
 from tests.kafka_cluster.certificates import TestAuthority
+from tests.policy_kit import SignedPolicy
+from tests.signing_keys import key_pair
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -18,6 +21,10 @@ def production_example(tmp_path: Path) -> Path:
     authority = TestAuthority(tmp_path / "etc")
     for name in ("kafka-ca.pem", "database-ca.pem"):
         (tmp_path / "etc" / name).write_bytes(authority.ca_file.read_bytes())
+    policy = SignedPolicy.make(tmp_path / "policy", SystemClock())
+    policy.sign()
+    for name, pair in (*policy.keys.items(), ("authority.pub", key_pair(tmp_path / "authority"))):
+        (tmp_path / "etc" / f"{name}.pem").write_bytes(pair.public.read_bytes())
     secrets = {
         "kafka-password": "correct-horse",
         "master-key": base64.b64encode(bytes(range(32))).decode(),
@@ -33,7 +40,7 @@ def production_example(tmp_path: Path) -> Path:
         "/etc/rtcc-bridge": f"{tmp_path}/etc",
         "/run/secrets": f"{tmp_path}/secrets",
         "/var/lib/rtcc-bridge": f"{tmp_path}/packs",
-        "config/policy.yaml": str(ROOT / "config/policy.yaml"),
+        "config/policy.yaml": str(policy.file),
     }
     for place, instead in places.items():
         assert place in text
@@ -52,12 +59,26 @@ def test_the_example_for_production_can_start(production_example: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["etc/kafka-ca.pem", "etc/database-ca.pem", "secrets/kafka-password", "secrets/identity-client-secret"],
+    [
+        "etc/kafka-ca.pem",
+        "etc/database-ca.pem",
+        "etc/administrator.pem",
+        "etc/city.pem",
+        "etc/authority.pub.pem",
+        "secrets/kafka-password",
+        "secrets/identity-client-secret",
+    ],
 )
 def test_each_file_that_the_example_for_production_names_is_asked_for(name: str, production_example: Path) -> None:
     (production_example.parent / name).unlink()
     (problem,) = start_problems(load_settings(production_example))
     assert name in problem.cause
+
+
+def test_both_signatures_are_asked_for(production_example: Path) -> None:
+    (production_example.parent / "policy/policy.yaml.signatures").unlink()
+    (problem,) = start_problems(load_settings(production_example))
+    assert "is not signed" in problem.cause
 
 
 def test_the_master_key_that_it_names_is_asked_for(production_example: Path) -> None:

@@ -53,7 +53,7 @@ def sessions(database: Database, clock: ManualClock, provider: Provider) -> Sess
 
 
 async def test_what_is_fresh_is_not_asked_again(sessions: Sessions, clock: ManualClock, provider: Provider) -> None:
-    secret = await sessions.begin(PERSON, "here")
+    secret = await sessions.begin(PERSON)
     for _ in range(3):
         clock.advance(19)
         assert (await sessions.find(secret, acts=True)).roles == {Role.SUPERVISOR}
@@ -68,7 +68,7 @@ async def test_each_time_the_newest_refresh_token_is_sent(
     sessions: Sessions, clock: ManualClock, provider: Provider, rotates: bool
 ) -> None:
     provider.rotates = rotates
-    secret = await sessions.begin(PERSON, "here")
+    secret = await sessions.begin(PERSON)
     for _ in range(3):
         clock.advance(61)
         await sessions.find(secret, acts=True)
@@ -79,7 +79,7 @@ async def test_of_many_requests_at_once_one_asks_and_the_others_are_served(
     sessions: Sessions, clock: ManualClock, provider: Provider
 ) -> None:
     """A refresh token that is sent twice would be taken for stolen."""
-    secret = await sessions.begin(PERSON, "here")
+    secret = await sessions.begin(PERSON)
     clock.advance(61)
     provider.wait_for = asyncio.Event()
     asking = asyncio.create_task(sessions.find(secret, acts=True))
@@ -93,7 +93,7 @@ async def test_of_many_requests_at_once_one_asks_and_the_others_are_served(
 async def test_whoever_asked_and_died_holds_nobody_up(
     sessions: Sessions, clock: ManualClock, provider: Provider
 ) -> None:
-    secret = await sessions.begin(PERSON, "here")
+    secret = await sessions.begin(PERSON)
     clock.advance(61)
     provider.wait_for = asyncio.Event()
     asking = asyncio.create_task(sessions.find(secret, acts=True))
@@ -111,7 +111,7 @@ async def test_whoever_asked_and_died_holds_nobody_up(
 async def test_an_outage_is_lived_through_until_it_is_too_long(
     sessions: Sessions, clock: ManualClock, provider: Provider
 ) -> None:
-    secret = await sessions.begin(PERSON, "here")
+    secret = await sessions.begin(PERSON)
     provider.problem = UnavailableError("it does not answer")
     for _ in range(10):
         clock.advance(65)
@@ -127,7 +127,7 @@ async def test_an_outage_is_lived_through_until_it_is_too_long(
 async def test_without_a_refresh_token_a_session_ends_with_the_provider_s_word(
     sessions: Sessions, clock: ManualClock, provider: Provider
 ) -> None:
-    secret = await sessions.begin(replace(PERSON, refresh_token=None, lifetime_seconds=300.0), "here")
+    secret = await sessions.begin(replace(PERSON, refresh_token=None, lifetime_seconds=300.0))
     clock.advance(299)
     await sessions.find(secret, acts=True)
     clock.advance(1)
@@ -139,7 +139,7 @@ async def test_without_a_refresh_token_a_session_ends_with_the_provider_s_word(
 async def test_a_session_that_the_provider_ended_is_gone_while_it_is_asked(
     sessions: Sessions, clock: ManualClock, provider: Provider
 ) -> None:
-    secret = await sessions.begin(PERSON, "here")
+    secret = await sessions.begin(PERSON)
     clock.advance(61)
     provider.wait_for = asyncio.Event()
     asking = asyncio.create_task(sessions.find(secret, acts=True))
@@ -151,8 +151,8 @@ async def test_a_session_that_the_provider_ended_is_gone_while_it_is_asked(
 
 
 async def test_the_provider_ends_one_session_or_all_of_a_person(sessions: Sessions) -> None:
-    first = await sessions.begin(PERSON, "here")
-    second = await sessions.begin(replace(PERSON, session="p-3"), "there")
+    first = await sessions.begin(PERSON)
+    second = await sessions.begin(replace(PERSON, session="p-3"))
     assert await sessions.end_of_provider("s-2", "p-3") == 1
     assert (await sessions.find(first, acts=True)).name == "e-2"
     with pytest.raises(SignInRequiredError):
@@ -162,7 +162,7 @@ async def test_the_provider_ends_one_session_or_all_of_a_person(sessions: Sessio
 
 
 async def test_old_sessions_are_forgotten(sessions: Sessions, clock: ManualClock) -> None:
-    await sessions.begin(PERSON, "here")
+    await sessions.begin(PERSON)
     assert await sessions.forget_old() == 0
     clock.advance(1800)
     assert await sessions.forget_old() == 1

@@ -151,6 +151,9 @@ policy.signatures and policy.existingConfigMap are both set: put the signatures 
 {{- if ne (empty .Values.policy.administratorKey) (empty .Values.policy.cityKey) }}
 of policy.administratorKey and policy.cityKey one is set: a policy has two signatures, so set both, or neither in the demo
 {{- end }}
+{{- if and (ne (dig "profile" "demo" .Values.settings) "demo") (not (or .Values.policy.administratorKey .Values.policy.cityKey)) }}
+settings.profile is production, and policy.administratorKey and policy.cityKey empty, so no process would start: set both, and give the signatures with the policy
+{{- end }}
 {{- if and .Values.policy.content .Values.policy.cityKey (not .Values.policy.signatures) }}
 policy.cityKey is set, and policy.signatures empty: give the file with --set-file policy.signatures=policy.yaml.signatures
 {{- end }}
