@@ -35,28 +35,15 @@ PROMISED = {
     },
 }
 STAGES = {"decode", "detect", "quality", "align", "embed", "search", "persist", "publish"}
-LATER = {
-    "certificates_expiring": "counts people's course certificates (P10), and comes with people",
-}
-"""Not served yet, rather than 0, and why; docs/slo.md says it to those who run it."""
 
 
 def served() -> dict[str, tuple[str, set[str]]]:
     return {row.name.removeprefix(f"{PREFIX}_"): (row.kind, set(row.labels)) for row in Metrics().help}
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind, names in PROMISED.items() for name in names if name not in LATER]
-)
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in PROMISED.items() for name in names])
 def test_what_was_promised_is_served(kind: str, name: str) -> None:
     assert served()[name] == (kind, PROMISED[kind][name])
-
-
-def test_what_comes_later_is_not_served_yet() -> None:
-    """Who adds one of them takes it off the list."""
-    promised = {name for names in PROMISED.values() for name in names}
-    assert LATER.keys() <= promised - served().keys()
-    assert all(LATER.values())
 
 
 def test_the_stages_that_were_promised_are_told_apart() -> None:
