@@ -264,6 +264,14 @@ def require_watch_commander(policy: Policy, account: Account, incident: Incident
         raise PolicyRefusalError("P14", "The policy does not list this type of incident as one to declare imminent.")
 
 
+def require_declared_by_another(analyst: str, declared_by: str | None) -> None:
+    """P14: who has declared an incident imminent searches nothing in it, under no other account either."""
+    if declared_by is not None and same_person(analyst, declared_by):
+        raise PolicyRefusalError(
+            "P14", "You have declared this incident imminent: another analyst has to search in it while that lasts."
+        )
+
+
 def require_lift_by_another(account: Account, *, analyst: str) -> None:
     """P14: the administrator lifts the end of somebody else's deferral."""
     require_permission(account, Deed.LIFT_DEFERRAL)

@@ -22,14 +22,15 @@ class IncidentAuthority:
     """The incident that decides (where the named one was merged, the one that it ended up in) and what it permits.
 
     imminent_threat: what decides on lane and deferral (P14). alerted: that is so by an alert, and not by the watch
-    commander's word alone, which widens no purpose. traceparent: the place in its trace of the newest event that told
-    of it.
+    commander's word alone, which widens no purpose. declared_by: whose word that is, while it lasts. traceparent: the
+    place in its trace of the newest event that told of it.
     """
 
     incident_id: str
     incident: IncidentFacts
     imminent_threat: bool
     alerted: bool
+    declared_by: str | None
     traceparent: str | None
 
 
@@ -42,12 +43,15 @@ async def authority_of(tx: Transaction, incident_id: str, policy: Policy, now: d
     attested = await refusal_overrides.is_confirmed(tx, record.incident_id)
     incident = replace(_facts(incident_id, record, await incidents.get_all(tx, merged)), killing_attested=attested)
     alerted = rules.has_imminent_threat(policy, incident, alerts, now)
-    declared_until = await imminent_declarations.lasts_until(tx, record.incident_id)
+    declaration = await imminent_declarations.find(tx, record.incident_id)
+    declared_until = None if declaration is None else declaration.ends_at
+    declared = rules.is_declared_imminent(policy, incident, declared_until, now)
     return IncidentAuthority(
         incident_id=record.incident_id,
         incident=incident,
-        imminent_threat=alerted or rules.is_declared_imminent(policy, incident, declared_until, now),
+        imminent_threat=alerted or declared,
         alerted=alerted,
+        declared_by=declaration.declared_by if declaration is not None and declared else None,
         traceparent=record.traceparent,
     )
 

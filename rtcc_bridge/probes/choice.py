@@ -87,6 +87,7 @@ class FaceChoice:
         self._parts.policy_in_force.require_in_date(now)
         authority = await authority_of(tx, probe.incident_id, policy, now)
         require_still_permitted(policy, probe, authority)
+        rules.require_declared_by_another(probe.analyst, authority.declared_by)
         return authority
 
     async def _reject(

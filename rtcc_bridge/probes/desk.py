@@ -189,7 +189,7 @@ class ProbeDesk:
         return await self._stills.preview(probe_id, account)
 
     async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> _Grounds:
-        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P09, P10, P21)."""
+        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P09, P10, P14, P21)."""
         require_permission(analyst, Deed.ATTACH_STILL)
         policy, now = self._parts.policy, self._parts.clock.now()
         self._parts.policy_in_force.require_in_date(now)
@@ -198,6 +198,7 @@ class ProbeDesk:
         incident = authority.incident
         rules.require_authority(incident)
         rules.require_unmixed(incident)
+        rules.require_declared_by_another(analyst.name, authority.declared_by)
         purpose = rules.require_permitted_purpose(policy, form.purpose, incident, imminent_threat=authority.alerted)
         warrant = rules.require_warrant(policy, purpose, form.warrant_or_exigency)
         case_number = rules.require_grounds(incident, form.case_number, form.requestor, form.legal_basis)

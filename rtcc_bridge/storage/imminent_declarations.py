@@ -26,8 +26,8 @@ async def put(tx: Transaction, declaration: ImminentDeclaration) -> None:
     await replace_all(tx, imminent_declarations, [asdict(declaration)])
 
 
-async def lasts_until(tx: Transaction, incident_id: str) -> datetime | None:
-    """When the incident's declaration ends, or ended; None when there is none."""
-    query = select(imminent_declarations.c.ends_at).where(imminent_declarations.c.incident_id == incident_id)
-    found: datetime | None = (await tx.execute(query)).scalar_one_or_none()
-    return found
+async def find(tx: Transaction, incident_id: str) -> ImminentDeclaration | None:
+    """The incident's declaration, also when it has ended."""
+    query = select(imminent_declarations).where(imminent_declarations.c.incident_id == incident_id)
+    row = (await tx.execute(query)).mappings().one_or_none()
+    return None if row is None else ImminentDeclaration(**row)

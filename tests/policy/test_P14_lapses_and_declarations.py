@@ -182,6 +182,21 @@ async def test_no_analyst_chooses_the_lane_in_this_way(kit: ProbeKit, account: A
     assert (await kit.chosen()).state == "awaiting_approval"
 
 
+@pytest.mark.parametrize("first", ["the declaration", "the still"])
+async def test_nor_under_another_account_of_theirs(kit: ProbeKit, first: str) -> None:
+    """One person with two accounts is one person (P11)."""
+    await kit.incident(incident_type="HOSTAGE")
+    as_commander = Account(f" {ANALYST.name.upper()}", frozenset({Role.SUPERVISOR}))
+    attached = await kit.attached() if first == "the still" else None
+    await kit.desk.declarations.declare_imminent("incident-1", as_commander, "quickly")
+    with pytest.raises(PolicyRefusalError) as refused:
+        await (kit.attached() if attached is None else kit.desk.choose_face(attached.probe_id, 1, ANALYST))
+    assert refused.value.rule == "P14"
+    await kit.desk.attach("incident-1", form(), OTHER_ANALYST, upload())
+    kit.clock.advance(4 * 3600)
+    assert (await kit.chosen()).state == "awaiting_approval"
+
+
 async def test_a_declaration_widens_no_purpose_as_an_alert_does(
     database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path
 ) -> None:
