@@ -7,7 +7,7 @@ from typing import Any, Final
 from rtcc_bridge.errors import SignInRequiredError
 from rtcc_bridge.identity_settings import IdentitySettings
 from rtcc_bridge.people.signed_in import MOST_CHARACTERS
-from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.accounts import Account, Role, person_id
 
 _MOST_VALUES: Final = 500
 
@@ -19,7 +19,7 @@ def account_of(claims: Mapping[str, Any], settings: IdentitySettings) -> Account
     """
     _require_second_factor(claims, settings)
     person = _word(claim(claims, settings.person_claim))
-    if person is None:
+    if person is None or len(person_id(person)) > MOST_CHARACTERS:
         raise SignInRequiredError(
             "The identity provider does not say who you are at the department: have it send the claim "
             f"{settings.person_claim}, with at most {MOST_CHARACTERS} characters.",
@@ -27,7 +27,7 @@ def account_of(claims: Mapping[str, Any], settings: IdentitySettings) -> Account
         )
     login = _word(claim(claims, settings.login_claim)) or person
     certificates = {} if settings.certificates_claim is None else _certificates(claims, settings)
-    return Account(person.casefold(), _roles(claims, settings), certificates, login)
+    return Account(person_id(person), _roles(claims, settings), certificates, login)
 
 
 def claim(claims: Mapping[str, Any], path: str) -> Any:

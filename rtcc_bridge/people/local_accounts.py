@@ -11,7 +11,7 @@ from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.people.passwords import LEAST_CHARACTERS, MOST_CHARACTERS, Passwords
 from rtcc_bridge.people.signed_in import SignedIn, Voucher, certificates_from_json, certificates_to_json, roles_of
-from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.accounts import Account, Role, person_id
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.storage import people, sessions
@@ -69,7 +69,7 @@ class LocalAccounts:
             hashed, now = await self._passwords.hash(_fit(password)), self._clock.now()
             record = LocalAccountRecord(
                 login=name,
-                person=(person or name).strip().casefold(),
+                person=person_id(person or name),
                 roles=sorted(roles),
                 certificates=certificates_to_json(certificates or {}),
                 password_hash=hashed,

@@ -15,7 +15,7 @@ from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
 from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.accounts import Account, person_id
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.rules import SearchGrounds
 from rtcc_bridge.probes.approval import ApprovalDesk
@@ -310,6 +310,7 @@ def _require_lengths(incident_id: str, form: ProbeForm) -> None:
         ("legal basis", form.legal_basis, 1024),
         ("case number", form.case_number or "", 256),
         ("requestor", form.requestor, 256),
+        ("requestor", person_id(form.requestor), 256),  # which may be longer
         ("warrant or exigency", form.warrant_or_exigency or "", 1024),
         ("probe of the same person", form.same_person_as or "", 64),
     )

@@ -58,7 +58,7 @@ def test_one_text_may_hold_several_roles() -> None:
     assert account_of(claims(roles="analysts /rtcc/chiefs"), settings()).roles == {Role.ANALYST, Role.SUPERVISOR}
 
 
-@pytest.mark.parametrize("person", [None, "", "   ", "x" * 257, "a\nb", ["e-1"], {"id": 1}, True])
+@pytest.mark.parametrize("person", [None, "", "   ", "x" * 257, "ß" * 200, "a\nb", ["e-1"], {"id": 1}, True])
 def test_whoever_is_not_named_is_nobody(person: Any) -> None:
     with pytest.raises(SignInRequiredError, match="employee"):
         account_of(claims(employee=person), settings(person_claim="employee"))

@@ -192,7 +192,13 @@ async def test_a_database_that_refuses_leaves_nothing(kit: ProbeKit, monkeypatch
 
 @pytest.mark.parametrize(
     "changes",
-    [{"requestor": "x" * 257}, {"legal_basis": "x" * 1025}, {"case_number": "x" * 257}, {"purpose": "x" * 65}],
+    [
+        {"requestor": "x" * 257},
+        {"requestor": "ß" * 200},
+        {"legal_basis": "x" * 1025},
+        {"case_number": "x" * 257},
+        {"purpose": "x" * 65},
+    ],
 )
 async def test_what_would_not_fit_is_refused(kit: ProbeKit, changes: dict[str, str]) -> None:
     await kit.incident()
