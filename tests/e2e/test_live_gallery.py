@@ -43,7 +43,7 @@ def pack(second_pack: ModelPack, test_data: Path, tmp_path: Path) -> tuple[Path,
 
 @pytest.fixture
 async def city(place: Place, pack: tuple[Path, Path], people: list[list[bytes]]) -> Place:
-    """An agency's settings, but for the sign-in that does not exist yet; a live gallery with one person in it."""
+    """An agency's settings, with the role switch in place of sign-in; a live gallery with one person in it."""
     place.packs, key = pack
     policy = place.folder / "policy.yaml"
     policy.write_text((ROOT / "config/policy.yaml").read_text() + LIMITS)
