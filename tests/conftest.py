@@ -25,6 +25,9 @@ from tests.agency_pack import write_agency_pack
 from tests.doubles import ManualClock
 from tests.outages import Outages
 
+# The tests start programs, and what gRPC, which Milvus's client brings, does at each fork breaks them now and then.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 # An example's time says nothing on a machine that runs two tests at once.
 hypothesis.settings.register_profile("rtcc-bridge", deadline=None)
 hypothesis.settings.load_profile("rtcc-bridge")

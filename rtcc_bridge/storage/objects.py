@@ -145,7 +145,7 @@ class ObjectVault:
                 await upload.write(await asyncio.to_thread(_sealed, sealer, digest.update, piece))
                 size += len(piece)
             await upload.write(sealer.finish())
-            wrapped = await (self._gallery_keys_for(object_key) or self._master_keys).wrap(key)
+            wrapped = await self._wrapped(object_key, key)
         return SealedObject(object_key, wrapped.wrapped, wrapped.master_key_id, size, digest.hexdigest())
 
     async def _seal_whole(self, object_key: str, key: bytes, data: bytes) -> SealedObject:
@@ -153,7 +153,7 @@ class ObjectVault:
         with translated("the object store cannot be reached"):
             async with asyncio.timeout(self._settings.timeout_seconds):
                 sealed, digest = await asyncio.to_thread(_sealed_whole, self._folder, key, object_key, data)
-        wrapped = await self._master_keys.wrap(key)
+        wrapped = await self._wrapped(object_key, key)
         await self._to_its_end(object_key, self._put(object_key, sealed))
         return SealedObject(object_key, wrapped.wrapped, wrapped.master_key_id, len(data), digest)
 
@@ -252,6 +252,9 @@ class ObjectVault:
                 "Put it there, behind the first one",
             )
             raise ConfigurationError(problem)
+
+    async def _wrapped(self, object_key: str, key: bytes) -> WrappedKey:
+        return await (self._gallery_keys_for(object_key) or self._master_keys).wrap(key)
 
     def _gallery_keys_for(self, object_key: str) -> MasterKeys | None:
         return self._gallery_keys if object_key.startswith(GALLERY_PREFIX) else None

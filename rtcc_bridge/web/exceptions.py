@@ -10,6 +10,7 @@ from rtcc_bridge.probes.deferrals import DeferralStanding
 from rtcc_bridge.storage.refusal_overrides import RefusalOverride
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.operations import Answer, Body, Operation, WireModel, answer, read_json
+from rtcc_bridge.web.outcomes import ReasonRequest
 from rtcc_bridge.web.services import services_of
 
 
@@ -27,12 +28,6 @@ class Deferrals(WireModel):
     """Every analyst with such an approval."""
 
     items: tuple[DeferralView, ...]
-
-
-class ReasonRequest(WireModel):
-    """Why."""
-
-    reason: str = Field(min_length=1, max_length=1024)
 
 
 class DeclarationView(WireModel):

@@ -20,9 +20,11 @@ from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.probes.desk import ORIGINAL_KIND
+from rtcc_bridge.probes.steps import keep_authority
 from rtcc_bridge.simulate import incident_data, publish_incident
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage import leads as stored_leads
+from rtcc_bridge.storage import probes as stored_probes
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.tables import input_events, leads, probes
@@ -84,7 +86,7 @@ async def attach(place: Place, client: DemoClient) -> str:
     return str(probe["probeId"])
 
 
-async def authorize_without_a_request(place: Place, database: Database, probe_id: str) -> None:
+async def authorize_without_a_request(place: Place, probe_id: str) -> None:
     """The approval as its transaction leaves it, with its request lost."""
     now = datetime.now(UTC)
     changes: dict[str, Any] = {
@@ -97,8 +99,11 @@ async def authorize_without_a_request(place: Place, database: Database, probe_id
         "requested_at": LONG_AGO,
         "requests": 1,
     }
-    async with database.write() as tx:
+    async with open_core(place.settings) as core, core.database.write() as tx:
         await tx.execute(update(probes).where(probes.c.probe_id == probe_id).values(changes))
+        authorized = await stored_probes.find(tx, probe_id)
+        assert authorized is not None
+        await keep_authority(core.probe_parts(), tx, authorized)
 
 
 async def test_the_daemon_does_what_nobody_asks_for_and_ends_at_a_breach_of_integrity(
@@ -132,7 +137,7 @@ async def test_the_daemon_does_what_nobody_asks_for_and_ends_at_a_breach_of_inte
             await until(scrubbed)
             await until(forgotten)
             probe_id = await attach(place, client)
-            await authorize_without_a_request(place, database, probe_id)
+            await authorize_without_a_request(place, probe_id)
 
             async def has_a_lead() -> bool:
                 return await count(select(leads).where(leads.c.probe_id == probe_id)) == 1

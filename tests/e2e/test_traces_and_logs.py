@@ -66,8 +66,9 @@ async def play_demo(folder: Path, monkeypatch: pytest.MonkeyPatch, collector: Co
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     for name in ("VIOLENT", "THREAT"):
-        asked = replace(getattr(story, name), case_number=CASE, requestor=REQUESTOR, legal_basis=BASIS)
-        monkeypatch.setattr(story, name, asked)
+        monkeypatch.setattr(story, name, replace(getattr(story, name), case_number=CASE, legal_basis=BASIS))
+    # The other lead goes to its requestor, who is one of the demo's accounts.
+    monkeypatch.setattr(story, "THREAT", replace(story.THREAT, requestor=REQUESTOR))
     options = DemoOptions(None, None, 0, ROOT / ".cache/packs", ROOT / "config/policy.yaml", 1, fillers=FILLERS)
     console = Console(file=io.StringIO())
     async with stage_set(options, console, folder) as stage, open_core(stage.settings) as core:
@@ -116,7 +117,8 @@ def require_way_of_a_search(told: Told, authority: Received) -> None:
     assert published, "the lead was published"
     assert {span.facts["messaging.destination.name"] for span in published} == {"rtcc.leads"}
     for taken in told.children(persist, "lead.acknowledge"):
-        told.child(taken, "publish", topic="rtcc.leads")
+        # That it was taken; on the imminent lane also that its review is open.
+        assert {span.facts[ATTRIBUTES["topic"]] for span in told.children(taken, "publish")} == {"rtcc.leads"}
 
 
 def require_nothing_forbidden(told: Told) -> None:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
@@ -13,7 +13,7 @@ from rtcc_bridge.probes.search import FaceSearch, FoundCandidates
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import tables
 from tests.integration.pipeline import committed, running, until
-from tests.probe_kit import Gallery, ProbeKit, face_search, kit, record_of, search_handler
+from tests.probe_kit import SUPERVISOR, Gallery, ProbeKit, face_search, kit, record_of, search_handler
 
 __all__ = ["kit"]
 
@@ -42,7 +42,7 @@ async def matcher(kafka: KafkaSettings, kit: ProbeKit, gallery: GatedGallery) ->
     kafka = kafka.model_copy(update={"window": WINDOW, "poll_max_records": 5})
     search = face_search(gallery)
     async with search.batcher:
-        handler = search_handler(kit, search)
+        handler = search_handler(replace(kit, parts=replace(kit.parts, topics=kafka.topics)), search)
         async with (
             running(kafka, {kafka.topics.probes_routine: handler}, group="routine"),
             running(kafka, {kafka.topics.probes_imminent: handler}, group="imminent"),
@@ -129,12 +129,13 @@ async def test_a_poisoned_search_holds_nothing_of_its_partition(
     """Nothing can be cut out by its landmarks, and no try mends that."""
     gallery = GatedGallery()
     gallery.permits.release(1000)
-    poisoned = await kit.authorized()
+    poisoned = await kit.chosen()
     async with kit.database.write() as tx:
         table = tables.probes
         await tx.execute(
             table.update().where(table.c.probe_id == poisoned.probe_id).values(crop_landmarks=[[0, 0]] * 5)
         )
+    await kit.desk.approve(poisoned.probe_id, SUPERVISOR)
     for _ in range(10):
         await kit.authorized()
     await publish(kit, producer, kafka)

@@ -16,7 +16,7 @@ from obstore.store import from_url
 
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.settings import ObjectSettings
-from rtcc_bridge.storage import objects
+from rtcc_bridge.storage import store_opening
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from tests.doubles import ManualClock
 from tests.vault_kit import master_keys, open_vault, stored_files
@@ -97,7 +97,7 @@ def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         return from_url(url, client_options={"timeout": timedelta(hours=1), "allow_http": True})
 
     if request.param == "without":
-        monkeypatch.setattr(objects, "from_url", without_limit)
+        monkeypatch.setattr(store_opening, "from_url", without_limit)
 
 
 class Store:

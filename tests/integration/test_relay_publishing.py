@@ -217,6 +217,8 @@ async def test_the_stop_is_bounded_while_the_broker_hangs(
         async with EventProducer(kafka) as producer, running_relay(database, producer):
             await put(database, an_event(kafka.topics.leads))
             await read(kafka, kafka.topics.leads, 1)
+            while await backlog(database):  # noqa: ASYNC110 - the relay notes it in the database
+                await asyncio.sleep(0.02)
             own_broker.freeze()
             await put(database, an_event(kafka.topics.leads))
     own_broker.thaw()

@@ -19,7 +19,7 @@ async def test_the_conclusions_of_a_released_lead_stand_on_its_topic_and_not_on_
     assert [one["conclusion"] for one in topic["event"]["data"]["candidates"]] == ["support", "support"]
     feed = await on_feed(life)
     shown = feed[-1]
-    assert (shown["type"], shown["data"]["reviewState"]) == ("floor.lead", "released")  # type: ignore[index]
+    assert (shown["type"], shown["data"]["reviewState"]) == ("floor.lead", "released")  # type: ignore[index]  # parsed JSON
     text = json.dumps(feed)
     for secret in ("conclusion", "support", "analyst", "reviewer", "requestor", "dissent"):
         assert secret not in text.replace("no_longer_supported", ""), secret
@@ -32,7 +32,7 @@ async def test_later_changes_of_a_released_lead_say_no_more(life: LifeKit) -> No
     async with life.kit.database.write() as tx:
         assert await life.leads.follow_merge(tx, "incident-1", "incident-9") == 1
     feed = await on_feed(life)
-    assert feed[-1]["data"]["incidentId"] == "incident-9"  # type: ignore[index]
+    assert feed[-1]["data"]["incidentId"] == "incident-9"  # type: ignore[index]  # parsed JSON
     assert "conclusion" not in json.dumps(feed)
     await life.life.withdrawal.withdraw(lead_id, FIRST, "a reason")
     assert (await on_feed(life))[-1]["type"] == "lead.withdrawn"

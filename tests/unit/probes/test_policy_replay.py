@@ -93,6 +93,7 @@ async def test_an_approval_that_followed_later_than_the_new_one_lets_it(kit: Pro
 async def test_an_approval_that_was_older_than_the_new_one_lets_it_be(kit: ProbeKit, tmp_path: Path) -> None:
     probe = await kit.authorized()
     kit.clock.advance(3 * 3600)
+    assert await kit.reconciler.request_unanswered() == 1  # the first request's token holds for an hour
     await search_all(kit)
     new = changed(tmp_path, lambda content: content["approval"].update(valid_hours=3))
     assert told(await judged(kit, new)) == [("search", probe.probe_id, "P01")]
