@@ -10,9 +10,9 @@ import yaml
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
-from rtcc_bridge.policy.certificates import CertificateKind
 from rtcc_bridge.policy.policy_parts import (
     CandidateRule,
+    CertificateKind,
     CertificateRule,
     ConclusionRule,
     CorroborationRule,

@@ -9,7 +9,6 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from rtcc_bridge.policy.certificates import CertificateKind
 from rtcc_bridge.policy.purposes import Purpose
 
 Days = Annotated[int, Field(ge=1)]
@@ -19,6 +18,14 @@ class PolicyPart(BaseModel):
     """A part of the policy: strict about its keys, never changed after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CertificateKind(StrEnum):
+    """The certificates that an analyst's work needs (P10). A closed list: the file leaves none of them out."""
+
+    FACIAL_COMPARISON = "facial_comparison_32h"
+    IMPLICIT_BIAS = "implicit_bias"
+    YEARLY_REFRESHER = "yearly_refresher"
 
 
 MOST_CERTIFICATE_DAYS: Final[Mapping[CertificateKind, int]] = {

@@ -1,7 +1,8 @@
 """Asks the table of addresses and deeds (`route_deeds`) for every request, before its handler is called (P10)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
@@ -16,7 +17,7 @@ from rtcc_bridge.web.route_deeds import Guard
 from rtcc_bridge.web.services import services_of
 
 STRANGERS_PER_MINUTE: Final = 60
-"""So many requests of people who have not signed in are audited; further ones are only counted, or whoever reaches the
+"""So many refusals of people who have not signed in are audited; further ones are only counted, or whoever reaches the
 port could fill the audit log."""
 
 _NOT_SIGNED_IN: Final = "Nobody has signed in: do that first, or send a service token."
@@ -24,7 +25,7 @@ _NO_DEED: Final = "No deed is named for this address, so nobody may use it: tell
 
 
 class Strangers:
-    """How many requests of people who have not signed in are audited in this minute."""
+    """How many refusals of people who have not signed in are audited in this minute."""
 
     def __init__(self) -> None:
         self._minute = -1
@@ -60,6 +61,20 @@ async def admit_to_route(request: web.Request) -> None:
     await _require_deed(request, guard, identity)
 
 
+@asynccontextmanager
+async def watching_strangers(request: web.Request, *, action: str, subject: str) -> AsyncIterator[None]:
+    """Audits what somebody who has not signed in was refused, or only counts it when there were many (P22)."""
+    services = services_of(request)
+    try:
+        yield
+    except PolicyRefusalError as refusal:
+        if not request.app[STRANGERS].may_be_audited():
+            services.metrics.policy_refusals_total.labels(refusal.rule).inc()
+            raise
+        async with services.refusals.watching(actor=NOBODY.name, action=action, subject=subject, authority={}):
+            raise
+
+
 class PermissionWatch:
     """Whether who began a long answer may still have it: signed in, and with the right that it took.
 
@@ -88,12 +103,8 @@ async def _require_deed(request: web.Request, guard: Guard | None, identity: Ide
     action = "route.unlisted" if guard is None else guard.action
     named = None if guard is None or guard.subject is None else request.match_info.get(guard.subject)
     if account is NOBODY:
-        refusal = identity.problem or SignInRequiredError(_NOT_SIGNED_IN)
-        if not request.app[STRANGERS].may_be_audited():
-            services.metrics.policy_refusals_total.labels(refusal.rule).inc()
-            raise refusal
-        async with services.refusals.watching(actor=NOBODY.name, action=action, subject=action, authority={}):
-            raise refusal
+        async with watching_strangers(request, action=action, subject=action):
+            raise identity.problem or SignInRequiredError(_NOT_SIGNED_IN)
     subject = (named or action)[:256]
     async with services.refusals.watching(actor=account.name, action=action, subject=subject, authority={}):
         if guard is None or guard.deed is None:

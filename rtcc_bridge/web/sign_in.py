@@ -9,6 +9,7 @@ from rtcc_bridge.errors import InvalidInputError, NotFoundError, PolicyRefusalEr
 from rtcc_bridge.people.local_accounts import LocalAccounts
 from rtcc_bridge.people.provider import SIGN_IN_TAKES, IdentityProvider
 from rtcc_bridge.people.signed_in import SignedIn
+from rtcc_bridge.web.access import watching_strangers
 from rtcc_bridge.web.accounts import cookie_prefix, session_cookie
 from rtcc_bridge.web.doorkeeper import DOORKEEPER
 from rtcc_bridge.web.operations import Handler
@@ -59,9 +60,7 @@ async def come_back(request: web.Request) -> web.Response:
     if len(request.query_string) > _MOST_PARAMETERS:
         raise InvalidInputError("The answer is longer than any of the provider's.", "fields")
     try:
-        async with services_of(request).refusals.watching(
-            actor="nobody", action="session.begin", subject="provider", authority={}
-        ):
+        async with watching_strangers(request, action="session.begin", subject="provider"):
             found = await _provider(request).arrive(request.query, request.cookies.get(name, ""))
     except SignInRequiredError as refusal:
         response = _page(request, str(refusal), HTTPStatus.UNAUTHORIZED)
@@ -75,17 +74,14 @@ async def logout_by_provider(request: web.Request) -> web.Response:
     """OpenID Connect Back-Channel Logout 1.0: the provider has ended a session there, so ours end too."""
     form = await request.post()
     token = form.get("logout_token")
-    services = services_of(request)
     try:
         if not isinstance(token, str):
             raise InvalidInputError("Send the field logout_token.", "fields")
-        async with services.refusals.watching(
-            actor="nobody", action="session.provider_logout", subject="provider", authority={}
-        ):
+        async with watching_strangers(request, action="session.provider_logout", subject="provider"):
             subject, session = await _provider(request).logged_out(token)
     except (SignInRequiredError, InvalidInputError):
         return web.json_response({"error": "invalid_request"}, status=HTTPStatus.BAD_REQUEST, headers=_NO_STORE)
-    await services.people.sessions.end_of_provider(subject, session)
+    await services_of(request).people.sessions.end_of_provider(subject, session)
     return web.Response(headers=_NO_STORE)
 
 

@@ -66,6 +66,15 @@ async def test_strangers_do_not_fill_the_audit_log(site: Website) -> None:
     assert site.kit.count("policy_refusals_total", rule="P10") == STRANGERS_PER_MINUTE + 20
 
 
+async def test_nor_do_those_who_bring_an_answer_of_the_provider_s_that_nobody_asked_for(site: Website) -> None:
+    for _ in range(STRANGERS_PER_MINUTE + 20):
+        async with site.client.get("/sign-in/callback?code=x", headers=FORWARDED) as answer:
+            assert answer.status == 401
+    entries = await site.kit.rows(tables.audit_entries, action="session.begin", outcome="refused")
+    assert STRANGERS_PER_MINUTE <= len(entries) < STRANGERS_PER_MINUTE + 20
+    assert site.kit.count("policy_refusals_total", rule="P29") == STRANGERS_PER_MINUTE + 20
+
+
 @pytest.mark.parametrize(
     ("path", "accept", "mode", "status"),
     [

@@ -92,7 +92,8 @@ async def test_an_address_is_open_to_the_roles_of_its_deed_and_to_no_other(site:
     assert site.kit.count("policy_refusals_total", rule="P10") == refused
 
 
-async def test_nobody_is_told_to_sign_in(strict: Website) -> None:
+async def test_nobody_is_told_to_sign_in(strict: Website, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtcc_bridge.web.access.STRANGERS_PER_MINUTE", len(GUARDED))
     for method, path in GUARDED:
         async with strict.client.request(method, address(path), headers=_polite({})) as answer:
             problem = await _problem(answer)

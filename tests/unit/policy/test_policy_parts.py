@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
-from rtcc_bridge.policy.certificates import CertificateKind
 from rtcc_bridge.policy.policy_file import MOST_VALID_DAYS, load_policy
-from rtcc_bridge.policy.policy_parts import MOST_CERTIFICATE_DAYS, Conclusion, EvidenceKind, Outcome
+from rtcc_bridge.policy.policy_parts import (
+    MOST_CERTIFICATE_DAYS,
+    CertificateKind,
+    Conclusion,
+    EvidenceKind,
+    Outcome,
+)
 from rtcc_bridge.policy.purposes import Purpose
 from tests.unit.policy.test_policy_file import document, problems, written
 
