@@ -67,8 +67,9 @@ class IdentitySettings(Section):
     certificates_claim: str | None = Field(
         None,
         min_length=1,
-        description="The claim with the person's certificates (P10): an object of names and dates, or a list of "
-        "`name=date`. Without it nobody has any, and no analyst can begin new work.",
+        description="The claim with the person's certificates (P10): an object of names and spans, or a list of "
+        "`name=span`; a span is the day of issue, or `ISSUED/LAST` with the last day. Without it nobody has any, and "
+        "no analyst can begin new work.",
     )
     certificates: dict[str, str] = Field(
         default_factory=dict, description="The provider's names of certificates, translated to the policy's."

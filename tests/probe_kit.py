@@ -45,10 +45,11 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.policy.authority_keys import AuthorityKeys
 from rtcc_bridge.policy.authority_token import TokenSigner, TokenVerifier
-from rtcc_bridge.policy.certificates import CertificateKind
+from rtcc_bridge.policy.certificates import Certificate
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.policy_file import Policy, load_policy
+from rtcc_bridge.policy.policy_parts import CertificateKind
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.desk import ProbeDesk, ProbeForm
 from rtcc_bridge.probes.parts import ProbeParts
@@ -72,7 +73,7 @@ from tests.fixed_window import FixedWindow
 POLICY_FILE = Path(__file__).resolve().parents[1] / "config" / "policy.yaml"
 SENDER = "urn:rtcc-bridge:demo:watch-desk"
 
-CERTIFIED = {kind.value: datetime(2027, 11, 23, tzinfo=UTC) for kind in CertificateKind}
+CERTIFIED = {kind.value: Certificate(datetime(2026, 11, 1, tzinfo=UTC)) for kind in CertificateKind}
 ANALYST = Account("analyst", frozenset({Role.ANALYST}), CERTIFIED)
 OTHER_ANALYST = Account("second-analyst", frozenset({Role.ANALYST}), CERTIFIED)
 SUPERVISOR = Account("supervisor", frozenset({Role.SUPERVISOR}))

@@ -3,9 +3,8 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -13,13 +12,29 @@ from rtcc_bridge.app.people import open_people
 from rtcc_bridge.commands.console import tells_errors
 from rtcc_bridge.commands.options import OPERATOR, config_option
 from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.people.certificate_texts import certificate_of
 from rtcc_bridge.people.local_accounts import LocalAccounts
 from rtcc_bridge.policy.accounts import Role
+from rtcc_bridge.policy.certificates import Certificate
+from rtcc_bridge.policy.policy_parts import CertificateKind
 from rtcc_bridge.settings import load_settings
 from rtcc_bridge.telemetry.logging import configure_logging
 
-_DAY: Final = click.DateTime(["%Y-%m-%d"])
+_CERTIFICATES: Final = click.Choice([kind.value for kind in CertificateKind])
 _Result = TypeVar("_Result")
+
+
+class _Span(click.ParamType):
+    """When a certificate was issued, and where it says so when it ends."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Certificate:
+        found = certificate_of(value)
+        if found is None:
+            self.fail(f"{value!r} names no day of issue: write 2027-01-31, or 2027-01-31/2028-01-30.", param, ctx)
+        return found
+
 
 password_option = click.option(
     "--password-stdin", is_flag=True, help="Take the first line of standard input, instead of asking at the terminal."
@@ -37,8 +52,8 @@ def users() -> None:
 @click.option("--role", "roles", multiple=True, required=True, type=click.Choice([role.value for role in Role]))
 @click.option("--person", help="The one id of the person, where somebody has two accounts; LOGIN without it.")
 @click.option(
-    "--certificate", "certificates", multiple=True, type=(str, _DAY), metavar="NAME DATE",
-    help="A certificate and the last day on which it holds (YYYY-MM-DD).",
+    "--certificate", "certificates", multiple=True, type=(_CERTIFICATES, _Span()),
+    metavar="NAME ISSUED[/LAST]", help="A certificate: the day of its issue, and its last day where it names one.",
 )  # fmt: skip
 @password_option
 @tells_errors
@@ -47,14 +62,13 @@ def add(
     config: Path | None,
     roles: tuple[str, ...],
     person: str | None,
-    certificates: tuple[tuple[str, datetime], ...],
+    certificates: tuple[tuple[str, Certificate], ...],
     password_stdin: bool,
 ) -> None:
     """Add an account. Its password is asked for; it is never an argument, which others could read."""
     password = _password(password_stdin)
-    ends = {name: datetime.combine(day, time.min, UTC) + timedelta(days=1) for name, day in certificates}
-    wanted = [Role(role) for role in roles]
-    _run(config, lambda accounts: accounts.add(OPERATOR, login, wanted, password, person=person, certificates=ends))
+    wanted, held = [Role(role) for role in roles], dict(certificates)
+    _run(config, lambda accounts: accounts.add(OPERATOR, login, wanted, password, person=person, certificates=held))
     click.echo(f"account {login} added")
 
 
@@ -68,8 +82,9 @@ def list_accounts(config: Path | None) -> None:
             "disabled" if record.disabled_at else f"locked until {record.locked_until}" if record.locked_until else ""
         )
         click.echo(f"{record.login}  {', '.join(record.roles)}  person {record.person}  {state}".rstrip())
-        for name, until in sorted(record.certificates.items()):
-            click.echo(f"  {name} until {until}")
+        for name, span in sorted(record.certificates.items()):
+            issued, _, until = span.partition("/")
+            click.echo(f"  {name} issued {issued}{f', until {until}' if until else ''}")
 
 
 @users.command()

@@ -1,13 +1,16 @@
 """What a token's claims say of a person, by the settings' mapping. Pure."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from rtcc_bridge.errors import SignInRequiredError
 from rtcc_bridge.identity_settings import IdentitySettings
+from rtcc_bridge.people.certificate_texts import certificate_of
 from rtcc_bridge.people.signed_in import MOST_CHARACTERS
 from rtcc_bridge.policy.accounts import Account, Role, person_id
+from rtcc_bridge.policy.certificates import Certificate
 
 _MOST_VALUES: Final = 500
 
@@ -57,31 +60,23 @@ def _roles(claims: Mapping[str, Any], settings: IdentitySettings) -> frozenset[R
     return frozenset(Role(settings.roles[name]) for name in names if name in settings.roles)
 
 
-def _certificates(claims: Mapping[str, Any], settings: IdentitySettings) -> dict[str, datetime]:
-    """Each with its end. What cannot be read as a date does not count: a certificate without an end is none."""
+def _certificates(claims: Mapping[str, Any], settings: IdentitySettings) -> dict[str, Certificate]:
+    """By the policy's names. Of several with one name the last that was issued counts: courses are taken again."""
     assert settings.certificates_claim is not None
     written = claim(claims, settings.certificates_claim)
-    pairs: Sequence[tuple[str, Any]]
+    pairs: Iterable[tuple[str, Any]]
     if isinstance(written, Mapping):
-        pairs = [(str(name), until) for name, until in list(written.items())[:_MOST_VALUES]]
+        pairs = islice(written.items(), _MOST_VALUES)
     else:
-        pairs = [(name, until) for name, _, until in (word.partition("=") for word in _words(written))]
-    ends = ((settings.certificates.get(name, name), _end(until)) for name, until in pairs)
-    return {name: until for name, until in ends if until is not None and len(name) <= MOST_CHARACTERS}
+        pairs = ((name, span) for name, _, span in (word.partition("=") for word in _words(written)))
+    read = ((settings.certificates.get(name, name), certificate_of(span)) for name, span in pairs)
+    held = [(name, one) for name, one in read if one is not None and len(name) <= MOST_CHARACTERS]
+    return dict(sorted(held, key=_issued_at))
 
 
-def _end(written: Any) -> datetime | None:
-    """A moment (RFC 3339, or seconds since 1970), or a day, at the end of which in UTC it ends."""
-    try:
-        if isinstance(written, int | float) and not isinstance(written, bool):
-            return datetime.fromtimestamp(written, UTC)
-        text = str(written).strip()
-        if len(text) == len("2027-01-31"):
-            return datetime.combine(date.fromisoformat(text), time.min, UTC) + timedelta(days=1)
-        moment = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return moment if moment.tzinfo is not None else None
+def _issued_at(held: tuple[str, Certificate]) -> datetime:
+    assert held[1].issued_at is not None  # what is written says it
+    return held[1].issued_at
 
 
 def _words(value: Any) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Counts the analysts whose certificates end soon, so that somebody books the course before work stops (P10)."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
@@ -12,6 +12,7 @@ from rtcc_bridge.errors import TransientError
 from rtcc_bridge.metrics import EXPIRY_DAYS, Metrics
 from rtcc_bridge.people.known import known_people
 from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.certificates import Needed, missing
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.storage.engine import Database
 
@@ -47,8 +48,10 @@ class CertificateWatch:
             self._metrics.certificates_expiring.labels(days).set(count)
 
 
-def expiring(known: Sequence[Account], needed: Collection[str], now: datetime) -> dict[str, int]:
-    """By days: how many analysts have a needed certificate that ends by then. 0: it has ended, or was never there."""
-    analysts = [one for one in known if Role.ANALYST in one.roles]
-    ends = [min(one.certificates.get(name, now) for name in needed) for one in analysts]
-    return {days: sum(end <= now + timedelta(days=int(days)) for end in ends) for days in EXPIRY_DAYS}
+def expiring(known: Sequence[Account], needed: Needed, now: datetime) -> dict[str, int]:
+    """By days: how many analysts lack a certificate that is needed, or will by then. 0: they can begin no new work."""
+    analysts = [one.certificates for one in known if Role.ANALYST in one.roles]
+    return {
+        days: sum(bool(missing(held, needed, now + timedelta(days=int(days)))) for held in analysts)
+        for days in EXPIRY_DAYS
+    }

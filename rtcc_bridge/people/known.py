@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.people.signed_in import certificates_from_json, roles_of
+from rtcc_bridge.people.certificate_texts import certificates_from_json
+from rtcc_bridge.people.signed_in import roles_of
 from rtcc_bridge.policy import certificates
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.in_force import PolicyInForce

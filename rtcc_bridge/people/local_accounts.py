@@ -3,15 +3,17 @@ failed sign-ins (P29)."""
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.people.certificate_texts import certificates_from_json, certificates_to_json
 from rtcc_bridge.people.passwords import LEAST_CHARACTERS, MOST_CHARACTERS, Passwords
-from rtcc_bridge.people.signed_in import SignedIn, Voucher, certificates_from_json, certificates_to_json, roles_of
+from rtcc_bridge.people.signed_in import SignedIn, Voucher, roles_of
 from rtcc_bridge.policy.accounts import Account, Role, person_id
+from rtcc_bridge.policy.certificates import Certificate
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.storage import people, sessions
@@ -57,7 +59,7 @@ class LocalAccounts:
         password: str,
         *,
         person: str | None = None,
-        certificates: Mapping[str, datetime] | None = None,
+        certificates: Mapping[str, Certificate] | None = None,
     ) -> None:
         """person: the one id of whom the account belongs to; its own name without. Commits.
 

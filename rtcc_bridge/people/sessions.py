@@ -16,14 +16,9 @@ from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import SignInRequiredError, TransientError
 from rtcc_bridge.identity_settings import IdentitySettings
+from rtcc_bridge.people.certificate_texts import certificates_from_json, certificates_to_json
 from rtcc_bridge.people.session_secret import hash_of, is_secret, new_secret, seal, unseal
-from rtcc_bridge.people.signed_in import (
-    SignedIn,
-    Voucher,
-    certificates_from_json,
-    certificates_to_json,
-    roles_of,
-)
+from rtcc_bridge.people.signed_in import SignedIn, Voucher, roles_of
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.storage import people, sessions
 from rtcc_bridge.storage.engine import Database, Transaction

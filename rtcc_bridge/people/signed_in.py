@@ -1,12 +1,10 @@
 """What a sign-in tells of a person, whoever vouches for it, and how it is kept."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.policy.accounts import Account, Role
 
 MOST_CHARACTERS: Final = 256
@@ -38,11 +36,3 @@ def roles_of(names: Collection[str]) -> frozenset[Role]:
     """Those that this program knows."""
     known = {role.value: role for role in Role}
     return frozenset(known[name] for name in names if name in known)
-
-
-def certificates_to_json(certificates: Mapping[str, datetime]) -> dict[str, str]:
-    return {name: rfc3339(until) for name, until in certificates.items()}
-
-
-def certificates_from_json(written: Mapping[str, str]) -> dict[str, datetime]:
-    return {name: datetime.fromisoformat(until) for name, until in written.items()}

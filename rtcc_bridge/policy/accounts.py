@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from rtcc_bridge.errors import PolicyRefusalError
-from rtcc_bridge.policy.certificates import CertificateKind
+from rtcc_bridge.policy.certificates import Certificate
+from rtcc_bridge.policy.policy_parts import CertificateKind
 
 DEMO_ACCOUNT_HEADER: Final = "X-Demo-Account"
 """The request header that names the acting demo account; it is honoured in the demo, from a loopback address only."""
-
-DEMO_CERTIFIED_UNTIL: Final = datetime(2099, 12, 31, tzinfo=UTC)
 
 
 class Role(StrEnum):
@@ -33,13 +31,13 @@ class Account:
     """The person who acts, or a program with a service token.
 
     name: the person's one id at the department, by which the audit log and the rules of separation go: whoever has two
-    accounts bears the same in both (P11). certificates: when each ends. login: the account that was signed in with.
+    accounts bears the same in both (P11). certificates: by name. login: the account that was signed in with.
     deeds: what a program's token is for (values of `permissions.Deed`); a person has none.
     """
 
     name: str
     roles: frozenset[Role]
-    certificates: Mapping[str, datetime] = field(default_factory=dict, hash=False)
+    certificates: Mapping[str, Certificate] = field(default_factory=dict, hash=False)
     login: str = ""
     deeds: frozenset[str] = frozenset()
 
@@ -55,7 +53,7 @@ NOBODY: Final = Account("nobody", frozenset())
 
 def _demo(name: str, role: Role) -> Account:
     """Everybody in the demo is trained."""
-    certificates = {kind.value: DEMO_CERTIFIED_UNTIL for kind in CertificateKind} if role is Role.ANALYST else {}
+    certificates = {kind.value: Certificate(None) for kind in CertificateKind} if role is Role.ANALYST else {}
     return Account(name, frozenset({role}), certificates)
 
 

@@ -535,7 +535,7 @@ sessions = Table(
     Column("person", String(256), nullable=False),
     Column("login", String(256), nullable=False),
     Column("roles", JSON, nullable=False),
-    Column("certificates", JSON, nullable=False),  # by name: when it ends
+    Column("certificates", JSON, nullable=False),  # by name: when it was issued, and may end
     Column("provider_subject", String(256), index=True),
     Column("provider_session", String(256), index=True),
     Column("refresh_token", LargeBinary),  # sealed under what the cookie holds
@@ -563,7 +563,7 @@ local_accounts = Table(
     Column("login", String(128), primary_key=True),
     Column("person", String(256), nullable=False),
     Column("roles", JSON, nullable=False),
-    Column("certificates", JSON, nullable=False),  # by name: when it ends
+    Column("certificates", JSON, nullable=False),  # by name: when it was issued, and may end
     Column("password_hash", String(256), nullable=False),  # argon2id, with its parameters and salt
     Column("failed_sign_ins", Integer, nullable=False),
     Column("locked_until", UtcDateTime),
@@ -591,6 +591,6 @@ people = Table(
     metadata,
     Column("person", String(256), primary_key=True),
     Column("roles", JSON, nullable=False),
-    Column("certificates", JSON, nullable=False),  # by name: when it ends
+    Column("certificates", JSON, nullable=False),  # by name: when it was issued, and may end
     Column("seen_at", UtcDateTime, nullable=False),
 )

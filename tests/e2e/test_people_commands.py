@@ -38,7 +38,7 @@ async def run(config: Path, *arguments: str, stdin: str | None = None) -> Result
 
 
 async def test_accounts_from_the_first_to_the_last_command(config: Path) -> None:
-    until = ("--certificate", "implicit_bias", "2027-03-31")
+    until = ("--certificate", "implicit_bias", "2026-03-31/2027-03-31")
     added = await run(config, "users", "add", "Anna", "--role", "analyst", *until, stdin=f"{PASSWORD}\n{PASSWORD}\n")
     assert (added.exit_code, "account Anna added" in added.output) == (0, True), added.output
     assert PASSWORD not in added.output
@@ -46,9 +46,11 @@ async def test_accounts_from_the_first_to_the_last_command(config: Path) -> None
     assert (again.exit_code, "already" in again.output) == (4, True)
     short = await run(config, "users", "add", "boris", "--role", "floor", "--password-stdin", stdin="short\n")
     assert (short.exit_code, "12 to 256" in short.output) == (4, True)
+    never = ("--certificate", "implicit_bias", "soon")
+    assert (await run(config, "users", "add", "boris", "--role", "analyst", *never)).exit_code == 2
     listed = await run(config, "users", "list")
     assert "anna  analyst  person anna" in listed.output
-    assert "implicit_bias until 2027-04-01" in listed.output
+    assert "implicit_bias issued 2026-03-31T00:00:00Z, until 2027-04-01T00:00:00Z" in listed.output
     changed = await run(config, "users", "password", "anna", "--password-stdin", stdin="another horse battery\n")
     assert changed.output == "password of anna changed, 0 sessions ended\n"
     assert (await run(config, "users", "disable", "anna")).output == "account anna disabled, 0 sessions ended\n"

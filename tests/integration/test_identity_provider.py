@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.policy.certificates import CertificateKind
+from rtcc_bridge.policy.policy_parts import CertificateKind
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
@@ -22,7 +22,7 @@ from tests.ports import free_port
 from tests.sign_in_kit import HOME, LOADS_ITSELF, Browser, browser, hidden_field, ingress, query_of
 from tests.website import Website, running_site, still_form
 
-TRAINED = [f"{kind}=2999-12-31" for kind in CertificateKind]
+TRAINED = [f"{kind}={datetime.now(UTC).date()}" for kind in CertificateKind]
 ANNA = {"preferred_username": "anna", "employee": "E-1", "groups": ["fusion-analysts", "choir"], "training": TRAINED}
 BORIS = {"preferred_username": "boris", "employee": "E-2", "groups": ["watch-commanders"]}
 FLOOR = {"preferred_username": "desk", "employee": "E-9", "groups": ["floor"]}
@@ -294,7 +294,7 @@ async def test_p11_two_accounts_of_one_person_are_one_person(town: Town) -> None
 
 async def test_p10_an_analyst_whose_certificate_has_ended_begins_nothing_new(town: Town) -> None:
     await town.site.report("INC-1")
-    training = [*TRAINED[1:], f"{CertificateKind.FACIAL_COMPARISON}=2020-01-01"]
+    training = [*TRAINED[1:], f"{CertificateKind.FACIAL_COMPARISON}=2020-01-01/2099-12-31"]
     await town.person("anna", {**ANNA, "training": training})
     async with town.browser.http.post(
         f"{town.site.address}/api/v1/incidents/INC-1/probes",

@@ -7,14 +7,16 @@ import pytest
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.policy.accounts import Account
-from rtcc_bridge.policy.certificates import CertificateKind
+from rtcc_bridge.policy.certificates import Certificate
+from rtcc_bridge.policy.policy_parts import CertificateKind
 from rtcc_bridge.storage import tables
 from tests.life_kit import FIRST, PEER, LifeKit, opinion
 
 
 def until(account: Account, end: datetime) -> Account:
     """The same person, with a refresher that ends at that moment."""
-    return replace(account, certificates={**account.certificates, CertificateKind.YEARLY_REFRESHER.value: end})
+    refresher = Certificate(end - timedelta(days=30), until=end)
+    return replace(account, certificates={**account.certificates, CertificateKind.YEARLY_REFRESHER.value: refresher})
 
 
 async def test_without_a_certificate_nobody_takes_a_lead(life: LifeKit) -> None:

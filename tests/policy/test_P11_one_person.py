@@ -7,7 +7,7 @@ import pytest
 
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Role
-from rtcc_bridge.policy.certificates import CertificateKind
+from rtcc_bridge.policy.policy_parts import CertificateKind
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
 from tests.probe_kit import CERTIFIED

@@ -9,6 +9,7 @@ from rtcc_bridge.errors import SignInRequiredError
 from rtcc_bridge.identity_settings import IdentitySettings, RoleName
 from rtcc_bridge.people.claims import account_of, claim
 from rtcc_bridge.policy.accounts import Role
+from rtcc_bridge.policy.certificates import Certificate
 
 
 def settings(**changes: Any) -> IdentitySettings:
@@ -31,10 +32,10 @@ def test_every_role_can_be_named() -> None:
 
 
 def test_the_plain_case() -> None:
-    account = account_of(claims(training={"refresher": "2027-03-01"}), settings(certificates={"refresher": "yearly"}))
+    account = account_of(claims(training={"refresher": "2026-03-01"}), settings(certificates={"refresher": "yearly"}))
     assert (account.name, account.person, account.login) == ("s-1", "s-1", "anna")
     assert account.roles == {Role.ANALYST}
-    assert account.certificates == {"yearly": datetime(2027, 3, 2, tzinfo=UTC)}
+    assert account.certificates == {"yearly": Certificate(datetime(2026, 3, 1, tzinfo=UTC))}
 
 
 def test_a_path_leads_into_objects_and_a_claim_of_that_very_name_comes_first() -> None:
@@ -88,24 +89,19 @@ def test_a_class_of_authentication_may_tell_of_it() -> None:
         account_of(claims(acr="1"), by_class)
 
 
-@pytest.mark.parametrize(
-    ("written", "end"),
-    [
-        ("2027-03-01", datetime(2027, 3, 2, tzinfo=UTC)),
-        ("2027-03-01T12:00:00+01:00", datetime(2027, 3, 1, 11, tzinfo=UTC)),
-        (1_803_902_400, datetime.fromtimestamp(1_803_902_400, UTC)),
-    ],
-)
-def test_the_ends_that_can_be_read(written: Any, end: datetime) -> None:
-    for training in ({"course": written}, [f"course={written}"] if isinstance(written, str) else {"course": written}):
-        assert account_of(claims(training=training), settings()).certificates == {"course": end}
+def test_certificates_come_as_an_object_or_as_a_list_of_texts() -> None:
+    held = {"course": Certificate(datetime(2026, 3, 1, tzinfo=UTC), datetime(2027, 3, 2, tzinfo=UTC))}
+    for training in ({"course": "2026-03-01/2027-03-01"}, ["course=2026-03-01/2027-03-01"]):
+        assert account_of(claims(training=training), settings()).certificates == held
 
 
-@pytest.mark.parametrize("written", ["soon", "", None, "2027-13-01", "2027-03-01T12:00:00", True, 1e30, [], {}])
-def test_a_certificate_whose_end_cannot_be_read_is_none(written: Any) -> None:
-    assert account_of(claims(training={"course": written}), settings()).certificates == {}
+@pytest.mark.parametrize("spans", [("2024-03-01", "2026-03-01"), ("2026-03-01", "2024-03-01")])
+def test_of_a_course_that_was_taken_again_the_newer_certificate_counts(spans: tuple[str, str]) -> None:
+    training = ["course=soon", *(f"course={span}" for span in spans)]
+    [held] = account_of(claims(training=training), settings()).certificates.values()
+    assert held == Certificate(datetime(2026, 3, 1, tzinfo=UTC))
 
 
-@pytest.mark.parametrize("training", [None, "course", ["course"], [["course=2027-03-01"]], 5])
-def test_what_names_no_end_is_no_certificate(training: Any) -> None:
+@pytest.mark.parametrize("training", [None, "course", ["course"], [["course=2027-03-01"]], 5, {"course": True}])
+def test_what_names_no_day_is_no_certificate(training: Any) -> None:
     assert account_of(claims(training=training), settings()).certificates == {}

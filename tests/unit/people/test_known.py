@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from rtcc_bridge.people.certificate_texts import certificates_to_json
 from rtcc_bridge.people.known import GONE_AFTER, KnownExaminers
-from rtcc_bridge.people.signed_in import certificates_to_json
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
-from rtcc_bridge.policy.certificates import CertificateKind
+from rtcc_bridge.policy.certificates import Certificate
+from rtcc_bridge.policy.policy_parts import CertificateKind
 from rtcc_bridge.storage import people
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.people import PersonRecord
@@ -23,7 +24,7 @@ async def seen(
     person: str,
     at: datetime,
     roles: Collection[Role] = (Role.ANALYST,),
-    certificates: Mapping[str, datetime] = CERTIFIED,
+    certificates: Mapping[str, Certificate] = CERTIFIED,
 ) -> None:
     async with database.write() as tx:
         record = PersonRecord(
@@ -52,9 +53,14 @@ async def test_whoever_has_signed_in_as_an_analyst_is_asked(database: Database, 
 async def test_nobody_is_asked_without_each_certificate(
     database: Database, clock: ManualClock, kind: CertificateKind
 ) -> None:
-    held = {name: end for name, end in CERTIFIED.items() if name != kind}
+    held = {name: one for name, one in CERTIFIED.items() if name != kind}
     await seen(database, "never", clock.now(), certificates=held)
-    await seen(database, "over", clock.now(), certificates={**held, kind.value: clock.now()})
+    await seen(
+        database,
+        "over",
+        clock.now(),
+        certificates={**held, kind.value: Certificate(clock.now() - YESTERDAY, clock.now())},
+    )
     assert await asked(database, clock) == {}
 
 
