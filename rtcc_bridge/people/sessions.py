@@ -30,8 +30,11 @@ SEEN_EVERY: Final = timedelta(seconds=60)
 CHECK_TAKES: Final = timedelta(seconds=30)
 """After so long somebody else asks the provider: whoever wanted to has gone."""
 CLOCK_STEP: Final = timedelta(minutes=5)
-"""A session that was used further in the future than this locks: the clock was set back, and idle time is unknown."""
+"""A session that was used further in the future than this locks, and what was asked there is asked again: the clock was
+set back, and nobody knows how long ago that was."""
 
+_OVER: Final = ("session.end", "expired")
+_LOCKED: Final = ("session.lock", "locked")
 _SIGN_IN_AGAIN: Final = "Sign in again."
 
 log = structlog.get_logger(__name__)
@@ -103,10 +106,10 @@ class Sessions:
         record = await self._there(secret)
         now = self._clock.now()
         if now >= record.expires_at:
-            await self._end(record, "session.end", "expired")
+            await self._end(record, *_OVER)
             raise SignInRequiredError(f"This session is over: it was as long as one may be. {_SIGN_IN_AGAIN}", "P29")
         if now >= record.seen_at + self._idle or record.seen_at > now + CLOCK_STEP:
-            await self._end(record, "session.lock", "locked")
+            await self._end(record, *_LOCKED)
             raise SignInRequiredError(f"This session has locked, since nothing was done in it. {_SIGN_IN_AGAIN}", "P29")
         record = await self._rechecked(record, secret, now)
         if acts and now >= record.seen_at + SEEN_EVERY:
@@ -131,10 +134,14 @@ class Sessions:
         return len(ended)
 
     async def forget_old(self) -> int:
-        """Deletes what nobody can use any more; commits."""
+        """Ends what nobody has come back to, as it would end if somebody did; returns how many. Commits."""
         now = self._clock.now()
         async with self._database.write() as tx:
-            return await sessions.remove_ended(tx, now, now - self._idle)
+            ended = await sessions.remove_ended(tx, now, now - self._idle)
+            for record in ended:
+                action, outcome = _OVER if now >= record.expires_at else _LOCKED
+                await self._enter(tx, record, action, outcome, {})
+        return len(ended)
 
     async def _there(self, secret: str) -> SessionRecord:
         record = None
@@ -148,7 +155,7 @@ class Sessions:
     async def _rechecked(self, record: SessionRecord, secret: str, now: datetime) -> SessionRecord:
         if record.kind == Voucher.LOCAL:
             return await self._of_local_account(record)
-        is_fresh = now < record.checked_at + timedelta(seconds=self._settings.recheck_seconds)
+        is_fresh = -CLOCK_STEP < now - record.checked_at < timedelta(seconds=self._settings.recheck_seconds)
         if is_fresh or record.refresh_token is None:  # without one the session ends with the provider's word: `begin`
             return record
         async with self._database.write() as tx:

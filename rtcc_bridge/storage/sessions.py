@@ -89,10 +89,9 @@ async def remove_of_login(tx: Transaction, kind: str, login: str) -> list[Sessio
     return await _remove(tx, (sessions.c.kind == kind) & (sessions.c.login == login))
 
 
-async def remove_ended(tx: Transaction, ended_before: datetime, unseen_since: datetime) -> int:
-    """Deletes the sessions that are over, also those that nobody will ever use again."""
-    over = or_(sessions.c.expires_at <= ended_before, sessions.c.seen_at <= unseen_since)
-    return (await tx.execute(delete(sessions).where(over))).rowcount
+async def remove_ended(tx: Transaction, ended_before: datetime, unseen_since: datetime) -> list[SessionRecord]:
+    """Ends the sessions that are over, also those that nobody will ever use again; returns them."""
+    return await _remove(tx, or_(sessions.c.expires_at <= ended_before, sessions.c.seen_at <= unseen_since))
 
 
 async def add_sign_in(tx: Transaction, record: SignInRecord) -> None:

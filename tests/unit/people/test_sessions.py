@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 import pytest
+from sqlalchemy import select
 
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.errors import SignInRequiredError, UnavailableError
@@ -12,6 +13,7 @@ from rtcc_bridge.people.session_secret import hash_of, is_secret, new_secret, se
 from rtcc_bridge.people.sessions import Sessions
 from rtcc_bridge.people.signed_in import SignedIn, Voucher
 from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
 
@@ -161,11 +163,31 @@ async def test_the_provider_ends_one_session_or_all_of_a_person(sessions: Sessio
     assert await sessions.end_of_provider("somebody else", None) == 0
 
 
-async def test_old_sessions_are_forgotten(sessions: Sessions, clock: ManualClock) -> None:
-    await sessions.begin(PERSON)
+async def test_a_session_that_nobody_comes_back_to_is_ended_and_audited_all_the_same(
+    sessions: Sessions, database: Database, clock: ManualClock
+) -> None:
+    secret = await sessions.begin(PERSON)
     assert await sessions.forget_old() == 0
     clock.advance(1800)
     assert await sessions.forget_old() == 1
+    assert await sessions.forget_old() == 0
+    with pytest.raises(SignInRequiredError):
+        await sessions.find(secret, acts=True)
+    async with database.read() as tx:
+        entries = (await tx.execute(select(tables.audit_entries.c.action, tables.audit_entries.c.outcome))).all()
+    assert sorted(map(tuple, entries)) == [("session.begin", "signed_in"), ("session.lock", "locked")]
+
+
+async def test_what_was_said_before_the_clock_was_set_back_is_asked_again(
+    sessions: Sessions, clock: ManualClock, provider: Provider
+) -> None:
+    """A role that was taken away meanwhile would be good until the clock is there again."""
+    secret = await sessions.begin(PERSON)
+    clock.advance(1700)
+    await sessions.find(secret, acts=False)
+    clock.advance(-1200)
+    await sessions.find(secret, acts=False)
+    assert provider.tokens == ["token-0", "token-1"]
 
 
 def test_a_refresh_token_opens_under_its_own_secret_alone() -> None:
