@@ -15,12 +15,15 @@ from rtcc_bridge.policy.certificates import Certificate
 _MOST_VALUES: Final = 500
 
 
-def account_of(claims: Mapping[str, Any], settings: IdentitySettings) -> Account:
-    """The person that the claims name.
+def account_of(claims: Mapping[str, Any], settings: IdentitySettings, *, refreshed: bool = False) -> Account:
+    """The person that the claims name. refreshed: they came by refreshing, so there was a sign-in before.
 
-    Raises SignInRequiredError when they name nobody, or do not tell of a second factor where that is asked for.
+    Raises SignInRequiredError when they name nobody, or do not tell of a second factor where that is asked for. A
+    refreshed token may keep silent about it, since the standard (OpenID Connect Core, section 12.2) does not want it
+    there again, but not tell of a sign-in without one.
     """
-    _require_second_factor(claims, settings)
+    if not refreshed or settings.second_factor_claim in claims:
+        _require_second_factor(claims, settings)
     person = _word(claim(claims, settings.person_claim))
     if person is None or len(person_id(person)) > MOST_CHARACTERS:
         raise SignInRequiredError(

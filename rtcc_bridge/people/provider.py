@@ -191,7 +191,7 @@ class IdentityProvider:
         session = claims.get("sid")
         return SignedIn(
             voucher=Voucher.PROVIDER,
-            account=account_of(claims, self._settings),
+            account=account_of(claims, self._settings, refreshed=subject is not None),
             subject=claims["sub"],
             session=session if isinstance(session, str) and len(session) <= MOST_CHARACTERS else None,
             refresh_token=refresh_token if isinstance(refresh_token, str) else None,

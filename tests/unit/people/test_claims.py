@@ -89,6 +89,17 @@ def test_a_class_of_authentication_may_tell_of_it() -> None:
         account_of(claims(acr="1"), by_class)
 
 
+def test_p29_a_refreshed_token_need_not_tell_of_it_again_but_of_nothing_less() -> None:
+    silent = {name: value for name, value in claims().items() if name != "amr"}
+    assert account_of(silent, settings(), refreshed=True).name == "s-1"
+    assert account_of(claims(), settings(), refreshed=True).name == "s-1"
+    for amr in (None, [], ["pwd"]):
+        with pytest.raises(SignInRequiredError, match="second factor"):
+            account_of(claims(amr=amr), settings(), refreshed=True)
+    with pytest.raises(SignInRequiredError, match="second factor"):
+        account_of(silent, settings())
+
+
 def test_certificates_come_as_an_object_or_as_a_list_of_texts() -> None:
     held = {"course": Certificate(datetime(2026, 3, 1, tzinfo=UTC), datetime(2027, 3, 2, tzinfo=UTC))}
     for training in ({"course": "2026-03-01/2027-03-01"}, ["course=2026-03-01/2027-03-01"]):
