@@ -21,6 +21,8 @@ from rtcc_bridge.app.roles import Role
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
+from rtcc_bridge.policy.accounts import Role as Duty
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
@@ -490,3 +492,31 @@ async def test_a_page_that_does_not_exist_says_so_in_words(site: Website, visit:
     probe = await site.attach("INC-1")
     page = await visitor.open(f"/probes/{probe['probeId']}")
     await expect(page.locator(".problem")).to_contain_text("Rule P10")
+
+
+@pytest.mark.once
+async def test_a_person_signs_in_by_keyboard_to_the_page_that_was_wanted_and_out_again(
+    database: Database, browser: Browser, tmp_path: Path
+) -> None:
+    identity = {"role_switch": False}
+    async with running_site(database, right_now(), Metrics(), tmp_path, identity=identity) as site:
+        accounts = site.services.people.accounts
+        assert accounts is not None
+        await accounts.add(DEMO_ACCOUNTS["administrator"], "boris", [Duty.SUPERVISOR], "correct horse battery")
+        await site.report("INC-1")
+        visitor = await new_visitor(browser, site.address, "supervisor")  # a cookie that counts for nothing here
+        page = await visitor.open("/incidents/INC-1")
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        await page.get_by_label("Account").focus()
+        for text in ("boris", "correct horse battery"):
+            await page.keyboard.type(text)
+            await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("footer")).to_contain_text("Signed in as boris")
+        assert page.url == f"{site.address}/incidents/INC-1"
+        await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        await expect(page.locator("footer")).not_to_contain_text("boris")
+        visitor.checked()
