@@ -24,7 +24,7 @@ _CERTIFICATES: Final = click.Choice([kind.value for kind in CertificateKind])
 _Result = TypeVar("_Result")
 
 
-class _Span(click.ParamType):
+class _Span(click.ParamType[Certificate]):
     """When a certificate was issued, and where it says so when it ends."""
 
     name = "span"
