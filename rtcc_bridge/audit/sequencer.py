@@ -34,7 +34,9 @@ BATCH_SIZE: Final = 1000
 KEY_ACTION: Final = "audit.key"
 """The action of the entry that names the key which signs from there on, and of the one with which a log begins."""
 
-_IDLE_SECONDS: Final = 0.2
+_IDLE_SECONDS: Final = 1.0
+"""A round costs its reads and the tree's right edge, however few entries there are; nobody waits for a place."""
+
 _STANDBY_SECONDS: Final = 1.0
 _CONFIRMED_WITHIN_SECONDS: Final = 10.0
 _log = structlog.get_logger(__name__)

@@ -7,15 +7,15 @@ people come best first, ties by the smaller image id; people below the threshold
 
 import math
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 
 from rtcc_bridge.matching.snapshot import GallerySnapshot
 from rtcc_bridge.matching.stored_templates import StoredTemplates, check_templates, close_scores, exact_scores
-from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, Int64Array, ScoredImage
+from rtcc_bridge.matching.types import BoolArray, Candidate, Float32Array, Float64Array, Int64Array, ScoredImage
 
 _SCORED_AT_ONCE: Final = 2048
 """Rows that are taken out of the gallery together for scoring: some 3 KiB each for templates of 512 numbers."""
@@ -65,14 +65,11 @@ class SearchTally:
     def total(self) -> SearchCounters:
         return self._total
 
-    def add(self, survivors: int, widened: bool) -> None:
+    def add(self, probes: int, survivors: int, widenings: int) -> None:
         with self._lock:
             total = self._total
-            self._total = replace(
-                total,
-                probes=total.probes + 1,
-                survivors=total.survivors + survivors,
-                widenings=total.widenings + int(widened),
+            self._total = SearchCounters(
+                total.probes + probes, total.survivors + survivors, total.widenings + widenings
             )
 
 
@@ -102,12 +99,25 @@ class CandidateLists:
         self._rows_by_subject: Int64Array = np.argsort(snapshot.subject_ids, kind="stable")
         self._sorted_subjects: Int64Array = snapshot.subject_ids[self._rows_by_subject]
 
-    def best_rows(self, rows: Int64Array, scores: Float64Array, limit: int) -> tuple[Int64Array, Float64Array]:
-        """The best row of each person among these rows and its score: at most `limit`, in the order of the list."""
-        order = np.lexsort((self._snapshot.image_ids[rows], -scores))
-        _, first = np.unique(self._snapshot.subject_ids[rows[order]], return_index=True)
-        chosen = order[np.sort(first)[:limit]]
-        return rows[chosen], scores[chosen]
+    def best_rows(
+        self, owners: Int64Array, rows: Int64Array, scores: Float64Array, limit: int
+    ) -> tuple[Int64Array, Int64Array, Float64Array]:
+        """The best row of each person among the rows int64 (n,) that were found for each probe, with their scores.
+
+        owners: int64 (n,), the probe of each row. At most `limit` rows of a probe, in the order of its list; probe
+        after probe.
+        """
+        order = np.lexsort((self._snapshot.image_ids[rows], -scores, owners))
+        owners, rows, scores = owners[order], rows[order], scores[order]
+        subjects = self._snapshot.subject_ids[rows]
+        by_person = np.lexsort((subjects, owners))  # stable: a person's best row comes first
+        best = np.empty(len(rows), np.bool_)
+        best[by_person] = _begins(owners[by_person]) | _begins(subjects[by_person])
+        owners, rows, scores = owners[best], rows[best], scores[best]
+        starts = np.flatnonzero(_begins(owners))
+        places = np.arange(len(owners)) - np.repeat(starts, np.diff(starts, append=len(owners)))
+        listed = places < limit
+        return owners[listed], rows[listed], scores[listed]
 
     def scores_at(self, place: int, rows: Int64Array, scores: Float64Array) -> Float64Array:
         """float64 (B,): the score of the person at this place (from 1) among the rows of each line.
@@ -135,24 +145,20 @@ class CandidateLists:
         """The same, at most `close_error` away from it."""
         return self._scores(close_scores, rows, probes, owners)
 
-    def lists(self, best: Sequence[tuple[Int64Array, Float64Array]], probes: Float32Array) -> list[list[Candidate]]:
-        """A list for each probe float32 (B, D) of the candidates whose best photos are these rows with their scores.
-
-        Each candidate comes with the person's other living photos.
-        """
-        rows = np.concatenate([some for some, _ in best])
-        probe_of = np.repeat(np.arange(len(best)), [len(some) for some, _ in best])
-        scores = np.concatenate([some for _, some in best])
-        others, owners = self._other_photos(rows)
-        scored = self.exact_scores(others, probes, probe_of[owners])
+    def lists(
+        self, owners: Int64Array, rows: Int64Array, scores: Float64Array, probes: Float32Array
+    ) -> list[list[Candidate]]:
+        """A list for each probe float32 (B, D), of what `best_rows` gave: candidates with their other living photos."""
+        others, beside_row = self._other_photos(rows)
+        scored = self.exact_scores(others, probes, owners[beside_row])
         ids = self._snapshot.image_ids
-        order = np.lexsort((ids[others], -scored, owners))
+        order = np.lexsort((ids[others], -scored, beside_row))
         images = list(map(ScoredImage, ids[others[order]].tolist(), scored[order].tolist()))
-        ends = np.searchsorted(owners, np.arange(len(rows)), side="right").tolist()
+        ends = np.searchsorted(beside_row, np.arange(len(rows)), side="right").tolist()
         first = map(ScoredImage, ids[rows].tolist(), scores.tolist())
         beside = [tuple(images[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
         candidates = list(map(Candidate, self._snapshot.subject_ids[rows].tolist(), first, beside))
-        stops = np.cumsum([len(some) for some, _ in best]).tolist()
+        stops = np.searchsorted(owners, np.arange(len(probes)), side="right").tolist()
         return [candidates[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
 
     def _scores(
@@ -180,3 +186,10 @@ class CandidateLists:
         found = self._rows_by_subject[np.repeat(starts, counts) + within]
         other = self._snapshot.alive[found] & (found != rows[owners])
         return found[other], owners[other]
+
+
+def _begins(values: Int64Array) -> BoolArray:
+    """bool (n,): whether a value is another one than that before it."""
+    begins = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=begins[1:])
+    return begins

@@ -1,77 +1,63 @@
-"""Exact search with ONNX Runtime on an accelerator: an int8 scan there, a proof on the host."""
+"""Exact search with ONNX Runtime on an accelerator: a float16 scan there, a proof on the host."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
 import numpy as np
 
+from rtcc_bridge.matching.device_rows import GROUP_ROWS, PADDED_TO, DeviceMemory, ResidentRows, padded
 from rtcc_bridge.matching.errors import InferenceError
-from rtcc_bridge.matching.int8_probes import Int8Probes
-from rtcc_bridge.matching.runtime import onnxruntime
+from rtcc_bridge.matching.half_probes import PROBE_FACTOR, ROW_FACTOR, HalfProbes
 from rtcc_bridge.matching.search import SearchCounters, SearchTally, check_search
 from rtcc_bridge.matching.search_int8 import Int8SearchIndex
-from rtcc_bridge.matching.session import Device, open_session, session_device
-from rtcc_bridge.matching.snapshot import GallerySnapshot, TemplateChunk
-from rtcc_bridge.matching.types import BoolArray, Candidate, Float32Array, Float64Array, Int64Array
+from rtcc_bridge.matching.session import Device, open_session, run_bound, session_device
+from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, Int64Array
 
-GROUP_ROWS: Final = 32
-"""Rows whose largest score stands for them in the first selection, so that TopK sees a 32nd of the scores."""
-
-_ALIGNMENT: Final = 32
-"""CUDA's int8 products copy a matrix whose rows are no multiple of this many bytes: they are padded once instead."""
-
-_SPARE_ROWS: Final = 206
+_SPARE_ROWS: Final = 78
 """Rows that the scan brings back beyond the list's length: those that lie within its error in an ordinary gallery."""
 
-_PROBE_LIMIT: Final = 127
+_WARM_DOUBLINGS: Final = 7
+"""Shapes that are run once when an index is opened: batches of 1 to 64 probes."""
 
-_BLOCK_ROWS: Final = 1_048_576
-"""Rows from which on a block takes no further chunk: each run of the graph costs the same few kernels' starts."""
+_WARM_LIMIT: Final = 50
+"""The list's length in those runs."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Planes:
-    """Some chunks' high planes and scales on the device, one under the other. rows: how many are no padding."""
-
-    rows: int
-    high: Any
-    scales: Any
+_WHOLE_ROWS: Final = 4096
+"""Rows up to which all of a block come back. In a block of few, the zeros of its padding would take others' places."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Block:
-    """What one run of the graph scans. offset: its first row in the gallery."""
+class Scan:
+    """What a scan found for B probes: rows int64 (B, n), -1 where there is none, and their scores float64 (B, n).
 
-    offset: int
-    planes: _Planes
-    removed: Any
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scan:
-    """What a scan found for one probe: rows, and their scores. The scanned score of each other living row is at most
-    `rest`; no row's exact score is further than `error` from its scanned one."""
+    The scanned score of a row that is not among them is at most `rests` (B,); no row's exact score is further than
+    `errors` (B,) from its scanned one.
+    """
 
     rows: Int64Array
     scores: Float64Array
-    rest: float
-    error: float
+    rests: Float64Array
+    errors: Float64Array
 
 
 class DeviceSearchIndex:
     """Searches one snapshot exactly (`SearchIndex`).
 
-    1. Scan. The graph `int8_scan.onnx` gives for each block the k rows of the largest scanned scores f, from the high
-       planes, which are resident on the device; only those k rows come back.
-    2. Rescore. Each row with f + e >= threshold gets its exact score on the host, e being the scan's error bound
-       (`Int8Probes`), and the best row of each person, `limit` people at most, makes the list.
+    1. Scan. The graph `half_scan.onnx` gives for each block the k rows of the largest scanned scores f, from templates
+       in float16 that are resident on the device; only those k rows come back. Removed rows are among them.
+    2. Rescore. Where `limit` people have f - e >= a, or a is the threshold, rows with f + e < a are dropped, e being
+       the error bound (`HalfProbes`), and so are removed ones. The others get their exact scores on the host and make
+       the list.
     3. Certify. Let b be the last listed score when the list is full, else the threshold: what a row needs in order to
        change anything. Rows left out have f <= c, the smallest score that came back. If c + e < b, no row left out can,
        and the list is the exact one.
     4. Widen. Otherwise (more rows lie within the error than came back) this probe is searched on the host, whose
        search needs no such luck.
+
+    The bound rests on what is known of the device's arithmetic. Each exact score is compared with the scanned one: a
+    device that errs by more fails the search.
     """
 
     def __init__(
@@ -81,20 +67,27 @@ class DeviceSearchIndex:
         threads: int = 1,
         previous: "DeviceSearchIndex | None" = None,
     ) -> None:
-        """Copies the high planes to the device, but for those that an index of an older version has there. Blocks.
+        """Copies the templates to the device, but for those that an index of an older version has there. Blocks.
 
-        threads: of a search on the host. DeviceError: CUDA was asked for and cannot be used.
+        threads: of a search on the host. DeviceError: CUDA was asked for and cannot be used. InferenceError: the
+        device failed, for example for want of memory.
         """
-        graph = files("rtcc_bridge.matching.graphs").joinpath("int8_scan.onnx").read_bytes()
+        graph = files("rtcc_bridge.matching.graphs").joinpath("half_scan.onnx").read_bytes()
         self._session: Any = open_session(graph, device, threads) if previous is None else previous._session
+        self._memory: DeviceMemory = DeviceMemory(device) if previous is None else previous._memory
         self._device = session_device(self._session)
         self._snapshot = snapshot
         self._host = Int8SearchIndex(snapshot, threads)
         self._lists = self._host.lists
         self._living = snapshot.image_count
-        self._planes: dict[tuple[TemplateChunk, ...], _Planes] = {}
-        self._blocks = list(self._resident({} if previous is None else previous._planes))
+        try:
+            older: tuple[ResidentRows, ...] = () if previous is None else previous._blocks
+            self._blocks: tuple[ResidentRows, ...] = self._memory.laid_out(snapshot.chunks, older)
+        except Exception as error:  # ONNX Runtime raises bare exceptions of many unrelated kinds.
+            raise InferenceError(f"the gallery cannot be brought to the device {self._device}: {error}") from error
         self._tally = SearchTally()
+        if previous is None and self._blocks:
+            self._warm_up()
 
     @property
     def snapshot(self) -> GallerySnapshot:
@@ -114,92 +107,90 @@ class DeviceSearchIndex:
         check_search(self._snapshot, probes, limit, threshold)
         if not len(probes) or not self._living:
             return [[] for _ in probes]
-        scans = self._scan(probes, limit + _SPARE_ROWS)
-        return [self._prove(probe, scan, limit, threshold) for probe, scan in zip(probes, scans, strict=True)]
+        scan = self.scan(probes, limit)
+        owners, rows, scores = self._exact_rows(probes, scan, limit, threshold)
+        best = self._lists.best_rows(owners, rows, scores, limit)
+        widened = np.flatnonzero(scan.rests + scan.errors >= self._needed(best, len(probes), limit, threshold))
+        self._tally.add(len(probes), len(rows), len(widened))
+        lists = self._lists.lists(*best, probes)
+        for probe, proved in zip(widened, self._host.search(probes[widened], limit, threshold), strict=True):
+            lists[probe] = proved
+        return lists
 
-    def _resident(self, known: dict[tuple[TemplateChunk, ...], _Planes]) -> Iterator[_Block]:
-        """The snapshot in blocks. A block of the same chunks as one that is known shares its planes."""
-        offset = 0
-        for chunks in _grouped(self._snapshot.chunks):
-            planes = self._planes[chunks] = known[chunks] if chunks in known else self._uploaded(chunks)
-            alive = self._snapshot.alive[offset : offset + planes.rows]
-            removed = np.where(alive, 0, -np.inf).astype(np.float32)
-            padded = np.pad(removed, (0, -planes.rows % GROUP_ROWS), constant_values=-np.inf)
-            yield _Block(offset, planes, self._on_device(padded[:, None]))
-            offset += planes.rows
-
-    def _uploaded(self, chunks: tuple[TemplateChunk, ...]) -> _Planes:
-        rows, length = sum(map(len, chunks)), self._snapshot.template_length
-        high = np.zeros((rows + -rows % GROUP_ROWS, length + -length % _ALIGNMENT), np.int8)
-        scales = np.zeros((len(high), 1), np.float32)
-        high[:rows, :length] = np.concatenate([chunk.templates.high for chunk in chunks])
-        scales[:rows, 0] = np.concatenate([chunk.templates.scales for chunk in chunks])
-        return _Planes(rows, self._on_device(high), self._on_device(scales))
-
-    def _on_device(self, values: Any) -> Any:
-        return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), self._device.value, 0)
-
-    def _scan(self, probes: Float32Array, k: int) -> list[_Scan]:
-        """The k best rows of each probe over all blocks."""
-        whole = Int8Probes.of(probes, _PROBE_LIMIT)
-        errors = np.max([whole.errors(chunk).max(axis=0) for chunk in self._snapshot.chunks], axis=0)
-        padded = np.pad(whole.whole, ((0, 0), (0, -probes.shape[1] % _ALIGNMENT)))
+    def scan(self, probes: Float32Array, limit: int) -> Scan:
+        """The device's part of a search: some more than `limit` of the best rows of each block for each probe."""
+        halves, k = HalfProbes.of(probes), limit + _SPARE_ROWS
         try:
-            resident = self._on_device(padded.T)
-            found = [self._scan_block(block, resident, k) for block in self._blocks]
+            resident = self._memory.put(padded(np.pad(halves.values, ((0, self._filled(len(probes))), (0, 0)))))
+            found = [self._scan_block(block, resident, len(probes), k) for block in self._blocks]
         except Exception as error:  # ONNX Runtime raises bare exceptions of many unrelated kinds.
             raise InferenceError(f"the search failed on the device {self._device}: {error}") from error
-        scores = np.concatenate([block_scores for block_scores, _ in found], axis=1).astype(np.float64)
-        scores *= 256 * whole.steps[:, None]
-        rows = np.concatenate([block_rows for _, block_rows in found], axis=1)
-        return [_best(*one, k, k >= self._living) for one in zip(rows, scores, errors, strict=True)]
+        rows, scores, rests = [], [], []
+        offset = 0
+        for block, (block_scores, places) in zip(self._blocks, found, strict=True):
+            wide = block_scores.astype(np.float64) / (ROW_FACTOR * PROBE_FACTOR)
+            rows.append(np.where(places < block.rows, places + offset, -1))
+            scores.append(wide)
+            rests.append(np.full(len(probes), -np.inf) if block.rows <= _WHOLE_ROWS else wide[:, -1])
+            offset += block.rows
+        beside, found_scores = np.concatenate(rows, axis=1), np.concatenate(scores, axis=1)
+        return Scan(beside, found_scores, np.max(rests, axis=0), halves.errors())
 
-    def _scan_block(self, block: _Block, probes: Any, k: int) -> tuple[Float32Array, Int64Array]:
-        """Scores in units of the probe's step and rows of the gallery, both (B, at most k), of one block."""
-        rows = block.planes.rows
-        groups = -(-rows // GROUP_ROWS)
+    def _filled(self, probes: int) -> int:
+        """How many zeros fill a batch up to a power of two on CUDA, where each shape's first run takes long."""
+        return (1 << (probes - 1).bit_length()) - probes if self._device is Device.CUDA else 0
+
+    def _warm_up(self) -> None:
+        """Runs each shape once, so that no search waits for its kernels and its memory."""
+        probe = np.eye(1, self._snapshot.template_length, dtype=np.float32)
+        for doubled in range(_WARM_DOUBLINGS if self._device is Device.CUDA else 0):
+            self.scan(np.repeat(probe, 1 << doubled, axis=0), _WARM_LIMIT)
+
+    def _scan_block(self, block: ResidentRows, resident: Any, probes: int, k: int) -> tuple[Any, Int64Array]:
+        """Scores as the device has them and rows of the block, padding among them, both (B, k or all)."""
+        wides = block.shape[0] // PADDED_TO
+        k = block.shape[0] if block.rows <= _WHOLE_ROWS else k
+        counts = {"wide_count": min(k, wides)}
+        counts["group_count"] = min(k, GROUP_ROWS * counts["wide_count"])
+        counts["row_count"] = min(k, GROUP_ROWS * counts["group_count"])
         binding = self._session.io_binding()
-        binding.bind_ortvalue_input("probes", probes)
-        binding.bind_ortvalue_input("rows", block.planes.high)
-        binding.bind_ortvalue_input("scales", block.planes.scales)
-        binding.bind_ortvalue_input("removed", block.removed)
-        binding.bind_cpu_input("group_count", np.array([min(k, groups)], np.int64))
-        binding.bind_cpu_input("row_count", np.array([min(k, rows)], np.int64))
-        for output in ("scores", "places", "groups"):
+        binding.bind_ortvalue_input("probes", resident)
+        binding.bind_input("rows", self._device.value, 0, np.float16, block.shape, block.address)
+        for name, count in counts.items():
+            binding.bind_cpu_input(name, np.array([count], np.int64))
+        for output in ("places_scores", "places"):
             binding.bind_output(output, "cpu")
-        self._session.run_with_iobinding(binding)
-        scores, places, chosen = binding.copy_outputs_to_cpu()
-        group = np.take_along_axis(chosen, places // GROUP_ROWS, axis=1)
-        return scores, group * GROUP_ROWS + places % GROUP_ROWS + block.offset
+        run_bound(self._session, binding)
+        scores, places = binding.copy_outputs_to_cpu()
+        return scores[:probes], places[:probes]
 
-    def _prove(self, probe: Float32Array, scan: _Scan, limit: int, threshold: float) -> list[Candidate]:
-        rows = scan.rows[scan.scores + scan.error >= threshold]
-        scores = self._lists.exact_scores(rows, probe[None], np.zeros_like(rows))
+    def _exact_rows(
+        self, probes: Float32Array, scan: Scan, limit: int, threshold: float
+    ) -> tuple[Int64Array, Int64Array, Float64Array]:
+        """Of the rows that came back those that may be on a list: their probes, the rows, their exact scores; (n,)."""
+        alive = (scan.rows >= 0) & self._snapshot.alive[scan.rows]
+        scanned = np.where(alive, scan.scores, -np.inf)
+        errors = scan.errors[:, None]
+        floors = self._lists.scores_at(limit, scan.rows, scanned - errors)
+        owners, columns = np.nonzero(alive & (scanned + errors >= np.maximum(floors, threshold)[:, None]))
+        rows = scan.rows[owners, columns]
+        scores = self._lists.exact_scores(rows, probes, owners)
+        off = np.abs(scores - scanned[owners, columns])
+        if not (off <= scan.errors[owners]).all():
+            raise InferenceError(
+                f"the device {self._device} errs by {off.max():.2g} in a score, more than its arithmetic allows "
+                f"({scan.errors.max():.2g}): its answers cannot be trusted"
+            )
         reached = scores >= threshold
-        best, best_scores = self._lists.best_rows(rows[reached], scores[reached], limit)
-        needed = float(best_scores[-1]) if len(best) == limit else threshold
-        widened = scan.rest + scan.error >= needed
-        self._tally.add(len(rows), widened)
-        if widened:
-            return self._host.search(probe[None], limit, threshold)[0]
-        return self._lists.lists([(best, best_scores)], probe[None])[0]
+        return owners[reached], rows[reached], scores[reached]
 
-
-def _grouped(chunks: Sequence[TemplateChunk]) -> Iterator[tuple[TemplateChunk, ...]]:
-    group: list[TemplateChunk] = []
-    for chunk in chunks:
-        group.append(chunk)
-        if sum(map(len, group)) >= _BLOCK_ROWS:
-            yield tuple(group)
-            group = []
-    if group:
-        yield tuple(group)
-
-
-def _best(rows: Int64Array, scores: Float64Array, error: float, k: int, complete: bool) -> _Scan:
-    """complete: whether k rows are all there are, so that nothing was left out."""
-    best = np.argsort(-scores, kind="stable")[:k]
-    living: BoolArray = scores[best] > -np.inf
-    rest = -np.inf if complete else float(scores[best[-1]])
-    # The device rounds each scanned score to float32, twice.
-    return _Scan(rows[best[living]], scores[best[living]], rest, float(error) + 2.0**-20)
+    def _needed(
+        self, best: tuple[Int64Array, Int64Array, Float64Array], probes: int, limit: int, threshold: float
+    ) -> Float64Array:
+        """float64 (B,): what a row needs in order to change each probe's list."""
+        owners, _, scores = best
+        ends = np.searchsorted(owners, np.arange(probes), side="right")
+        full = np.bincount(owners, minlength=probes) == limit
+        needed = np.full(probes, threshold)
+        needed[full] = scores[ends[full] - 1]
+        return needed

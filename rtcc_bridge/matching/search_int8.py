@@ -95,22 +95,16 @@ class Int8SearchIndex:
         with ThreadPoolExecutor(self._threads) as executor:
             shortlist = self._scan(probes, limit, threshold, executor)
             listing = partial(self._list, probes, shortlist, limit, threshold)
-            return [one for some in executor.map(listing, self._shares(len(probes))) for one in some]
-
-    def _shares(self, probes: int) -> list[range]:
-        """The probes in one part for each thread."""
-        share = -(-probes // self._threads)
-        return [range(start, min(probes, start + share)) for start in range(0, probes, share)]
+            return [one for some in executor.map(listing, in_shares(len(probes), self._threads)) for one in some]
 
     def _list(
         self, probes: Float32Array, shortlist: Shortlist, limit: int, threshold: float, share: range
     ) -> list[list[Candidate]]:
-        best = []
-        for probe, (rows, scores) in zip(share, shortlist.exact_rows(share), strict=True):
-            self._tally.add(len(rows), bool(shortlist.widened[probe]))
-            reached = scores >= threshold
-            best.append(self.lists.best_rows(rows[reached], scores[reached], limit))
-        return self.lists.lists(best, probes[share.start : share.stop])
+        owners, rows, scores = shortlist.exact_rows(share)
+        self._tally.add(len(share), len(rows), int(np.count_nonzero(shortlist.widened[share.start : share.stop])))
+        reached = scores >= threshold
+        best = self.lists.best_rows(owners[reached] - share.start, rows[reached], scores[reached], limit)
+        return self.lists.lists(*best, probes[share.start : share.stop])
 
     def _scan(self, probes: Float32Array, limit: int, threshold: float, executor: ThreadPoolExecutor) -> Shortlist:
         """What every thread found, together."""
@@ -196,6 +190,12 @@ class _Queue:
             if piece is None:
                 return
             yield piece
+
+
+def in_shares(probes: int, threads: int) -> list[range]:
+    """The probes in one part for each thread."""
+    share = -(-probes // threads)
+    return [range(start, min(probes, start + share)) for start in range(0, probes, share)]
 
 
 def _most_rows(probes: int) -> int:

@@ -2,14 +2,18 @@
 
 import ctypes
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from rtcc_bridge.matching.errors import DeviceError, InferenceError, ModelPackError
 from rtcc_bridge.matching.runtime import onnxruntime
 from rtcc_bridge.matching.types import Float32Array
+
+_Result = TypeVar("_Result")
 
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
@@ -19,6 +23,10 @@ _FATAL_ONLY = 4
 _NO_SPINNING = ("session.intra_op.allow_spinning", "0")
 """Threads sleep while they wait for one another. Else each keeps a core busy between two layers, and between two runs,
 which others have a use for: docs/decisions/0029."""
+
+
+_cuda_thread: Final = ThreadPoolExecutor(1, thread_name_prefix="cuda")
+"""Starts with its first task. See `run_bound`."""
 
 
 class Device(StrEnum):
@@ -54,6 +62,23 @@ class Network:
     def output_names(self) -> tuple[str, ...]:
         return tuple(self._outputs)
 
+    @property
+    def takes_any_batch(self) -> bool:
+        """Whether its file leaves the size of a batch open."""
+        return self._fixed_batch is None
+
+    def run_resident(self, values: Any) -> dict[str, Float32Array]:
+        """As `run`, of an array that is on the network's device already (an `OrtValue`). Any batch has to be taken."""
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(self._input, values)
+        for name in self._outputs:
+            binding.bind_output(name, "cpu")
+        try:
+            run_bound(self._session, binding)
+        except Exception as error:  # ONNX Runtime raises bare exceptions of many unrelated kinds
+            raise InferenceError(f"the network failed on a batch of shape {values.shape()}: {error}") from error
+        return dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
+
     def run(self, values: Float32Array) -> dict[str, Float32Array]:
         """All outputs by name for one batch. InferenceError when ONNX Runtime fails, for example out of memory."""
         if self._fixed_batch is None or len(values) == self._fixed_batch:
@@ -70,7 +95,7 @@ class Network:
 
     def _run_once(self, values: Float32Array) -> dict[str, Float32Array]:
         try:
-            results = self._session.run(self._outputs, {self._input: values})
+            results = _in_its_thread(self._session, lambda: self._session.run(self._outputs, {self._input: values}))
         except Exception as error:  # ONNX Runtime raises bare exceptions of many unrelated kinds
             raise InferenceError(f"the network failed on a batch of shape {values.shape}: {error}") from error
         return dict(zip(self._outputs, results, strict=True))
@@ -104,6 +129,20 @@ def open_session(model: bytes, device: Device, threads: int, *, allow_tf32: bool
             "CUDA libraries with pip install 'rtcc-bridge[cuda]', or set the device to 'cpu' or 'auto'"
         )
     return session
+
+
+def run_bound(session: Any, binding: Any) -> None:
+    """Runs a session on what is bound. Blocks.
+
+    On CUDA one thread makes all runs of the process: ONNX Runtime makes the plans of a shape, and its memory, once for
+    each thread that runs a session, in the first run there. On an H100 that takes 0.2 to 0.3 s for a shape of the
+    default pack, so a warm-up in another thread would be in vain.
+    """
+    _in_its_thread(session, lambda: session.run_with_iobinding(binding))
+
+
+def _in_its_thread(session: Any, call: Callable[[], _Result]) -> _Result:
+    return _cuda_thread.submit(call).result() if session_device(session) is Device.CUDA else call()
 
 
 def expects_cuda(device: Device) -> bool:

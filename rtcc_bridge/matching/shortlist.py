@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -117,17 +116,16 @@ class Shortlist:
         """To be called when everything was added, before `exact_rows`."""
         self._sort_out()
 
-    def exact_rows(self, probes: range) -> list[tuple[Int64Array, Float64Array]]:
-        """For each of these probes the rows that may be on its list, a few more than that has, and their exact scores.
+    def exact_rows(self, probes: range) -> tuple[Int64Array, Int64Array, Float64Array]:
+        """The rows that may be on the lists of these probes, a few more than those have, and their exact scores.
 
-        May be called from several threads, for other probes in each.
+        int64 (n,) the probe of each, which rises; int64 (n,) the rows; float64 (n,). May be called from several
+        threads, for other probes in each.
         """
         start, end = np.searchsorted(self._kept.probes, [probes.start, probes.stop])
         kept = self._kept.where(slice(start, end))
         kept = self._raise_floors(self._refined(kept, kept.errors > self._close_error).sorted())
-        scores = self._lists.exact_scores(kept.rows, self._probes, kept.probes)
-        bounds = np.searchsorted(kept.probes, [*probes, probes.stop]).tolist()
-        return [(kept.rows[first:last], scores[first:last]) for first, last in pairwise(bounds)]
+        return kept.probes, kept.rows, self._lists.exact_scores(kept.rows, self._probes, kept.probes)
 
     def _sort_out(self) -> None:
         """Raises the floors as far as what was found allows, and drops what cannot reach them.
@@ -183,8 +181,8 @@ class Shortlist:
     def _exact_list(self, probe: int, part: _Rows) -> _Rows:
         self.widened[probe] = True
         scores = self._lists.exact_scores(part.rows, self._probes, part.probes)
-        rows, scores = self._lists.best_rows(part.rows, scores, self._limit)
-        return _Rows(np.full(len(rows), probe), rows, scores, np.zeros(len(rows)))
+        owners, rows, scores = self._lists.best_rows(part.probes, part.rows, scores, self._limit)
+        return _Rows(owners, rows, scores, np.zeros(len(rows)))
 
 
 _NONE: Final = _Rows(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0))

@@ -1,8 +1,11 @@
-"""The values that travel through the face work. Plain frozen data; arrays are never written to after creation."""
+"""The values that travel through the face work. Plain frozen data; arrays are never written to after creation.
+
+What comes by the thousand in one search is a named tuple, which is made in a quarter of a dataclass's time.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +13,7 @@ import numpy.typing as npt
 RgbImage: TypeAlias = npt.NDArray[np.uint8]
 """uint8, shape (height, width, 3), channels in the order red, green, blue."""
 
+Float16Array: TypeAlias = npt.NDArray[np.float16]
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -129,16 +133,14 @@ class Lane(StrEnum):
     ROUTINE = "routine"
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredImage:
+class ScoredImage(NamedTuple):
     """One gallery image with its similarity score to the probe (higher is more alike)."""
 
     image_id: int
     similarity_score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One person of a candidate list: the best photo decides the place, the others are listed after it."""
 
     subject_id: int

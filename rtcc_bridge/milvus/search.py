@@ -72,12 +72,15 @@ class MilvusSearchIndex:
         probes = np.ascontiguousarray(probes)
         k = min(limit + _SPARE_ROWS, self._most_rows)
         answers = self.collection.nearest(probes, k)
-        best = [self._best(probe, answer, k, limit, threshold) for probe, answer in zip(probes, answers, strict=True)]
-        return self._lists.lists(best, probes)
+        found = [self._rows(probe, answer, k, limit, threshold) for probe, answer in zip(probes, answers, strict=True)]
+        owners = np.repeat(np.arange(len(probes)), [len(rows) for rows, _ in found])
+        rows, scores = (np.concatenate(column) for column in zip(*found, strict=True))
+        return self._lists.lists(*self._lists.best_rows(owners, rows, scores, limit), probes)
 
-    def _best(
+    def _rows(
         self, probe: Float32Array, answer: Nearest, k: int, limit: int, threshold: float
     ) -> tuple[Int64Array, Float64Array]:
+        """The rows that may be on this probe's list, and their exact scores."""
         found = self._living_among(answer)
         floor = self._floor(found, limit, threshold)
         widened = not self._is_complete(answer, k, floor)
@@ -85,9 +88,9 @@ class MilvusSearchIndex:
             found = self._all_that_may(probe, limit, floor)
             floor = self._floor(found, limit, floor)
         rows, scores = self._exact(_above(found, floor - self._error), probe)
-        self._tally.add(len(rows), widened)
+        self._tally.add(1, len(rows), int(widened))
         reached = scores >= threshold
-        return self._lists.best_rows(rows[reached], scores[reached], limit)
+        return rows[reached], scores[reached]
 
     def _all_that_may(self, probe: Float32Array, limit: int, floor: float) -> _Found:
         """Every living row with f + e at least the floor, which rises on the way."""

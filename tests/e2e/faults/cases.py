@@ -173,30 +173,33 @@ async def broker_full(stage: Stage, extent: Extent) -> None:
 
 
 async def clock_ahead(stage: Stage, extent: Extent) -> None:
-    deed = partial(hardships.jump_clocks, _firsts(stage), _JUMP_SECONDS, extent.cut_seconds)
-    await stage.under("clock: 10 min ahead and back", deed, "one process of each role")
+    """Search requests of a process whose clock is ahead are refused by the others: their token is of a time to come."""
+    await _clocks_jump(stage, extent, _JUMP_SECONDS, "clock: 10 min ahead and back")
 
 
 async def clock_behind(stage: Stage, extent: Extent) -> None:
-    """Events seem to come from the future: they are refused, and replayed when the clock is right."""
+    """Events seem to come from the future, and are refused."""
+    await _clocks_jump(stage, extent, -_JUMP_SECONDS, "clock: 10 min behind and back")
+
+
+async def _clocks_jump(stage: Stage, extent: Extent, by_seconds: float, name: str) -> None:
+    """What was refused as from the future is replayed when the clock is right, as an operator would do."""
     replayed = 0
 
     async def deed() -> int:
         nonlocal replayed
-        done = await hardships.jump_clocks(_firsts(stage), -_JUMP_SECONDS, extent.cut_seconds)
+        done = await hardships.jump_clocks(_firsts(stage), by_seconds, extent.cut_seconds)
         letters = await asyncio.to_thread(stage.broker.dead_letters)
         refused = {letter.place: letter.identity for letter in letters if letter.identity is not None}
+        refused = {place: one for place, one in refused.items() if one not in stage.ledger.replayed}
         stage.ledger.replayed.update(refused.values())
         if refused:
             await stage.plant.command("dead-letters", "replay", *sorted(refused))
         replayed = len(refused)
         return done
 
-    await stage.under(
-        "clock: 10 min behind and back",
-        deed,
-        lambda: f"one process of each role; {replayed} events refused as from the future, then replayed",
-    )
+    remark = "one process of each role; {} records refused as from the future, then replayed"
+    await stage.under(name, deed, lambda: remark.format(replayed))
 
 
 async def frozen(stage: Stage, extent: Extent) -> None:

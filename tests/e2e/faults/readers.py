@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -111,13 +112,21 @@ class BrokerReader:
         )
 
     def _ends(self, consumer: Consumer, topic: str) -> dict[int, int]:
-        found = consumer.list_topics(topic, timeout=_BROKER_SECONDS).topics[topic]
-        if found.error is not None:
-            raise KafkaException(found.error)
-        return {
-            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_BROKER_SECONDS)[1]
-            for number in found.partitions
-        }
+        """Asks again while a partition's leader changes, as a client does."""
+        late = time.monotonic() + _BROKER_SECONDS
+        while True:
+            found = consumer.list_topics(topic, timeout=_BROKER_SECONDS).topics[topic]
+            try:
+                if found.error is not None:
+                    raise KafkaException(found.error)
+                return {number: self._end(consumer, topic, number) for number in found.partitions}
+            except KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > late:
+                    raise
+
+    def _end(self, consumer: Consumer, topic: str, number: int) -> int:
+        end: int = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_BROKER_SECONDS)[1]
+        return end
 
 
 class DatabaseReader:

@@ -13,6 +13,7 @@ import pytest
 
 from rtcc_bridge.matching.align import extract_chip
 from rtcc_bridge.matching.batcher import Batcher
+from rtcc_bridge.matching.device_chips import DeviceChips
 from rtcc_bridge.matching.embed import Embedder, open_embedder
 from rtcc_bridge.matching.errors import InferenceError, ModelPackError
 from rtcc_bridge.matching.modelpack import ModelPack, RecognizerSpec, load_pack
@@ -127,6 +128,30 @@ def test_colour_order_normalisation_and_layout_follow_the_pack(
     expected = (ordered - (10, 20, 30)) * (1.0, 0.5, 2.0)
     np.testing.assert_allclose(template, expected / np.linalg.norm(expected), atol=1e-6)
     assert session.shapes == [(1, 3, 32, 32) if layout == "NCHW" else (1, 32, 32, 3)]
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("colour_order", ["RGB", "BGR"])
+@pytest.mark.parametrize("mirrored", [False, True], ids=["single", "mirrored"])
+def test_what_is_made_on_a_device_is_what_the_host_makes(
+    default_pack: ModelPack, layout: str, colour_order: str, mirrored: bool
+) -> None:
+    chips = np.random.default_rng(2).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    numbers: dict[str, Any] = {"mean": (10.0, 20.0, 30.0), "scale": (1.0, 0.5, 2.0)}
+    spec = _spec(default_pack, layout=layout, colour_order=colour_order, mirrored_average=mirrored, **numbers)
+    images = np.concatenate([chips, chips[:, :, ::-1]]) if mirrored else chips
+    ordered = images if colour_order == "RGB" else images[..., ::-1]
+    expected = (ordered - np.array(spec.mean, np.float32)) * np.array(spec.scale, np.float32)
+    made = DeviceChips(spec, Device.CPU).prepared(chips).numpy()
+    np.testing.assert_array_equal(made, expected.transpose(0, 3, 1, 2) if layout == "NCHW" else expected)
+
+
+def test_templates_of_chips_made_on_a_device_are_the_same(default_pack: ModelPack, embedder: Embedder) -> None:
+    spec = default_pack.recognizer
+    network = Network(open_session(default_pack.read(spec.file), Device.CPU, 1))
+    chips = _chips(default_pack, 5)
+    resident = Embedder(network, spec, DeviceChips(spec, Device.CPU))
+    np.testing.assert_allclose(resident.embed(chips), embedder.embed(chips), atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf"), 0.0])

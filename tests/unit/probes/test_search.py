@@ -137,7 +137,7 @@ def test_a_gallery_whose_device_fails_does_not_pass_its_check(monkeypatch: pytes
         raise RuntimeError("CUDA failure 2: out of memory")
 
     index = DeviceSearchIndex(snapshot(10))
-    monkeypatch.setattr(index, "_on_device", fails)
+    monkeypatch.setattr(index, "_scan_block", fails)
     with pytest.raises(InferenceError, match="out of memory"):
         search_of(Following(View(index))).check()
 
