@@ -1,6 +1,5 @@
 """Fixtures that every kind of test shares."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -24,6 +23,7 @@ from tests import brokers, databases, tools
 from tests.agency_pack import write_agency_pack
 from tests.doubles import ManualClock
 from tests.outages import Outages
+from tests.shared_folders import made_once
 
 # The tests start programs, and what gRPC, which Milvus's client brings, does at each fork breaks them now and then.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -123,14 +123,12 @@ def test_data() -> Path:
 
 @pytest.fixture(scope="session")
 def packs_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the default pack lies, built from the installed packages once for all workers of the run."""
-    own = tmp_path_factory.getbasetemp()
-    of_run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    folder = of_run / "packs"
-    with (of_run / "packs.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Where the default pack lies, built from the installed packages."""
+
+    def build(folder: Path) -> None:
         ensure_default_pack(folder, lambda _what, _done, _total: None)
-    return folder
+
+    return made_once(tmp_path_factory, "packs", build)
 
 
 @pytest.fixture(scope="session")
