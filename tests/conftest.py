@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -209,8 +209,17 @@ async def broker(broker_of_run: brokers.BrokerOfRun) -> AsyncIterator[str]:
         yield started.address
 
 
+@pytest.fixture(scope="module")
+def own_kafka_node(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[brokers.OwnKafka | None]:
+    """What the tests of a file that want a broker of their own have one after another, on Apache Kafka."""
+    with brokers.own_kafka(brokers.of_run(pytestconfig), tmp_path_factory.mktemp("kafka")) as node:
+        yield node
+
+
 @pytest.fixture
-async def own_broker(broker_of_run: brokers.BrokerOfRun, tmp_path: Path) -> AsyncIterator[brokers.OwnBroker]:
+async def own_broker(own_kafka_node: brokers.OwnKafka | None) -> AsyncIterator[brokers.OwnBroker]:
     """A broker that this test may freeze and stop."""
-    async with brokers.own_broker(broker_of_run, tmp_path / "kafka") as started:
+    async with brokers.own_broker(own_kafka_node) as started:
         yield started
