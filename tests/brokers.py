@@ -3,8 +3,8 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -146,12 +146,20 @@ class OwnTansu:
 
 
 class OwnKafka:
-    """A node of Apache Kafka."""
+    """A node of Apache Kafka, for one test after another: a start takes more than two seconds of a core."""
 
     def __init__(self, folder: Path) -> None:
         self._cluster = KafkaCluster(folder=folder)
         self.address = self._cluster.bootstrap
         self._has_data = False
+
+    async def serve(self) -> None:
+        """Returns when it answers, whatever was done to it before."""
+        if self._cluster.process_id_of(1) is None:
+            await self.start()
+        else:
+            self.thaw()
+            await self._cluster.wait_until_ready()
 
     def freeze(self) -> None:
         self._cluster.pause(1)
@@ -170,10 +178,23 @@ class OwnKafka:
         await self._cluster.kill(1)
 
 
+@contextmanager
+def own_kafka(run: BrokerOfRun, folder: Path) -> Iterator[OwnKafka | None]:
+    """A node that is started when a test wants it; None when the run is on the embedded broker."""
+    node = OwnKafka(folder) if run.kind == KAFKA else None
+    yield node
+    if node is not None:
+        asyncio.run(node.stop())
+
+
 @asynccontextmanager
-async def own_broker(run: BrokerOfRun, folder: Path) -> AsyncIterator[OwnBroker]:
-    """A running broker of the kind that the run is on."""
-    broker: OwnBroker = OwnTansu() if run.kind == TANSU else OwnKafka(folder)
+async def own_broker(kafka: OwnKafka | None) -> AsyncIterator[OwnBroker]:
+    """A running broker: the node, which may have topics of an earlier test, or an embedded one."""
+    if kafka is not None:
+        await kafka.serve()
+        yield kafka
+        return
+    broker = OwnTansu()
     try:
         await broker.start()
         yield broker

@@ -1,9 +1,8 @@
 """Fixtures that every kind of test shares."""
 
-import fcntl
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,11 @@ from rtcc_bridge.modelpacks.default_pack import ensure_default_pack
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import metadata
-from tests import brokers, databases, tools
+from tests import brokers, chosen_tests, databases, tools
 from tests.agency_pack import write_agency_pack
 from tests.doubles import ManualClock
 from tests.outages import Outages
+from tests.shared_folders import made_once
 
 # The tests start programs, and what gRPC, which Milvus's client brings, does at each fork breaks them now and then.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -54,6 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes, so it begins first and no worker waits for it at the end")
     config.addinivalue_line("markers", "needs_program(name, package): see tests/tools.py")
     config.addinivalue_line("markers", "once: is not about what broker and database do, so one kind of each is enough")
+    config.addinivalue_line(
+        "markers", "every_case: what a database does may differ from case to case, see chosen_tests"
+    )
     config.addinivalue_line("markers", "sqlite: says something about SQLite alone")
     config.addinivalue_line("markers", "postgresql: says something about PostgreSQL alone")
     config.addinivalue_line("markers", "tansu: says something about the embedded broker alone")
@@ -83,8 +86,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     What takes long comes first.
     """
-    kept = [item for item in items if _belongs(item, config.getoption("--database"), config.getoption("--broker"))]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    kept = chosen_tests.of_run(items, config.getoption("--database"), config.getoption("--broker"))
+    left_out = set(items) - set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
     items[:] = sorted(kept, key=lambda item: item.get_closest_marker("long") is None)
 
 
@@ -92,23 +96,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if reason := brokers.of_run(item.config).why_left_out(item):
         tools.is_missing(reason)
     tools.require_programs(item)
-
-
-def _belongs(item: pytest.Item, database: str, broker: str) -> bool:
-    """Says of a test whether the run is about it: all but what is about another one, or what uses a chosen one."""
-    markers = {marker.name for marker in item.iter_markers()}
-    if "once" in markers and (database, broker) != (databases.SQLITE, brokers.TANSU):
-        return False
-    kinds = {databases.SQLITE, databases.POSTGRESQL, brokers.TANSU, brokers.KAFKA}
-    if markers & (kinds - {database, broker}):
-        return False
-    fixtures = set(getattr(item, "fixturenames", ()))
-    chosen = []
-    if database != databases.SQLITE:
-        chosen.append("database_server" in fixtures or database in markers)
-    if broker != brokers.TANSU:
-        chosen.append(bool(fixtures & {"broker", "own_broker"}) or broker in markers)
-    return not chosen or any(chosen)
 
 
 @pytest.fixture(scope="session")
@@ -123,14 +110,12 @@ def test_data() -> Path:
 
 @pytest.fixture(scope="session")
 def packs_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the default pack lies, built from the installed packages once for all workers of the run."""
-    own = tmp_path_factory.getbasetemp()
-    of_run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    folder = of_run / "packs"
-    with (of_run / "packs.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Where the default pack lies, built from the installed packages."""
+
+    def build(folder: Path) -> None:
         ensure_default_pack(folder, lambda _what, _done, _total: None)
-    return folder
+
+    return made_once(tmp_path_factory, "packs", build)
 
 
 @pytest.fixture(scope="session")
@@ -224,8 +209,17 @@ async def broker(broker_of_run: brokers.BrokerOfRun) -> AsyncIterator[str]:
         yield started.address
 
 
+@pytest.fixture(scope="module")
+def own_kafka_node(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[brokers.OwnKafka | None]:
+    """What the tests of a file that want a broker of their own have one after another, on Apache Kafka."""
+    with brokers.own_kafka(brokers.of_run(pytestconfig), tmp_path_factory.mktemp("kafka")) as node:
+        yield node
+
+
 @pytest.fixture
-async def own_broker(broker_of_run: brokers.BrokerOfRun, tmp_path: Path) -> AsyncIterator[brokers.OwnBroker]:
+async def own_broker(own_kafka_node: brokers.OwnKafka | None) -> AsyncIterator[brokers.OwnBroker]:
     """A broker that this test may freeze and stop."""
-    async with brokers.own_broker(broker_of_run, tmp_path / "kafka") as started:
+    async with brokers.own_broker(own_kafka_node) as started:
         yield started

@@ -20,6 +20,8 @@ from tests.postgres_server import PostgresMissingError, PostgresServer
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
 URL_VARIABLE: Final = "RTCC_TEST_POSTGRES"
+ENROLLED: Final = "enrolled"
+"""A second template: the database of `tests/e2e`'s place with a portrait in its gallery."""
 _EMPTY: Final = "template0"
 
 
@@ -72,8 +74,28 @@ class TestServer:
         await schema.upgrade(database)
         await database.close()
 
-    async def drop_template(self) -> None:
-        await self._administer(f"DROP DATABASE {self.template} WITH (FORCE)")
+    def has(self, url: str) -> bool:
+        """Whether that database is on this server."""
+        return url == self.url_of(url.rpartition("/")[2])
+
+    def url_of_template(self, name: str) -> str:
+        """Of a second template, which is made by `create_template`."""
+        return self.url_of(f"{self.template}_{name}")
+
+    async def create_template(self, name: str) -> None:
+        """There is nothing in it yet; it is copied when nobody is connected to it any more."""
+        await self._administer(f"CREATE DATABASE {self.template}_{name} TEMPLATE {_EMPTY}")
+
+    async def become(self, url: str, name: str) -> None:
+        """Makes that database a copy of the second template of this name."""
+        database = url.rpartition("/")[2]
+        await self._administer(f"DROP DATABASE {database} WITH (FORCE)")
+        await self._administer(f"CREATE DATABASE {database} TEMPLATE {self.template}_{name}")
+
+    async def drop_templates(self, *names: str) -> None:
+        """The template, and the second ones of these names that were made."""
+        for database in (self.template, *(f"{self.template}_{name}" for name in names)):
+            await self._administer(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
     async def _administer(self, statement: str) -> None:
         connection: asyncpg.Connection[Any] = await asyncpg.connect(self.administration_url.replace("+asyncpg", ""))
@@ -124,7 +146,7 @@ def stop(config: pytest.Config) -> None:
     if own := config.stash.get(_own_server, None):
         own.remove()
     elif server := config.stash.get(_server, None):
-        asyncio.run(server.drop_template())
+        asyncio.run(server.drop_templates(ENROLLED))
 
 
 def server_of(config: pytest.Config) -> TestServer | None:

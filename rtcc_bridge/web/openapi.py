@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -117,8 +118,9 @@ OPERATIONS: Final = (
 )
 
 
+@cache
 def openapi_document(operations: Sequence[Operation] = OPERATIONS) -> dict[str, Any]:
-    """The whole document."""
+    """The whole document, which nobody may change: it is made once."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)

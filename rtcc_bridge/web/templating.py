@@ -1,6 +1,7 @@
 """Jinja2 for the pages: everything is escaped, and a name that does not exist is an error."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,8 +18,9 @@ TEMPLATES = web.AppKey("templates", Environment)
 HTML: Final = "text/html"
 
 
+@cache
 def page_templates() -> Environment:
-    """The environment of the pages."""
+    """The environment of the pages, one for all applications: it keeps the templates that it has compiled."""
     environment = Environment(
         loader=PackageLoader("rtcc_bridge.web"),
         autoescape=True,

@@ -1,6 +1,7 @@
 """The daemon as a process, on the broker and the database of the run and a local object store."""
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from sqlalchemy import update
 
 from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.app.galleries import enroller_for
@@ -18,12 +20,17 @@ from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.modelpacks.installed import open_pack
 from rtcc_bridge.settings import Settings, load_settings
+from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.engine import Database
+from tests import databases
 from tests.brokers import KAFKA, BrokerOfRun, delete_topics, make_topics, new_mark, unique_names
 from tests.e2e.program import running_daemon, start
 from tests.ports import free_port
+from tests.shared_folders import made_once
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120.0
+DATABASE = "database.sqlite3"
 
 
 @dataclass
@@ -59,7 +66,7 @@ class Place:
                 "session_timeout_seconds": 6,
                 "enable_idempotence": self.enable_idempotence,
                 "group_prefix": f"test-{self.mark}",
-                "topics": unique_names(self.mark),
+                "topics": {**unique_names(self.mark), "partitions": 3},
             },
             "database": {"url": self.database_url},
             "objects": {"url": self.objects.as_uri(), "master_key_file": str(self.folder / "master.key")},
@@ -117,12 +124,50 @@ async def enroll(place: Place, name: str, picture: bytes) -> None:
     assert receipt.enrolled == 1, receipt
 
 
-@pytest.fixture
-async def enrolled_place(place: Place) -> Place:
-    """With one portrait enrolled."""
+async def enroll_portrait(place: Place) -> None:
     from rtcc_bridge.demo.pictures import encode_png, portrait  # noqa: PLC0415 - scikit-image is slow to import
 
     await enroll(place, "portrait-01", encode_png(portrait()))
+
+
+@pytest.fixture(scope="session")
+def place_to_copy(
+    tmp_path_factory: pytest.TempPathFactory, packs_directory: Path, pytestconfig: pytest.Config
+) -> Place:
+    """With one portrait enrolled, which takes longer than many a test that begins with one."""
+    server = databases.server_of(pytestconfig)
+
+    def place_in(folder: Path) -> Place:
+        url = (
+            f"sqlite+aiosqlite:///{folder / DATABASE}" if server is None else server.url_of_template(databases.ENROLLED)
+        )
+        return Place(folder, "127.0.0.1:9", packs_directory, url, enable_idempotence=False)
+
+    async def make(folder: Path) -> None:
+        if server is not None:
+            await server.create_template(databases.ENROLLED)
+        await enroll_portrait(place_in(folder))
+
+    return place_in(made_once(tmp_path_factory, "place-to-copy", lambda folder: asyncio.run(make(folder))))
+
+
+@pytest.fixture
+async def enrolled_place(place: Place, place_to_copy: Place, database_server: databases.TestServer | None) -> Place:
+    """With one portrait enrolled."""
+    if database_server is None:
+        shutil.copyfile(place_to_copy.folder / DATABASE, place.database_url.partition(":///")[2])
+    elif database_server.has(place.database_url):
+        await database_server.become(place.database_url, databases.ENROLLED)
+    else:  # the test has a server of its own
+        await enroll_portrait(place)
+        return place
+    shutil.copytree(place_to_copy.objects, place.objects, dirs_exist_ok=True)
+    shutil.copy(place_to_copy.folder / "master.key", place.folder / "master.key")
+    settings = place.settings
+    database = Database(settings.database)
+    async with database.write() as tx:
+        await tx.execute(update(tables.outbox).values(topic=settings.kafka.topics.gallery))
+    await database.close()
     return place
 
 

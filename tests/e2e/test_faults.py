@@ -11,8 +11,8 @@ from tests.kafka_cluster.distribution import KafkaNotAvailableError, fetch
 from tests.postgres_server import PostgresMissingError, find_programs
 from tests.tools import is_missing
 
-LIGHT = ("--rate", "10", "--probes", "0.6")
-"""Half of what the short run has by itself: the other tests that run beside it need the cores, too."""
+LIGHT = ("--rate", "5", "--probes", "0.6")
+"""Less than what the short run has by itself: the other tests that run beside it need the cores, too."""
 
 
 @pytest.mark.long

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import Place
+from tests.e2e.program import Program, start
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(180)]
@@ -41,16 +41,13 @@ def work_settings(enrolled_place: Place) -> Path:
 
 
 @asynccontextmanager
-async def process(place: Place, settings_file: Path, roles: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def process(place: Place, settings_file: Path, roles: str) -> AsyncIterator[Program]:
     """Runs `serve` with these roles, and asks it to end."""
-    with (place.folder / f"{secrets.token_hex(4)}.log").open("wb") as log:
-        started = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rtcc_bridge", "serve", "--roles", roles, "--config", str(settings_file),
-            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-        )  # fmt: skip
+    log = place.folder / f"{secrets.token_hex(4)}.log"
+    started = await start(["serve", "--roles", roles, "--config", str(settings_file)], log)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(started.wait)
-        stack.callback(lambda: started.kill() if started.returncode is None else None)
+        stack.callback(started.kill)
         yield started
         if started.returncode is None:
             started.terminate()

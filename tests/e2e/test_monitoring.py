@@ -38,6 +38,7 @@ pytestmark = [
     needs("prometheus", "prometheus"),
     needs("promtool", "prometheus"),
     pytest.mark.timeout(300),
+    pytest.mark.once,
 ]
 
 NOTHING_TO_SHOW: Final = frozenset(

@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,7 +21,7 @@ from tests.brokers import OwnBroker, make_topics
 from tests.e2e.calls import URGENT, ClientOf, choose_on_threat, is_ready, leads_of, on_floor, publish, readiness, until
 from tests.e2e.carrying import Delay, carried
 from tests.e2e.conftest import Place
-from tests.e2e.program import running_daemon
+from tests.e2e.program import running_daemon, start
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -39,7 +38,7 @@ async def test_the_board_is_up_without_a_broker_and_says_so(
     place = enrolled_place
     await own_broker.stop()
     place.changes["kafka"] = {"request_timeout_seconds": 3, "session_timeout_seconds": 3}
-    process = await asyncio.create_subprocess_exec(*serve_command(place), stdin=asyncio.subprocess.DEVNULL)
+    process = await start(["serve", "--config", str(place.settings_file)], place.log)
     try:
 
         async def up() -> bool:
@@ -122,7 +121,7 @@ async def test_a_killed_daemon_gives_the_lead_after_its_restart_once(
 ) -> None:
     place = enrolled_place
     client = client_of(place)
-    process = await asyncio.create_subprocess_exec(*serve_command(place), stdin=asyncio.subprocess.DEVNULL)
+    process = await start(["serve", "--config", str(place.settings_file)], place.log)
 
     await until(lambda: is_ready(http, place))
     incident = await publish(place, threat=True)
@@ -138,10 +137,6 @@ async def test_a_killed_daemon_gives_the_lead_after_its_restart_once(
         await until(has_lead)
         (lead,) = await leads_of(http, place, probe_id)
         assert lead["data"]["sequence"] == 1
-
-
-def serve_command(place: Place) -> list[str]:
-    return [sys.executable, "-m", "rtcc_bridge", "serve", "--config", str(place.settings_file)]
 
 
 @pytest.fixture

@@ -48,11 +48,16 @@ class GuardedKafka:
             done.result(20)
 
 
+def users_with_rights() -> ClientSecurity:
+    """TLS, and a user for each party, who may do only what is granted."""
+    users = {ADMIN: "secret-admin"} | {f"rtcc-{party}": f"secret-{party}" for party in PARTIES}
+    return ClientSecurity("SASL_SSL", users, acls=True)
+
+
 @asynccontextmanager
 async def guarded_kafka() -> AsyncIterator[GuardedKafka]:
     """One node with TLS, SCRAM and the rights; the topics are not made yet."""
-    users = {ADMIN: "secret-admin"} | {f"rtcc-{party}": f"secret-{party}" for party in PARTIES}
-    async with KafkaCluster(1, security=ClientSecurity("SASL_SSL", users, acls=True)) as cluster:
+    async with KafkaCluster(1, security=users_with_rights()) as cluster:
         made = GuardedKafka(cluster)
         made.grant()
         yield made

@@ -99,6 +99,7 @@ async def test_the_closing_check_finds_a_bad_event_after_the_last_wait(
         await asyncio.to_thread(witness.require_nothing_else)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("spoil", [wrong_constant, with_a_score, without_id, unknown_type, gap, no_time, other_key])
 async def test_a_spoiled_event_is_found(
     spoil: Callable[[Event], None], kafka: KafkaSettings, producer: EventProducer, witness: LeadWitness

@@ -33,6 +33,8 @@ from tests.agency_pack import write_pack_for_faces_of
 from tests.doubles import ManualClock
 from tests.gallery_kit import SOURCE_WORDS, GalleryKit, open_kit
 
+pytestmark = pytest.mark.once
+
 PEOPLE = 6
 POLICY = Path(__file__).resolve().parents[2] / "config/policy.yaml"
 

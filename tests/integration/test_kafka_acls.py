@@ -1,7 +1,7 @@
 """Each role and each party works with exactly the rights that `topics acls` prints, on Apache Kafka."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,17 +24,27 @@ from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.consumers.replay import replay
 from rtcc_bridge.errors import InvalidInputError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
-from tests.integration.guarded_kafka import PREFIX, GuardedKafka, guarded_kafka, rights_of
+from tests.integration.guarded_kafka import PREFIX, GuardedKafka, rights_of, users_with_rights
 from tests.integration.installation import Installation, destroy_database, silent
 from tests.integration.pipeline import Recorder, running, until
+from tests.integration.secured_kafka import one_node
+from tests.kafka_cluster.cluster import KafkaCluster
 
 pytestmark = pytest.mark.kafka
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[KafkaCluster]:
+    with one_node(users_with_rights()) as started:
+        yield started
+
+
 @pytest.fixture
-async def place() -> AsyncIterator[GuardedKafka]:
-    async with guarded_kafka() as guarded:
-        yield guarded
+def place(cluster: KafkaCluster) -> GuardedKafka:
+    """Rights to topics and groups of this test's own, and to nothing that another test had."""
+    guarded = GuardedKafka(cluster)
+    guarded.grant()
+    return guarded
 
 
 async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka) -> None:

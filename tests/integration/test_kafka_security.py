@@ -1,7 +1,7 @@
 """Who gets in and who does not, on Apache Kafka with TLS and users; and what is said about it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from rtcc_bridge.broker.topics import create_topics
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.settings import KafkaSettings
 from tests.integration.pipeline import Recorder, running, until
-from tests.integration.secured_kafka import open_settings, private_file, secured, user
+from tests.integration.secured_kafka import one_node, open_settings, private_file, secured, user
 from tests.kafka_cluster.certificates import TestAuthority
 from tests.kafka_cluster.cluster import KafkaCluster
 from tests.kafka_cluster.security import ClientSecurity
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.kafka
 USERS = {"alice": "right-password"}
 
 
-@pytest.fixture
-async def cluster() -> AsyncIterator[KafkaCluster]:
-    async with KafkaCluster(1, security=ClientSecurity("SASL_SSL", USERS)) as started:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[KafkaCluster]:
+    with one_node(ClientSecurity("SASL_SSL", USERS)) as started:
         yield started
 
 

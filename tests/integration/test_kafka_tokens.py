@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.settings import KafkaSettings
 from tests.brokers import make_topics
 from tests.integration.pipeline import Recorder, running, until
-from tests.integration.secured_kafka import open_settings, secured
+from tests.integration.secured_kafka import one_node, open_settings, secured
 from tests.integration.token_authority import CLIENT, TokenAuthority, token_authority, unsigned_token
 from tests.kafka_cluster.certificates import TestAuthority
 from tests.kafka_cluster.cluster import KafkaCluster
@@ -34,12 +34,15 @@ class Place:
         )
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[KafkaCluster]:
+    with one_node(ClientSecurity("SASL_SSL", {"alice": "not used here"})) as started:
+        yield started
+
+
 @pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    async with (
-        token_authority(TestAuthority(tmp_path / "authority"), _LIFE_SECONDS) as authority,
-        KafkaCluster(1, security=ClientSecurity("SASL_SSL", {"alice": "not used here"})) as cluster,
-    ):
+async def place(cluster: KafkaCluster, tmp_path: Path) -> AsyncIterator[Place]:
+    async with token_authority(TestAuthority(tmp_path / "authority"), _LIFE_SECONDS) as authority:
         yield Place(cluster, authority)
 
 

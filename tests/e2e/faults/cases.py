@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -43,9 +44,14 @@ _CUTS: Final = (
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is done. kills, events, probes: the least that the kills have to come to."""
+    """How much is done. kills, events, probes: the least that the kills have to come to.
+
+    most_passes: see `KillCampaign`. frozen_at_once: one process of each role stands still at the same time, not one
+    after another.
+    """
 
     kill_rounds: int
+    most_passes: int
     kills: int
     events: int
     probes: int
@@ -53,16 +59,17 @@ class Extent:
     quorum_seconds: float
     cut_seconds: float
     frozen_seconds: float
+    frozen_at_once: bool
 
 
-SHORT: Final = Extent(1, 0, 0, 0, 5, 5, 6, 6)
-LONG: Final = Extent(3, KILLS, EVENTS, PROBES, 20, 30, 15, 40)
+SHORT: Final = Extent(1, 2, 0, 0, 0, 5, 5, 6, 6, frozen_at_once=True)
+LONG: Final = Extent(3, 3, KILLS, EVENTS, PROBES, 20, 30, 15, 40, frozen_at_once=False)
 
 Case = Callable[[Stage, Extent], Awaitable[None]]
 
 
 async def kills(stage: Stage, extent: Extent) -> None:
-    campaign = KillCampaign(stage.plant, stage.random, stage.events.poison)
+    campaign = KillCampaign(stage.plant, stage.random, stage.events.poison, extent.most_passes)
     searched: Counter[str] = Counter()
 
     def missing() -> list[str]:
@@ -203,9 +210,14 @@ async def _clocks_jump(stage: Stage, extent: Extent, by_seconds: float, name: st
 
 
 async def frozen(stage: Stage, extent: Extent) -> None:
+    relay_seconds = max(extent.frozen_seconds, _TAKEN_OVER_SECONDS)
+    if extent.frozen_at_once:
+        others = [replica for replica in _firsts(stage) if replica.role != "relay"]
+        await _relay_frozen(stage, relay_seconds, "one process of each role", others)
+        return
     for role in ROLES:
         if role == "relay":
-            await _relay_frozen(stage, max(extent.frozen_seconds, _TAKEN_OVER_SECONDS))
+            await _relay_frozen(stage, relay_seconds, role)
         else:
             await _one_frozen(stage, role, extent.frozen_seconds)
 
@@ -219,24 +231,28 @@ async def _one_frozen(stage: Stage, role: str, seconds: float) -> None:
     await stage.under(f"SIGSTOP: {role} for {seconds:g} s", deed, "one of two processes")
 
 
-async def _relay_frozen(stage: Stage, seconds: float) -> None:
-    """The one that works is chosen, since the other one holds nothing; meanwhile the other has to take over."""
+async def _relay_frozen(stage: Stage, seconds: float, name: str, others: Sequence[Replica] = ()) -> None:
+    """The relay that works is chosen, since the other one holds nothing; meanwhile the other has to take over."""
     relay_at_work = DatabaseFaults(stage.plant, stage.database).relay_at_work
     frozen_name = taken_over_by = None
+
+    which = "the relay at work among them" if others else "the one at work of two processes"
 
     async def deed() -> int:
         nonlocal frozen_name, taken_over_by
         while (frozen_name := await relay_at_work()) is None:  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(0.2)
-        with hardships.standing_still(stage.plant.replicas[frozen_name]):
+        with ExitStack() as still:
+            for replica in (stage.plant.replicas[frozen_name], *others):
+                still.enter_context(hardships.standing_still(replica))
             await asyncio.sleep(seconds)
             taken_over_by = await relay_at_work()
-        return 1
+        return 1 + len(others)
 
     await stage.under(
-        f"SIGSTOP: relay for {seconds:g} s",
+        f"SIGSTOP: {name} for {seconds:g} s",
         deed,
-        lambda: f"the one at work of two processes; {taken_over_by} took over",
+        lambda: f"{which}; {taken_over_by} took over",
         lambda: ["no other relay took over"] if taken_over_by in {None, frozen_name} else [],
     )
 

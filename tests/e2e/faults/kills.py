@@ -20,7 +20,6 @@ _UNDISTURBED_SECONDS: Final = 8.0
 _TRAP_SECONDS: Final = 25.0
 _TAKEOVER_SECONDS: Final = 2.5
 _TRIES: Final = 3
-_MOST_PASSES: Final = 3
 _POISONED_RECORDS: Final = 12
 """So many that each of two consumers gets some, whichever partitions it has."""
 
@@ -34,13 +33,15 @@ _LETTER_POINTS: Final = frozenset({("consumer", BEFORE_SEND), ("consumer", ACKNO
 class KillCampaign:
     """All processes of a role work through the role's points, each dying at one and starting anew for the next.
 
-    poison: sends a record that a consumer has to put to the dead letters. forced: how often a process died at each
-    point. unforced: kills at whatever it was doing. missed: points at which none would die.
+    poison: sends a record that a consumer has to put to the dead letters. most_passes: so often a process passes its
+    point, at most, before it dies there. forced: how often a process died at each point. unforced: kills at whatever it
+    was doing. missed: points at which none would die.
     """
 
     plant: Plant
     random: random.Random
     poison: Callable[[], None]
+    most_passes: int
     forced: Counter[tuple[str, str]] = field(default_factory=Counter)
     unforced: int = 0
     missed: list[str] = field(default_factory=list)
@@ -116,7 +117,7 @@ class KillCampaign:
         """Not always the first time: what was done before is then part of what has to survive. But what seldom comes
         about is not waited for again."""
         is_seldom = point in _REBALANCES or (replica.role, point) in _LETTER_POINTS
-        return 1 if is_seldom else self.random.randint(1, _MOST_PASSES)
+        return 1 if is_seldom else self.random.randint(1, self.most_passes)
 
     async def _hand_over_from_others(self, replica: Replica) -> None:
         """A relay that stands by does nothing: those that have no point left to die at give way to it."""

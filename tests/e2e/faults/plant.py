@@ -1,11 +1,10 @@
 """The deployment that faults are done to: Apache Kafka, PostgreSQL, and several processes of each role."""
 
 import asyncio
-import os
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +47,7 @@ class Plant:
     site: Site | None = None
     replicas: dict[str, Replica] = field(default_factory=dict)
     _ports: dict[str, int] = field(default_factory=dict)
+    _commands: Iterator[int] = field(default_factory=count)
 
     @property
     def objects(self) -> Path:
@@ -82,16 +82,13 @@ class Plant:
     async def command(self, *arguments: str) -> str:
         """Runs a command of the command line. Raises RuntimeError with what it said when it fails."""
         settings = next(iter(self.replicas.values())).settings_file
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rtcc_bridge", *arguments, "--config", str(settings),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "COLUMNS": "200"},
-        )  # fmt: skip
+        said = self.folder / f"command-{next(self._commands)}.log"
+        child = await self.nursery.fork(["--", *arguments, "--config", str(settings)], said, None)
         async with asyncio.timeout(_COMMAND_SECONDS):
-            output, _ = await process.communicate()
-        if process.returncode != 0:
-            raise RuntimeError(f"rtcc-bridge {' '.join(arguments)}: {output.decode()}")
-        return output.decode()
+            await child.wait()
+        if child.returncode != 0:
+            raise RuntimeError(f"rtcc-bridge {' '.join(arguments)}: {said.read_text()}")
+        return said.read_text()
 
     def _settings(self, name: str) -> Mapping[str, Any]:
         nodes = len(self.kafka.numbers)
