@@ -35,6 +35,7 @@ class Deed(StrEnum):
     ATTEST_KILLING = "attest that a killing was coded as a disturbance"
     OPEN_PROVISIONAL = "open an incident while the feed is down"
     CONFIRM_KILLING = "confirm that a killing was coded as a disturbance"
+    SEE_EARLIER = "see what came of a picture before"
 
 
 PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
@@ -62,6 +63,7 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.ATTEST_KILLING: frozenset({Role.SUPERVISOR}),
         Deed.OPEN_PROVISIONAL: frozenset({Role.SUPERVISOR}),
         Deed.CONFIRM_KILLING: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR}),
+        Deed.SEE_EARLIER: frozenset({Role.ANALYST, Role.SUPERVISOR}),
     }
 )
 """The roles that each deed is open to. What is not listed is forbidden."""
