@@ -75,6 +75,7 @@ async def test_examiners_see_it_when_they_have_concluded_and_not_before(life: Li
 
 async def test_the_analyst_is_not_told_while_the_search_is_still_to_come(life: LifeKit) -> None:
     await life.released()
+    life.kit.clock.advance(60)
     probe = await life.kit.chosen(OTHER_CASE)
     assert await refused(life, probe.probe_id, ANALYST) == "P12"
     assert len(await earlier(life, probe.probe_id, SUPERVISOR)) == 1

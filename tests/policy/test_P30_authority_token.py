@@ -28,6 +28,7 @@ from tests.probe_kit import (
     SUPERVISOR,
     Gallery,
     ProbeKit,
+    authority_keys,
     face_search,
     form,
     policy,
@@ -115,7 +116,6 @@ async def test_a_request_without_a_token_is_refused(kit: ProbeKit, token: object
         ("expiresAt", "2099-01-01T00:00:00Z"),
         ("key", "0" * 16),
         ("key", {}),
-        ("purpose", "\ud800"),
         ("version", 2),
         ("signature", "AAAA"),
         ("signature", "no base64"),
@@ -125,6 +125,14 @@ async def test_a_request_without_a_token_is_refused(kit: ProbeKit, token: object
 )
 async def test_an_altered_token_is_refused(kit: ProbeKit, claim: str, value: object) -> None:
     await is_refused(kit, record_of(with_token(await request_of(kit), **{claim: value})))
+
+
+async def test_a_token_of_what_is_no_text_is_refused_by_the_verifier_too(kit: ProbeKit) -> None:
+    """Records with half of a surrogate pair are refused before; the verifier does not rest on that."""
+    token = (await request_of(kit))["event"]["data"]["authority"]
+    with pytest.raises(PolicyRefusalError) as refused:
+        authority_keys().require_verifier().verify({**token, "purpose": "\ud800"}, now=kit.clock.now())
+    assert refused.value.rule == "P30"
 
 
 async def test_a_token_of_somebody_elses_key_is_refused(kit: ProbeKit) -> None:
