@@ -39,8 +39,10 @@ class Run:
         self._checks = checks
         self._limits: dict[tuple[str, ...], float] = {}
         self._left = asyncio.Queue[Check]()
+        # As code and tests are now, since it is copies of them that are tried.
+        self._keys = {check: key_of(check, ROOT, self._tests_of(check)) for check in checks}
         for check in checks:
-            known = ledger.find(self._key(check))
+            known = ledger.find(self._keys[check])
             if known is None:
                 self._left.put_nowait(check)
             else:
@@ -69,7 +71,7 @@ class Run:
             check = self._left.get_nowait()
             tests = self._tests_of(check)
             result = await tree.without(check, tests, await self._limit(tree, tests))
-            self._ledger.add(self._key(check), check, result)
+            self._ledger.add(self._keys[check], check, result)
             self.results[check] = result
             said = result.by or "SURVIVED"
             self._console.print(
@@ -95,9 +97,6 @@ class Run:
                 f"docs/policy-rules.md names no test for {' '.join(check.rules)}, which {check.name} keeps"
             )
         return found
-
-    def _key(self, check: Check) -> str:
-        return key_of(check, ROOT, self._tests_of(check))
 
 
 def report(results: Sequence[tuple[Check, Result]], console: Console, out: Path) -> bool:

@@ -12,6 +12,7 @@ from rtcc_bridge.incidents.incident import IncidentEvent, apply_event
 from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, Purpose
+from rtcc_bridge.probes.provisional import ProvisionalForm
 from rtcc_bridge.storage import incidents, probes, tables
 from tests.policy_kit import put_in_force, write_policy
 from tests.probe_kit import (
@@ -191,3 +192,12 @@ async def test_a_purpose_that_the_policy_leaves_out_is_refused_whatever_the_thre
     await kit.incident(incident_type="ROBBERY")
     await kit.threat()
     assert await refused_rule(kit, "imminent_threat") == "P02"
+
+
+@pytest.mark.parametrize("incident_type", ["CIVDIS", "alien-2"])
+async def test_what_is_never_searched_for_is_not_opened_while_the_feed_is_down_either(
+    kit: ProbeKit, incident_type: str
+) -> None:
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.provisional.open(ProvisionalForm(incident_type, "because"), SUPERVISOR)
+    assert refused.value.rule == "P02"
