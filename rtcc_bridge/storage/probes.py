@@ -218,9 +218,10 @@ async def earlier_of_picture(tx: Transaction, probe: ProbeRecord) -> Sequence[Pr
 async def count_earlier_of_picture(tx: Transaction, probe_ids: Collection[str]) -> Mapping[str, int]:
     """How many such probes there are before each of these; one that has none is left out."""
     this, others = probes.alias(), probes
-    query = select(this.c.probe_id, func.count()).select_from(this).join(others, _is_earlier_of_picture(others, this))
+    earlier = func.count().label("earlier")
+    query = select(this.c.probe_id, earlier).select_from(this).join(others, _is_earlier_of_picture(others, this))
     query = query.where(this.c.probe_id.in_(padded(probe_ids))).group_by(this.c.probe_id)
-    return dict((await tx.execute(query)).tuples().all())
+    return {row.probe_id: row.earlier for row in await tx.execute(query)}
 
 
 def is_same_picture(others: FromClause, this: FromClause) -> ColumnElement[bool]:
