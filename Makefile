@@ -11,7 +11,7 @@ NOT_OURS := .git .venv .cache .gpu .mypy_cache .ruff_cache .pytest_cache .hypoth
 SHELL_SCRIPTS = $(shell find . $(NOT_OURS:%=-path ./% -prune -o) -type f -exec awk \
   'FNR == 1 && (FILENAME ~ /\.(ba)?sh$$/ || /^\#!.*[\/ ](ba|da|k)?sh( |$$)/) { print FILENAME } FNR > 1 { nextfile }' {} +)
 
-.PHONY: help setup demo kafka test test-production chart-test faults soak check check-types check-style format docs contracts boot-test wheel lock bench clean
+.PHONY: help setup demo kafka test test-production chart-test faults soak mutate-policy check check-types check-style format docs contracts boot-test wheel lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -48,6 +48,9 @@ faults: $(STAMP) ## Kills, outages, partitions on Apache Kafka and PostgreSQL; h
 
 soak: $(STAMP) ## Twenty minutes of steady load: memory and file descriptors. MINUTES=3 for a trial.
 	$(BIN)/python -m tests.e2e.faults.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+mutate-policy: $(STAMP) ## Takes each check of the policy out in turn: the tests of its rule have to notice. Half an hour and more; goes on where it was. ARGS="--rule P12".
+	$(BIN)/python -m tests.mutation --jobs $(JOBS) $(ARGS)
 
 check: check-style check-types ## Format, lint, types, import contracts, dependencies, scripts, generated documents.
 

@@ -151,6 +151,11 @@ class Metrics:
             "policy_reloads_total", "How often the policy was read again, by what became of it.", outcome=RELOADS
         )
         self.leads_total = counter("leads_total", "Lead events by the state they led to.", state=LEAD_STATES)
+        self.leads_unanswered_total = counter(
+            "leads_unanswered_total",
+            "Released leads that ended without an outcome from their requestor (P18).",
+            lane=LANES,
+        )
         self.gallery_bookings_total = counter(
             "gallery_bookings_total", "Booked pictures by what became of them.", outcome=BOOKING_OUTCOMES
         )

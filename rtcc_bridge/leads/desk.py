@@ -209,8 +209,7 @@ class LeadDesk:
             async with self._database.write() as tx:
                 found = await leads.due(tx, self._clock.now(), LIVE_STATES, _EXPIRED_AT_ONCE)
                 for record in found:
-                    after = rules.expire(lead_of(record))
-                    await self.step(tx, record, after, "lead.expired", SYSTEM, _ENDED)
+                    await self._expire(tx, record)
             expired += len(found)
             if len(found) < _EXPIRED_AT_ONCE:
                 return expired
@@ -222,6 +221,14 @@ class LeadDesk:
     async def extend(self, tx: Transaction, record: LeadRecord, until: datetime) -> LeadRecord:
         """Gives a lead that the caller has locked more time; the caller audits who wanted it and why."""
         return await self.restate(tx, replace(record, expires_at=until), {"expiresAt": until})
+
+    async def _expire(self, tx: Transaction, record: LeadRecord) -> None:
+        """One that was released to somebody who has not said what came of it is entered and counted as such."""
+        unanswered = record.review_state == ReviewState.RELEASED and record.result == LeadResult.CANDIDATES
+        details = {"unanswered": True} if unanswered else {}
+        await self.step(tx, record, rules.expire(lead_of(record)), "lead.expired", SYSTEM, _ENDED, details)
+        if unanswered:
+            on_commit(tx, self._metrics.leads_unanswered_total.labels(record.lane).inc)
 
     async def _acknowledge(self, tx: Transaction, record: LeadRecord, account: Account) -> LeadRecord:
         before, person = lead_of(record), account.person

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.leads.lead import LeadResult, ReviewState
@@ -61,19 +61,33 @@ def require_independent(account: Account, people: CasePeople) -> None:
         )
 
 
+_EXAMINED_IN: Final = (ReviewState.UNREVIEWED, ReviewState.IN_REVIEW)
+
+
+def waits_for_examiners(lead: LeadRecord) -> bool:
+    """Whether somebody may still be asked to examine its list."""
+    return lead.result == LeadResult.CANDIDATES and lead.review_state in _EXAMINED_IN
+
+
 async def require_not_blind(tx: Transaction, account: Account, probe: ProbeRecord) -> None:
     """P12: what a lead's case says is closed to the analysts who may still have to review it blind.
 
-    Its own analyst, whoever took the lead and the supervisors see it. Raises PolicyRefusalError.
+    So is an earlier case of the same picture, as long as a later one is examined. The case's own analyst, whoever took
+    the lead and the supervisors see it. Raises PolicyRefusalError.
     """
-    lead = await leads.of_probe(tx, probe.probe_id)
-    if lead is None or lead.result != LeadResult.CANDIDATES or Role.SUPERVISOR in account.roles:
+    if Role.SUPERVISOR in account.roles:
         return
-    known = {probe.analyst, lead.acknowledged_by}
-    part = any(name is not None and same_person(account.name, name) for name in known)
-    if not part and lead.review_state in {ReviewState.UNREVIEWED, ReviewState.IN_REVIEW}:
+    lead = await leads.of_probe(tx, probe.probe_id)
+    known = {probe.analyst, None if lead is None else lead.acknowledged_by}
+    if any(name is not None and same_person(account.name, name) for name in known):
+        return
+    if lead is not None and waits_for_examiners(lead):
         raise PolicyRefusalError(
             "P12", "You may be asked to review this search blind: its case is open to you when that is done."
+        )
+    if any(waits_for_examiners(one) for one in await leads.of_picture(tx, probe.probe_id, _EXAMINED_IN)):
+        raise PolicyRefusalError(
+            "P12", "This picture is being examined in another search: its case is open to you when that is done."
         )
 
 

@@ -1,6 +1,7 @@
 """Everything that people do with a lead after its search, in the order of its life."""
 
 from rtcc_bridge.leads.corroboration import CorroborationDesk
+from rtcc_bridge.leads.earlier import EarlierSearchDesk
 from rtcc_bridge.leads.examination import ExaminationDesk
 from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.leads.pictures import PictureViewer
@@ -22,3 +23,4 @@ class LeadLife:
         self.corroboration = CorroborationDesk(parts)
         self.withdrawal = WithdrawalDesk(parts)
         self.proficiency = ProficiencyDesk(parts)
+        self.earlier = EarlierSearchDesk(parts)

@@ -1,8 +1,8 @@
 """Release to the requestor (P17): at most two candidates, after agreement; finding nobody is released the same way."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
@@ -142,7 +142,9 @@ class ReleaseDesk:
             {"candidateRef": ref, "conclusion": found.supported[ref].value} for ref in listed if ref in refs
         ]  # in the lead's random order
         dissent = [{"candidateRef": one.candidate_ref, "conclusion": one.conclusion.value} for one in found.dissent]
-        fields = {"candidateCount": len(candidates), "candidates": candidates, "releasedAt": now}
+        until = self._ends(lead, now) if candidates else lead.expires_at
+        fields = {"candidateCount": len(candidates), "candidates": candidates, "releasedAt": now, "expiresAt": until}
+        lead = replace(lead, expires_at=until)
         details = {"listed": len(listed), "agreedOn": len(found.supported), "dissent": bool(dissent)}
         released = await self._parts.leads.step(tx, lead, after, "lead.released", account.name, fields, details)
         findings: Mapping[str, Any] = {"candidates": candidates, "dissent": dissent}
@@ -154,6 +156,10 @@ class ReleaseDesk:
         await releases.add_receiver(tx, receiver)
         await self._observe(tx, released)
         return released
+
+    def _ends(self, lead: LeadRecord, now: datetime) -> datetime:
+        """P18: so long the requestor has for the outcome, and no longer than the lead lives anyway."""
+        return min(lead.expires_at, now + timedelta(days=self._parts.policy.corroboration.outcome_within_days))
 
     async def _observe(self, tx: Transaction, lead: LeadRecord) -> None:
         """From the first imminent threat of the incident, where there is one."""

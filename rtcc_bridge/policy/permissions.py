@@ -39,6 +39,7 @@ class Deed(StrEnum):
     CONFIRM_KILLING = "confirm that a killing was coded as a disturbance"
     MANAGE_ACCOUNTS = "add, change or disable accounts"
     MANAGE_TOKENS = "create, list or revoke service tokens"
+    SEE_EARLIER = "see what came of a picture before"
 
 
 PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
@@ -70,6 +71,7 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.CONFIRM_KILLING: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR}),
         Deed.MANAGE_ACCOUNTS: frozenset({Role.ADMINISTRATOR}),
         Deed.MANAGE_TOKENS: frozenset({Role.ADMINISTRATOR}),
+        Deed.SEE_EARLIER: frozenset({Role.ANALYST, Role.SUPERVISOR}),
     }
 )
 """The roles that each deed is open to. What is not listed is forbidden."""

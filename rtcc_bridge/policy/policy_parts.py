@@ -140,7 +140,11 @@ class CorroborationRule(PolicyPart):
         default=frozenset(EvidenceKind), min_length=1, description="Kinds of independent evidence that count."
     )
     outcome_within_days: int = Field(
-        30, ge=1, le=90, description="A lead without an outcome by then expires and is withdrawn."
+        30,
+        ge=1,
+        le=90,
+        description="Days from its release in which a lead gets an outcome, or it expires and nobody may use it. "
+        "`leads.expires_after_hours`, counted from the search, can be shorter.",
     )
 
 

@@ -161,6 +161,7 @@ class FaceChoice:
             "crop_width": width,
             "crop_height": height,
             "crop_landmarks": cropped.crop.landmarks.tolist(),
+            "crop_sha256": sealed.sha256,
             "approval": Approval.PENDING,
             "approve_by": approve_by,
             "policy_hash": policy.hash,

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, exists, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.probes import is_same_picture
 from rtcc_bridge.storage.slices import padded
 from rtcc_bridge.storage.tables import corroborations, incidents, lead_candidates, leads, probes
 
@@ -121,6 +122,14 @@ async def with_subject(tx: Transaction, subject_id: int, states: Collection[str]
     listing = select(lead_candidates.c.lead_id).where(lead_candidates.c.subject_id == subject_id)
     query = select(leads).where(leads.c.lead_id.in_(listing), leads.c.review_state.in_(states))
     return await _all(tx, _locked(query))
+
+
+async def of_picture(tx: Transaction, probe_id: str, states: Collection[str]) -> list[LeadRecord]:
+    """The leads in one of the states of other probes of the same picture (P12)."""
+    this, others = probes.alias(), probes.alias()
+    query = select(leads).join(others, others.c.probe_id == leads.c.probe_id).join(this, is_same_picture(others, this))
+    where = (this.c.probe_id == probe_id) & (others.c.probe_id != probe_id) & leads.c.review_state.in_(states)
+    return await _all(tx, query.where(where).order_by(leads.c.lead_id))
 
 
 async def due(tx: Transaction, now: datetime, states: Collection[str], limit: int) -> list[LeadRecord]:

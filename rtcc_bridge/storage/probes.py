@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, func, or_, select, update
+from sqlalchemy import ColumnElement, FromClause, RowMapping, and_, func, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import padded
@@ -59,6 +59,7 @@ class ProbeRecord:
     same_person_as: str | None = None
     edits: Sequence[Mapping[str, Any]] | None = None
     authority_token: Mapping[str, Any] | None = None
+    crop_sha256: str | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -200,6 +201,37 @@ async def covered_by(tx: Transaction, probe_id: str) -> Sequence[ProbeRecord]:
     """The further stills that the approval of this probe covers (P01), the oldest first."""
     query = select(probes).where(probes.c.same_person_as == probe_id)
     return await _all(tx, query.order_by(probes.c.created_at, probes.c.probe_id))
+
+
+MOST_EARLIER: Final = 100
+
+
+async def earlier_of_picture(tx: Transaction, probe: ProbeRecord) -> Sequence[ProbeRecord]:
+    """Probes of the same picture that were attached before this one, the oldest first; at most the newest 100."""
+    this, others = probes.alias(), probes
+    query = select(others).select_from(this).join(others, _is_earlier_of_picture(others, this))
+    query = query.where(this.c.probe_id == probe.probe_id)
+    query = query.order_by(others.c.created_at.desc(), others.c.probe_id.desc()).limit(MOST_EARLIER)
+    return list(reversed(await _all(tx, query)))
+
+
+async def count_earlier_of_picture(tx: Transaction, probe_ids: Collection[str]) -> Mapping[str, int]:
+    """How many such probes there are before each of these; one that has none is left out."""
+    this, others = probes.alias(), probes
+    earlier = func.count().label("earlier")
+    query = select(this.c.probe_id, earlier).select_from(this).join(others, _is_earlier_of_picture(others, this))
+    query = query.where(this.c.probe_id.in_(padded(probe_ids))).group_by(this.c.probe_id)
+    return {row.probe_id: row.earlier for row in await tx.execute(query)}
+
+
+def is_same_picture(others: FromClause, this: FromClause) -> ColumnElement[bool]:
+    """The same bytes, or the same pixels of the chosen face; a probe is the same picture as itself."""
+    return or_(others.c.original_sha256 == this.c.original_sha256, others.c.crop_sha256 == this.c.crop_sha256)
+
+
+def _is_earlier_of_picture(others: FromClause, this: FromClause) -> ColumnElement[bool]:
+    at_once = and_(others.c.created_at == this.c.created_at, others.c.probe_id < this.c.probe_id)
+    return and_(is_same_picture(others, this), or_(others.c.created_at < this.c.created_at, at_once))
 
 
 def _unapproved_deferral() -> ColumnElement[bool]:

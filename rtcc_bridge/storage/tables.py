@@ -140,7 +140,7 @@ probes = Table(
     Column("requestor", String(256), nullable=False),
     Column("analyst", String(256), nullable=False),
     Column("original_object", String(256)),
-    Column("original_sha256", String(64)),
+    Column("original_sha256", String(64), index=True),
     Column("image_width", Integer),
     Column("image_height", Integer),
     Column("faces", JSON),  # list of {number, box, landmarks, detectionScore, quality}
@@ -166,6 +166,7 @@ probes = Table(
     Column("same_person_as", String(64), index=True),  # the probe whose approval covers this still too (P01)
     Column("authority_token", JSON),  # signed when the authority was given: without it nothing is requested again (P30)
     Column("edits", JSON),  # the steps that lead from the original to what `faces` was found in (P05)
+    Column("crop_sha256", String(64), index=True),  # of the cut-out face's pixels: the same face in another copy (P12)
 )
 
 probe_openings = Table(

@@ -1,6 +1,6 @@
 """The pages: rendered on the server, kept live by small scripts that follow the feed and load the page's parts anew."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -9,8 +9,9 @@ from aiohttp import web
 
 from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
 from rtcc_bridge.incidents import board
+from rtcc_bridge.leads.earlier import EarlierSearch, decides_and_never_examines
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, same_person
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, same_person
 from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.purposes import Purpose
@@ -19,7 +20,7 @@ from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
 from rtcc_bridge.storage import incidents, leads, outbox, probes
 from rtcc_bridge.storage.incidents import IncidentRecord
 from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE
-from rtcc_bridge.web.cards import IncidentCard, by_key, incident_card, lead_card
+from rtcc_bridge.web.cards import IncidentCard, LeadCard, by_key, incident_card, lead_card
 from rtcc_bridge.web.incidents import PAGE, one_incident, open_incidents
 from rtcc_bridge.web.leads import newest_leads
 from rtcc_bridge.web.operations import Handler
@@ -108,6 +109,7 @@ async def probe_page(request: web.Request) -> web.Response:
     view = await with_lead(services, record)
     card = incident_card(await one_incident(services, record.incident_id))
     state = ProbeState(view.state)
+    may_decide = may(account, Deed.DECIDE_SEARCH) and _decidable(state, view.approval.state)
     return page(
         request,
         "probe.html",
@@ -122,8 +124,20 @@ async def probe_page(request: web.Request) -> web.Response:
         approval=APPROVALS[Approval(view.approval.state)],
         purpose=PURPOSES[Purpose(view.purpose)],
         may_choose=may(account, Deed.CHOOSE_FACE) and same_person(account.name, record.analyst),
-        may_decide=may(account, Deed.DECIDE_SEARCH) and _decidable(state, view.approval.state),
+        may_decide=may_decide,
+        earlier=await _earlier(services, probe_id, account) if may_decide else (),
+        states=PROBE_STATES,
     )
+
+
+async def _earlier(
+    services: WebServices, probe_id: str, account: Account
+) -> Sequence[tuple[EarlierSearch, LeadCard | None]]:
+    """What came of the same picture before, for whoever decides on the search and will not examine it (P12)."""
+    if not decides_and_never_examines(account):
+        return ()
+    found = await services.life.earlier.of_probe(probe_id, account)
+    return [(one, None if one.lead is None else lead_card(lead_view(one.lead), {})) for one in found]
 
 
 async def switch_account(request: web.Request) -> web.Response:

@@ -73,7 +73,8 @@ async def with_lead(services: WebServices, record: ProbeRecord) -> ProbeView:
 async def approval_queue(services: WebServices) -> WaitingProbes:
     async with services.database.read() as tx:
         found = await probes.with_approval_pending(tx, DECIDABLE, LONGEST_QUEUE)
-    return WaitingProbes(items=tuple(waiting_probe(record) for record in found))
+        earlier = await probes.count_earlier_of_picture(tx, [record.probe_id for record in found])
+    return WaitingProbes(items=tuple(waiting_probe(record, earlier.get(record.probe_id, 0)) for record in found))
 
 
 async def attach(request: web.Request) -> web.Response:

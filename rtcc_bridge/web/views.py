@@ -149,6 +149,7 @@ class WaitingProbe(WireModel):
     analyst: str
     approve_by: AwareDatetime | None = Field(description="Set when the search ran already under P14.")
     created_at: AwareDatetime
+    earlier_searches: int = Field(description="How often the same picture was searched before (P12).")
 
 
 class WaitingProbes(WireModel):
@@ -228,7 +229,7 @@ def probe_view(record: ProbeRecord, lead: LeadRecord | None, covered: Sequence[s
     )
 
 
-def waiting_probe(record: ProbeRecord) -> WaitingProbe:
+def waiting_probe(record: ProbeRecord, earlier_searches: int) -> WaitingProbe:
     return WaitingProbe(
         probe_id=record.probe_id,
         incident_id=record.incident_id,
@@ -237,6 +238,7 @@ def waiting_probe(record: ProbeRecord) -> WaitingProbe:
         analyst=record.analyst,
         approve_by=record.approve_by,
         created_at=record.chosen_at or record.created_at,
+        earlier_searches=earlier_searches,
     )
 
 

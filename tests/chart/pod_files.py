@@ -35,6 +35,7 @@ class Site:
             "master-key": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
             "authority-key": lambda: _pem(self._authority_key, public=False),
             "authority-public-keys": lambda: _pem(self._authority_key, public=True),
+            "audit-signing-key": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
             "policy.yaml": lambda: (ROOT / "config/policy.yaml").read_text(encoding="utf-8"),
             "ca.crt": lambda: self._authority.ca_file.read_text(encoding="ascii"),
             "tls.crt": lambda: self._client.read_text(encoding="ascii"),

@@ -8,6 +8,7 @@ import yaml
 
 import rtcc_bridge
 from rtcc_bridge.app.start_conditions import start_problems
+from rtcc_bridge.audit.signing_key import load_signing_keys
 from rtcc_bridge.broker.groups import groups_of_roles
 from rtcc_bridge.settings import KafkaSettings, ProcessSettings, Settings
 from rtcc_bridge.topic_settings import TopicSettings
@@ -152,8 +153,19 @@ def test_a_role_gets_only_the_secrets_that_it_needs() -> None:
         "web": common | {"authority-key", "authority-public-keys"},
         "consumer": common | {"kafka-consumer", "authority-public-keys"},
         "matcher": common | {"kafka-matcher", "authority-public-keys"},
-        "relay": common | {"kafka-relay", "authority-key", "authority-public-keys"},
+        "relay": common | {"kafka-relay", "authority-key", "authority-public-keys", "audit-signing-key"},
     }
+
+
+@pytest.mark.parametrize(("name", "role"), [("production", "relay"), ("single node", "single")])
+def test_the_one_that_orders_the_audit_log_signs_it_and_no_other_process_can(
+    name: str, role: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option(name)
+    for workload in rendered.workloads:
+        files = lay_out(rendered, workload, site, tmp_path / component_of(workload))
+        keys = load_signing_keys(load(files, monkeypatch).audit, may_create=False)
+        assert (keys is not None) == (component_of(workload) == role)
 
 
 @pytest.mark.parametrize("name", sorted(EXPOSED))

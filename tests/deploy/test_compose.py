@@ -11,6 +11,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from rtcc_bridge.audit.signing_key import load_signing_keys
+from rtcc_bridge.audit_settings import AuditSettings
 from rtcc_bridge.cli import main
 from rtcc_bridge.secret_files import read_secret_file
 from rtcc_bridge.settings import ENVIRONMENT_PREFIX, Settings
@@ -142,6 +144,16 @@ def test_the_settings_name_what_is_mounted(monkeypatch: pytest.MonkeyPatch) -> N
         assert path is not None
         assert path.removeprefix("file://").startswith(f"{targets[2]}/")
     assert str(settings.policy.file) in targets
+
+
+def test_the_relay_alone_gets_the_key_that_signs_the_audit_log(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, service in OURS.items():
+        settings = settings_of(service, monkeypatch).audit
+        assert ("audit-signing-key" in service["secrets"]) == (name == "relay")
+        file = Path("/run/secrets/audit-signing-key") if name == "relay" else None
+        assert settings.signing_key_file == file
+    made = AuditSettings(signing_key_file=prepared / "secrets/audit-signing-key")
+    assert load_signing_keys(made, may_create=False) is not None
 
 
 def test_prepare_makes_secrets_that_the_program_accepts_and_leaves_what_is_there(

@@ -87,9 +87,18 @@ def test_every_variable_of_the_units_is_one_of_the_program(monkeypatch: pytest.M
     named = set()
     for file in [*FOLDER.rglob("*.service"), *FOLDER.rglob("*.conf"), FOLDER / "rtcc-bridge-admin"]:
         named |= set(re.findall(rf"{ENVIRONMENT_PREFIX}[A-Z_]+", file.read_text()))
-    assert {f"{ENVIRONMENT_PREFIX}CONFIG", f"{ENVIRONMENT_PREFIX}OBJECTS__MASTER_KEY_FILE"} == named
-    monkeypatch.setenv(f"{ENVIRONMENT_PREFIX}OBJECTS__MASTER_KEY_FILE", "/run/credentials/x/master-key")
-    assert str(load_settings().objects.master_key_file) == "/run/credentials/x/master-key"
+    keys = {f"{ENVIRONMENT_PREFIX}OBJECTS__MASTER_KEY_FILE", f"{ENVIRONMENT_PREFIX}AUDIT__SIGNING_KEY_FILE"}
+    assert named == {f"{ENVIRONMENT_PREFIX}CONFIG", *keys}
+    for key in keys:
+        monkeypatch.setenv(key, "/run/credentials/x/key")
+    settings = load_settings()
+    assert str(settings.objects.master_key_file) == str(settings.audit.signing_key_file) == "/run/credentials/x/key"
+
+
+def test_the_relay_alone_is_shown_the_key_that_signs_the_audit_log() -> None:
+    for file in [*FOLDER.rglob("*.service"), *FOLDER.rglob("*.conf"), FOLDER / "rtcc-bridge-admin"]:
+        shown = "LoadCredential=audit-signing-key:" in file.read_text()
+        assert shown == (file.parent.name == "rtcc-bridge@relay.service.d"), file
 
 
 def test_the_folders_of_the_settings_are_made_and_may_be_written(monkeypatch: pytest.MonkeyPatch) -> None:

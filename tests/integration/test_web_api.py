@@ -57,6 +57,29 @@ async def test_a_still_becomes_a_lead_that_an_analyst_takes(site: Website) -> No
     assert [one["data"]["leadId"] for one in listed["items"]] == [lead["data"]["leadId"]]
 
 
+async def test_p12_the_supervisor_is_told_what_came_of_the_same_picture(site: Website) -> None:
+    await site.report("INC-1")
+    first = (await site.attach("INC-1"))["probeId"]
+    await site.post(f"/probes/{first}/face", "analyst", {"number": 1})
+    await site.post(f"/probes/{first}/approve", "supervisor")
+    await site.search_all([await site.kit.enrol("person")])
+    site.kit.clock.advance(60)
+    again = (await site.attach("INC-1"))["probeId"]
+    await site.post(f"/probes/{again}/face", "analyst", {"number": 1})
+    [waiting] = (await site.get("/probes", "supervisor"))["items"]
+    assert (waiting["probeId"], waiting["earlierSearches"]) == (again, 1)
+    [earlier] = (await site.get(f"/probes/{again}/earlier", "supervisor"))["items"]
+    assert (earlier["probeId"], earlier["same"], earlier["state"]) == (first, "still", "searched")
+    assert earlier["lead"]["data"]["reviewState"] == "unreviewed"
+    async with site.client.get(f"/api/v1/probes/{again}/earlier", headers=acting("reviewer")) as answer:
+        assert (answer.status, (await answer.json())["rule"]) == (403, "P12")
+    for account, told in (("supervisor", True), ("analyst", False)):
+        async with site.client.get(f"/probes/{again}", headers=acting(account)) as answer:
+            page = await answer.text()
+        assert ("Searched before: 1 time" in page) == told
+        assert (f'href="/probes/{first}"' in page) == told
+
+
 async def test_the_upload_reaches_the_worker_and_the_vault_whole(site: Website) -> None:
     await site.report()
     picture = bytes(range(256)) * 4096

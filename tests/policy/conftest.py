@@ -1,9 +1,11 @@
-"""Gives these tests the probe desk, and the desks of a lead's life."""
+"""Gives these tests the probe desk, and the desks of a lead's life; and a run of them alone its line for each rule."""
 
 import pytest
 
 from tests.life_kit import LifeKit, build_life
+from tests.policy.summary import lines, tally
 from tests.probe_kit import ProbeKit, kit, training_kit
+from tests.rules_page import read_rows
 
 __all__ = ["kit", "training_kit"]
 
@@ -11,3 +13,17 @@ __all__ = ["kit", "training_kit"]
 @pytest.fixture
 def life(kit: ProbeKit) -> LifeKit:
     return build_life(kit)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Nothing where other tests ran as well: there the lines would be in the way."""
+    nodes = {
+        outcome: [report.nodeid for report in reports if isinstance(report, pytest.TestReport)]
+        for outcome, reports in terminalreporter.stats.items()
+    }
+    ran = [node for some in nodes.values() for node in some]
+    if not ran or not all(node.startswith("tests/policy/") for node in ran):
+        return
+    terminalreporter.section("the policy's rules (docs/policy-rules.md)")
+    for line, failed in lines(read_rows(), tally(nodes), terminalreporter.config.get_terminal_writer().fullwidth):
+        terminalreporter.write_line(line, red=failed)

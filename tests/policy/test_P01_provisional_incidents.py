@@ -84,13 +84,6 @@ async def test_only_a_supervisor_opens_and_reconciles(kit: ProbeKit, role: Role)
         await kit.provisional.waiting(somebody)
 
 
-@pytest.mark.parametrize("incident_type", ["CIVDIS", "alien-2"])
-async def test_what_is_never_searched_for_is_not_opened(kit: ProbeKit, incident_type: str) -> None:
-    with pytest.raises(PolicyRefusalError) as refused:
-        await kit.provisional.open(ProvisionalForm(incident_type, "because"), SUPERVISOR)
-    assert refused.value.rule == "P02"
-
-
 async def test_it_needs_a_type_and_a_reason(kit: ProbeKit) -> None:
     for form in (ProvisionalForm("", "because"), ProvisionalForm("x" * 65, "because"), ProvisionalForm("SHOOT", " ")):
         with pytest.raises(InvalidInputError):

@@ -2,15 +2,19 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from rtcc_bridge.errors import ConfigurationError, PolicyRefusalError
 from rtcc_bridge.incidents.incident import IncidentEvent, apply_event
+from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, Purpose
+from rtcc_bridge.probes.provisional import ProvisionalForm
 from rtcc_bridge.storage import incidents, probes, tables
+from tests.policy_kit import put_in_force, write_policy
 from tests.probe_kit import (
     ANALYST,
     POLICY_FILE,
@@ -175,3 +179,25 @@ async def test_what_was_coded_as_a_protest_stays_refused_under_another_code(kit:
     (stored,) = await kit.rows(tables.incidents)
     assert (stored["incident_type"], stored["refused_type"]) == ("HOMICIDE", "CIVDIS")
     assert await refused_rule(kit, "violent_offense") == "P02"
+
+
+async def test_a_purpose_that_the_policy_leaves_out_is_refused_whatever_the_threat(
+    kit: ProbeKit, tmp_path: Path
+) -> None:
+    def change(content: dict[str, Any]) -> None:
+        del content["purposes"]["imminent_threat"]
+
+    file = write_policy(tmp_path / "policy.yaml", kit.clock.now().date(), change)
+    await put_in_force(kit, OpenedPolicy(load_policy(file), "the policy is not signed", None))
+    await kit.incident(incident_type="ROBBERY")
+    await kit.threat()
+    assert await refused_rule(kit, "imminent_threat") == "P02"
+
+
+@pytest.mark.parametrize("incident_type", ["CIVDIS", "alien-2"])
+async def test_what_is_never_searched_for_is_not_opened_while_the_feed_is_down_either(
+    kit: ProbeKit, incident_type: str
+) -> None:
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.provisional.open(ProvisionalForm(incident_type, "because"), SUPERVISOR)
+    assert refused.value.rule == "P02"

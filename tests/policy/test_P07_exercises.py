@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.leads.proficiency import NewCase
 from rtcc_bridge.storage import tables
+from tests.life_kit import ADMINISTRATOR, LifeKit
 from tests.probe_kit import ANALYST, SUPERVISOR, Gallery, ProbeKit, face_search, form, record_of, search_handler, upload
 
 MERGED_EXERCISE: dict[str, Any] = {
@@ -133,3 +135,14 @@ async def test_an_actual_alert_makes_no_exercise_imminent(training_kit: ProbeKit
     await training_kit.threat()
     chosen = await training_kit.chosen()
     assert (chosen.state, chosen.lane) == ("awaiting_approval", "routine")
+
+
+async def test_cases_with_a_known_answer_are_not_made_of_the_live_gallery(life: LifeKit) -> None:
+    """Seeding one would be a search of actual people for practice."""
+    for name in ("person", "other 1", "other 2"):
+        await life.kit.enrol(name, kind="live")
+    case = NewCase(gallery="live", person="person", others=("other 1", "other 2"), listed=True)
+    with pytest.raises(PolicyRefusalError) as refused:
+        await life.life.proficiency.seed(ADMINISTRATOR, case)
+    assert refused.value.rule == "P07"
+    assert await life.kit.rows(tables.proficiency_cases) == []

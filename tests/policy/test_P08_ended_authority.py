@@ -1,6 +1,7 @@
 """P08: a cancelled or unfounded incident ends the authority; closing does not, and a merge is followed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,15 +11,20 @@ from rtcc_bridge.errors import ConflictError, PolicyRefusalError
 from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.threat import MessageStatus, MessageType, ThreatEvent, ThreatInfo
 from rtcc_bridge.incidents.threat_desk import ThreatDesk
-from rtcc_bridge.matching.types import FaceCrop, Lane
+from rtcc_bridge.matching.edits import Brightness, Edit
+from rtcc_bridge.matching.types import FaceCrop, Lane, Verdict
 from rtcc_bridge.probes.search import FoundCandidates
+from rtcc_bridge.probes.worker_messages import FoundFacesReport
 from rtcc_bridge.storage import probes, tables
+from rtcc_bridge.storage.engine import Database, Transaction
 from tests.probe_kit import (
     ANALYST,
+    OTHER_SUPERVISOR,
     SENDER,
     SUPERVISOR,
     Gallery,
     ProbeKit,
+    face,
     face_search,
     form,
     incident_desk,
@@ -237,3 +243,69 @@ async def test_the_end_of_an_alert_that_was_all_there_was_ends_the_searches_too(
     assert [row["status"] for row in await kit.rows(tables.incidents)] == ["cancelled"]
     assert {(await kit.desk.find(probe.probe_id)).state for probe in (searched, waiting)} == {"withdrawn"}
     assert [row["review_state"] for row in await kit.rows(tables.leads)] == ["withdrawn"]
+
+
+@ENDED
+async def test_nothing_is_declared_or_attested_of_what_has_ended(kit: ProbeKit, status: str) -> None:
+    await kit.incident(status=status, incident_type="ABDUCTF")
+    declarations = kit.desk.declarations
+    for call in (
+        declarations.declare_imminent("incident-1", SUPERVISOR, "a child is missing"),
+        declarations.attest_killing("incident-1", SUPERVISOR, "the victim has died"),
+        declarations.confirm_killing("incident-1", OTHER_SUPERVISOR),
+    ):
+        with pytest.raises(PolicyRefusalError) as refused:
+            await call
+        assert refused.value.rule == "P08"
+    assert await kit.rows(tables.imminent_declarations) == []
+
+
+async def test_the_still_of_an_ended_incident_is_not_even_looked_at_again(kit: ProbeKit) -> None:
+    probe = await kit.attached()
+    await kit.set_incident("incident-1", status="cancelled")
+    asked = kit.workers.asked
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.edit(probe.probe_id, (Brightness(15),), ANALYST)
+    assert refused.value.rule == "P08"
+    assert kit.workers.asked == asked
+
+
+async def test_a_cancellation_while_the_edited_still_is_looked_at_leaves_it_as_it_was(
+    kit: ProbeKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = await kit.attached()
+    inspect = kit.workers.inspect
+
+    async def cancelled_meanwhile(chunks: AsyncIterator[bytes], lane: Lane, edits: Sequence[Edit]) -> FoundFacesReport:
+        found = await inspect(chunks, lane, edits)
+        await kit.set_incident("incident-1", status="cancelled")
+        return found
+
+    monkeypatch.setattr(kit.workers, "inspect", cancelled_meanwhile)
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.edit(probe.probe_id, (Brightness(15),), ANALYST)
+    assert refused.value.rule == "P08"
+    assert (await kit.desk.find(probe.probe_id)).edits is None
+
+
+async def test_a_cancellation_just_before_a_poor_face_is_recorded_leaves_no_lead(
+    kit: ProbeKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kit.incident()
+    kit.workers.faces = (face(1), face(2, Verdict.REFUSED, left=200))
+    probe = await kit.attached()
+    write = Database.write
+
+    @asynccontextmanager
+    async def cancelled_first(database: Database) -> AsyncIterator[Transaction]:
+        monkeypatch.setattr(Database, "write", write)
+        await kit.set_incident("incident-1", status="cancelled")
+        async with write(database) as tx:
+            yield tx
+
+    monkeypatch.setattr(Database, "write", cancelled_first)
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.choose_face(probe.probe_id, 2, ANALYST)
+    assert refused.value.rule == "P08"
+    assert await kit.rows(tables.leads) == []
+    assert (await kit.desk.find(probe.probe_id)).state == "faces_found"

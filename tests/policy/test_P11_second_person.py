@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from sqlalchemy import update
 
 from rtcc_bridge.errors import ConflictError, PolicyRefusalError
 from rtcc_bridge.policy.accounts import Account, Role
@@ -134,3 +135,18 @@ async def test_the_same_reviewer_may_take_it_twice_and_conclude_once(life: LifeK
         await life.life.review.conclude(review_id, PEER, opinion(sheet.examination.refs))
     with pytest.raises(ConflictError, match="concluded already"):
         await life.life.review.keep(review_id, PEER, opinion(sheet.examination.refs))
+
+
+async def test_whoever_has_got_a_part_meanwhile_does_not_conclude(life: LifeKit) -> None:
+    """The review was theirs to take; what counts is whether it is independent when it is filed."""
+    lead_id, review_id = await open_review(life)
+    sheet = await life.life.review.take(review_id, PEER)
+    [lead] = await life.kit.rows(tables.leads, lead_id=lead_id)
+    async with life.kit.database.write() as tx:
+        where = tables.probes.c.probe_id == lead["probe_id"]
+        await tx.execute(update(tables.probes).where(where).values(approved_by=PEER.name))
+    with pytest.raises(PolicyRefusalError) as caught:
+        await life.life.review.conclude(review_id, PEER, opinion(sheet.examination.refs))
+    assert caught.value.rule == "P11"
+    [row] = await life.kit.rows(tables.examinations, examination_id=review_id)
+    assert row["filed_at"] is None

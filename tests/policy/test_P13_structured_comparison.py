@@ -1,11 +1,12 @@
 """P13: nothing is concluded but by the form, and no score or rank is in any answer before (or after) that."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
-from rtcc_bridge.leads.comparison import Opinion
+from rtcc_bridge.leads.comparison import ComparedCandidate, Component, ComponentFinding, Finding, Opinion
 from rtcc_bridge.leads.opinions import commitment
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.policy_parts import Conclusion
@@ -128,3 +129,52 @@ async def test_a_step_that_the_policys_scale_has_not_is_no_conclusion(life: Life
         await life.life.examination.conclude(lead_id, FIRST, strong)
     assert caught.value.rule == "P13"
     await life.life.examination.conclude(lead_id, FIRST, opinion(listed, support=listed[:1]))
+
+
+def without_conclusion(ref: str) -> ComparedCandidate:
+    return compared(ref, Conclusion.SUPPORT).model_copy(update={"conclusion": None})
+
+
+def seen_as(ref: str, finding: Finding, conclusion: Conclusion) -> ComparedCandidate:
+    """Nothing of the face is seen but so."""
+    findings = tuple(ComponentFinding(component=component, finding=finding) for component in Component)
+    return ComparedCandidate(candidate_ref=ref, findings=findings, conclusion=conclusion)
+
+
+def told_twice(ref: str) -> ComparedCandidate:
+    whole = compared(ref, Conclusion.SUPPORT)
+    return whole.model_copy(update={"findings": (*whole.findings, whole.findings[0])})
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        without_conclusion,
+        told_twice,
+        lambda ref: seen_as(ref, Finding.DIFFERENT, Conclusion.LIMITED_SUPPORT),
+        lambda ref: seen_as(ref, Finding.SIMILAR, Conclusion.EXCLUSION),
+    ],
+    ids=["no conclusion", "a part twice", "support by nothing similar", "exclusion by nothing different"],
+)
+async def test_a_form_that_does_not_hold_together_concludes_nothing(
+    life: LifeKit, form: Callable[[str], ComparedCandidate]
+) -> None:
+    lead_id = await life.taken()
+    first, *others = await life.listed(lead_id)
+    with pytest.raises(PolicyRefusalError) as caught:
+        await life.life.examination.conclude(lead_id, FIRST, Opinion(excluded=tuple(others), compared=(form(first),)))
+    assert caught.value.rule == "P13"
+    assert await life.state(lead_id) == "unreviewed"
+
+
+async def test_an_opinion_speaks_of_each_of_its_own_list_once(life: LifeKit) -> None:
+    lead_id = await life.taken()
+    listed = await life.listed(lead_id)
+    twice = Opinion(excluded=tuple(listed), compared=(compared(listed[0], Conclusion.SUPPORT),))
+    foreign = Opinion(excluded=("a" * 22,))
+    desk = life.life.examination
+    for call in (desk.conclude(lead_id, FIRST, twice), desk.keep(lead_id, FIRST, foreign)):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await call
+        assert caught.value.rule == "P13"
+    assert (await desk.view(lead_id, FIRST)).opinion == Opinion()

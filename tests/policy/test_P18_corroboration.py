@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import ConflictError, InvalidInputError, PolicyRefusalError
 from rtcc_bridge.leads.corroboration import OutcomeReport
 from rtcc_bridge.leads.lead import Outcome
@@ -210,3 +211,41 @@ async def test_a_kind_that_the_policy_leaves_out_does_not_count(life: LifeKit) -
     await under(life, corroboration={"evidence_kinds": ["fingerprints"]})
     assert await refused(life, lead_id, report(life, "corroborated", {})) == "P18"
     await life.life.corroboration.report(lead_id, REQUESTOR, report(life, "corroborated", {"kind": "fingerprints"}))
+
+
+async def test_the_policy_says_how_long_the_outcome_may_take(life: LifeKit) -> None:
+    await under(life, corroboration={"outcome_within_days": 10})
+    lead_id = await life.agreed()
+    life.kit.clock.advance(24 * 3600)
+    released = await life.life.release.release(lead_id, FIRST, ())
+    assert released.expires_at == life.kit.clock.now() + timedelta(days=10)
+    [event] = await life.kit.events("lead.released")
+    assert event["expiresAt"] == rfc3339(released.expires_at)
+    life.kit.clock.advance(3 * 24 * 3600)
+    await life.kit.reconciler.sweep()
+    assert [row["entry"]["details"]["hoursBefore"] for row in await life.kit.audited("lead.remind")] == [168]
+    life.kit.clock.advance(7 * 24 * 3600 - 1)
+    assert await life.leads.expire_due() == 0
+    life.kit.clock.advance(1)
+    assert await life.leads.expire_due() == 1
+    assert await life.state(lead_id) == "expired"
+
+
+async def test_a_longer_time_for_the_outcome_makes_no_lead_live_longer(life: LifeKit) -> None:
+    await under(life, corroboration={"outcome_within_days": 90})
+    lead_id = await life.agreed()
+    [before] = await life.kit.rows(tables.leads, lead_id=lead_id)
+    assert (await life.life.release.release(lead_id, FIRST, ())).expires_at == before["expires_at"]
+
+
+async def test_a_lead_that_nobody_answered_for_is_named_and_counted(life: LifeKit) -> None:
+    answered, _, unexamined = await life.released(), await life.released(()), await life.lead()
+    unanswered = await life.released()
+    await life.life.corroboration.report(answered, REQUESTOR, report(life, "unresolved"))
+    life.kit.clock.advance(LIFETIME.total_seconds())
+    await life.leads.expire_due()
+    expired = {row["subject"]: row["entry"]["details"] for row in await life.kit.audited("lead.expired")}
+    assert answered not in expired
+    assert "unanswered" not in expired[unexamined]
+    assert [lead_id for lead_id, details in expired.items() if details.get("unanswered")] == [unanswered]
+    assert life.kit.count("leads_unanswered_total", lane="routine") == 1

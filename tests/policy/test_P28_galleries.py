@@ -75,3 +75,13 @@ async def test_a_live_gallery_is_not_filled_with_a_pack_without_a_calibration(
     calibrated = PackIdentity(PACK.name, PACK.template_hash, PACK.template_length, calibrated=True)
     receipt = await galleries.enroller(pack=calibrated).enroll(source, "city", kind, actor="administrator")
     assert receipt.enrolled == 1
+
+
+async def test_a_gallery_of_no_known_kind_is_not_searched(kit: ProbeKit) -> None:
+    await kit.authorized()
+    unknown = Gallery(kind="archive")
+    search = face_search(unknown)
+    async with search.batcher:
+        await search_handler(kit, search, model_problem_at=lambda _now: "").handle(record_of((await kit.requests())[0]))
+    assert unknown.seen == []
+    assert kit.count("policy_refusals_total", rule="P28") == 1

@@ -1,9 +1,10 @@
 """P30: a matcher searches nothing without a signed token of the very search that the database has."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,15 +12,23 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.gallery.export import ExportReceipt, GalleryExport
+from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.sources import FolderSource
+from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.authority_token import TokenSigner
 from rtcc_bridge.probes.search_token import token_for
 from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.engine import Database
+from tests.doubles import ManualClock
+from tests.gallery_kit import SOURCE_WORDS, GalleryKit, open_kit
 from tests.probe_kit import (
     ANALYST,
     OTHER_SUPERVISOR,
     SUPERVISOR,
     Gallery,
     ProbeKit,
+    authority_keys,
     face_search,
     form,
     policy,
@@ -106,6 +115,7 @@ async def test_a_request_without_a_token_is_refused(kit: ProbeKit, token: object
         ("issuedAt", "2026-01-01T00:00:00Z"),
         ("expiresAt", "2099-01-01T00:00:00Z"),
         ("key", "0" * 16),
+        ("key", {}),
         ("version", 2),
         ("signature", "AAAA"),
         ("signature", "no base64"),
@@ -115,6 +125,14 @@ async def test_a_request_without_a_token_is_refused(kit: ProbeKit, token: object
 )
 async def test_an_altered_token_is_refused(kit: ProbeKit, claim: str, value: object) -> None:
     await is_refused(kit, record_of(with_token(await request_of(kit), **{claim: value})))
+
+
+async def test_a_token_of_what_is_no_text_is_refused_by_the_verifier_too(kit: ProbeKit) -> None:
+    """Records with half of a surrogate pair are refused before; the verifier does not rest on that."""
+    token = (await request_of(kit))["event"]["data"]["authority"]
+    with pytest.raises(PolicyRefusalError) as refused:
+        authority_keys().require_verifier().verify({**token, "purpose": "\ud800"}, now=kit.clock.now())
+    assert refused.value.rule == "P30"
 
 
 async def test_a_token_of_somebody_elses_key_is_refused(kit: ProbeKit) -> None:
@@ -253,3 +271,38 @@ async def test_an_approval_that_comes_before_the_search_takes_nothing_from_its_t
     (request,) = await kit.requests()
     await kit.desk.approve(probe.probe_id, SUPERVISOR)
     assert await searched(kit, request) == 1
+
+
+@pytest.fixture
+async def galleries(
+    database: Database, tmp_path: Path, clock: ManualClock, metrics: Metrics
+) -> AsyncIterator[GalleryKit]:
+    async with open_kit(database, tmp_path / "objects", clock, metrics) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("second", [None, "administrator", " ADMINISTRATOR "])
+async def test_a_live_gallery_leaves_only_when_two_people_want_it(
+    galleries: GalleryKit, tmp_path: Path, second: str | None
+) -> None:
+    (tmp_path / "people" / "somebody").mkdir(parents=True)
+    (tmp_path / "people" / "somebody" / "1.jpg").write_text("face")
+    source = FolderSource(tmp_path / "people", **SOURCE_WORDS)
+    await galleries.enroller().enroll(source, "city", GalleryKind.LIVE, actor="administrator")
+
+    async def export(approved_by: str | None) -> ExportReceipt:
+        exporting = GalleryExport(galleries.database, galleries.vault, galleries.parts().audit)
+        return await exporting.export(
+            "city",
+            tmp_path / "out",
+            with_pictures=False,
+            actor="administrator",
+            approved_by=approved_by,
+            on_exported=lambda *_: None,
+        )
+
+    with pytest.raises(PolicyRefusalError) as refused:
+        await export(second)
+    assert refused.value.rule == "P30"
+    assert not (tmp_path / "out").exists()
+    assert (await export("auditor")).images == 1

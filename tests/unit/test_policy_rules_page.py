@@ -1,36 +1,14 @@
 """The page of the policy's rules against the code, the documents and the tests that it speaks of."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs/policy-rules.md"
+from tests.rules_page import ROOT, STATES, Row, read_rows
+
 RULE = re.compile(r"\bP\d{2}\b")
-FILE = re.compile(r"`([^`]+)`")
 REFUSAL = re.compile(r'PolicyRefusalError\(\s*"(P\d{2})"')
-NOT_BUILT = "not built yet"
-STATES = ("enforced", "partly: ", NOT_BUILT)
-
-
-@dataclass(frozen=True)
-class Row:
-    rule: str
-    promise: str
-    state: str
-    modules: tuple[str, ...]
-    tests: tuple[str, ...]
-
-
-def read_rows() -> Iterator[Row]:
-    for line in PAGE.read_text(encoding="utf-8").splitlines():
-        if line.startswith("| P"):
-            rule, promise, state, modules, tests = (cell.strip() for cell in line.strip("|").split("|"))
-            yield Row(rule, promise, state, tuple(FILE.findall(modules)), tuple(FILE.findall(tests)))
-
 
 ROWS = list(read_rows())
 
@@ -71,12 +49,11 @@ def test_what_a_row_names_exists(row: Row) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.rule for row in ROWS])
 def test_a_rule_has_a_place_and_a_proof_unless_it_is_not_built(row: Row) -> None:
-    is_built = not row.state.startswith(NOT_BUILT)
-    assert bool(row.modules) == bool(row.tests) == is_built
+    assert bool(row.modules) == bool(row.tests) == row.is_built
 
 
 def test_every_rule_that_is_attacked_or_that_refuses_stands_as_built() -> None:
-    built = {row.rule for row in ROWS if not row.state.startswith(NOT_BUILT)}
+    built = {row.rule for row in ROWS if row.is_built}
     refusing = cited(REFUSAL, *code())
     assert len(refusing) > 5
     assert refusing.keys() <= built

@@ -71,7 +71,8 @@ metadata:
 {{/* What a role needs: the one table for its settings, its secrets, its volumes and its network. A consumer has to hold
 the master key to start. It opens nothing, and seals only where it takes bookings (`records.pictures_url`): then it
 reaches the key management service and has the packs. Who records approvals signs search requests, and a matcher checks
-them with a key that cannot sign (P30); a consumer has that public key too, since `check-config` asks each process for one. */}}
+them with a key that cannot sign (P30); a consumer has that public key too, since `check-config` asks each process for one.
+The relay alone orders the audit log and signs its checkpoints (P22). */}}
 {{- define "rtcc-bridge.needs" -}}
 {{- $bookings := "" -}}
 {{- if and .root (eq .role "consumer") -}}
@@ -83,8 +84,8 @@ them with a key that cannot sign (P30); a consumer has that public key too, sinc
   "web" "operations policy database objects keys keyService packs collector web signs"
   "consumer" (print "operations policy broker database objects keys collector checks" $bookings)
   "matcher" "operations policy broker database objects keys keyService packs collector gpu checks"
-  "relay" "operations policy broker database objects keys keyService collector signs"
-  "single" "operations policy broker database objects keys keyService packs collector web gpu signs"
+  "relay" "operations policy broker database objects keys keyService collector signs orders"
+  "single" "operations policy broker database objects keys keyService packs collector web gpu signs orders"
   "tools" "policy broker database objects keys keyService packs scratch"
   "migration" "database"
   "topics" "broker"

@@ -33,6 +33,7 @@ kafka{{ include "rtcc-bridge.party" . | title }}
 {{- end -}}
 {{- if has "signs" $needs }}{{ $found = append $found "authorityKey" }}{{ end -}}
 {{- if or (has "signs" $needs) (has "checks" $needs) }}{{ $found = append $found "authorityPublicKeys" }}{{ end -}}
+{{- if has "orders" $needs }}{{ $found = append $found "auditSigningKey" }}{{ end -}}
 {{- if and (has "objects" $needs) (eq $values.objects.type "s3") -}}
 {{- $found = concat $found (list "objectsAccessKeyId" "objectsSecretAccessKey") -}}
 {{- end -}}
@@ -98,6 +99,7 @@ read: 0440 and the pod's group. */}}
   "authority-key" "authorityKey"
   "authority-public-keys" "authorityPublicKeys"
   "identity-client-secret" "identityClient"
+  "audit-signing-key" "auditSigningKey"
   "kafka-password" (include "rtcc-bridge.brokerSecret" .) }}
 {{- if has $secret $secrets }}
 {{- $ref := fromYaml (include "rtcc-bridge.secretRef" (dict "root" $.root "secret" $secret)) }}

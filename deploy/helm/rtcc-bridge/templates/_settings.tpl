@@ -9,6 +9,7 @@
 {{- if has "broker" $needs }}{{ $_ := set $made "kafka" (fromYaml (include "rtcc-bridge.kafkaSettings" .)) }}{{ end -}}
 {{- if has "database" $needs }}{{ $_ := set $made "database" (fromYaml (include "rtcc-bridge.databaseSettings" .)) }}{{ end -}}
 {{- if has "database" $needs }}{{ $_ := set $made "audit" (dict "journal_folder" "/tmp/audit-journal") }}{{ end -}}
+{{- if has "orders" $needs }}{{ $_ := set $made.audit "signing_key_file" "/run/secrets/rtcc-bridge/audit-signing-key" }}{{ end -}}
 {{- if has "objects" $needs }}{{ $_ := set $made "objects" (fromYaml (include "rtcc-bridge.objectSettings" .)) }}{{ end -}}
 {{- if or (has "signs" $needs) (has "checks" $needs) -}}
 {{- $_ := set $made "authority" (dict "public_keys_file" "/run/secrets/rtcc-bridge/authority-public-keys") -}}

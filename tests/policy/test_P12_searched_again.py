@@ -1,0 +1,132 @@
+"""P12: a still that is searched again carries its earlier outcomes, and its examiners hear of them only afterwards."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
+from rtcc_bridge.leads.earlier import EarlierSearch
+from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.storage import tables
+from tests.life_kit import FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, THIRD, LifeKit
+from tests.probe_kit import ANALYST, form, upload
+
+OTHER_CASE = "incident-2"
+BOTH_ROLES = Account("both", frozenset({Role.SUPERVISOR, Role.ANALYST}))
+
+
+async def searched_again(life: LifeKit) -> tuple[str, str]:
+    """The probes of a lead that was concluded, and of another one on the same still that nobody has concluded yet."""
+    concluded = await life.released()
+    life.kit.clock.advance(60)
+    taken = await life.lead(incident_id=OTHER_CASE)
+    await life.leads.acknowledge(taken, FIRST)
+    return await probe_of(life, concluded), await probe_of(life, taken)
+
+
+async def probe_of(life: LifeKit, lead_id: str) -> str:
+    [row] = await life.kit.rows(tables.leads, lead_id=lead_id)
+    return str(row["probe_id"])
+
+
+async def lead_of(life: LifeKit, probe_id: str) -> str:
+    [row] = await life.kit.rows(tables.leads, probe_id=probe_id)
+    return str(row["lead_id"])
+
+
+async def earlier(life: LifeKit, probe_id: str, account: Account) -> Sequence[EarlierSearch]:
+    return await life.life.earlier.of_probe(probe_id, account)
+
+
+async def refused(life: LifeKit, probe_id: str, account: Account) -> str:
+    with pytest.raises(PolicyRefusalError) as caught:
+        await earlier(life, probe_id, account)
+    return caught.value.rule
+
+
+async def test_the_supervisor_sees_what_came_of_the_still_before(life: LifeKit) -> None:
+    first, again = await searched_again(life)
+    [found] = await earlier(life, again, SUPERVISOR)
+    assert (found.probe.probe_id, found.same) == (first, "still")
+    assert found.lead is not None
+    assert found.lead.review_state == "released"
+    assert await earlier(life, first, SUPERVISOR) == [], "a later search is no earlier outcome"
+    [look, _] = await life.kit.audited("probe.earlier")
+    assert (look["actor"], look["outcome"], look["subject"]) == ("supervisor", "shown", again)
+
+
+async def test_examiners_see_it_when_they_have_concluded_and_not_before(life: LifeKit) -> None:
+    _, again = await searched_again(life)
+    lead_id = await lead_of(life, again)
+    for account in (FIRST, PEER, THIRD):
+        assert await refused(life, again, account) == "P12"
+    await life.conclude(lead_id, (0,))
+    assert len(await earlier(life, again, FIRST)) == 1
+    for account in (PEER, THIRD):
+        assert await refused(life, again, account) == "P12"
+    await life.review(lead_id, PEER, ())
+    assert len(await earlier(life, again, PEER)) == 1
+    assert await refused(life, again, THIRD) == "P12", "they differ, so the third is still asked"
+    await life.review(lead_id, THIRD, (0,))
+    assert len(await earlier(life, again, THIRD)) == 1
+    refusals = [row for row in await life.kit.audited("probe.earlier") if row["outcome"] == "refused"]
+    assert len(refusals) == 6
+
+
+async def test_the_analyst_is_not_told_while_the_search_is_still_to_come(life: LifeKit) -> None:
+    await life.released()
+    life.kit.clock.advance(60)
+    probe = await life.kit.chosen(OTHER_CASE)
+    assert await refused(life, probe.probe_id, ANALYST) == "P12"
+    assert len(await earlier(life, probe.probe_id, SUPERVISOR)) == 1
+    await life.kit.desk.refuse(probe.probe_id, SUPERVISOR, "it was searched before")
+    assert len(await earlier(life, probe.probe_id, ANALYST)) == 1, "nobody will examine it"
+
+
+async def test_a_supervisor_who_examines_as_well_is_an_examiner(life: LifeKit) -> None:
+    _, again = await searched_again(life)
+    assert await refused(life, again, BOTH_ROLES) == "P12"
+
+
+@pytest.mark.parametrize("account", [FLOOR, REQUESTOR], ids=lambda account: account.name)
+async def test_nobody_else_sees_it(life: LifeKit, account: Account) -> None:
+    _, again = await searched_again(life)
+    assert await refused(life, again, account) == "P10"
+
+
+async def test_the_case_before_is_closed_to_who_may_examine_the_face_now(life: LifeKit) -> None:
+    first, again = await searched_again(life)
+    for call in (life.kit.desk.open(first, PEER), life.kit.desk.preview(first, THIRD)):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await call
+        assert caught.value.rule == "P12"
+    assert (await life.kit.desk.open(first, ANALYST)).probe_id == first, "it is this analyst's own case"
+    assert (await life.kit.desk.open(first, SUPERVISOR)).probe_id == first
+    lead_id = await lead_of(life, again)
+    await life.conclude(lead_id)
+    await life.review(lead_id, PEER)
+    await life.life.release.release(lead_id, FIRST, ())
+    assert (await life.kit.desk.open(first, THIRD)).probe_id == first
+
+
+async def test_the_same_face_in_other_bytes_is_the_same_picture(life: LifeKit) -> None:
+    """A copy without its metadata has another hash, and the same pixels where the face is."""
+    kit = life.kit
+    first = await kit.authorized()
+    kit.clock.advance(1)
+    copy = await kit.desk.attach("incident-1", form(), ANALYST, upload(b"the same picture, saved again " * 100))
+    assert await earlier(life, copy.probe_id, SUPERVISOR) == [], "nothing was cut out of it yet"
+    await kit.desk.choose_face(copy.probe_id, 1, ANALYST)
+    [found] = await earlier(life, copy.probe_id, SUPERVISOR)
+    assert (found.probe.probe_id, found.same, found.lead) == (first.probe_id, "face", None)
+
+
+async def test_another_picture_is_no_earlier_search(life: LifeKit) -> None:
+    await life.kit.attached()
+    other = await life.kit.desk.attach("incident-1", form(), ANALYST, upload(b"another picture " * 100))
+    assert await earlier(life, other.probe_id, SUPERVISOR) == []
+
+
+async def test_there_is_nothing_before_what_is_not_there(life: LifeKit) -> None:
+    with pytest.raises(NotFoundError):
+        await earlier(life, "no-such-probe", SUPERVISOR)
