@@ -33,6 +33,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "audit": ("audit", "audit"),
         "users": ("users", "users"),
         "tokens": ("tokens", "tokens"),
+        "retention": ("retention", "retention"),
     }
 )
 """The module below `rtcc_bridge.commands` and the name in it."""

@@ -23,6 +23,9 @@ class IntakeSettings(Section):
         30.0, description="Limit of one job; the worker is replaced when it is passed."
     )
     jobs_per_worker: int = Field(50, ge=1, description="A worker is replaced after this many jobs.")
+    worker_rest_seconds: Seconds = Field(
+        60.0, description="A worker that has read a picture is replaced when it had nothing to do for this long."
+    )
     max_waiting: int = Field(8, ge=1, le=1000, description="Jobs that may wait for a worker; more are answered 503.")
     min_face_px: int | None = Field(
         None,

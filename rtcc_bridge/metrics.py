@@ -55,6 +55,9 @@ BOOKING_OUTCOMES: Final = (
     "retention_passed", "several_faces", "unreadable",
 )  # fmt: skip
 REMOVALS: Final = ("expunged", "sealed", "retention")
+PURGE_OUTCOMES: Final = (
+    "rejected_quality", "refused", "withdrawn", "no_candidate", "inconclusive", "expired", "released",
+)  # fmt: skip
 WORKER_REASONS: Final = (
     "start", "timeout", "protocol", "forbidden", "crashed", "decode_memory", "decode_failed",
 )  # fmt: skip
@@ -196,6 +199,15 @@ class Metrics:
         )
         self.images_past_retention = gauge(
             "images_past_retention", "Gallery images whose retention has ended and that are still searched."
+        )
+        self.purged_total = counter(
+            "purged_total",
+            "Searches whose pictures and words were purged at the end of their time, by how they had ended (P24).",
+            outcome=PURGE_OUTCOMES,
+        )
+        self.purges_due = gauge("purges_due", "Searches whose time is over and that are not purged yet.")
+        self.purge_overdue_seconds = gauge(
+            "purge_overdue_seconds", "How long the oldest search that is due has waited to be purged. 0: none."
         )
         self.segments_to_scrub = gauge(
             "segments_to_scrub",

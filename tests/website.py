@@ -29,6 +29,7 @@ from rtcc_bridge.matching_settings import IntakeSettings, MatchingSettings
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.publishing.numbering import Numbering
+from rtcc_bridge.retention.desk import RetentionDesk
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
@@ -51,6 +52,7 @@ from tests.probe_kit import (
     record_of,
     search_handler,
 )
+from tests.retention_kit import retention_parts
 
 Json = dict[str, Any]
 FIELDS: Mapping[str, str] = {
@@ -271,6 +273,7 @@ async def running_site(
             leads=kit.parts.leads,
             life=LeadLife(life_parts(kit.parts, kit.vault), kit.workers),
             people=people_desk(settings, database, kit.parts.audit, clock, metrics),
+            retention=RetentionDesk(retention_parts(kit)),
             refusals=RefusalLog(database, kit.parts.audit, metrics),
             feed=hub,
             readiness=ReadinessBoard(metrics, readiness),

@@ -194,6 +194,14 @@ SEARCHES: Final = (
         description="They can be in no lead, but their bytes should be gone: the second receipt waits for that (P25).",
     ),
     Alert(
+        name="PurgeOverdue",
+        expr="max(rtcc_bridge_purge_overdue_seconds) > 2 * 86400",
+        hold="1h",
+        severity=WARNING,
+        summary="What should have been purged is still kept, since {{ $value | humanizeDuration }}",
+        description="A search whose time is over by the policy, and that no hold keeps: see the relay's log (P24).",
+    ),
+    Alert(
         name="GpuLost",
         expr="max by (instance) (rtcc_bridge_gpu_lost) == 1",
         hold="1m",

@@ -6,13 +6,14 @@ from functools import partial
 
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.device_watch import DeviceWatch
+from rtcc_bridge.app.face_memory import FaceMemory
 from rtcc_bridge.app.template_service import template_service_for
 from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.gallery.follower import GalleryFollower
 from rtcc_bridge.gallery.identity import PackIdentity
 from rtcc_bridge.matching.batch_policy import AdaptiveBatches
-from rtcc_bridge.matching.batcher import Batcher
+from rtcc_bridge.matching.batcher import Batcher, BatchReport
 from rtcc_bridge.matching.calibration import Calibration
 from rtcc_bridge.matching.embed import open_embedder
 from rtcc_bridge.matching.modelpack import ModelPack
@@ -88,17 +89,24 @@ async def _add_gallery(
     )
     watch.also_check(search.check)
     core.policy_in_force.derive(prepare)
+    memory = FaceMemory(FaceEmbedder(embedder.network), lambda: follower.current.index)
+
+    def on_batch(report: BatchReport) -> None:
+        memory.batch_began(report)
+        observe_batch(core.metrics, report)
+
     batcher = await assembly.stack.enter_async_context(
         Batcher(
             search.search_batch,
             policy=AdaptiveBatches(settings.batch_size, settings.batch_deadline_seconds),
             queue_limit=settings.queue_size,
             batch_timeout_seconds=settings.request_timeout_seconds,  # nobody waits for it any longer
-            on_batch=partial(observe_batch, core.metrics),
+            on_batch=on_batch,
             around_batch=trace_batch,
         )
     )
     assembly.add_part(f"batches of {name}", batcher.wait, batcher.close)
+    assembly.add_part(f"memory of {name}", partial(memory.run, batcher.aside))
 
     async def ready() -> str | None:
         if not batcher.is_open:

@@ -18,6 +18,7 @@ def picture_worker(settings: Settings, pack: Path) -> tuple[tuple[str, ...], Wor
         timeout_seconds=intake.worker_timeout_seconds,
         upload_timeout_seconds=settings.web.upload_timeout_seconds,
         jobs_per_worker=intake.jobs_per_worker,
+        rest_seconds=intake.worker_rest_seconds,
         max_waiting=intake.max_waiting,
     )
     return worker_command(pack, intake.min_face_px, limits), limits

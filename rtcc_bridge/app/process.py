@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 
 from rtcc_bridge import processor
-from rtcc_bridge.app import unused_memory
+from rtcc_bridge.app import freed_memory, unused_memory
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.audit import add_journal_merge
 from rtcc_bridge.app.consumer import add_consumer
@@ -44,6 +44,8 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
     From the signal on, `process.shutdown_seconds` remain: what hangs then is cut off, at last by ending the process.
     """
     require_possible(roles, settings.database)
+    if not freed_memory.write_over_freed_memory():
+        _log.warning("freed memory is not written over here: pictures that were purged may stay in it for a while")
     came_by(Way.DAEMON)
     seconds = settings.process.shutdown_seconds
     limit = ExitLimit(seconds)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rtcc_bridge.app.foundation import Core, open_core
 from rtcc_bridge.app.galleries import expunger_for, scrubber_for
+from rtcc_bridge.app.retention import purge_replay_for
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.readback import LeadReadback
 from rtcc_bridge.settings import Settings
@@ -42,6 +43,7 @@ def restore_parts(core: Core) -> RestoreParts:
         expunger=expunger_for(core),
         scrubber=scrubber_for(core),
         readback=LeadReadback(core.database, core.outbox, core.audit, core.clock, exercise_topic),
+        purges=purge_replay_for(core),
         kafka=core.settings.kafka,
         clock=core.clock,
     )

@@ -9,6 +9,7 @@ from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.people import add_people
 from rtcc_bridge.app.picture_worker import picture_worker
+from rtcc_bridge.app.retention import retention_desk_for
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.leads.life_parts import LifeParts
@@ -73,6 +74,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         leads=core.leads,
         life=LeadLife(parts, workers),
         people=people,
+        retention=retention_desk_for(core),
         refusals=refusals,
         feed=assembly.feed,
         readiness=assembly.board,

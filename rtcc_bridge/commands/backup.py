@@ -73,6 +73,11 @@ def restore(folder: Path, config: Path | None, reason: str | None, manifest_sha2
         click.echo(
             f"  carried out again: {report.removals_carried_out} expungements, {report.keys_destroyed} destroyed keys"
         )
+        if report.purges_carried_out or report.holds_placed:
+            click.echo(
+                f"  carried out again: {report.purges_carried_out} purges of searches, legal holds on "
+                f"{report.holds_placed} searches"
+            )
         click.echo(
             f"  leads: {report.leads.taken_over} go on after a newer published state, {report.leads.withdrawn} that "
             "were made after the backup are withdrawn"

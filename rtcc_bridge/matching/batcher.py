@@ -154,6 +154,11 @@ class Batcher(Generic[ItemT, ResultT]):
                 queue.remove(waiter)
             raise
 
+    async def aside(self, work: Callable[[], None]) -> None:
+        """Runs `work` in the thread in which `process` runs, between two batches; does nothing once it is closed."""
+        if self.is_open:
+            await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
     async def close(self) -> None:
         """Take nothing more, finish what is queued, answer everyone. Waits at most `close_timeout_seconds`; who is left
         then gets BatcherClosedError, and a `process` that hangs keeps its thread until it returns.

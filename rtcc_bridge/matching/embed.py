@@ -57,7 +57,9 @@ class Embedder:
         lengths = np.linalg.norm(descriptors, axis=1, keepdims=True)
         if not np.isfinite(lengths).all() or (lengths <= 0).any():
             raise InferenceError("the network gave a descriptor that is not finite or has no length")
-        return np.asarray(descriptors / lengths, np.float32)
+        templates = np.asarray(descriptors / lengths, np.float32)
+        descriptors.fill(0)  # small arrays are kept by numpy for the next one, with what was in them
+        return templates
 
     def check(self) -> None:
         """Embeds a grey chip: InferenceError when the network, or the device that it runs on, does not work."""
@@ -79,6 +81,7 @@ class Embedder:
             batch = chips[start : start + self._most_faces]
             images = self._run(batch).reshape(self._images_a_face, -1, self._spec.template_length)[:, : len(batch)]
             descriptors[start : start + len(batch)] = images.sum(axis=0) / np.float32(self._images_a_face)
+            images.fill(0)
         return descriptors
 
     def _run(self, chips: RgbImage) -> Float32Array:

@@ -95,6 +95,11 @@ class FaceEmbedder:
         self._alignment = np.array(embedder.spec.alignment_template, np.float64)
         self._on_stage = on_stage
 
+    @property
+    def network(self) -> Embedder:
+        """What makes the templates."""
+        return self._embedder
+
     def templates(self, crops: Sequence[FaceCrop]) -> Float32Array:
         """float32 (N, D), each of length 1. ValueError: landmarks coincide. InferenceError: the network failed."""
         with _timed("align", self._on_stage):
@@ -112,7 +117,13 @@ class CandidateFinder:
         self._on_stage = on_stage
 
     def candidates(self, crops: Sequence[FaceCrop], limit: int, threshold: float) -> list[list[Candidate]]:
-        """One list for each crop: at most `limit` people that score at least `threshold`, best first."""
+        """One list for each crop: at most `limit` people that score at least `threshold`, best first.
+
+        The templates are written over then: nothing of a face that was searched is kept (P24).
+        """
         templates = self._embedder.templates(crops)
-        with _timed("search", self._on_stage):
-            return self._index.search(templates, limit, threshold)
+        try:
+            with _timed("search", self._on_stage):
+                return self._index.search(templates, limit, threshold)
+        finally:
+            templates.fill(0)

@@ -40,6 +40,11 @@ class Deed(StrEnum):
     MANAGE_ACCOUNTS = "add, change or disable accounts"
     MANAGE_TOKENS = "create, list or revoke service tokens"
     SEE_EARLIER = "see what came of a picture before"
+    SEE_RETENTION = "see what is purged when"
+    PURGE = "purge what is due"
+    PLACE_HOLD = "place a legal hold"
+    LIFT_HOLD = "lift a legal hold"
+    RECORD_DISPOSITION = "record how a case was disposed of"
 
 
 PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
@@ -72,6 +77,11 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.MANAGE_ACCOUNTS: frozenset({Role.ADMINISTRATOR}),
         Deed.MANAGE_TOKENS: frozenset({Role.ADMINISTRATOR}),
         Deed.SEE_EARLIER: frozenset({Role.ANALYST, Role.SUPERVISOR}),
+        Deed.SEE_RETENTION: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.PURGE: frozenset({Role.ADMINISTRATOR}),
+        Deed.PLACE_HOLD: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR}),
+        Deed.LIFT_HOLD: frozenset({Role.ADMINISTRATOR}),
+        Deed.RECORD_DISPOSITION: frozenset({Role.REQUESTOR, Role.SUPERVISOR, Role.ADMINISTRATOR}),
     }
 )
 """The roles that each deed is open to. What is not listed is forbidden."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rtcc_bridge.errors import IntegrityError
+from rtcc_bridge.errors import IntegrityError, NotFoundError
 from rtcc_bridge.matching.types import FaceCrop
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.objects import ObjectVault
@@ -15,6 +15,8 @@ async def open_crop(database: Database, vault: ObjectVault, probe: ProbeRecord) 
     Neither will ever pass by itself: a store that is away or not the right one raises UnavailableError.
     """
     width, height, landmarks = probe.crop_width, probe.crop_height, probe.crop_landmarks
+    if probe.purged_at is not None:
+        raise NotFoundError("the face of this search was purged: its receipt says when")
     if probe.crop_object is None or width is None or height is None or landmarks is None:
         raise IntegrityError(f"probe {probe.probe_id} has authority but no crop")
     async with database.read() as tx:

@@ -62,6 +62,7 @@ class WorkerLimits:
     timeout_seconds: float = 30.0
     upload_timeout_seconds: float = 120.0
     jobs_per_worker: int = 50
+    rest_seconds: float = 60.0
     max_waiting: int = 8
     wait_timeout_seconds: float = 60.0
     start_timeout_seconds: float = 60.0

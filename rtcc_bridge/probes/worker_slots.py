@@ -169,6 +169,15 @@ class WorkerSlots:
                     turn.set_result(worker)
                     return
         self._idle.append(worker)
+        if worker.jobs:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._limits.rest_seconds, self._end_rest, worker, worker.jobs)
+
+    def _end_rest(self, worker: WorkerProcess, jobs: int) -> None:
+        """What a worker has read stays in its memory, so one that nobody needs any more goes with it (P24)."""
+        if worker in self._idle and worker.jobs == jobs:
+            self._idle.remove(worker)
+            self._replace(worker, "rested")
 
     def _replace(self, worker: WorkerProcess, why: str) -> None:
         _log.info("picture worker replaced", pid=worker.pid, why=why, jobs=worker.jobs)

@@ -1,6 +1,7 @@
 """The database engine and its transactions. Everything that reads or writes SQL gets a `Transaction` from here."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -188,6 +189,25 @@ class Database:
                     "PRAGMA user_version = 1"
                 )  # writes a page, as a read or an empty commit does not
 
+    async def forget_deleted(self) -> bool:
+        """Takes what was deleted out of the database's files, as far as the program can; False: try it again later.
+
+        On SQLite, which writes zeros over it (`secure_delete`), the log of changes is emptied too, unless somebody
+        reads it at this moment. PostgreSQL reuses the room when it likes: docs/retention.md. Raises UnavailableError.
+        """
+        if not self._sqlite:
+            return True
+        async with self._transaction() as connection:
+            raw = await connection.get_raw_connection()  # in no transaction, which a checkpoint cannot be in
+            assert raw.driver_connection is not None
+            try:
+                cursor = await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                busy, _, _ = await cursor.fetchone()
+                await cursor.close()
+            except sqlite3.OperationalError:
+                return False
+            return not busy
+
     @asynccontextmanager
     async def for_long_statements(self) -> AsyncIterator["Database"]:
         """The same database with connections of its own, whose statements may take hours, as migrations may."""
@@ -238,10 +258,13 @@ def _create_sqlite_engine(settings: DatabaseSettings) -> AsyncEngine:
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    """WAL lets readers go on while one writes; FULL makes a commit survive a loss of power."""
+    """WAL lets readers go on while one writes; FULL makes a commit survive a loss of power.
+
+    What is deleted is written over with zeros, so that no key of a purged picture stays in a page that is free (P24).
+    """
     connection.isolation_level = None  # the driver must not open transactions by itself: `_begin_sqlite` does
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -36,6 +36,7 @@ class Work(IntEnum):
     SEGMENT_COMPACTOR = 8
     AUDIT_SEQUENCER = 9
     AUDIT_COURIER = 10
+    PURGE = 13
 
 
 class SoleRight:

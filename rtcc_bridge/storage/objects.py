@@ -224,6 +224,25 @@ class ObjectVault:
         await self.ledger.note_destroyed(self._clock.now(), keys)
         return await object_keys.remove(tx, keys)
 
+    async def destroy_noted(self, tx: Transaction, *keys: str) -> int:
+        """As `destroy`, for objects that the caller has noted in the removals ledger itself."""
+        await self._require_same_store()
+        return await object_keys.remove(tx, keys)
+
+    async def digest_of_sealed(self, object_key: str) -> str | None:
+        """The sha256 of the bytes as they lie in the store, which a backup lists too; None when there are none.
+
+        Raises UnavailableError.
+        """
+        digest = hashlib.sha256()
+        try:
+            async for piece in self.read_sealed(object_key):
+                digest.update(piece)
+        except NotFoundError:
+            await self._require_same_store()
+            return None
+        return digest.hexdigest()
+
     async def delete(self, *keys: str) -> None:
         """Removes the bytes; ones that are not there are no error. Raises UnavailableError."""
         for key in keys:

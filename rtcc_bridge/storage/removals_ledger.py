@@ -12,9 +12,9 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -62,7 +62,47 @@ class Destruction:
     objects: Sequence[str]
 
 
-LedgerEntry: TypeAlias = Expungement | Destruction
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePurge:
+    """A search whose pictures and words were purged at the end of its time. entry_id: as of an expungement.
+
+    outcome: how the search had ended. objects: by name the sha256 of the sealed bytes, none where there were none.
+    """
+
+    entry_id: str
+    at: str
+    probe_id: str
+    outcome: str
+    objects: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldNote:
+    """A legal hold that was placed on these searches, or lifted. entry_id: as of an expungement."""
+
+    entry_id: str
+    at: str
+    hold_id: str
+    probes: Sequence[str] = ()
+    lifted: bool = False
+
+
+LedgerEntry: TypeAlias = Expungement | Destruction | ProbePurge | HoldNote
+
+
+def purges_in_effect(entries: Sequence[LedgerEntry]) -> Sequence[ProbePurge]:
+    """The purges that stand, in their order: not one that failed after it was noted here and before a hold was placed.
+
+    entries: in the order of the acts.
+    """
+    found: dict[str, ProbePurge] = {}
+    for entry in entries:
+        if isinstance(entry, ProbePurge):
+            found[entry.probe_id] = entry
+        elif isinstance(entry, HoldNote) and not entry.lifted:
+            for probe_id in entry.probes:
+                found.pop(probe_id, None)
+    return list(found.values())
 
 
 class RemovalsLedger:
@@ -121,6 +161,20 @@ class RemovalsLedger:
         if objects:
             await self._append(Destruction(entry_id=_entry_id(at), at=rfc3339(at), objects=sorted(objects)))
 
+    async def note_purged(
+        self, at: datetime, *, probe_id: str, outcome: str, objects: Mapping[str, str | None]
+    ) -> None:
+        """Returns when the entry is durable. Raises UnavailableError: the keys must not be destroyed then."""
+        await self._append(
+            ProbePurge(entry_id=_entry_id(at), at=rfc3339(at), probe_id=probe_id, outcome=outcome, objects=objects)
+        )
+
+    async def note_hold(self, at: datetime, *, hold_id: str, probes: Sequence[str] = (), lifted: bool = False) -> None:
+        """Returns when the entry is durable. Raises UnavailableError: the act must not be committed then."""
+        await self._append(
+            HoldNote(entry_id=_entry_id(at), at=rfc3339(at), hold_id=hold_id, probes=probes, lifted=lifted)
+        )
+
     async def add_copy(self, entry: LedgerEntry) -> None:
         """Puts an entry from a copy here; one that is here already stays as it is."""
         await self._put(entry)
@@ -178,6 +232,10 @@ def read_entry(content: bytes) -> LedgerEntry:
         values = {name: value for name, value in json.loads(content).items() if value}
         if not _ENTRY_ID.fullmatch(values["entry_id"]):
             raise ValueError("the entry's name would lead elsewhere")
+        if "probe_id" in values:
+            return ProbePurge(**values)
+        if "hold_id" in values:
+            return HoldNote(**values)
         if "digest" not in values:
             return Destruction(**values)
         return Expungement(**{**values, "kind": RemovalKind(values["kind"])})

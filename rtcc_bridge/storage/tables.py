@@ -167,6 +167,15 @@ probes = Table(
     Column("authority_token", JSON),  # signed when the authority was given: without it nothing is requested again (P30)
     Column("edits", JSON),  # the steps that lead from the original to what `faces` was found in (P05)
     Column("crop_sha256", String(64), index=True),  # of the cut-out face's pixels: the same face in another copy (P12)
+    Column("purged_at", UtcDateTime),  # pictures, names and words are gone; the row says that there was a search (P24)
+    # Only of what is kept: what was purged would fill the past of it.
+    Index(
+        "ix_probes_kept_created_at",
+        "created_at",
+        sqlite_where=text("purged_at IS NULL"),
+        postgresql_where=text("purged_at IS NULL"),
+    ),
+    Index("ix_probes_case_number", "case_number"),
 )
 
 probe_openings = Table(
@@ -594,4 +603,49 @@ people = Table(
     Column("roles", JSON, nullable=False),
     Column("certificates", JSON, nullable=False),  # by name: when it was issued, and may end
     Column("seen_at", UtcDateTime, nullable=False),
+)
+
+legal_holds = Table(
+    "legal_holds",
+    metadata,
+    Column("hold_id", String(64), primary_key=True),
+    Column("case_number", String(256), index=True),  # of everything of this case, what is attached later too
+    Column("probe_id", String(64), index=True),  # of one search and its lead
+    Column("reason", String(1024), nullable=False),
+    Column("placed_by", String(256), nullable=False),
+    Column("placed_at", UtcDateTime, nullable=False),
+    Column("lifted_by", String(256)),
+    Column("lifted_at", UtcDateTime),
+    Column("lift_reason", String(1024)),
+)
+
+dispositions = Table(
+    "dispositions",
+    metadata,
+    Column("disposition_id", String(64), primary_key=True),
+    Column("case_number", String(256), nullable=False, index=True),
+    Column("disposition", String(32), nullable=False),
+    Column("disposed_on", String(10), nullable=False),  # a date
+    Column("recorded_by", String(256), nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),  # the period after the disposition is counted from here
+)
+
+purges = Table(
+    "purges",
+    metadata,
+    Column("probe_id", String(64), primary_key=True),
+    Column("lead_id", String(64), index=True),
+    Column("outcome", String(32), nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("purged_at", UtcDateTime, nullable=False, index=True),
+    Column("objects", JSON, nullable=False),  # [{object, sha256}], sha256 of the sealed bytes
+    Column("audit_leaf", String(64), nullable=False),
+    Column("bytes_gone_at", UtcDateTime),  # none: the keys are destroyed, and the sealed bytes still lie in the store
+    Index(
+        "ix_purges_bytes_left",
+        "probe_id",
+        sqlite_where=text("bytes_gone_at IS NULL"),
+        postgresql_where=text("bytes_gone_at IS NULL"),
+    ),
 )

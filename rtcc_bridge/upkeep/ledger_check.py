@@ -9,7 +9,15 @@ from typing import Final
 import structlog
 
 from rtcc_bridge.errors import ConflictError, IntegrityError, InvalidInputError
-from rtcc_bridge.storage.removals_ledger import Destruction, Expungement, LedgerEntry, RemovalsLedger, read_entry
+from rtcc_bridge.storage.removals_ledger import (
+    Destruction,
+    Expungement,
+    LedgerEntry,
+    ProbePurge,
+    RemovalsLedger,
+    purges_in_effect,
+    read_entry,
+)
 from rtcc_bridge.upkeep.manifest import LEDGER, Manifest
 
 _LONGEST_REASON: Final = 256
@@ -29,7 +37,13 @@ class LedgerState:
 
     @property
     def destroyed_objects(self) -> frozenset[str]:
-        return frozenset(name for entry in self.entries if isinstance(entry, Destruction) for name in entry.objects)
+        """The keys that were destroyed, by themselves or with a purge."""
+        names = {name for entry in self.entries if isinstance(entry, Destruction) for name in entry.objects}
+        return frozenset(names.union(*(purge.objects for purge in self.purges)))
+
+    @property
+    def purges(self) -> Sequence[ProbePurge]:
+        return purges_in_effect(self.entries)
 
 
 async def require_ledger(

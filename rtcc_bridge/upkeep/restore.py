@@ -26,6 +26,7 @@ from rtcc_bridge.gallery.expunge import Expunger
 from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.leads.readback import LeadReadback, PublishedLeads, ReadbackReport
 from rtcc_bridge.publishing.outbox import SOURCE
+from rtcc_bridge.retention.replay import PurgeReplay
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import audit_tree, galleries, object_keys, outbox, processes, restorations, schema, table_dump
 from rtcc_bridge.storage.engine import Database, Transaction
@@ -66,13 +67,18 @@ class RestoreParts:
     expunger: Expunger
     scrubber: SegmentScrubber
     readback: LeadReadback
+    purges: PurgeReplay
     kafka: KafkaSettings
     clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
-    """What was done. unknown_galleries: expungements from galleries that the backup does not know."""
+    """What was done.
+
+    unknown_galleries: expungements from galleries that the backup does not know. purges_carried_out: searches whose
+    time was over and that the backup had brought back. holds_placed: legal holds that it did not know.
+    """
 
     backup_id: str
     rows: int
@@ -82,6 +88,8 @@ class RestoreReport:
     keys_destroyed: int
     unknown_galleries: int
     leads: ReadbackReport
+    purges_carried_out: int = 0
+    holds_placed: int = 0
 
 
 class Restore:
@@ -116,8 +124,9 @@ class Restore:
         objects, kept = await self._copy_objects(manifest, destroyed, progress)
         leads = await self._read_leads_back(manifest)
         carried_out, unknown = await self._remove_again(ledger, progress)
+        purged, held = await parts.purges.carry_out_again(ledger.entries)
         gone = await self._destroy_again(destroyed)
-        report = RestoreReport(manifest.backup_id, rows, objects, kept, carried_out, gone, unknown, leads)
+        report = RestoreReport(manifest.backup_id, rows, objects, kept, carried_out, gone, unknown, leads, purged, held)
         await self._finish(restoration_id, report, ledger)
         return report
 
@@ -241,6 +250,8 @@ class Restore:
                     "rows": report.rows,
                     "removalsCarriedOut": report.removals_carried_out,
                     "keysDestroyed": report.keys_destroyed,
+                    "purgesCarriedOut": report.purges_carried_out,
+                    "holdsPlaced": report.holds_placed,
                     "leadsTakenOver": report.leads.taken_over,
                     "leadsWithdrawn": report.leads.withdrawn,
                     "expungementsFromUnknownGalleries": report.unknown_galleries,

@@ -27,6 +27,7 @@ from rtcc_bridge.web import (
     proficiency,
     provisional,
     release,
+    retention,
     reviews,
 )
 from rtcc_bridge.web.operations import JSON_TYPE, Answer, Operation, Parameter
@@ -95,6 +96,7 @@ OPERATIONS: Final = (
     *release.OPERATIONS,
     *outcomes.OPERATIONS,
     *proficiency.OPERATIONS,
+    *retention.OPERATIONS,
     *feed.OPERATIONS,
     *floor.OPERATIONS,
     Operation(

@@ -17,6 +17,7 @@ from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.desk import ProbeDesk
 from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.retention.desk import RetentionDesk
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.feed_hub import FeedHub
@@ -41,6 +42,7 @@ class WebServices:
     leads: LeadDesk
     life: LeadLife
     people: PeopleDesk
+    retention: RetentionDesk
     refusals: RefusalLog
     feed: FeedHub
     readiness: ReadinessBoard

@@ -252,6 +252,21 @@ async def test_a_worker_is_replaced_after_its_number_of_jobs() -> None:
         await no_process_is_left(first)
 
 
+async def test_a_worker_that_has_read_a_picture_is_replaced_when_it_rests() -> None:
+    """What it has read goes with it (P24). One that has read nothing stays."""
+    async with open_pool(dataclasses.replace(LIMITS, rest_seconds=0.05)) as pool:
+        (first,) = pool.process_ids
+        await assert_works(pool)
+        await no_process_is_left(first)
+        async with asyncio.timeout(20):
+            while not pool.process_ids:  # noqa: ASYNC110 - a worker says by itself that it is there
+                await asyncio.sleep(0.01)
+        (second,) = pool.process_ids
+        await asyncio.sleep(0.2)
+        assert pool.process_ids == (second,)
+        await assert_works(pool)
+
+
 async def test_a_worker_that_died_while_idle_is_noticed() -> None:
     async with open_pool() as pool:
         (first,) = pool.process_ids

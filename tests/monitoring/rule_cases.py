@@ -202,6 +202,11 @@ def minutes() -> Iterator[Case]:
         at="80m", names=("for an hour", "not for so long"),
     )  # fmt: skip
     yield from pair(
+        "PurgeOverdue", WARNING, {"rtcc_bridge_purge_overdue_seconds": "180000+60x90"},
+        {"rtcc_bridge_purge_overdue_seconds": "90000+60x90"},
+        at="80m", names=("for two days", "for one day"),
+    )  # fmt: skip
+    yield from pair(
         "AuditUnacknowledged", CRITICAL,
         gauge("audit_unacknowledged_seconds", 'instance="a"', 90_000),
         gauge("audit_unacknowledged_seconds", 'instance="a"', 80_000),

@@ -104,6 +104,20 @@ GOVERNANCE: Final = Dashboard(
             limit=1,
         ),
         Panel(
+            title="Searches purged",
+            description="In each hour: pictures, lists, names and words, at the end of their time (P24).",
+            queries=(Query(f"round(sum by (outcome) (increase({PREFIX}purged_total[1h]))) > 0", "{{outcome}}"),),
+        ),
+        Panel(
+            title="Searches that are due to be purged",
+            description="The relay purges them every minute, unless the clock has leapt ahead.",
+            queries=(
+                Query(f"max({PREFIX}purges_due)", "searches"),
+                Query(f"max({PREFIX}purge_overdue_seconds) / 86400", "days that the oldest waits"),
+            ),
+            limit=1,
+        ),
+        Panel(
             title="Searches by purpose, last day",
             description="Purposes are a closed list (P02).",
             queries=(Query(f"round(sum by (purpose) (increase({PREFIX}searches_total[{DAY}])))"),),

@@ -18,6 +18,7 @@ INTAKE = {
     "worker_memory_bytes": 3_000_000_004,
     "worker_timeout_seconds": 17.5,
     "jobs_per_worker": 6,
+    "worker_rest_seconds": 55.5,
     "max_waiting": 9,
     "min_face_px": 33,
 }
@@ -48,6 +49,7 @@ def test_the_parents_limits_are_those_of_the_settings(settings: Settings) -> Non
         timeout_seconds=17.5,
         upload_timeout_seconds=44.5,
         jobs_per_worker=6,
+        rest_seconds=55.5,
         max_waiting=9,
     )
 

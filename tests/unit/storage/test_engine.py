@@ -203,3 +203,28 @@ async def test_writers_do_not_queue_without_limit_behind_a_locked_file(tmp_path:
     other.close()
     await database.ping()
     await database.close()
+
+
+@pytest.mark.sqlite
+async def test_what_was_deleted_is_in_none_of_the_files(tmp_path: Path) -> None:
+    secret = b"a key that wraps a picture's" * 8
+    url = SecretStr(f"sqlite+aiosqlite:///{tmp_path / 'kept.sqlite3'}")
+    database = Database(DatabaseSettings(url=url, busy_timeout_seconds=0.1))
+
+    def files_with_it() -> list[str]:
+        return [file.name for file in sorted(tmp_path.iterdir()) if secret in file.read_bytes()]
+
+    try:
+        async with database.write() as tx:
+            await tx.execute(text("CREATE TABLE kept (value BLOB)"))
+            await tx.execute(text("INSERT INTO kept VALUES (:value), (:value)"), {"value": secret})
+        assert files_with_it()
+        async with database.write() as tx:
+            await tx.execute(text("DELETE FROM kept"))
+        async with database.read() as tx:
+            await tx.execute(text("SELECT * FROM kept"))
+            assert not await database.forget_deleted(), "somebody reads: it has to be tried again"
+        assert await database.forget_deleted()
+        assert files_with_it() == []
+    finally:
+        await database.close()

@@ -1,22 +1,39 @@
 """The entries of the removals ledger: what is written can be read, and what was forged is refused."""
 
 import json
+from typing import Any
 
 import pytest
 
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.storage.galleries import RemovalKind
-from rtcc_bridge.storage.removals_ledger import Destruction, Expungement, read_entry, write_entry
+from rtcc_bridge.storage.removals_ledger import (
+    Destruction,
+    Expungement,
+    HoldNote,
+    LedgerEntry,
+    ProbePurge,
+    purges_in_effect,
+    read_entry,
+    write_entry,
+)
 
 ENTRY = {"entry_id": "2026-11-25T120000.5Z-0123456789abcdef", "at": "2026-11-25T12:00:00.5Z"}
 EXPUNGEMENT = {**ENTRY, "gallery": "city", "kind": "subject", "digest": "d" * 64, "images": ["a" * 64]}
 DESTRUCTION = {**ENTRY, "objects": ["picture/x"]}
+MOMENT: Any = ENTRY
+PURGE = {**ENTRY, "probe_id": "p", "outcome": "expired", "objects": {"crop/y": "b" * 64, "picture/x": None}}
+HOLD = {**ENTRY, "hold_id": "h", "probes": ["p", "q"]}
 
 
 def test_what_is_written_is_read_as_it_was() -> None:
     without_images = Expungement(**ENTRY, gallery="city", kind=RemovalKind.IMAGE, digest="d")
     expungement = Expungement(**ENTRY, gallery="city", kind=RemovalKind.SUBJECT, digest="d", images=["a", "b"])
-    for entry in (without_images, expungement, Destruction(**ENTRY, objects=["picture/x", "crop/y"])):
+    destruction = Destruction(**ENTRY, objects=["picture/x", "crop/y"])
+    digests = {"crop/y": "b" * 64, "picture/x": None}
+    purges = (ProbePurge(**MOMENT, probe_id="p", outcome="expired", objects=digests), purge("p", "refused"))
+    holds = (hold("p", "q"), hold(lifted=True))
+    for entry in (without_images, expungement, destruction, *purges, *holds):
         read = read_entry(write_entry(entry))
         assert (type(read), write_entry(read)) == (type(entry), write_entry(entry))
 
@@ -39,6 +56,9 @@ def test_an_entry_of_an_earlier_program_says_what_it_does_not_know() -> None:
         {**EXPUNGEMENT, "gallery": None},
         {**EXPUNGEMENT, "objects": ["picture/x"]},
         {**DESTRUCTION, "more": 1},
+        {**PURGE, "outcome": None},
+        {**PURGE, "hold_id": "h"},
+        {**HOLD, "digest": "d"},
         ENTRY,
         {},
         [],
@@ -47,3 +67,27 @@ def test_an_entry_of_an_earlier_program_says_what_it_does_not_know() -> None:
 def test_a_forged_entry_is_refused(values: object) -> None:
     with pytest.raises(IntegrityError, match="altered"):
         read_entry(json.dumps(values).encode())
+
+
+def purge(probe_id: str, outcome: str = "expired") -> ProbePurge:
+    return ProbePurge(**MOMENT, probe_id=probe_id, outcome=outcome)
+
+
+def hold(*probes: str, lifted: bool = False) -> HoldNote:
+    return HoldNote(**MOMENT, hold_id="h", probes=probes, lifted=lifted)
+
+
+@pytest.mark.parametrize(
+    ("entries", "in_effect"),
+    [
+        ([purge("p"), purge("q")], ["p", "q"]),
+        ([purge("p"), purge("p")], ["p"]),
+        ([purge("p"), purge("q"), hold("p")], ["q"]),
+        ([purge("p"), hold("p"), hold(lifted=True)], []),
+        ([purge("p"), hold("p"), hold(lifted=True), purge("p")], ["p"]),
+        ([hold("p"), purge("q"), Destruction(**ENTRY, objects=["picture/x"])], ["q"]),
+        ([], []),
+    ],
+)
+def test_of_a_purge_and_a_hold_the_later_one_counts(entries: list[LedgerEntry], in_effect: list[str]) -> None:
+    assert [one.probe_id for one in purges_in_effect(entries)] == in_effect

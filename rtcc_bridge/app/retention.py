@@ -1,0 +1,58 @@
+"""Wires what keeps and purges searches: the timer in the role relay, the desks of web and commands, the replay."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from rtcc_bridge.app.foundation import Core, open_core
+from rtcc_bridge.audit.proofs import ProofReader
+from rtcc_bridge.audit.receipts import InclusionReceipt
+from rtcc_bridge.policy.accounts import Account, demo_account
+from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.retention.desk import RetentionDesk
+from rtcc_bridge.retention.keeper import PurgeKeeper
+from rtcc_bridge.retention.parts import RetentionParts
+from rtcc_bridge.retention.replay import PurgeReplay
+from rtcc_bridge.settings import Settings
+
+
+class RetentionCommands:
+    """What the command line does, in the name of one account."""
+
+    def __init__(self, core: Core, account: Account) -> None:
+        self._proofs = ProofReader(core.database)
+        self.desk = retention_desk_for(core)
+        self.keeper = purge_keeper_for(core)
+        self.account = account
+
+    async def proof(self, probe_or_lead_id: str) -> InclusionReceipt:
+        """Raises NotFoundError when it was not purged, or no signed checkpoint covers the entry yet."""
+        record = await self.desk.overview.receipt(self.account, probe_or_lead_id)
+        return await self._proofs.of_leaf(record.audit_leaf)
+
+
+@asynccontextmanager
+async def open_retention(settings: Settings, actor: str) -> AsyncIterator[RetentionCommands]:
+    """Raises as `open_core` does. A policy that has expired still says how long things are kept."""
+    async with open_core(settings, under_policy=False) as core:
+        yield RetentionCommands(core, demo_account(actor))
+
+
+def purge_keeper_for(core: Core) -> PurgeKeeper:
+    """Purges searches whose time is over."""
+    return PurgeKeeper(retention_parts(core), core.metrics)
+
+
+def retention_desk_for(core: Core) -> RetentionDesk:
+    """Where people look at what is kept, hold it, and record how cases were disposed of."""
+    return RetentionDesk(retention_parts(core))
+
+
+def purge_replay_for(core: Core) -> PurgeReplay:
+    """Carries purges and legal holds out again after a restoration."""
+    return PurgeReplay(retention_parts(core))
+
+
+def retention_parts(core: Core) -> RetentionParts:
+    """What they share."""
+    refusals = RefusalLog(core.database, core.audit, core.metrics)
+    return RetentionParts(core.database, core.vault, core.audit, core.clock, core.policy_in_force, refusals)

@@ -1,0 +1,71 @@
+"""Purges and legal holds that are younger than a backup, carried out again when it is restored (P24)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from rtcc_bridge.audit.entries import SYSTEM
+from rtcc_bridge.retention.parts import RetentionParts
+from rtcc_bridge.retention.purge import Purger
+from rtcc_bridge.storage import legal_holds, probes
+from rtcc_bridge.storage.legal_holds import LegalHoldRecord
+from rtcc_bridge.storage.removals_ledger import HoldNote, LedgerEntry, purges_in_effect
+
+_AGAIN: Final = "placed again after a restoration"
+
+
+class PurgeReplay:
+    """Reads the removals ledger. Doing it again changes nothing."""
+
+    def __init__(self, parts: RetentionParts) -> None:
+        self._parts = parts
+        self._purger = Purger(parts)
+
+    async def carry_out_again(self, entries: Sequence[LedgerEntry]) -> tuple[int, int]:
+        """How many searches were purged, and on how many searches holds were placed. Commits each.
+
+        entries: all of the ledger, in the order of the acts. Raises UnavailableError.
+        """
+        purged = 0
+        for purge in purges_in_effect(entries):
+            async with self._parts.database.write() as tx:
+                purged += await self._purger.purge_again(tx, purge.probe_id, purge.outcome, purge.objects)
+        held = 0
+        notes = [entry for entry in entries if isinstance(entry, HoldNote)]
+        lifted = {note.hold_id: note for note in notes if note.lifted}
+        for note in notes:
+            if note.hold_id not in lifted:
+                held += await self._hold(note)
+        for note in lifted.values():
+            await self._lift(note)
+        return purged, held
+
+    async def _hold(self, note: HoldNote) -> int:
+        """Of a case that was held the ledger names the searches, and no case number: each gets a hold of its own."""
+        placed = 0
+        async with self._parts.database.write() as tx:
+            if await legal_holds.find(tx, note.hold_id) is not None:
+                return 0
+            for number, probe_id in enumerate(note.probes):
+                probe = await probes.find(tx, probe_id, lock=True)
+                hold_id = note.hold_id if number == 0 else f"{note.hold_id}.{number}"
+                if probe is None or probe.purged_at is not None or await legal_holds.find(tx, hold_id) is not None:
+                    continue
+                record = LegalHoldRecord(
+                    hold_id=hold_id,
+                    case_number=None,
+                    probe_id=probe_id,
+                    reason=_AGAIN,
+                    placed_by=SYSTEM,
+                    placed_at=datetime.fromisoformat(note.at),
+                )
+                await legal_holds.add(tx, record)
+                await self._parts.note(tx, SYSTEM, "retention.hold", hold_id, "held_again", {"probeId": probe_id})
+                placed += 1
+        return placed
+
+    async def _lift(self, note: HoldNote) -> None:
+        at = datetime.fromisoformat(note.at)
+        async with self._parts.database.write() as tx:
+            if await legal_holds.lift(tx, note.hold_id, lifted_by=SYSTEM, at=at, reason=_AGAIN):
+                await self._parts.note(tx, SYSTEM, "retention.release_hold", note.hold_id, "lifted_again", {})

@@ -1,0 +1,478 @@
+"""P24: what was never released goes at its time, what was released is held for its case, a hold keeps everything."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import date, timedelta
+
+import pytest
+from sqlalchemy import delete
+
+from rtcc_bridge.audit.commitments import Commitments, Name, NameKind
+from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError, UnavailableError
+from rtcc_bridge.leads.corroboration import OutcomeReport
+from rtcc_bridge.leads.lead import Outcome
+from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.probes.stored_crop import open_crop
+from rtcc_bridge.retention.dispositions import Disposition
+from rtcc_bridge.retention.holds import HoldOrder
+from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.removals_ledger import ProbePurge
+from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, FLOOR, REQUESTOR, SUPERVISOR, LifeKit, opinion
+from tests.outages import Outages
+from tests.probe_kit import Gallery, face_search, policy, record_of, search_handler
+from tests.retention_kit import CASE, DAY, ENDINGS, RetentionKit, withdrawn
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def here(life: LifeKit) -> RetentionKit:
+    return RetentionKit(life)
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+async def test_what_was_never_released_goes_at_its_time_and_not_a_second_before(here: RetentionKit, how: str) -> None:
+    end, outcome = ENDINGS[how]
+    probe_id = await end(here)
+    objects = await here.objects_of(probe_id)
+    assert objects
+    assert all(here.file_of(name).is_file() for name in objects)
+    days = next(days for known, days in policy().retention.days.items() if known == outcome)
+    here.pass_time(days * DAY - SECOND)
+    assert await here.purge() == 0
+    assert all([await here.has_key(name) for name in objects])
+    here.pass_time(SECOND)
+    assert await here.purge() == 1
+    assert not any([await here.has_key(name) for name in objects])
+    assert not any(here.file_of(name).exists() for name in objects)
+    [purge] = await here.kit.rows(tables.purges, probe_id=probe_id)
+    assert (purge["outcome"], purge["purged_at"]) == (outcome, here.kit.clock.now())
+    assert purge["bytes_gone_at"] is not None
+    assert await here.purge() == 0
+
+
+async def test_nothing_of_a_purged_search_is_left_in_its_rows(here: RetentionKit) -> None:
+    life, kit = here.life, here.kit
+    lead_id = await life.taken()
+    listed = await life.listed(lead_id)
+    given = opinion(listed, support=listed[:1], note="the same notch in the left helix")
+    await life.life.examination.conclude(lead_id, FIRST, given)
+    await life.life.withdrawal.withdraw(lead_id, SUPERVISOR, "another camera")
+    probe = await here.probe(lead_id)
+    here.pass_time(31 * DAY)
+    assert await here.purge() == 1
+    after = await here.probe(lead_id)
+    kept = {"purpose", "lane", "analyst", "policy_hash", "created_at", "incident_id", "original_sha256", "approved_by"}
+    assert all(after[name] == probe[name] for name in kept)
+    rows = [after]
+    for table in (tables.leads, tables.lead_candidates, tables.examinations, tables.releases, tables.corroborations):
+        rows += await kit.rows(table, lead_id=lead_id)
+    rows += await kit.rows(tables.opinions)
+    written = str(rows)
+    words = (CASE, "reasonable suspicion", "helix", "detectionScore")
+    for gone in (*words, probe["original_object"], probe["crop_object"]):
+        assert gone not in written
+    assert await kit.rows(tables.lead_candidates, lead_id=lead_id) == []
+    with pytest.raises(NotFoundError):
+        await open_crop(kit.database, kit.vault, await kit.desk.find(probe["probe_id"]))
+    with pytest.raises(NotFoundError):
+        await kit.desk.preview(probe["probe_id"], FIRST)
+    [row] = [row for row in await kit.rows(tables.opinions) if row["opinion"]["compared"]]
+    assert row["opinion"]["compared"] == [{"candidateRef": listed[0], "conclusion": "support"}]
+
+
+@pytest.mark.parametrize("reach", [LifeKit.lead, LifeKit.taken, LifeKit.agreed], ids=["found", "taken", "agreed"])
+async def test_a_live_lead_is_never_purged(here: RetentionKit, reach: Callable[[LifeKit], Awaitable[str]]) -> None:
+    lead_id = await reach(here.life)
+    here.pass_time(3650 * DAY)
+    assert await here.purge() == 0
+    assert (await here.probe(lead_id))["purged_at"] is None
+
+
+async def test_a_search_under_way_is_never_purged(here: RetentionKit) -> None:
+    probe = await here.kit.authorized()
+    here.pass_time(3650 * DAY)
+    assert await here.purge() == 0
+    assert await here.kit.read(probe.crop_object or "")
+
+
+async def test_what_was_released_is_held_until_its_case_is_disposed_of(here: RetentionKit) -> None:
+    lead_id = await here.life.released()
+    here.pass_time(7300 * DAY)
+    assert await here.purge() == 0
+    await here.desk.dispositions.record(REQUESTOR, CASE, Disposition.ACQUITTAL, date(2027, 1, 1))
+    period = policy().retention.after_disposition_days * DAY
+    here.pass_time(period - SECOND)
+    assert await here.purge() == 0
+    here.pass_time(SECOND)
+    assert await here.purge() == 1
+    probe_id = (await here.probe(lead_id))["probe_id"]
+    [purge] = await here.kit.rows(tables.purges, probe_id=probe_id)
+    assert purge["outcome"] == "released"
+    assert await here.kit.rows(tables.dispositions) == []
+    [release] = await here.kit.rows(tables.releases, lead_id=lead_id)
+    assert release["requestor"] == ""
+
+
+async def test_a_release_that_only_its_topic_knows_after_a_restoration_counts_as_one(here: RetentionKit) -> None:
+    lead_id = await here.life.released()
+    await here.life.life.withdrawal.withdraw(lead_id, SUPERVISOR, "another camera")
+    async with here.kit.database.write() as tx:
+        await tx.execute(delete(tables.lead_receivers))
+        await tx.execute(delete(tables.releases))
+    here.pass_time(7300 * DAY)
+    assert await here.purge() == 0
+
+
+async def test_a_disposition_that_is_put_right_begins_the_period_anew(here: RetentionKit) -> None:
+    await here.life.released()
+    await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.DISMISSAL, date(2026, 11, 1))
+    period = policy().retention.after_disposition_days * DAY
+    here.pass_time(period - DAY)
+    await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.CONVICTION, date(2026, 11, 1))
+    here.pass_time(DAY)
+    assert await here.purge() == 0
+
+
+@pytest.mark.parametrize("what", ["case_number", "probe_id", "lead_id"])
+async def test_a_legal_hold_keeps_what_is_due_until_it_is_lifted(here: RetentionKit, what: str) -> None:
+    lead_id = await here.life.lead()
+    await here.life.life.withdrawal.withdraw(lead_id, SUPERVISOR, "another camera")
+    ids = {"case_number": CASE, "probe_id": (await here.probe(lead_id))["probe_id"], "lead_id": lead_id}
+    hold = await here.desk.holds.place(SUPERVISOR, HoldOrder(**{what: ids[what]}), "preservation letter")
+    here.pass_time(3650 * DAY)
+    assert await here.purge() == 0
+    assert await here.purger.purge(ids["probe_id"]) is None
+    preview = await here.desk.overview.preview(AUDITOR, here.kit.clock.now())
+    assert [(one.probe_id, one.standing.kept) for one in preview.listed] == [(ids["probe_id"], "held")]
+    assert preview.due == 0
+    assert [one.hold_id for one in await here.desk.holds.every(AUDITOR)] == [hold.hold_id]
+    await here.desk.holds.lift(ADMINISTRATOR, hold.hold_id, "the appeal is decided")
+    assert await here.desk.holds.every(AUDITOR) == []
+    assert await here.purge() == 1
+    [row] = await here.kit.rows(tables.legal_holds)
+    assert (row["case_number"], row["reason"], row["lift_reason"]) == (None, "", "")
+
+
+async def test_a_hold_on_a_case_keeps_what_is_attached_later_too(here: RetentionKit) -> None:
+    await here.kit.attached()
+    await here.desk.holds.place(SUPERVISOR, HoldOrder(case_number=CASE), "preservation letter")
+    await here.kit.attached("incident-2")
+    await here.kit.attached("incident-3", case_number="26-000999")
+    here.pass_time(365 * DAY)
+    assert await here.purge() == 1
+
+
+@pytest.mark.parametrize("what", ["case_number", "probe_id", "lead_id"])
+async def test_a_hold_on_what_was_purged_is_refused_in_words(here: RetentionKit, what: str) -> None:
+    lead_id = await here.life.lead()
+    await here.life.life.withdrawal.withdraw(lead_id, SUPERVISOR, "another camera")
+    ids = {"case_number": CASE, "probe_id": (await here.probe(lead_id))["probe_id"], "lead_id": lead_id}
+    here.pass_time(31 * DAY)
+    assert await here.purge() == 1
+    with pytest.raises(PolicyRefusalError, match="nothing left to hold") as refused:
+        await here.desk.holds.place(ADMINISTRATOR, HoldOrder(**{what: ids[what]}), "preservation letter")
+    assert refused.value.rule == "P24"
+    assert CASE not in str(refused.value)
+    [entry] = [row for row in await here.kit.audited("retention.hold") if row["outcome"] == "refused"]
+    assert entry["entry"]["details"]["rule"] == "P24"
+    assert await here.kit.rows(tables.legal_holds) == []
+
+
+async def test_holds_that_cannot_be_placed_or_lifted_say_why(here: RetentionKit) -> None:
+    holds, probe = here.desk.holds, await here.kit.attached()
+    for order in (HoldOrder(), HoldOrder(case_number=" "), HoldOrder(case_number=CASE, probe_id=probe.probe_id)):
+        with pytest.raises(InvalidInputError):
+            await holds.place(ADMINISTRATOR, order, "preservation letter")
+    with pytest.raises(InvalidInputError):
+        await holds.place(ADMINISTRATOR, HoldOrder(case_number=CASE), "  ")
+    for unknown in (HoldOrder(probe_id="none"), HoldOrder(lead_id="none")):
+        with pytest.raises(NotFoundError):
+            await holds.place(ADMINISTRATOR, unknown, "preservation letter")
+    hold = await holds.place(ADMINISTRATOR, HoldOrder(case_number=f" {CASE} "), "preservation letter")
+    with pytest.raises(ConflictError):
+        await holds.place(SUPERVISOR, HoldOrder(case_number=CASE), "another letter")
+    await holds.lift(ADMINISTRATOR, hold.hold_id, "over")
+    with pytest.raises(ConflictError):
+        await holds.lift(ADMINISTRATOR, hold.hold_id, "over")
+    with pytest.raises(NotFoundError):
+        await holds.lift(ADMINISTRATOR, "none", "over")
+
+
+async def test_dispositions_that_cannot_be_say_why(here: RetentionKit) -> None:
+    await here.kit.attached(requestor="somebody else")
+    record, today = here.desk.dispositions.record, here.kit.clock.now().date()
+    with pytest.raises(PolicyRefusalError, match="asked for a search"):
+        await record(REQUESTOR, CASE, Disposition.ACQUITTAL, today)
+    with pytest.raises(InvalidInputError):
+        await record(SUPERVISOR, CASE, Disposition.ACQUITTAL, today + DAY)
+    with pytest.raises(InvalidInputError):
+        await record(SUPERVISOR, "  ", Disposition.ACQUITTAL, today)
+    with pytest.raises(NotFoundError):
+        await record(SUPERVISOR, "26-000999", Disposition.ACQUITTAL, today)
+    assert await here.kit.rows(tables.dispositions) == []
+
+
+CALLS: dict[str, tuple[frozenset[Role], Callable[[RetentionKit, Account, str], Awaitable[object]]]] = {
+    "preview": (
+        frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
+        lambda here, account, _probe: here.desk.overview.preview(account, here.kit.clock.now()),
+    ),
+    "receipts": (
+        frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
+        lambda here, account, _probe: here.desk.overview.receipts(account),
+    ),
+    "run": (frozenset({Role.ADMINISTRATOR}), lambda here, account, _probe: here.keeper.purge_due(account)),
+    "hold": (
+        frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR}),
+        lambda here, account, probe: here.desk.holds.place(account, HoldOrder(probe_id=probe), "a letter"),
+    ),
+    "holds": (
+        frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
+        lambda here, account, _probe: here.desk.holds.every(account),
+    ),
+    "disposition": (
+        frozenset({Role.REQUESTOR, Role.SUPERVISOR, Role.ADMINISTRATOR}),
+        lambda here, account, _probe: here.desk.dispositions.record(
+            account, CASE, Disposition.DISMISSAL, here.kit.clock.now().date()
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("role", Role)
+async def test_only_who_may_does_it_and_a_refusal_is_audited(here: RetentionKit, call: str, role: Role) -> None:
+    permitted, act = CALLS[call]
+    probe_id = await withdrawn(here)
+    account = Account("requestor" if role is Role.REQUESTOR else "somebody", frozenset({role}))
+    if role in permitted:
+        await act(here, account, probe_id)
+        return
+    with pytest.raises(PolicyRefusalError) as refused:
+        await act(here, account, probe_id)
+    assert refused.value.rule == "P10"
+    [entry] = [row for row in await here.kit.rows(tables.audit_entries) if row["outcome"] == "refused"]
+    assert entry["actor"] == "somebody" or role is Role.REQUESTOR
+
+
+@pytest.mark.parametrize("account", [SUPERVISOR, AUDITOR, FLOOR, FIRST, REQUESTOR], ids=lambda account: account.name)
+async def test_only_the_administrator_lifts_a_hold(here: RetentionKit, account: Account) -> None:
+    probe = await here.kit.attached()
+    hold = await here.desk.holds.place(SUPERVISOR, HoldOrder(probe_id=probe.probe_id), "a letter")
+    with pytest.raises(PolicyRefusalError):
+        await here.desk.holds.lift(account, hold.hold_id, "not needed")
+    here.pass_time(365 * DAY)
+    assert await here.purge() == 0
+
+
+async def test_the_receipt_names_what_was_destroyed_by_digest_and_no_name(here: RetentionKit) -> None:
+    probe_id = await withdrawn(here)
+    objects = await here.objects_of(probe_id)
+    digests = {name: hashlib.sha256(here.file_of(name).read_bytes()).hexdigest() for name in objects}
+    [probe] = await here.kit.rows(tables.probes, probe_id=probe_id)
+    here.pass_time(31 * DAY)
+    assert await here.purge() == 1
+    [entry] = await here.kit.audited("retention.purged")
+    details = entry["entry"]["details"]
+    assert details["originalSha256"] == probe["original_sha256"]
+    assert sorted(details["sealedSha256"].values()) == sorted(digests.values())
+    assert (details["endedAs"], details["keysDestroyed"]) == ("withdrawn", 3)
+    assert "names" not in entry["entry"]
+    [purge] = await here.kit.rows(tables.purges)
+    assert purge["audit_leaf"] == entry["leaf_hash"]
+    assert {one["object"]: one["sha256"] for one in purge["objects"]} == digests
+    [gone] = await here.kit.audited("retention.bytes_gone")
+    assert gone["entry"]["details"]["purgeLeaf"] == entry["leaf_hash"]
+
+
+async def test_the_log_proves_nothing_about_a_case_any_more_of_which_nothing_is_kept(here: RetentionKit) -> None:
+    kit = here.kit
+    commitments: Commitments = kit.parts.audit._commitments  # type: ignore[assignment]
+    first = await withdrawn(here)
+    here.pass_time(DAY)
+    second = await kit.attached("incident-2")
+    entry = (await kit.audited("probe.attach"))[0]["entry"]
+    case = Name(NameKind.CASE, CASE)
+    here.pass_time(30 * DAY)
+    assert await here.purge() == 1
+    assert (await kit.rows(tables.purges))[0]["probe_id"] == first
+    assert await commitments.proves(case, entry["names"]["case"])
+    here.pass_time(90 * DAY)
+    assert await here.purge() == 1
+    assert second.probe_id in {row["probe_id"] for row in await kit.rows(tables.purges)}
+    for name in (case, Name(NameKind.PERSON, "requestor")):
+        with pytest.raises(NotFoundError):
+            await commitments.proves(name, entry["names"]["case"])
+
+
+async def test_a_purge_is_in_the_ledger_before_it_commits(here: RetentionKit, outages: Outages) -> None:
+    """The database goes away in the middle of a purge: nothing is lost, and the next one does it."""
+    probe_id = await withdrawn(here)
+    objects = await here.objects_of(probe_id)
+    here.pass_time(31 * DAY)
+    async with outages.read_only():
+        with pytest.raises(UnavailableError):
+            await here.keeper.purge_due(ADMINISTRATOR)
+    assert all([await here.has_key(name) for name in objects])
+    assert all(here.file_of(name).is_file() for name in objects)
+    async with outages.away("purges"):
+        with pytest.raises(UnavailableError):
+            await here.purger.purge(probe_id)
+    assert all([await here.has_key(name) for name in objects])
+    assert await here.purge() == 1
+    entries = [entry async for entry in here.kit.vault.ledger.entries()]
+    assert {entry.probe_id for entry in entries if isinstance(entry, ProbePurge)} == {probe_id}
+    assert not any([await here.has_key(name) for name in objects])
+
+
+async def test_bytes_that_could_not_be_deleted_go_later_and_have_a_receipt_of_their_own(
+    here: RetentionKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe_id = await withdrawn(here)
+    objects = await here.objects_of(probe_id)
+    here.pass_time(31 * DAY)
+
+    async def refuse(*_keys: str) -> None:
+        raise UnavailableError("the store takes no deletions")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(here.kit.vault, "delete", refuse)
+        assert await here.purge() == 1
+    assert all(here.file_of(name).is_file() for name in objects)
+    assert not any([await here.has_key(name) for name in objects])
+    assert await here.kit.audited("retention.bytes_gone") == []
+    assert await here.purge() == 0
+    assert not any(here.file_of(name).exists() for name in objects)
+    assert len(await here.kit.audited("retention.bytes_gone")) == 1
+
+
+async def test_two_purges_at_once_leave_one_receipt(here: RetentionKit) -> None:
+    probe_id = await withdrawn(here)
+    here.pass_time(31 * DAY)
+    done = await asyncio.gather(*(here.purger.purge(probe_id) for _ in range(3)))
+    assert sum(record is not None for record in done) == 1
+    assert len(await here.kit.audited("retention.purged")) == 1
+
+
+async def test_an_interrupted_purge_of_many_goes_on(here: RetentionKit) -> None:
+    for number in range(5):
+        await here.kit.attached(f"incident-{number}")
+    here.pass_time(91 * DAY)
+    done = []
+
+    def after_two(_what: str, count: int, _total: int) -> None:
+        done.append(count)
+        if count == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await here.keeper.purge_due(ADMINISTRATOR, after_two)
+    assert len(await here.kit.rows(tables.purges)) == 2
+    assert await here.purge() == 3
+
+
+async def test_a_request_for_a_search_that_was_purged_finds_nothing_to_do(here: RetentionKit) -> None:
+    kit = here.kit
+    probe = await kit.authorized()
+    await kit.set_incident("incident-1", status="cancelled")
+    async with kit.database.write() as tx:
+        await kit.approvals.withdraw_for_incident(tx, "incident-1", "cancelled")
+    [request] = await kit.requests()
+    search = face_search(Gallery())
+    async with search.batcher:
+        handler = search_handler(kit, search)
+        here.pass_time(timedelta(minutes=1))
+        [row] = await kit.rows(tables.probes, probe_id=probe.probe_id)
+        assert row["state"] == "withdrawn"
+        purged = await _purge_whatever_its_age(here, probe.probe_id)
+        await handler.handle(record_of(request))
+    assert purged
+    assert await kit.rows(tables.leads) == []
+
+
+async def test_a_purge_while_the_search_runs_leaves_no_lead_and_no_list(here: RetentionKit) -> None:
+    """The grounds end while the face is being compared, and everything of it goes at once: the result is dropped."""
+    kit = here.kit
+    probe = await kit.authorized()
+    person = await kit.enrol("somebody")
+    began, goes_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def found(_crop: object) -> list[object]:
+        loop.call_soon_threadsafe(began.set)
+        asyncio.run_coroutine_threadsafe(goes_on.wait(), loop).result()
+        return [person]
+
+    search = face_search(Gallery(finds=found))  # type: ignore[arg-type]  # a crop in, candidates out
+    async with search.batcher:
+        [request] = await kit.requests()
+        searching = asyncio.create_task(search_handler(kit, search).handle(record_of(request)))
+        await began.wait()
+        async with kit.database.write() as tx:
+            await kit.approvals.withdraw_for_incident(tx, "incident-1", "cancelled")
+        assert await _purge_whatever_its_age(here, probe.probe_id)
+        goes_on.set()
+        await searching
+    assert await kit.rows(tables.leads) == []
+    assert await kit.rows(tables.lead_candidates) == []
+    assert kit.object_files() == [path for path in kit.object_files() if "removals" in path.parts]
+
+
+async def _purge_whatever_its_age(here: RetentionKit, probe_id: str) -> bool:
+    """As the clock of a process would have it that is far ahead of this one's."""
+    clock = here.kit.clock
+    seconds = (31 * DAY).total_seconds()
+    clock.advance(seconds)
+    try:
+        return await here.purger.purge(probe_id) is not None
+    finally:
+        clock.advance(-seconds)
+
+
+async def test_a_clock_that_goes_back_purges_nothing_early_and_nothing_twice(here: RetentionKit) -> None:
+    probe_id = await withdrawn(here)
+    await here.keeper.look()
+    here.pass_time(29 * DAY)
+    here.kit.clock.advance(-(20 * DAY).total_seconds())
+    assert (await here.keeper.look()).purged == 0
+    here.pass_time(20 * DAY)
+    assert (await here.keeper.look()).purged == 0
+    here.pass_time(DAY)
+    assert (await here.keeper.look()).purged == 1
+    here.kit.clock.advance(-(40 * DAY).total_seconds())
+    assert (await here.keeper.look()).purged == 0
+    [purge] = await here.kit.rows(tables.purges)
+    assert purge["probe_id"] == probe_id
+
+
+async def test_a_clock_that_leaps_ahead_purges_nothing_for_a_day(here: RetentionKit) -> None:
+    await withdrawn(here)
+    await here.keeper.look()
+    here.kit.clock.advance((365 * DAY).total_seconds())
+    assert (await here.keeper.look()).purged == 0
+    here.pass_time(DAY / 2)
+    assert (await here.keeper.look()).purged == 0
+    here.kit.clock.advance(-(365 * DAY).total_seconds())
+    here.pass_time(DAY)
+    assert (await here.keeper.look()).purged == 0
+    assert await here.kit.rows(tables.purges) == []
+
+
+async def test_a_daemon_that_starts_after_a_long_silence_waits_a_day_too(here: RetentionKit) -> None:
+    await withdrawn(here)
+    here.pass_time(60 * DAY)
+    keeper = here.new_keeper()
+    assert (await keeper.look()).purged == 0
+    here.pass_time(DAY)
+    assert (await keeper.look()).purged == 1
+
+
+async def test_an_outcome_is_no_disposition(here: RetentionKit) -> None:
+    """A lead that was refuted may still be what frees somebody."""
+    lead_id = await here.life.released()
+    report = OutcomeReport(outcome=Outcome.REFUTED, investigator="requestor")
+    await here.life.life.corroboration.report(lead_id, REQUESTOR, report)
+    here.pass_time(7300 * DAY)
+    assert await here.purge() == 0
