@@ -31,6 +31,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "restore": ("backup", "restore"),
         "keys": ("keys", "keys"),
         "audit": ("audit", "audit"),
+        "report": ("report", "report"),
     }
 )
 """The module below `rtcc_bridge.commands` and the name in it."""

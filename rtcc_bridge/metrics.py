@@ -61,6 +61,9 @@ WORKER_REASONS: Final = (
 CHECKPOINT_PLACES: Final = ("file", "store", "witness")
 SPAN_LOSSES: Final = ("not_sent", "queue_full")
 RELOADS: Final = ("taken", "unchanged", "refused")
+MISUSE_SIGNALS: Final = (
+    "same_still", "recrops", "off_shift", "unopened_approvals", "lapsed_deferrals", "never_disagrees", "missed_cases",
+)  # fmt: skip
 RULES: Final = tuple(f"P{number:02}" for number in range(1, 31))
 CERTIFICATES: Final = (
     "kafka.tls.certificate_file", "kafka.tls.ca_file", "kafka.sasl.token.ca_file", "database.tls_ca_file",
@@ -214,6 +217,11 @@ class Metrics:
             topic=None,
         )
         self.feed_clients = gauge("feed_clients", "Open connections to the live feed.")
+        self.misuse_signals = gauges(
+            "misuse_signals",
+            "Signs of misuse in the policy's window (P27), by kind. Whose they are is shown to the administrator alone.",
+            signal=MISUSE_SIGNALS,
+        )
         self._add_audit()
         self._add_surroundings()
 

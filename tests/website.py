@@ -51,6 +51,7 @@ from tests.probe_kit import (
     record_of,
     search_handler,
 )
+from tests.report_kit import report_desks
 
 Json = dict[str, Any]
 FIELDS: Mapping[str, str] = {
@@ -266,6 +267,7 @@ async def running_site(
             provisional=kit.provisional,
             leads=kit.parts.leads,
             life=LeadLife(life_parts(kit.parts, kit.vault, DemoExaminers()), kit.workers),
+            reports=report_desks(kit, folder),
             refusals=RefusalLog(database, kit.parts.audit, metrics),
             feed=hub,
             readiness=ReadinessBoard(metrics, readiness),

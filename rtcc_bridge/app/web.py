@@ -8,6 +8,7 @@ from aiohttp.web import Application
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.picture_worker import picture_worker
+from rtcc_bridge.app.reports import report_desks_for
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.examiners import DemoExaminers
 from rtcc_bridge.leads.life import LeadLife
@@ -67,6 +68,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         provisional=provisional_desk_for(core),
         leads=core.leads,
         life=LeadLife(parts, workers),
+        reports=report_desks_for(core, workers),
         refusals=refusals,
         feed=assembly.feed,
         readiness=assembly.board,

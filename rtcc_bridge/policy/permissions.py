@@ -35,6 +35,10 @@ class Deed(StrEnum):
     ATTEST_KILLING = "attest that a killing was coded as a disturbance"
     OPEN_PROVISIONAL = "open an incident while the feed is down"
     CONFIRM_KILLING = "confirm that a killing was coded as a disturbance"
+    MAKE_TRANSPARENCY_REPORT = "make the transparency report"
+    MAKE_DISCOVERY_PACKET = "make a discovery packet"
+    MAKE_ACCESS_LOG = "make the access log of a person's record"
+    SEE_MISUSE_SIGNALS = "see the signs of misuse"
 
 
 PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
@@ -62,6 +66,10 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.ATTEST_KILLING: frozenset({Role.SUPERVISOR}),
         Deed.OPEN_PROVISIONAL: frozenset({Role.SUPERVISOR}),
         Deed.CONFIRM_KILLING: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR}),
+        Deed.MAKE_TRANSPARENCY_REPORT: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.MAKE_DISCOVERY_PACKET: frozenset({Role.ADMINISTRATOR}),
+        Deed.MAKE_ACCESS_LOG: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.SEE_MISUSE_SIGNALS: frozenset({Role.ADMINISTRATOR}),
     }
 )
 """The roles that each deed is open to. What is not listed is forbidden."""

@@ -25,6 +25,7 @@ from rtcc_bridge.web import (
     proficiency,
     provisional,
     release,
+    reports,
     reviews,
 )
 from rtcc_bridge.web.operations import JSON_TYPE, Answer, Operation, Parameter
@@ -78,6 +79,7 @@ OPERATIONS: Final = (
     *release.OPERATIONS,
     *outcomes.OPERATIONS,
     *proficiency.OPERATIONS,
+    *reports.OPERATIONS,
     *feed.OPERATIONS,
     *floor.OPERATIONS,
     Operation(
