@@ -55,7 +55,7 @@ def lead_facts(whole: WholeLead) -> dict[str, Any]:
             "width": probe.image_width,
             "height": probe.image_height,
             "edits": list(probe.edits or ()),
-            "faces": list(probe.faces or ()),
+            "faces": [_face(face) for face in probe.faces or ()],
             "chosenFace": probe.chosen_face,
             "chosenAt": _moment(probe.chosen_at),
         },
@@ -76,6 +76,11 @@ def lead_facts(whole: WholeLead) -> dict[str, Any]:
         "withdrawal": lead.data.get("withdrawal"),
         "timeline": [_step(one) for one in whole.entries],
     }
+
+
+def _face(face: Mapping[str, Any]) -> dict[str, Any]:
+    """Without its landmarks: those of a bystander would say more than where the mask is."""
+    return {name: face[name] for name in ("number", "box", "detectionScore", "quality")}
 
 
 def _candidate(one: ConsideredCandidate) -> dict[str, Any]:
