@@ -4,14 +4,14 @@ What is counted is searches that returned in the period. Each is followed to wha
 made, and each table splits the same searches another way, so all of them add up to the same number.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from rtcc_bridge.audit.entries import REFUSED
-from rtcc_bridge.leads.lead import LeadResult, ReviewState
+from rtcc_bridge.leads.lead import LeadResult
 from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.reports.period import Period
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
@@ -97,14 +97,39 @@ class Search:
     purpose: str
     gallery: str
     incident_id: str
+    probe_id: str
     approved: Approved
     became: Became
     was_released: bool = False
 
+    def decided(self, step: "Step") -> None:
+        """What a supervisor, or the time, made of an approval that was to follow."""
+        if self.approved is Approved.OPEN:
+            self.approved = _APPROVED.get(step.action, self.approved)
+
+    def went_on(self, step: "Step") -> None:
+        """The next step of its lead."""
+        if step.action in _TAKEN_AWAY:
+            self.became = Became.TAKEN_BACK if self.was_released else Became.WITHDRAWN
+        elif step.action == "lead.released":
+            self.was_released = True
+            self.became = Became.NOBODY if step.nobody else Became.RELEASED
+        elif step.action in _BECAME and not (step.nobody and step.action == "lead.expired"):
+            self.became = _BECAME[step.action]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Step:
+    """A later step of a lead or a probe. Processes have clocks of their own, so a lead's steps go by their sequence."""
+
+    sequence: int
+    action: str
+    nobody: bool
+
 
 @dataclass
 class Tally:
-    """Feed it `acts(FOLDED, since the period's beginning, refused=REFUSED)`, in their order.
+    """Feed it `acts(FOLDED, since the period's beginning, refused=REFUSED)`, then `finish` it.
 
     training: names of the galleries in which exercises are searched (P07), which the report only counts as a whole.
     """
@@ -112,25 +137,36 @@ class Tally:
     period: Period
     training: frozenset[str]
     searches: dict[str, Search] = field(default_factory=dict)
-    by_probe: dict[str, str] = field(default_factory=dict)
     acts: Counter[Act] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
-    acts_on: list[tuple[Act, str]] = field(default_factory=list)
-    """Those on an incident that may be an exercise, with its id."""
+    _steps: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
+    _acts_on: list[tuple[Act, str]] = field(default_factory=list)
 
     def add(self, record: AuditEntryRecord) -> None:
         within = record.at < self.period.before
         if record.outcome == REFUSED:
             if within:
                 self.refusals[str(record.entry["details"].get("rule", NOT_KNOWN))] += 1
-            return
-        if record.action in SEARCHED:
+        elif record.action in SEARCHED:
             if within:
                 self._search(record)
-            return
-        self._follow(record)
-        if within and (act := _ACTS.get(record.action)) is not None:
-            self._count(act, record)
+        else:
+            details = record.entry["details"]
+            nobody = details.get("result") == LeadResult.NO_CANDIDATE
+            self._steps[record.subject].append(Step(int(details.get("sequence", 0)), record.action, nobody))
+            if within and (act := _ACTS.get(record.action)) is not None:
+                self._count(act, record)
+
+    def finish(self, kinds: Mapping[str, IncidentKind]) -> None:
+        """Follows each search to its end. kinds: of `incident_ids`, which tells acts of exercises from actual ones."""
+        for lead_id, search in self.searches.items():
+            for step in self._steps.get(search.probe_id, ()):
+                search.decided(step)
+            for step in sorted(self._steps.get(lead_id, ())):
+                search.went_on(step)
+        for act, incident_id in self._acts_on:
+            kind = kinds.get(incident_id)
+            self.acts[act] += kind is None or not kind.exercise
 
     def _search(self, record: AuditEntryRecord) -> None:
         details, authority = record.entry["details"], record.entry["authority"]
@@ -143,45 +179,21 @@ class Tally:
             purpose=str(details.get("purpose", NOT_KNOWN)),
             gallery=gallery,
             incident_id=str(details["incidentId"]),
+            probe_id=str(details["probeId"]),
             approved=Approved.OPEN if authority.get("approval") == "pending" else Approved.BEFORE,
             became=Became.NOBODY if nobody else Became.EXAMINED,
         )
-        self.by_probe[str(details["probeId"])] = record.subject
-
-    def _follow(self, record: AuditEntryRecord) -> None:
-        search = self.searches.get(record.subject)
-        if search is None:
-            search = self.searches.get(self.by_probe.get(record.subject, ""))
-            if search is not None and search.approved is Approved.OPEN:
-                search.approved = _APPROVED.get(record.action, search.approved)
-            return
-        nobody = record.entry["details"].get("result") == LeadResult.NO_CANDIDATE
-        if record.action in _TAKEN_AWAY:
-            search.became = Became.TAKEN_BACK if search.was_released else Became.WITHDRAWN
-        elif record.action == "lead.released":
-            search.was_released = True
-            search.became = Became.NOBODY if nobody else Became.RELEASED
-        elif record.action in _BECAME and not (nobody and record.outcome == ReviewState.EXPIRED):
-            search.became = _BECAME[record.action]
 
     def _count(self, act: Act, record: AuditEntryRecord) -> None:
         incident_id = _incident_of(act, record)
         if incident_id is None:
             self.acts[act] += 1
         else:
-            self.acts_on.append((act, incident_id))
-
-    def count_acts_on(self, kinds: Mapping[str, IncidentKind]) -> None:
-        """Counts what was done on incidents, now that it is known which of them are exercises."""
-        for act, incident_id in self.acts_on:
-            kind = kinds.get(incident_id)
-            if kind is None or not kind.exercise:
-                self.acts[act] += 1
-        self.acts_on.clear()
+            self._acts_on.append((act, incident_id))
 
     def incident_ids(self) -> set[str]:
         """The incidents whose kinds have to be known."""
-        return {search.incident_id for search in self.searches.values()} | {one for _, one in self.acts_on}
+        return {search.incident_id for search in self.searches.values()} | {one for _, one in self._acts_on}
 
     def by(self, row_of: Callable[[Search], str], always: tuple[str, ...] = ()) -> dict[str, int]:
         """The searches split in rows; `always`: rows that are there though they are 0."""

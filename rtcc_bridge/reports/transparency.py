@@ -104,7 +104,7 @@ class TransparencyDesk:
             async for entry in entries:
                 tally.add(entry)
         kinds = await report_rows.incident_kinds(tx, tally.incident_ids())
-        tally.count_acts_on(kinds)
+        tally.finish(kinds)
         reviews, times = await _reviews(tx, period)
         return TransparencyReport(
             period=period,

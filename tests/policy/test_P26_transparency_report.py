@@ -31,7 +31,7 @@ async def tally_of(life: LifeKit, period: Period = NOVEMBER, training: frozenset
     async with life.kit.database.read() as tx:
         async for entry in report_rows.acts(tx, FOLDED, period.since, refused=REFUSED):
             tally.add(entry)
-        tally.count_acts_on(await report_rows.incident_kinds(tx, tally.incident_ids()))
+        tally.finish(await report_rows.incident_kinds(tx, tally.incident_ids()))
     return tally
 
 

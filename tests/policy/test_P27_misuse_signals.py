@@ -217,5 +217,10 @@ async def test_the_metric_counts_and_names_nobody(life: LifeKit, tmp_path: Path)
     assert life.kit.count("misuse_signals", signal="unopened_approvals") == 1
     assert life.kit.count("misuse_signals", signal="recrops") == 0
     assert await life.kit.audited("misuse.view") == []
-    lines = [line for line in generate_latest(life.kit.metrics.registry).decode().splitlines() if "misuse" in line]
+    lines = [
+        line
+        for line in generate_latest(life.kit.metrics.registry).decode().splitlines()
+        if line.startswith("rtcc_bridge_misuse")
+    ]
+    assert lines
     assert not any(account in line for line in lines for account in DEMO_ACCOUNTS)
