@@ -231,7 +231,7 @@ def _release(facts: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, ...]]
     said = [f"By {release['releasedBy']} to {release['requestor']} at {release['releasedAt']}."]
     said += [f"Candidate {one['candidate']}: {one['conclusion']}." for one in release["candidates"]]
     said += [f"Dissent: an examiner came to {one['conclusion']} on {one['candidate']}." for one in release["dissent"]]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("received by", "at", "knows of the withdrawal since"),
         *((one["account"], one["receivedAt"], one["knowsOfWithdrawalSince"] or "") for one in release["receivers"]),
     ]

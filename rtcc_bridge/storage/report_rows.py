@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.engine import Transaction
@@ -36,7 +36,7 @@ async def acts(
     refused: the outcome of refusals, whose entries then come along whatever their action is.
     """
     table = audit_entries.c
-    wanted = table.action.in_(padded(sorted(actions)))
+    wanted: ColumnElement[bool] = table.action.in_(padded(sorted(actions)))
     if refused is not None:
         wanted = or_(wanted, table.outcome == refused)
     query = select(audit_entries).where((table.at >= since) & wanted)
