@@ -19,7 +19,7 @@ from rtcc_bridge.reports.packet_builder import PacketBuilder, as_json
 from rtcc_bridge.reports.packet_readme import readme
 from rtcc_bridge.reports.packet_sources import PacketSources, require_named
 from rtcc_bridge.reports.parts import ReportParts, stated
-from rtcc_bridge.reports.whole_lead import WholeLead, find_lead, gather, require_concluded
+from rtcc_bridge.reports.whole_lead import WholeLead, find_lead, gather
 from rtcc_bridge.storage import leads, probes
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.objects import ObjectVault
@@ -96,8 +96,6 @@ class DiscoveryDesk:
     ) -> Packet:
         reason = stated(order.reason, "why the packet is made")
         court_order = None if order.court_order is None else stated(order.court_order, "the order of the court")
-        for lead in found:
-            require_concluded(lead)
         await asyncio.to_thread(require_named, order.policies, {str(lead.data["policyHash"]) for lead in found})
         key = await asyncio.to_thread(self._load_key)
         parts, made_at, identify_all = self._parts, self._parts.clock.now(), court_order is not None

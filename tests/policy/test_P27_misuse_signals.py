@@ -189,6 +189,19 @@ async def test_nothing_is_told_of_a_review_while_somebody_has_to_conclude(life: 
     assert SignalKind.NEVER_DISAGREES not in await found(life, tmp_path)
 
 
+async def test_that_two_differ_is_not_told_before_the_third_has_concluded(life: LifeKit, tmp_path: Path) -> None:
+    await five_agreements(life)
+    lead_id = await life.taken()
+    await life.conclude(lead_id, supported=(0,))
+    await life.review(lead_id, PEER)
+    life.kit.clock.advance(1)
+    [still] = (await found(life, tmp_path))[SignalKind.NEVER_DISAGREES]
+    assert still.count == 5
+    await life.review(lead_id, DEMO_ACCOUNTS["examiner"])
+    life.kit.clock.advance(1)
+    assert SignalKind.NEVER_DISAGREES not in await found(life, tmp_path)
+
+
 async def test_stills_of_exercises_are_no_sign(training_kit: ProbeKit, tmp_path: Path) -> None:
     await training_kit.incident("drill", exercise=True)
     await training_kit.authorized("drill")
