@@ -219,7 +219,7 @@ class Metrics:
         self.feed_clients = gauge("feed_clients", "Open connections to the live feed.")
         self.misuse_signals = gauges(
             "misuse_signals",
-            "Signs of misuse in the policy's window (P27), by kind. Whose they are is shown to the administrator alone.",
+            "Signs of misuse in the policy's window (P27), by kind. The administrator alone is shown whose they are.",
             signal=MISUSE_SIGNALS,
         )
         self._add_audit()
