@@ -34,6 +34,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "users": ("users", "users"),
         "tokens": ("tokens", "tokens"),
         "retention": ("retention", "retention"),
+        "report": ("report", "report"),
     }
 )
 """The module below `rtcc_bridge.commands` and the name in it."""

@@ -64,6 +64,9 @@ WORKER_REASONS: Final = (
 CHECKPOINT_PLACES: Final = ("file", "store", "witness")
 SPAN_LOSSES: Final = ("not_sent", "queue_full")
 RELOADS: Final = ("taken", "unchanged", "refused")
+MISUSE_SIGNALS: Final = (
+    "same_still", "recrops", "off_shift", "unopened_approvals", "lapsed_deferrals", "never_disagrees", "missed_cases",
+)  # fmt: skip
 RULES: Final = tuple(f"P{number:02}" for number in range(1, 31))
 EXPIRY_DAYS: Final = ("0", "7", "30", "90")
 CERTIFICATES: Final = (
@@ -232,6 +235,11 @@ class Metrics:
             topic=None,
         )
         self.feed_clients = gauge("feed_clients", "Open connections to the live feed.")
+        self.misuse_signals = gauges(
+            "misuse_signals",
+            "Signs of misuse in the policy's window (P27), by kind. The administrator alone is shown whose they are.",
+            signal=MISUSE_SIGNALS,
+        )
         self._add_audit()
         self._add_surroundings()
 

@@ -19,6 +19,7 @@ from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.identity_settings import IdentitySettings
 from rtcc_bridge.kafka_access import SaslSettings, SecurityProtocol, TlsSettings, contradiction
 from rtcc_bridge.matching_settings import IntakeSettings, MatchingSettings, RecordsSettings
+from rtcc_bridge.report_settings import ReportSettings
 from rtcc_bridge.settings_section import Bytes, Seconds, Section
 from rtcc_bridge.topic_settings import TopicSettings
 from rtcc_bridge.tracing_settings import TracingSettings
@@ -381,6 +382,7 @@ class Settings(BaseSettings):
     policy: PolicySettings = Field(default_factory=PolicySettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
     authority: AuthoritySettings = Field(default_factory=AuthoritySettings)
+    reports: ReportSettings = Field(default_factory=ReportSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
 

@@ -52,6 +52,7 @@ from tests.probe_kit import (
     record_of,
     search_handler,
 )
+from tests.report_kit import report_desks
 from tests.retention_kit import retention_parts
 
 Json = dict[str, Any]
@@ -274,6 +275,7 @@ async def running_site(
             life=LeadLife(life_parts(kit.parts, kit.vault), kit.workers),
             people=people_desk(settings, database, kit.parts.audit, clock, metrics),
             retention=RetentionDesk(retention_parts(kit)),
+            reports=report_desks(kit, folder),
             refusals=RefusalLog(database, kit.parts.audit, metrics),
             feed=hub,
             readiness=ReadinessBoard(metrics, readiness),

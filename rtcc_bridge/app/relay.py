@@ -7,6 +7,7 @@ from rtcc_bridge.app.audit import add_audit
 from rtcc_bridge.app.galleries import retention_keeper_for, scrubber_for
 from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.retention import purge_keeper_for
+from rtcc_bridge.app.reports import misuse_watch_for
 from rtcc_bridge.gallery.compact import SegmentCompactor
 from rtcc_bridge.people.expiring import CertificateWatch
 from rtcc_bridge.probes.reconciler import Reconciler
@@ -34,6 +35,7 @@ async def add_relay(assembly: Assembly) -> None:
     assembly.add_part("segment scrubber", partial(scrubber_for(core).run, core.metrics))
     assembly.add_part("retention keeper", retention_keeper_for(core).run)
     assembly.add_part("purge keeper", purge_keeper_for(core).run)
+    assembly.add_part("misuse watch", misuse_watch_for(core).run)
     await add_audit(assembly)
     compactor = SegmentCompactor(core.database, core.vault, core.audit, core.clock)
     assembly.add_part("segment compactor", partial(compactor.run, core.metrics))

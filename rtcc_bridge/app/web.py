@@ -10,6 +10,7 @@ from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.people import add_people
 from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.app.retention import retention_desk_for
+from rtcc_bridge.app.reports import report_desks_for
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.leads.life_parts import LifeParts
@@ -75,6 +76,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         life=LeadLife(parts, workers),
         people=people,
         retention=retention_desk_for(core),
+        reports=report_desks_for(core, workers),
         refusals=refusals,
         feed=assembly.feed,
         readiness=assembly.board,

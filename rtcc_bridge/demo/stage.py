@@ -93,6 +93,7 @@ def _settings(options: DemoOptions, port: int, folder: Path, bootstrap: str) -> 
             "checkpoint_file": str(folder / "audit-checkpoint"),
             "journal_folder": str(folder / "audit-journal"),
         },
+        "reports": {"signing_key_file": str(folder / "packet-signing.key")},
         "web": {"port": port},
         "matching": {"packs_directory": str(options.packs_directory.resolve()), "gallery": GALLERY},
         "policy": {"file": str(options.policy.resolve())},

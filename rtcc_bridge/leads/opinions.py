@@ -7,6 +7,7 @@ proved later which opinion was filed, and not be guessed before.
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 
 from rtcc_bridge.audit.canonical import canonical_json
@@ -74,6 +75,15 @@ def commitment(opinion: Opinion, nonce: str) -> str:
     """SHA-256 over the nonce and the canonical opinion, in hex."""
     written = canonical_json({"nonce": nonce, "opinion": opinion.model_dump(mode="json", by_alias=True)})
     return hashlib.sha256(written).hexdigest()
+
+
+async def concluded(tx: Transaction, lead_id: str) -> Mapping[int, Verdicts]:
+    """By round what each examiner came to, by the lead's references; empty while somebody has to conclude (P12)."""
+    expected = await examinations.of_lead(tx, lead_id)
+    if any(one.filed_at is None and one.closed_at is None for one in expected):
+        return {}
+    filed = await opinions.filed_of_lead(tx, lead_id)
+    return {one.round: _by_the_leads_references(one, filed[one.round]) for one in expected if one.round in filed}
 
 
 async def standing(tx: Transaction, lead_id: str) -> Agreement | None:

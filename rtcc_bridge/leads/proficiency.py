@@ -98,9 +98,7 @@ class ProficiencyDesk:
             require_permission(account, Deed.SEED_CASES)
             async with self._parts.database.write() as tx:
                 await self._parts.note(tx, account, action, "proficiency", "shown")
-                cases = {case.case_id: case for case in await proficiency_cases.newest(tx, MOST_RESULTS)}
-                found = [one for one in await examinations.of_cases(tx) if one.case_id in cases]
-                return [await _result(tx, cases[str(one.case_id)], one) for one in found]
+                return await answers(tx)
 
     async def _case(self, tx: Transaction, account: Account, new: NewCase) -> ProficiencyCaseRecord:
         gallery = await galleries.find(tx, new.gallery)
@@ -154,6 +152,13 @@ class ProficiencyDesk:
             filed_at=None,
             closed_at=None,
         )
+
+
+async def answers(tx: Transaction) -> Sequence[CaseResult]:
+    """How the newest cases were answered: for the administrator alone."""
+    cases = {case.case_id: case for case in await proficiency_cases.newest(tx, MOST_RESULTS)}
+    found = [one for one in await examinations.of_cases(tx) if one.case_id in cases]
+    return [await _result(tx, cases[str(one.case_id)], one) for one in found]
 
 
 async def _result(tx: Transaction, case: ProficiencyCaseRecord, review: ExaminationRecord) -> CaseResult:

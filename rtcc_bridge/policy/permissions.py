@@ -45,6 +45,10 @@ class Deed(StrEnum):
     PLACE_HOLD = "place a legal hold"
     LIFT_HOLD = "lift a legal hold"
     RECORD_DISPOSITION = "record how a case was disposed of"
+    MAKE_TRANSPARENCY_REPORT = "make the transparency report"
+    MAKE_DISCOVERY_PACKET = "make a discovery packet"
+    MAKE_ACCESS_LOG = "make the access log of a person's record"
+    SEE_MISUSE_SIGNALS = "see the signs of misuse"
 
 
 PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
@@ -82,6 +86,10 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.PLACE_HOLD: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR}),
         Deed.LIFT_HOLD: frozenset({Role.ADMINISTRATOR}),
         Deed.RECORD_DISPOSITION: frozenset({Role.REQUESTOR, Role.SUPERVISOR, Role.ADMINISTRATOR}),
+        Deed.MAKE_TRANSPARENCY_REPORT: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.MAKE_DISCOVERY_PACKET: frozenset({Role.ADMINISTRATOR}),
+        Deed.MAKE_ACCESS_LOG: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.SEE_MISUSE_SIGNALS: frozenset({Role.ADMINISTRATOR}),
     }
 )
 """The roles that each deed is open to. What is not listed is forbidden."""

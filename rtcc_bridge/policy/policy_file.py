@@ -17,6 +17,7 @@ from rtcc_bridge.policy.policy_parts import (
     ConclusionRule,
     CorroborationRule,
     JurisdictionRule,
+    MisuseRule,
     PolicyPart,
     RetentionRule,
     ReviewRule,
@@ -110,6 +111,7 @@ class Policy(PolicyPart):
     review: ReviewRule = Field(default_factory=lambda: ReviewRule.model_validate({}))
     corroboration: CorroborationRule = Field(default_factory=lambda: CorroborationRule.model_validate({}))
     retention: RetentionRule = Field(default_factory=lambda: RetentionRule.model_validate({}))
+    misuse: MisuseRule = Field(default_factory=lambda: MisuseRule.model_validate({}))
     hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="Computed when the file is read, never written in it.")
 
     @field_validator("certificates")

@@ -148,6 +148,19 @@ class CorroborationRule(PolicyPart):
     )
 
 
+class MisuseRule(PolicyPart):
+    """From where on a pattern is a sign of misuse that the administrator is shown (P27). A person judges each."""
+
+    window_days: int = Field(30, ge=7, le=366, description="So many days back are looked at.")
+    same_still_searches: int = Field(2, ge=2, le=5, description="Searches of a still with the same bytes.")
+    versions_of_a_still: int = Field(4, ge=2, le=10, description="Different edits of one still by one analyst.")
+    shift_grace_minutes: int = Field(60, ge=0, le=240, description="So long before and after a shift is no sign.")
+    unopened_approvals: int = Field(1, ge=1, le=5, description="Approvals of requests that were never opened.")
+    lapsed_deferrals: int = Field(1, ge=1, le=5, description="An analyst's approvals that did not come in time.")
+    reviews_without_disagreement: int = Field(20, ge=5, le=100, description="A reviewer's reviews, all in agreement.")
+    missed_cases: int = Field(2, ge=1, le=5, description="A reviewer's wrong answers to seeded cases.")
+
+
 class RetentionRule(PolicyPart):
     """How long what was searched is kept (P24)."""
 

@@ -4,11 +4,11 @@ Nothing here differs with what another examiner thinks of the list, so a reviewe
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, or_, select, update
+from sqlalchemy import Select, exists, func, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.tables import examinations, leads, probes
@@ -56,6 +56,19 @@ class WaitingReview:
     bystanders: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FiledReview:
+    """A blind review of a lead that was concluded. has_third: whether a third examiner was asked for that lead."""
+
+    examination_id: str
+    lead_id: str
+    round: int
+    examiner: str
+    opened_at: datetime
+    filed_at: datetime
+    has_third: bool
+
+
 async def add(tx: Transaction, record: ExaminationRecord) -> None:
     await tx.execute(insert(examinations).values(asdict(record)))
 
@@ -89,6 +102,18 @@ async def of_cases(tx: Transaction) -> Sequence[ExaminationRecord]:
     query = select(examinations).where(examinations.c.case_id.is_not(None))
     query = query.order_by(examinations.c.opened_at.desc(), examinations.c.examination_id)
     return [_record(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def reviews_filed(tx: Transaction, since: datetime, before: datetime) -> Sequence[FiledReview]:
+    """The blind reviews of leads that were filed in that time, the oldest first; no seeded case among them."""
+    third = examinations.alias()
+    has_third = exists().where((third.c.lead_id == examinations.c.lead_id) & (third.c.round > 2))
+    columns = [examinations.c[one.name] for one in fields(FiledReview) if one.name != "has_third"]
+    where = examinations.c.lead_id.is_not(None) & (examinations.c.round > 1)
+    where &= (examinations.c.filed_at >= since) & (examinations.c.filed_at < before)
+    query = select(*columns, has_third.label("has_third")).where(where)
+    rows = await tx.execute(query.order_by(examinations.c.filed_at, examinations.c.examination_id))
+    return [FiledReview(**row) for row in rows.mappings()]
 
 
 async def waiting_reviews(tx: Transaction, account: str, limit: int) -> Sequence[WaitingReview]:

@@ -179,6 +179,19 @@ async def subject_refs(tx: Transaction, subject_ids: Collection[int]) -> Mapping
     return found
 
 
+async def images_of(tx: Transaction, subject_id: int) -> set[int]:
+    """All images of a person, those that were removed too."""
+    query = select(gallery_images.c.image_id).where(gallery_images.c.subject_id == subject_id)
+    return set((await tx.execute(query)).scalars())
+
+
+async def enrolled_at(tx: Transaction, subject_id: int) -> datetime:
+    """When the person came into the gallery."""
+    query = select(subjects.c.created_at).where(subjects.c.subject_id == subject_id)
+    found: datetime = (await tx.execute(query)).scalar_one()
+    return found
+
+
 async def references(tx: Transaction, gallery: str) -> AsyncIterator[tuple[int, str]]:
     """The id and the agency's own reference of every subject of the gallery."""
     query = select(subjects.c.subject_id, subjects.c.subject_ref).where(subjects.c.gallery == gallery)
@@ -300,6 +313,15 @@ async def alive_image_ids(tx: Transaction, image_ids: Collection[int]) -> set[in
     for some in slices(sorted(image_ids)):
         query = select(gallery_images.c.image_id).where(gallery_images.c.image_id.in_(some) & _is_alive())
         found |= set((await tx.execute(query.with_for_update(read=True))).scalars())
+    return found
+
+
+async def searched_images(tx: Transaction, image_ids: Collection[int]) -> set[int]:
+    """Which of these images are searched at this moment. Unlike `alive_image_ids` it holds none of them."""
+    found: set[int] = set()
+    for some in slices(sorted(image_ids)):
+        query = select(gallery_images.c.image_id).where(gallery_images.c.image_id.in_(some) & _is_alive())
+        found |= set((await tx.execute(query)).scalars())
     return found
 
 

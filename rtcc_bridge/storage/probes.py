@@ -199,6 +199,12 @@ def is_over_by(probe: ProbeRecord, moment: datetime) -> bool:
     return lapsed or (probe.state == "withdrawn" and probe.updated_at <= moment)
 
 
+async def of_case(tx: Transaction, case_number: str) -> Sequence[ProbeRecord]:
+    """The probes of this case, the oldest first."""
+    query = select(probes).where(probes.c.case_number == case_number)
+    return await _all(tx, query.order_by(probes.c.created_at, probes.c.probe_id))
+
+
 async def covered_by(tx: Transaction, probe_id: str) -> Sequence[ProbeRecord]:
     """The further stills that the approval of this probe covers (P01), the oldest first."""
     query = select(probes).where(probes.c.same_person_as == probe_id)

@@ -28,6 +28,7 @@ from rtcc_bridge.web import (
     provisional,
     release,
     retention,
+    reports,
     reviews,
 )
 from rtcc_bridge.web.operations import JSON_TYPE, Answer, Operation, Parameter
@@ -97,6 +98,7 @@ OPERATIONS: Final = (
     *outcomes.OPERATIONS,
     *proficiency.OPERATIONS,
     *retention.OPERATIONS,
+    *reports.OPERATIONS,
     *feed.OPERATIONS,
     *floor.OPERATIONS,
     Operation(

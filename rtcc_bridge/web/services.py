@@ -18,6 +18,7 @@ from rtcc_bridge.probes.desk import ProbeDesk
 from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.retention.desk import RetentionDesk
+from rtcc_bridge.reports.desks import ReportDesks
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.feed_hub import FeedHub
@@ -43,6 +44,7 @@ class WebServices:
     life: LeadLife
     people: PeopleDesk
     retention: RetentionDesk
+    reports: ReportDesks
     refusals: RefusalLog
     feed: FeedHub
     readiness: ReadinessBoard

@@ -28,6 +28,7 @@ _CONTEXT.set_forkserver_preload(
             "gallery",
             "keys",
             "models",
+            "report",
             "serve",
             "simulate",
             "topics",

@@ -50,6 +50,12 @@ GOVERNANCE: Final = Dashboard(
             queries=(Query(f"max by (days) ({PREFIX}certificates_expiring)", "{{days}} days"),),
         ),
         Panel(
+            title="Signs of misuse",
+            description="Patterns that a person should look into, by kind; whose they are: rtcc-bridge report misuse.",
+            queries=(Query(f"max by (signal) ({PREFIX}misuse_signals)"),),
+            kind=Kind.TABLE,
+        ),
+        Panel(
             title="Time to approval",
             description="From the chosen face to the supervisor's approval.",
             queries=(

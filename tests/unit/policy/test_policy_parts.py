@@ -12,6 +12,7 @@ from rtcc_bridge.policy.policy_parts import (
     CertificateKind,
     Conclusion,
     EvidenceKind,
+    MisuseRule,
     Outcome,
 )
 from rtcc_bridge.policy.purposes import Purpose
@@ -84,7 +85,17 @@ def test_a_merge_of_yaml_is_refused(tmp_path: Path) -> None:
 
 def test_what_the_file_leaves_out_is_the_bound_of_the_code(tmp_path: Path) -> None:
     content = document()
-    for part in ("jurisdiction", "certificates", "candidates", "conclusions", "review", "corroboration", "retention"):
+    parts = (
+        "jurisdiction",
+        "certificates",
+        "candidates",
+        "conclusions",
+        "review",
+        "corroboration",
+        "retention",
+        "misuse",
+    )
+    for part in parts:
         del content[part]
     policy = load_policy(written(tmp_path, content))
     assert {kind: rule.valid_days for kind, rule in policy.certificates.items()} == MOST_CERTIFICATE_DAYS
@@ -93,6 +104,7 @@ def test_what_the_file_leaves_out_is_the_bound_of_the_code(tmp_path: Path) -> No
     assert policy.review.release_at_most == 2
     assert policy.corroboration.evidence_kinds == frozenset(EvidenceKind)
     assert set(policy.retention.days) == set(Outcome)
+    assert policy.misuse == MisuseRule()
     assert policy.jurisdiction.warrant_or_exigency_for == frozenset()
 
 
@@ -143,6 +155,9 @@ def test_a_scale_may_do_without_its_finer_grades(tmp_path: Path) -> None:
         (("corroboration", "evidence_kinds"), []),
         (("corroboration", "evidence_kinds"), ["anonymous_tip"]),
         (("corroboration", "outcome_within_days"), 91),
+        (("misuse", "same_still_searches"), 6),
+        (("misuse", "window_days"), 6),
+        (("misuse", "reviews_without_disagreement"), 101),
         (("retention", "days", "no_candidate"), 0),
         (("retention", "days", "no_candidate"), 366),
         (("retention", "after_disposition_days"), 29),

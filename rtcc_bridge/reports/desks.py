@@ -1,0 +1,18 @@
+"""The desks where reports are made, as the web and the commands get them."""
+
+from dataclasses import dataclass
+
+from rtcc_bridge.reports.access_log import AccessLogDesk
+from rtcc_bridge.reports.discovery import DiscoveryDesk
+from rtcc_bridge.reports.misuse import MisuseDesk
+from rtcc_bridge.reports.transparency import TransparencyDesk
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDesks:
+    """One for each kind of report."""
+
+    transparency: TransparencyDesk
+    discovery: DiscoveryDesk
+    access_log: AccessLogDesk
+    misuse: MisuseDesk

@@ -1,0 +1,155 @@
+"""Discovery packets (P20): everything of one lead, or of every search of one case, in one ZIP that stands alone."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.probes.picture_reader import PictureReader
+from rtcc_bridge.probes.steps import names_of
+from rtcc_bridge.reports.packet_archive import FORMAT, Packet, archive
+from rtcc_bridge.reports.packet_builder import PacketBuilder, as_json
+from rtcc_bridge.reports.packet_readme import readme
+from rtcc_bridge.reports.packet_sources import PacketSources, require_named
+from rtcc_bridge.reports.parts import ReportParts, stated
+from rtcc_bridge.reports.whole_lead import WholeLead, find_lead, gather
+from rtcc_bridge.storage import leads, probes
+from rtcc_bridge.storage.leads import LeadRecord
+from rtcc_bridge.storage.objects import ObjectVault
+from rtcc_bridge.storage.probes import ProbeRecord
+
+ACTION: Final = "lead.discovery_packet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacketOrder:
+    """Why a packet is made. court_order: the order by which every candidate is identified, not those released alone.
+
+    policies: kept policy files, for leads that were made under another one than that in place.
+    """
+
+    reason: str
+    court_order: str | None = None
+    policies: tuple[Path, ...] = ()
+
+
+class DiscoveryDesk:
+    """Where packets are made. Nowhere else do score, rank and the person behind a reference stand in one place."""
+
+    def __init__(
+        self,
+        parts: ReportParts,
+        vault: ObjectVault,
+        workers: PictureReader,
+        sources: PacketSources,
+        load_key: Callable[[], Ed25519PrivateKey],
+    ) -> None:
+        """load_key: reads the key that signs; blocks; raises ConfigurationError."""
+        self._parts = parts
+        self._vault = vault
+        self._workers = workers
+        self._sources = sources
+        self._load_key = load_key
+
+    async def of_lead(self, account: Account, lead_id: str, order: PacketOrder) -> Packet:
+        """The packet of one lead. An entry in the audit log names its manifest before anybody has it.
+
+        Raises PolicyRefusalError (P10; P12: its examiners have not concluded), NotFoundError, InvalidInputError (no
+        reason; a policy that it was not made under), ConfigurationError (no key), UnavailableError, BusyError.
+        """
+        async with self._parts.watching(account, ACTION, lead_id):
+            require_permission(account, Deed.MAKE_DISCOVERY_PACKET)
+            lead = await find_lead(self._parts.database, lead_id)
+            return await self._make(account, f"discovery-lead-{lead_id}", [lead], [], order)
+
+    async def of_case(self, account: Account, case_number: str, order: PacketOrder) -> Packet:
+        """The packet of every search of one case. Stills without a lead are told, without their pictures.
+
+        Raises as `of_lead` does, and NotFoundError when the case has no lead.
+        """
+        async with self._parts.watching(account, ACTION, "case"):
+            require_permission(account, Deed.MAKE_DISCOVERY_PACKET)
+            async with self._parts.database.read() as tx:
+                of_case = await probes.of_case(tx, case_number.strip())
+                found = [(probe, await leads.of_probe(tx, probe.probe_id)) for probe in of_case]
+            with_lead = [lead for _, lead in found if lead is not None]
+            if not with_lead:
+                raise NotFoundError("No lead belongs to this case.")
+            without = [probe for probe, lead in found if lead is None]
+            name = f"discovery-case-{self._parts.clock.now():%Y%m%dT%H%M%SZ}"  # not its number: that is no file's name
+            return await self._make(account, name, with_lead, without, order)
+
+    async def _make(
+        self,
+        account: Account,
+        name: str,
+        found: Sequence[LeadRecord],
+        without_lead: Sequence[ProbeRecord],
+        order: PacketOrder,
+    ) -> Packet:
+        reason = stated(order.reason, "why the packet is made")
+        court_order = None if order.court_order is None else stated(order.court_order, "the order of the court")
+        await asyncio.to_thread(require_named, order.policies, {str(lead.data["policyHash"]) for lead in found})
+        key = await asyncio.to_thread(self._load_key)
+        parts, made_at, identify_all = self._parts, self._parts.clock.now(), court_order is not None
+        builder = PacketBuilder(parts.database, self._vault, self._workers, self._sources, order.policies, made_at)
+        whole, index = [], []
+        for number, lead in enumerate(found, start=1):
+            one = await gather(parts.database, self._vault, lead.lead_id, identify_all=identify_all)
+            whole.append(one)
+            index.append({"folder": f"lead-{number}", **await builder.add_lead(f"lead-{number}", one)})
+        await builder.add_log_key()
+        files, missing = builder.contents.files, tuple(builder.contents.missing)
+        about = {"reason": reason, "courtOrder": court_order, "missing": list(missing)}
+        files["packet.json"] = as_json(
+            {
+                "format": FORMAT,
+                "name": name,
+                "madeAt": rfc3339(made_at),
+                "madeBy": account.name,
+                **about,
+                "leads": index,
+                "stillsWithoutALead": [_without_lead(probe) for probe in without_lead],
+            }
+        )
+        files["README.txt"] = readme(
+            name, made_at, account.name, missing, identifies_all=identify_all, leads=len(whole)
+        )
+        packet = await asyncio.to_thread(archive, name, files, key, made_at, missing)
+        await self._note(account, whole, packet, reason, court_order)
+        return packet
+
+    async def _note(
+        self, account: Account, whole: Sequence[WholeLead], packet: Packet, reason: str, court_order: str | None
+    ) -> None:
+        """An entry for each lead, so that its receipts, and the access logs of people on it, tell of the packet."""
+        details = {
+            "manifestSha256": packet.manifest_sha256,
+            "identified": "released" if court_order is None else "all",
+            "leads": len(whole),
+            "reason": reason,
+            "courtOrder": court_order,
+        }
+        async with self._parts.database.write() as tx:
+            for one in whole:
+                names = names_of(case_number=one.probe.case_number, requestor=one.probe.requestor)
+                await self._parts.note(tx, account, ACTION, one.lead.lead_id, "made", details, names)
+
+
+def _without_lead(probe: ProbeRecord) -> dict[str, Any]:
+    return {
+        "probeId": probe.probe_id,
+        "state": probe.state,
+        "why": probe.state_reason,
+        "purpose": probe.purpose,
+        "analyst": probe.analyst,
+        "attachedAt": rfc3339(probe.created_at),
+        "originalSha256": probe.original_sha256,
+    }

@@ -1,0 +1,38 @@
+"""README.txt of a packet: what it is, how it is read, and how whoever trusts neither us nor the agency verifies it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.resources import files
+from typing import Final
+
+from rtcc_bridge.leads.release import LIMITS
+from rtcc_bridge.publishing.lead_constants import NOTICE
+from rtcc_bridge.reports.packet_archive import MANIFEST, PUBLIC_KEY, SIGNATURE
+
+_TEMPLATE: Final = "templates/README.txt"
+
+
+def readme(
+    name: str, made_at: datetime, account: str, missing: Sequence[str], *, identifies_all: bool, leads: int
+) -> bytes:
+    identified = (
+        "Every candidate of the lists, by an order that the audit log names."
+        if identifies_all
+        else "Candidates that were released to the requestor; the others stand on the list by rank and score."
+    )
+    several = f"\nThere are {leads} leads: lead-1 to lead-{leads}, the oldest search first.\n"
+    template = files("rtcc_bridge.reports").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    text = template.format(
+        name=name,
+        made_at=made_at,
+        account=account,
+        notice=NOTICE,
+        leads=several if leads > 1 else "",
+        identified=identified,
+        limits="\n".join(f"  - {sentence}" for sentence in LIMITS),
+        missing="\n".join(f"  - {sentence}" for sentence in missing) or "  Nothing.",
+        public_key=PUBLIC_KEY,
+        manifest=MANIFEST,
+        signature=SIGNATURE,
+    )
+    return text.encode()

@@ -1,0 +1,239 @@
+"""P27: signs of misuse in what people did, for the administrator alone; `tests/unit/reports` tries each threshold."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.leads.proficiency import NewCase
+from rtcc_bridge.matching.edits import Rotate
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account
+from rtcc_bridge.policy.policy_parts import Conclusion
+from rtcc_bridge.reports.misuse import MisuseWatch
+from rtcc_bridge.reports.misuse_signals import Signal, SignalKind
+from rtcc_bridge.storage import tables
+from tests.life_kit import ADMINISTRATOR, PEER, LifeKit, opinion, under
+from tests.probe_kit import ANALYST, SUPERVISOR, ProbeKit
+from tests.report_kit import report_desks
+
+History = Callable[[LifeKit], Awaitable[None]]
+
+
+async def found(life: LifeKit, folder: Path, roster: Path | None = None) -> dict[SignalKind, list[Signal]]:
+    report = await report_desks(life.kit, folder, roster).misuse.look(ADMINISTRATOR)
+    by_kind: dict[SignalKind, list[Signal]] = {}
+    for one in report.signals:
+        by_kind.setdefault(one.kind, []).append(one)
+    return by_kind
+
+
+async def looked_at_before(kit: ProbeKit, incident_id: str = "incident-1") -> None:
+    """A search that a supervisor has opened before the approval."""
+    probe = await kit.chosen(incident_id)
+    await kit.desk.open(probe.probe_id, SUPERVISOR)
+    await kit.desk.approve(probe.probe_id, SUPERVISOR)
+
+
+async def the_same_still_twice(life: LifeKit) -> None:
+    await life.lead()
+    await life.lead()
+
+
+async def a_still_once(life: LifeKit) -> None:
+    await life.lead()
+    await life.kit.attached()
+
+
+async def four_edits(life: LifeKit) -> None:
+    probe = await life.kit.attached()
+    for degrees in (1.0, 2.0, 3.0):
+        await life.kit.desk.edit(probe.probe_id, [Rotate(degrees)], ANALYST)
+
+
+async def three_edits(life: LifeKit) -> None:
+    probe = await life.kit.attached()
+    for degrees in (1.0, 2.0, 1.0):
+        await life.kit.desk.edit(probe.probe_id, [Rotate(degrees)], ANALYST)
+
+
+async def approved_unseen(life: LifeKit) -> None:
+    await life.kit.authorized()
+
+
+async def approved_after_a_look(life: LifeKit) -> None:
+    await looked_at_before(life.kit)
+
+
+async def a_lapse(life: LifeKit) -> None:
+    await life.kit.deferred()
+    life.kit.clock.advance(3600)
+    await life.kit.reconciler.sweep()
+
+
+async def a_deferral_in_time(life: LifeKit) -> None:
+    probe = await life.kit.deferred()
+    await life.kit.desk.approve(probe.probe_id, SUPERVISOR)
+    life.kit.clock.advance(3600)
+    await life.kit.reconciler.sweep()
+
+
+async def five_agreements(life: LifeKit) -> None:
+    await under(life, misuse={"reviews_without_disagreement": 5})
+    for _ in range(5):
+        await life.agreed()
+
+
+async def a_disagreement_among_them(life: LifeKit) -> None:
+    await five_agreements(life)
+    lead_id = await life.taken()
+    await life.conclude(lead_id, supported=(0,))
+    await life.review(lead_id, PEER)
+    await life.review(lead_id, DEMO_ACCOUNTS["examiner"])
+
+
+async def answered(life: LifeKit, *, rightly: bool) -> None:
+    await life.enrol("person", pictures=3)
+    await life.enrol("other")
+    for _ in range(2):
+        await life.life.proficiency.seed(
+            ADMINISTRATOR, NewCase(gallery="demo", person="person", others=("other",), listed=True)
+        )
+    people = {
+        one["ref"]
+        for row in await life.kit.rows(tables.proficiency_cases)
+        for one in row["candidates"]
+        if one["isPerson"] == rightly
+    }
+    for waiting in await life.life.review.queue(PEER):
+        sheet = await life.life.review.take(waiting.examination_id, PEER)
+        wanted = [own for own, ref in sheet.examination.candidates if ref in people]
+        given = opinion(sheet.examination.refs, support=wanted, level=Conclusion.LIMITED_SUPPORT)
+        await life.life.review.conclude(waiting.examination_id, PEER, given)
+
+
+async def two_missed_cases(life: LifeKit) -> None:
+    await answered(life, rightly=False)
+
+
+async def two_right_answers(life: LifeKit) -> None:
+    await answered(life, rightly=True)
+
+
+CASES = [
+    (SignalKind.SAME_STILL, the_same_still_twice, a_still_once, "analyst"),
+    (SignalKind.RECROPS, four_edits, three_edits, "analyst"),
+    (SignalKind.UNOPENED_APPROVALS, approved_unseen, approved_after_a_look, "supervisor"),
+    (SignalKind.LAPSED_DEFERRALS, a_lapse, a_deferral_in_time, "analyst"),
+    (SignalKind.NEVER_DISAGREES, five_agreements, a_disagreement_among_them, "reviewer"),
+    (SignalKind.MISSED_CASES, two_missed_cases, two_right_answers, "reviewer"),
+]
+
+
+@pytest.mark.parametrize(("kind", "fires", "account"), [(kind, fires, who) for kind, fires, _, who in CASES])
+async def test_it_is_found_in_what_was_done(
+    life: LifeKit, tmp_path: Path, kind: SignalKind, fires: History, account: str
+) -> None:
+    await fires(life)
+    life.kit.clock.advance(1)
+    [one] = (await found(life, tmp_path))[kind]
+    assert one.accounts == (account,)
+    assert one.references
+
+
+@pytest.mark.parametrize(("kind", "silent"), [(kind, silent) for kind, _, silent, _ in CASES])
+async def test_it_is_not_found_where_it_was_not_done(
+    life: LifeKit, tmp_path: Path, kind: SignalKind, silent: History
+) -> None:
+    await silent(life)
+    life.kit.clock.advance(1)
+    assert kind not in await found(life, tmp_path)
+
+
+@pytest.mark.parametrize("on_shift", [True, False])
+async def test_off_shift_use_is_told_by_the_roster(life: LifeKit, tmp_path: Path, *, on_shift: bool) -> None:
+    now, roster = life.kit.clock.now(), tmp_path / "roster.csv"
+    begins = now - timedelta(hours=1 if on_shift else 10)
+    rows = [
+        ("analyst", begins, begins + timedelta(hours=8)),
+        ("supervisor", now - timedelta(hours=1), now + timedelta(hours=7)),
+    ]
+    lines = [f"{account},{rfc3339(begin)},{rfc3339(end)}" for account, begin, end in rows]
+    roster.write_text("\n".join(["account,begins,ends", *lines]) + "\n")
+    await life.taken()
+    life.kit.clock.advance(1)
+    signals = (await found(life, tmp_path, roster)).get(SignalKind.OFF_SHIFT, [])
+    assert [one.accounts for one in signals] == ([] if on_shift else [("analyst",)])
+    assert SignalKind.OFF_SHIFT not in await found(life, tmp_path)
+
+
+async def test_what_is_older_than_the_window_is_forgotten(life: LifeKit, tmp_path: Path) -> None:
+    await approved_unseen(life)
+    life.kit.clock.advance(29 * 86_400.0)
+    assert SignalKind.UNOPENED_APPROVALS in await found(life, tmp_path)
+    life.kit.clock.advance(2 * 86_400.0)
+    assert SignalKind.UNOPENED_APPROVALS not in await found(life, tmp_path)
+
+
+async def test_nothing_is_told_of_a_review_while_somebody_has_to_conclude(life: LifeKit, tmp_path: Path) -> None:
+    await under(life, misuse={"reviews_without_disagreement": 5})
+    for _ in range(4):
+        await life.agreed()
+    open_one = await life.lead(imminent=True, incident_id="threatened")
+    await life.leads.acknowledge(open_one, DEMO_ACCOUNTS["analyst"])
+    await life.review(open_one, PEER)  # in parallel on this lane, before the first examiner (P12)
+    life.kit.clock.advance(1)
+    assert SignalKind.NEVER_DISAGREES not in await found(life, tmp_path)
+
+
+async def test_that_two_differ_is_not_told_before_the_third_has_concluded(life: LifeKit, tmp_path: Path) -> None:
+    await five_agreements(life)
+    lead_id = await life.taken()
+    await life.conclude(lead_id, supported=(0,))
+    await life.review(lead_id, PEER)
+    life.kit.clock.advance(1)
+    [still] = (await found(life, tmp_path))[SignalKind.NEVER_DISAGREES]
+    assert still.count == 5
+    await life.review(lead_id, DEMO_ACCOUNTS["examiner"])
+    life.kit.clock.advance(1)
+    assert SignalKind.NEVER_DISAGREES not in await found(life, tmp_path)
+
+
+async def test_stills_of_exercises_are_no_sign(training_kit: ProbeKit, tmp_path: Path) -> None:
+    await training_kit.incident("drill", exercise=True)
+    await training_kit.authorized("drill")
+    training_kit.clock.advance(1)
+    report = await report_desks(training_kit, tmp_path).misuse.look(ADMINISTRATOR)
+    assert report.signals == []
+
+
+@pytest.mark.parametrize("account", [one for one in DEMO_ACCOUNTS.values() if one != ADMINISTRATOR])
+async def test_the_administrator_alone_sees_them(life: LifeKit, tmp_path: Path, account: Account) -> None:
+    with pytest.raises(PolicyRefusalError) as caught:
+        await report_desks(life.kit, tmp_path).misuse.look(account)
+    assert caught.value.rule == "P10"
+
+
+async def test_each_look_is_in_the_log(life: LifeKit, tmp_path: Path) -> None:
+    await found(life, tmp_path)
+    [entry] = await life.kit.audited("misuse.view")
+    assert (entry["actor"], entry["outcome"]) == ("administrator", "shown")
+
+
+async def test_the_metric_counts_and_names_nobody(life: LifeKit, tmp_path: Path) -> None:
+    await approved_unseen(life)
+    life.kit.clock.advance(1)
+    await MisuseWatch(report_desks(life.kit, tmp_path).misuse, life.kit.metrics).tell()
+    assert life.kit.count("misuse_signals", signal="unopened_approvals") == 1
+    assert life.kit.count("misuse_signals", signal="recrops") == 0
+    assert await life.kit.audited("misuse.view") == []
+    lines = [
+        line
+        for line in generate_latest(life.kit.metrics.registry).decode().splitlines()
+        if line.startswith("rtcc_bridge_misuse")
+    ]
+    assert lines
+    assert not any(account in line for line in lines for account in DEMO_ACCOUNTS)

@@ -1,0 +1,47 @@
+"""The desks of the reports over the kit of a probe desk, and an audit log whose entries are signed when a test asks."""
+
+from functools import partial
+from pathlib import Path
+
+from rtcc_bridge.audit.sequencer import Sequencer
+from rtcc_bridge.audit.signing_key import SigningKeys
+from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.reports.access_log import AccessLogDesk
+from rtcc_bridge.reports.desks import ReportDesks
+from rtcc_bridge.reports.discovery import DiscoveryDesk
+from rtcc_bridge.reports.misuse import MisuseDesk
+from rtcc_bridge.reports.packet_archive import load_packet_key
+from rtcc_bridge.reports.packet_sources import PacketSources
+from rtcc_bridge.reports.parts import ReportParts
+from rtcc_bridge.reports.transparency import TransparencyDesk
+from tests.audit_kit import SEED, SETTINGS, TOPIC
+from tests.probe_kit import POLICY_FILE, ProbeKit
+
+
+def report_parts(kit: ProbeKit) -> ReportParts:
+    parts = kit.parts
+    refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
+    return ReportParts(parts.database, parts.clock, parts.audit, refusals, parts.policy_in_force)
+
+
+def report_desks(kit: ProbeKit, folder: Path, roster: Path | None = None) -> ReportDesks:
+    """folder: where the key of packets is made, and where packs lie."""
+    parts = report_parts(kit)
+    sources = PacketSources(folder / "packs", POLICY_FILE, None)
+    load_key = partial(load_packet_key, folder / "packet.key", may_create=True)
+    return ReportDesks(
+        TransparencyDesk(parts),
+        DiscoveryDesk(parts, kit.vault, kit.workers, sources, load_key),
+        AccessLogDesk(parts),
+        MisuseDesk(parts, roster),
+    )
+
+
+async def sign_log(kit: ProbeKit) -> None:
+    """Every entry so far gets its place, and a checkpoint covers it."""
+    parts = kit.parts
+    sequencer = Sequencer(
+        parts.database, parts.audit, parts.outbox, SigningKeys((SEED,)), SETTINGS, TOPIC, parts.metrics, parts.clock
+    )
+    await sequencer.sequence_all()
+    assert await sequencer.sign() is not None
