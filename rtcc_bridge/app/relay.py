@@ -6,8 +6,8 @@ from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.audit import add_audit
 from rtcc_bridge.app.galleries import retention_keeper_for, scrubber_for
 from rtcc_bridge.app.incidents import provisional_desk_for
-from rtcc_bridge.app.retention import purge_keeper_for
 from rtcc_bridge.app.reports import misuse_watch_for
+from rtcc_bridge.app.retention import purge_keeper_for
 from rtcc_bridge.gallery.compact import SegmentCompactor
 from rtcc_bridge.people.expiring import CertificateWatch
 from rtcc_bridge.probes.reconciler import Reconciler

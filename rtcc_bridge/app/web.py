@@ -9,8 +9,8 @@ from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.people import add_people
 from rtcc_bridge.app.picture_worker import picture_worker
-from rtcc_bridge.app.retention import retention_desk_for
 from rtcc_bridge.app.reports import report_desks_for
+from rtcc_bridge.app.retention import retention_desk_for
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.leads.life_parts import LifeParts

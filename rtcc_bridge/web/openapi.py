@@ -27,8 +27,8 @@ from rtcc_bridge.web import (
     proficiency,
     provisional,
     release,
-    retention,
     reports,
+    retention,
     reviews,
 )
 from rtcc_bridge.web.operations import JSON_TYPE, Answer, Operation, Parameter

@@ -17,8 +17,8 @@ from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.desk import ProbeDesk
 from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.refusals import RefusalLog
-from rtcc_bridge.retention.desk import RetentionDesk
 from rtcc_bridge.reports.desks import ReportDesks
+from rtcc_bridge.retention.desk import RetentionDesk
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.feed_hub import FeedHub
