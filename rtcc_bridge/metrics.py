@@ -200,22 +200,7 @@ class Metrics:
         self.gallery_segments = gauges(
             "gallery_segments", "Sealed segments of the gallery; small ones are merged.", gallery=None
         )
-        self.images_past_retention = gauge(
-            "images_past_retention", "Gallery images whose retention has ended and that are still searched."
-        )
-        self.purged_total = counter(
-            "purged_total",
-            "Searches whose pictures and words were purged at the end of their time, by how they had ended (P24).",
-            outcome=PURGE_OUTCOMES,
-        )
-        self.purges_due = gauge("purges_due", "Searches whose time is over and that are not purged yet.")
-        self.purge_overdue_seconds = gauge(
-            "purge_overdue_seconds", "How long the oldest search that is due has waited to be purged. 0: none."
-        )
-        self.segments_to_scrub = gauge(
-            "segments_to_scrub",
-            "Gallery segments in which a removed template still lies. One that stays is damaged or gone: see the log.",
-        )
+        self._add_retention()
         self.matcher_device = gauges("matcher_device", "1 for the device that this matcher works on.", device=DEVICES)
         self.gpu_lost = gauge(
             "gpu_lost", "1 when this matcher should work on a GPU (`matching.device`, and one is there) and does not."
@@ -242,6 +227,24 @@ class Metrics:
         )
         self._add_audit()
         self._add_surroundings()
+
+    def _add_retention(self) -> None:
+        self.images_past_retention = self._gauge(
+            "images_past_retention", "Gallery images whose retention has ended and that are still searched."
+        )
+        self.purged_total = self._counter(
+            "purged_total",
+            "Searches whose pictures and words were purged at the end of their time, by how they had ended (P24).",
+            outcome=PURGE_OUTCOMES,
+        )
+        self.purges_due = self._gauge("purges_due", "Searches whose time is over and that are not purged yet.")
+        self.purge_overdue_seconds = self._gauge(
+            "purge_overdue_seconds", "How long the oldest search that is due has waited to be purged. 0: none."
+        )
+        self.segments_to_scrub = self._gauge(
+            "segments_to_scrub",
+            "Gallery segments in which a removed template still lies. One that stays is damaged or gone: see the log.",
+        )
 
     def _add_audit(self) -> None:
         self.audit_sequencing_seconds = self._latency(
