@@ -141,6 +141,12 @@ def seen_as(ref: str, finding: Finding, conclusion: Conclusion) -> ComparedCandi
     return ComparedCandidate(candidate_ref=ref, findings=findings, conclusion=conclusion)
 
 
+def short_of_a_part(ref: str) -> ComparedCandidate:
+    whole = compared(ref, Conclusion.SUPPORT)
+    seen = tuple(one for one in whole.findings if one.component is not Component.EARS)
+    return whole.model_copy(update={"findings": seen})
+
+
 def told_twice(ref: str) -> ComparedCandidate:
     whole = compared(ref, Conclusion.SUPPORT)
     return whole.model_copy(update={"findings": (*whole.findings, whole.findings[0])})
@@ -150,11 +156,18 @@ def told_twice(ref: str) -> ComparedCandidate:
     "form",
     [
         without_conclusion,
+        short_of_a_part,
         told_twice,
         lambda ref: seen_as(ref, Finding.DIFFERENT, Conclusion.LIMITED_SUPPORT),
         lambda ref: seen_as(ref, Finding.SIMILAR, Conclusion.EXCLUSION),
     ],
-    ids=["no conclusion", "a part twice", "support by nothing similar", "exclusion by nothing different"],
+    ids=[
+        "no conclusion",
+        "a part left out",
+        "a part twice",
+        "support by nothing similar",
+        "exclusion by nothing different",
+    ],
 )
 async def test_a_form_that_does_not_hold_together_concludes_nothing(
     life: LifeKit, form: Callable[[str], ComparedCandidate]
