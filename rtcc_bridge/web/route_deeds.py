@@ -47,6 +47,7 @@ _LOOKS: Final = {
     ("GET", "/api/v1/floor"): Guard(Deed.WATCH_FLOOR, "floor.view"),
     ("GET", "/api/v1/probes"): Guard(Deed.SEE_APPROVALS, "probe.queue"),
     ("GET", "/api/v1/probes/{probeId}"): Guard(Deed.SEE_PROBE, "probe.view", "probeId"),
+    ("GET", "/api/v1/probes/{probeId}/earlier"): Guard(Deed.SEE_EARLIER, "probe.earlier", "probeId"),
     ("GET", "/api/v1/probes/{probeId}/image"): Guard(Deed.SEE_PROBE, "probe.preview", "probeId"),
     ("GET", "/api/v1/deferrals"): Guard(Deed.SEE_DEFERRALS, "deferral.view"),
     ("GET", "/api/v1/provisional-incidents"): Guard(Deed.OPEN_PROVISIONAL, "incident.view_provisional"),
@@ -110,7 +111,26 @@ _LEAD_LIFE: Final = {
     ("GET", "/api/v1/proficiency/cases"): Guard(Deed.SEED_CASES, "proficiency.results"),
 }
 
+_OVERSIGHT: Final = {
+    ("GET", "/api/v1/retention/due"): Guard(Deed.SEE_RETENTION, "retention.preview"),
+    ("GET", "/api/v1/retention/purges"): Guard(Deed.SEE_RETENTION, "retention.receipts"),
+    ("GET", "/api/v1/retention/holds"): Guard(Deed.SEE_RETENTION, "retention.holds"),
+    ("POST", "/api/v1/retention/holds"): Guard(Deed.PLACE_HOLD, "retention.hold"),
+    ("POST", "/api/v1/retention/holds/{holdId}/lift"): Guard(Deed.LIFT_HOLD, "retention.release_hold", "holdId"),
+    ("POST", "/api/v1/retention/dispositions"): Guard(Deed.RECORD_DISPOSITION, "retention.disposition"),
+    ("GET", "/api/v1/reports/transparency"): Guard(Deed.MAKE_TRANSPARENCY_REPORT, "report.transparency"),
+    ("POST", f"{_LEAD}/discovery-packet"): Guard(Deed.MAKE_DISCOVERY_PACKET, "lead.discovery_packet", "leadId"),
+    ("POST", "/api/v1/reports/access-log"): Guard(Deed.MAKE_ACCESS_LOG, "record.access_log"),
+    ("GET", "/api/v1/reports/misuse"): Guard(Deed.SEE_MISUSE_SIGNALS, "misuse.view"),
+}
+
 GUARDS: Final[Mapping[tuple[str, str], Guard]] = MappingProxyType(
-    {**{address: Guard(None, action) for address, action in _OPEN.items()}, **_LOOKS, **_ACTS, **_LEAD_LIFE}
+    {
+        **{address: Guard(None, action) for address, action in _OPEN.items()},
+        **_LOOKS,
+        **_ACTS,
+        **_LEAD_LIFE,
+        **_OVERSIGHT,
+    }
 )
 """By method and path, as `OPERATIONS` and `PAGES` write it."""

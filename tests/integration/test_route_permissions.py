@@ -23,6 +23,11 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, NOBODY, Account, Role
 from rtcc_bridge.policy.permissions import MACHINE_DEEDS, PERMITTED, Deed, may
 from rtcc_bridge.probes.provisional import ProvisionalForm
+from rtcc_bridge.reports.discovery import PacketOrder
+from rtcc_bridge.reports.period import Period
+from rtcc_bridge.retention.dispositions import Disposition
+from rtcc_bridge.retention.holds import HoldOrder
+from rtcc_bridge.retention.keeper import PurgeKeeper
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.web.access import ROUTE_GUARDS
@@ -34,6 +39,7 @@ from rtcc_bridge.web.security_headers import STATIC_PREFIX
 from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.doubles import ManualClock
 from tests.probe_kit import CERTIFIED, form, upload
+from tests.retention_kit import retention_parts
 from tests.website import Website, acting, running_site
 
 ROUTES = sorted(GUARDS)
@@ -153,6 +159,8 @@ class Services:
         self.kit, self.probe_id = site.kit, probe_id
         self.people, self.life = site.services.people, site.services.life
         self.provisional = site.services.provisional
+        self.retention, self.reports = site.services.retention, site.services.reports
+        self.purge_keeper = PurgeKeeper(retention_parts(site.kit), site.kit.parts.metrics)
 
     @property
     def accounts(self) -> Any:
@@ -271,6 +279,41 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
         ),
     ),
     "ServiceTokens.every": (Deed.MANAGE_TOKENS, lambda on, who: on.people.tokens.every(who)),
+    "EarlierSearchDesk.of_probe": (Deed.SEE_EARLIER, lambda on, who: on.life.earlier.of_probe(on.probe_id, who)),
+    "RetentionOverview.preview": (
+        Deed.SEE_RETENTION,
+        lambda on, who: on.retention.overview.preview(who, on.kit.clock.now()),
+    ),
+    "RetentionOverview.receipts": (Deed.SEE_RETENTION, lambda on, who: on.retention.overview.receipts(who)),
+    "RetentionOverview.receipt": (Deed.SEE_RETENTION, lambda on, who: on.retention.overview.receipt(who, NOWHERE)),
+    "HoldDesk.place": (
+        Deed.PLACE_HOLD,
+        lambda on, who: on.retention.holds.place(who, HoldOrder(case_number="none"), "the court asked"),
+    ),
+    "HoldDesk.lift": (Deed.LIFT_HOLD, lambda on, who: on.retention.holds.lift(who, NOWHERE, "the court asked")),
+    "HoldDesk.every": (Deed.SEE_RETENTION, lambda on, who: on.retention.holds.every(who)),
+    "DispositionDesk.record": (
+        Deed.RECORD_DISPOSITION,
+        lambda on, who: on.retention.dispositions.record(who, "none", Disposition.DISMISSAL, on.kit.clock.now().date()),
+    ),
+    "PurgeKeeper.purge_due": (Deed.PURGE, lambda on, who: on.purge_keeper.purge_due(who)),
+    "TransparencyDesk.make": (
+        Deed.MAKE_TRANSPARENCY_REPORT,
+        lambda on, who: on.reports.transparency.make(who, Period.read("2024-01", "2024-01"), overlapping=True),
+    ),
+    "DiscoveryDesk.of_lead": (
+        Deed.MAKE_DISCOVERY_PACKET,
+        lambda on, who: on.reports.discovery.of_lead(who, NOWHERE, PacketOrder(reason="the court asked")),
+    ),
+    "DiscoveryDesk.of_case": (
+        Deed.MAKE_DISCOVERY_PACKET,
+        lambda on, who: on.reports.discovery.of_case(who, "none", PacketOrder(reason="the court asked")),
+    ),
+    "AccessLogDesk.make": (
+        Deed.MAKE_ACCESS_LOG,
+        lambda on, who: on.reports.access_log.make(who, "live", "nobody", "the person asked"),
+    ),
+    "MisuseDesk.look": (Deed.SEE_MISUSE_SIGNALS, lambda on, who: on.reports.misuse.look(who)),
     "ServiceTokens.revoke": (Deed.MANAGE_TOKENS, lambda on, who: on.people.tokens.revoke(who, "none")),
 }
 """Each call that takes the account that acts, by class and name."""
@@ -342,7 +385,15 @@ def _calls_with_an_account() -> list[str]:
     for module in walk_packages(rtcc_bridge.__path__, "rtcc_bridge."):
         if ".web" in module.name or module.name.startswith(("rtcc_bridge.demo", "rtcc_bridge.__main__")):
             continue
-        if module.name.split(".")[1] not in {"people", "probes", "leads", "gallery", "incidents"}:
+        if module.name.split(".")[1] not in {
+            "people",
+            "probes",
+            "leads",
+            "gallery",
+            "incidents",
+            "reports",
+            "retention",
+        }:
             continue
         for name, kind in inspect.getmembers(import_module(module.name), inspect.isclass):
             if kind.__module__ != module.name:
