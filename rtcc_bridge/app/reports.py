@@ -8,7 +8,6 @@ from functools import partial
 from rtcc_bridge.app.foundation import Core, open_core
 from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.modelpacks.installed import Progress, open_pack
-from rtcc_bridge.policy.accounts import Account, demo_account
 from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.worker_pool import WorkerPool
@@ -46,11 +45,6 @@ def misuse_watch_for(core: Core) -> MisuseWatch:
 def report_parts(core: Core) -> ReportParts:
     refusals = RefusalLog(core.database, core.audit, core.metrics)
     return ReportParts(core.database, core.clock, core.audit, refusals, core.policy_in_force)
-
-
-def account_of(actor: str) -> Account:
-    """The account that the command line acts for."""
-    return demo_account(actor)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from rtcc_bridge.app.foundation import Core, open_core
 from rtcc_bridge.audit.proofs import ProofReader
 from rtcc_bridge.audit.receipts import InclusionReceipt
-from rtcc_bridge.policy.accounts import Account, demo_account
+from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.retention.desk import RetentionDesk
 from rtcc_bridge.retention.keeper import PurgeKeeper
@@ -31,10 +31,10 @@ class RetentionCommands:
 
 
 @asynccontextmanager
-async def open_retention(settings: Settings, actor: str) -> AsyncIterator[RetentionCommands]:
+async def open_retention(settings: Settings, account: Account) -> AsyncIterator[RetentionCommands]:
     """Raises as `open_core` does. A policy that has expired still says how long things are kept."""
     async with open_core(settings, under_policy=False) as core:
-        yield RetentionCommands(core, demo_account(actor))
+        yield RetentionCommands(core, account)
 
 
 def purge_keeper_for(core: Core) -> PurgeKeeper:

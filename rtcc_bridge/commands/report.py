@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from rtcc_bridge.app.reports import account_of, open_access_log, open_discovery, open_misuse, open_transparency
+from rtcc_bridge.app.reports import open_access_log, open_discovery, open_misuse, open_transparency
 from rtcc_bridge.commands.console import ProgressBar, tells_errors
-from rtcc_bridge.commands.options import ACTOR, config_option
+from rtcc_bridge.commands.options import OPERATOR, config_option
 from rtcc_bridge.errors import ConflictError, UnavailableError
 from rtcc_bridge.reports import access_log as access_logs
 from rtcc_bridge.reports import transparency_forms as forms
@@ -60,7 +60,7 @@ def transparency(
 
     async def run() -> TransparencyReport:
         async with open_transparency(settings) as desk:
-            return await desk.make(account_of(ACTOR), Period.read(first, last or first), overlapping=overlapping)
+            return await desk.make(OPERATOR, Period.read(first, last or first), overlapping=overlapping)
 
     made = asyncio.run(run())
     for name in dict.fromkeys(formats or ("html",)):
@@ -105,8 +105,8 @@ def discovery(
         with ProgressBar(Console(stderr=True)).shown() as bar:
             async with open_discovery(settings, bar) as desk:
                 if lead is not None:
-                    return await desk.of_lead(account_of(ACTOR), lead, order)
-                return await desk.of_case(account_of(ACTOR), str(case_number), order)
+                    return await desk.of_lead(OPERATOR, lead, order)
+                return await desk.of_case(OPERATOR, str(case_number), order)
 
     if file is not None and file.exists():
         raise ConflictError(f"{file} exists already: name a new file for each packet")
@@ -133,7 +133,7 @@ def access_log(gallery: str, person: str, reason: str, file: Path | None, config
 
     async def run() -> Sequence[Access]:
         async with open_access_log(settings) as desk:
-            return await desk.make(account_of(ACTOR), gallery, person, reason)
+            return await desk.make(OPERATOR, gallery, person, reason)
 
     text = access_logs.comma_separated(asyncio.run(run()))
     if file is None:
@@ -156,7 +156,7 @@ def misuse(shown_as_json: bool, config: Path | None) -> None:
 
     async def run() -> MisuseReport:
         async with open_misuse(settings) as desk:
-            return await desk.look(account_of(ACTOR))
+            return await desk.look(OPERATOR)
 
     found = asyncio.run(run())
     if shown_as_json:

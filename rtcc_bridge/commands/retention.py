@@ -12,7 +12,7 @@ from rich.console import Console
 
 from rtcc_bridge.app.retention import RetentionCommands, open_retention
 from rtcc_bridge.commands.console import EXIT_FAILED, ProgressBar, tells_errors
-from rtcc_bridge.commands.options import ACTOR, config_option
+from rtcc_bridge.commands.options import OPERATOR, config_option
 from rtcc_bridge.retention.dispositions import Disposition
 from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.retention.overview import KeptSearch, Preview
@@ -147,7 +147,7 @@ def _with(config: Path | None, act: Callable[[RetentionCommands], Awaitable[_Fou
     configure_logging(settings.log)
 
     async def run() -> _Found:
-        async with open_retention(settings, ACTOR) as opened:
+        async with open_retention(settings, OPERATOR) as opened:
             return await act(opened)
 
     return asyncio.run(run())
