@@ -61,21 +61,36 @@ def require_independent(account: Account, people: CasePeople) -> None:
         )
 
 
-_EXAMINED_IN: Final = (ReviewState.UNREVIEWED, ReviewState.IN_REVIEW)
+EXAMINED_IN: Final = (ReviewState.UNREVIEWED, ReviewState.IN_REVIEW)
 
 
 def waits_for_examiners(lead: LeadRecord) -> bool:
     """Whether somebody may still be asked to examine its list."""
-    return lead.result == LeadResult.CANDIDATES and lead.review_state in _EXAMINED_IN
+    return lead.result == LeadResult.CANDIDATES and lead.review_state in EXAMINED_IN
+
+
+def decides_and_never_examines(account: Account) -> bool:
+    """Whether a case can be told at any time: a supervisor who is an examiner too might have to examine its face."""
+    return Role.SUPERVISOR in account.roles and Role.ANALYST not in account.roles
+
+
+def require_never_examines(account: Account) -> None:
+    """P12: what names the people on lists is made by nobody who may have to examine one. Raises PolicyRefusalError."""
+    if Role.ANALYST in account.roles:
+        raise PolicyRefusalError(
+            "P12",
+            "Whoever examines faces may be asked to review one of these blind: let somebody make this who is no "
+            "analyst.",
+        )
 
 
 async def require_not_blind(tx: Transaction, account: Account, probe: ProbeRecord) -> None:
     """P12: what a lead's case says is closed to the analysts who may still have to review it blind.
 
     So is an earlier case of the same picture, as long as a later one is examined. The case's own analyst, whoever took
-    the lead and the supervisors see it. Raises PolicyRefusalError.
+    the lead, and supervisors who examine nothing themselves, see it. Raises PolicyRefusalError.
     """
-    if Role.SUPERVISOR in account.roles:
+    if decides_and_never_examines(account):
         return
     lead = await leads.of_probe(tx, probe.probe_id)
     known = {probe.analyst, None if lead is None else lead.acknowledged_by}
@@ -85,7 +100,7 @@ async def require_not_blind(tx: Transaction, account: Account, probe: ProbeRecor
         raise PolicyRefusalError(
             "P12", "You may be asked to review this search blind: its case is open to you when that is done."
         )
-    if any(waits_for_examiners(one) for one in await leads.of_picture(tx, probe.probe_id, _EXAMINED_IN)):
+    if any(waits_for_examiners(one) for one in await leads.of_picture(tx, probe.probe_id, EXAMINED_IN)):
         raise PolicyRefusalError(
             "P12", "This picture is being examined in another search: its case is open to you when that is done."
         )

@@ -11,6 +11,7 @@ from typing import Final
 from rtcc_bridge.audit.entries import REFUSED
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.leads.examiners import require_never_examines
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.reports.parts import ReportParts, stated
@@ -92,11 +93,13 @@ class AccessLogDesk:
     async def make(self, account: Account, gallery: str, person: str, reason: str) -> Sequence[Access]:
         """Every look at the record of the person with this reference, the oldest first. That it was made is entered.
 
-        Raises PolicyRefusalError (P10), NotFoundError, InvalidInputError (no reason), UnavailableError.
+        Raises PolicyRefusalError (P10; P12: an analyst), NotFoundError, InvalidInputError (no reason),
+        UnavailableError.
         """
         parts = self._parts
         async with parts.watching(account, ACTION, f"gallery/{gallery}"[:256]):
             require_permission(account, Deed.MAKE_ACCESS_LOG)
+            require_never_examines(account)
             why = stated(reason, "why the log is made")
             async with parts.database.write() as tx:
                 subject_id = await galleries.find_subject(tx, gallery, person)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.leads.examiners import require_never_examines
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.picture_reader import PictureReader
@@ -61,11 +62,13 @@ class DiscoveryDesk:
     async def of_lead(self, account: Account, lead_id: str, order: PacketOrder) -> Packet:
         """The packet of one lead. An entry in the audit log names its manifest before anybody has it.
 
-        Raises PolicyRefusalError (P10; P12: its examiners have not concluded), NotFoundError, InvalidInputError (no
-        reason; a policy that it was not made under), ConfigurationError (no key), UnavailableError, BusyError.
+        Raises PolicyRefusalError (P10; P12: an analyst, or its examiners have not concluded), NotFoundError,
+        InvalidInputError (no reason; a policy that it was not made under), ConfigurationError (no key),
+        UnavailableError, BusyError.
         """
         async with self._parts.watching(account, ACTION, lead_id):
             require_permission(account, Deed.MAKE_DISCOVERY_PACKET)
+            require_never_examines(account)
             lead = await find_lead(self._parts.database, lead_id)
             return await self._make(account, f"discovery-lead-{lead_id}", [lead], [], order)
 
@@ -76,6 +79,7 @@ class DiscoveryDesk:
         """
         async with self._parts.watching(account, ACTION, "case"):
             require_permission(account, Deed.MAKE_DISCOVERY_PACKET)
+            require_never_examines(account)
             async with self._parts.database.read() as tx:
                 of_case = await probes.of_case(tx, case_number.strip())
                 found = [(probe, await leads.of_probe(tx, probe.probe_id)) for probe in of_case]

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rtcc_bridge.clock import Clock
+from rtcc_bridge.storage.purge_looks import PurgeLook
 
 TOLERANCE: Final = timedelta(minutes=5)
 LONGEST_SILENCE: Final = timedelta(days=1)
@@ -19,27 +20,38 @@ SETTLING: Final = timedelta(days=1)
 
 
 class ClockWatch:
-    """Compares the clock with the one that only counts, and at the first look with the audit log's newest entry."""
+    """Compares the clock with the one that only counts, and at the first look with the database.
+
+    There stands what the clock said at the last look of any process, which only such a look writes: whatever else is
+    entered by a clock that has leapt, a process that has just been started knows of the leap.
+    """
 
     def __init__(self, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._monotonic = monotonic
         self._seen: tuple[datetime, float] | None = None
-        self._distrusted_until = 0.0
 
-    def problem(self, newest_entry_at: datetime | None) -> str | None:
-        """Why nothing is to be purged now; None when the clock can be believed. Asked at every pass."""
+    def look(self, last: PurgeLook | None, newest_entry_at: datetime | None) -> tuple[PurgeLook, str | None]:
+        """What is to be kept of this look, and why nothing is to be purged now; None when the clock can be believed.
+
+        last: what was kept of the last look, of this process or another. newest_entry_at: of the audit log, for the
+        first look ever.
+        """
         now, counted = self._clock.now(), self._monotonic()
-        if self._has_leapt(now, counted, newest_entry_at):
-            self._distrusted_until = counted + SETTLING.total_seconds()
+        until = None if last is None else last.distrusted_until
+        if self._has_leapt(now, counted, newest_entry_at if last is None else last.seen_at):
+            until = now + SETTLING
+        elif until is not None and not now < until <= now + SETTLING:
+            until = None  # it is over, or the clock was put back: then it is younger than all, and harms nothing
         self._seen = (now, counted)
-        if counted >= self._distrusted_until:
-            return None
-        hours = (self._distrusted_until - counted) / 3600
-        return f"the clock leapt ahead: nothing is purged for {hours:.0f} h, unless the administrator asks for it"
+        look = PurgeLook(now, until)
+        if until is None:
+            return look, None
+        hours = (until - now) / timedelta(hours=1)
+        return look, f"the clock leapt ahead: nothing is purged for {hours:.0f} h, unless the administrator asks for it"
 
-    def _has_leapt(self, now: datetime, counted: float, newest_entry_at: datetime | None) -> bool:
+    def _has_leapt(self, now: datetime, counted: float, before: datetime | None) -> bool:
         if self._seen is not None:
             seen, counted_then = self._seen
             return now - seen > timedelta(seconds=counted - counted_then) + TOLERANCE
-        return newest_entry_at is not None and now - newest_entry_at > LONGEST_SILENCE
+        return before is not None and now - before > LONGEST_SILENCE

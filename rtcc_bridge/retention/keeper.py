@@ -20,7 +20,7 @@ from rtcc_bridge.retention.clock_watch import ClockWatch
 from rtcc_bridge.retention.parts import RetentionParts
 from rtcc_bridge.retention.purge import Purger
 from rtcc_bridge.retention.schedule import Standing, standing_of
-from rtcc_bridge.storage import retention
+from rtcc_bridge.storage import purge_looks, retention
 from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
 from rtcc_bridge.storage.retention import RetentionFacts
 
@@ -71,9 +71,10 @@ class PurgeKeeper:
 
     async def look(self, right: SoleRight = UNCONTESTED) -> PurgeRun:
         """Purges what is due, unless the clock cannot be believed. Raises UnavailableError."""
-        async with self._parts.database.read() as tx:
-            newest = await retention.newest_entry_at(tx)
-        if (problem := self._watch.problem(newest)) is not None:
+        async with self._parts.database.write() as tx:
+            look, problem = self._watch.look(await purge_looks.newest(tx), await retention.newest_entry_at(tx))
+            await purge_looks.keep(tx, look)
+        if problem is not None:
             _log.error("nothing is purged", why=problem)
             return PurgeRun(0, 0)
         return await self._purge_all(SYSTEM, right, _silent)

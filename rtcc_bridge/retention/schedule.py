@@ -49,7 +49,8 @@ def standing_of(facts: RetentionFacts, rule: RetentionRule, now: datetime) -> St
     """Where the search stands at that moment."""
     if facts.is_released:
         outcome, ended_at, due_at = RELEASED, facts.lead_stepped_at, None
-        if facts.disposed_at is not None:
+        # A disposition from before the release is not of what was released: the case was taken up again.
+        if facts.disposed_at is not None and (facts.released_at is None or facts.released_at <= facts.disposed_at):
             due_at = facts.disposed_at + timedelta(days=rule.after_disposition_days)
         kept = Kept.CASE_OPEN
     else:

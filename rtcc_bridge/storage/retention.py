@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, case, delete, exists, func, or_, select, update
+from sqlalchemy import RowMapping, Select, case, delete, exists, func, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.tables import (
@@ -27,6 +27,9 @@ WAS_STATED: Final = "stated"
 _RELEASED: Final = or_(
     exists().where(releases.c.lead_id == leads.c.lead_id),
     func.coalesce(leads.c.data["releasedAt"].as_string(), "") != "",  # after a restoration only its topic may know
+)
+_RELEASED_AT: Final = (
+    select(releases.c.released_at).where(releases.c.lead_id == leads.c.lead_id).correlate(leads).scalar_subquery()
 )
 _DISPOSED_AT: Final = (
     select(func.max(dispositions.c.recorded_at))
@@ -57,6 +60,7 @@ class RetentionFacts:
     review_state: str | None
     lead_stepped_at: datetime | None
     is_released: bool
+    released_at: datetime | None
     disposed_at: datetime | None
     is_held: bool
 
@@ -72,6 +76,8 @@ def _facts() -> Select[Any]:
         leads.c.review_state,
         leads.c.updated_at.label("lead_stepped_at"),
         _RELEASED.label("is_released"),
+        _RELEASED_AT.label("released_at"),
+        leads.c.data["releasedAt"].as_string().label("told_released_at"),
         _DISPOSED_AT.label("disposed_at"),
         _HELD.label("is_held"),
     )
@@ -79,16 +85,25 @@ def _facts() -> Select[Any]:
     return select(*columns).select_from(joined).where(probes.c.purged_at.is_(None))
 
 
+def _facts_in(row: RowMapping) -> RetentionFacts:
+    """After a restoration only what its topic told says when a lead was released."""
+    values = dict(row)
+    told = values.pop("told_released_at")
+    if values["released_at"] is None and told:
+        values["released_at"] = datetime.fromisoformat(told)
+    return RetentionFacts(**values)
+
+
 async def facts_of(tx: Transaction, probe_id: str) -> RetentionFacts | None:
     """None when there is no such probe, or it was purged."""
     row = (await tx.execute(_facts().where(probes.c.probe_id == probe_id))).mappings().one_or_none()
-    return None if row is None else RetentionFacts(**row)
+    return None if row is None else _facts_in(row)
 
 
 async def kept(tx: Transaction, after: str, limit: int) -> Sequence[RetentionFacts]:
     """Everything that is kept, behind this probe in the order of their ids."""
     query = _facts().where(probes.c.probe_id > after).order_by(probes.c.probe_id).limit(limit)
-    return [RetentionFacts(**row) for row in (await tx.execute(query)).mappings()]
+    return [_facts_in(row) for row in (await tx.execute(query)).mappings()]
 
 
 async def perhaps_due(
@@ -101,9 +116,7 @@ async def perhaps_due(
     disposed_at = _DISPOSED_AT
     due = (~_RELEASED & (probes.c.created_at <= begun_before)) | (_RELEASED & (disposed_at <= disposed_before))
     query = _facts().where(~_HELD & due & (probes.c.probe_id > after))
-    return [
-        RetentionFacts(**row) for row in (await tx.execute(query.order_by(probes.c.probe_id).limit(limit))).mappings()
-    ]
+    return [_facts_in(row) for row in (await tx.execute(query.order_by(probes.c.probe_id).limit(limit))).mappings()]
 
 
 async def kept_of_case(tx: Transaction, case_number: str, *, lock: bool = False) -> Sequence[tuple[str, str]]:

@@ -630,6 +630,14 @@ dispositions = Table(
     Column("recorded_at", UtcDateTime, nullable=False),  # the period after the disposition is counted from here
 )
 
+purge_looks = Table(
+    "purge_looks",
+    metadata,
+    Column("name", String(16), primary_key=True),  # purge: there is one row
+    Column("seen_at", UtcDateTime, nullable=False),  # what the clock said when somebody last looked for what is due
+    Column("distrusted_until", UtcDateTime),  # it had leapt: nothing is purged by the timer before
+)
+
 purges = Table(
     "purges",
     metadata,

@@ -9,7 +9,8 @@ from aiohttp import web
 
 from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
 from rtcc_bridge.incidents import board
-from rtcc_bridge.leads.earlier import EarlierSearch, decides_and_never_examines
+from rtcc_bridge.leads.earlier import EarlierSearch
+from rtcc_bridge.leads.examiners import decides_and_never_examines
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, same_person
 from rtcc_bridge.policy.permissions import Deed, may

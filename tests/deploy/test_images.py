@@ -49,6 +49,7 @@ def test_the_program_is_not_root_and_is_told_to_stop_as_it_expects() -> None:
     assert instructions("STOPSIGNAL") == ["SIGTERM"]
     assert [json.loads(one) for one in instructions("ENTRYPOINT")] == [["rtcc-bridge"]]
     assert "libseccomp2" in DOCKERFILE
+    assert "libpangoft2-1.0-0" in DOCKERFILE, "a report as a PDF is set with it"
 
 
 def test_the_engine_is_given_what_is_copied_and_nothing_else() -> None:

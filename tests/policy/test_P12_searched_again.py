@@ -109,6 +109,29 @@ async def test_the_case_before_is_closed_to_who_may_examine_the_face_now(life: L
     assert (await life.kit.desk.open(first, THIRD)).probe_id == first
 
 
+async def test_neither_does_another_search_of_the_picture_tell_of_the_one_before(life: LifeKit) -> None:
+    _, second = await searched_again(life)
+    lead_id = await lead_of(life, second)
+    await life.conclude(lead_id, supported=(0,))
+    await life.review(lead_id, PEER, supported=(0,))
+    await life.life.release.release(lead_id, FIRST, ())
+    assert len(await earlier(life, second, THIRD)) == 1
+    life.kit.clock.advance(60)
+    await life.leads.acknowledge(await life.lead(incident_id="incident-3"), FIRST)
+    assert await refused(life, second, THIRD) == "P12"
+    assert len(await earlier(life, second, SUPERVISOR)) == 1
+
+
+async def test_the_case_is_closed_to_a_supervisor_who_examines_as_well(life: LifeKit) -> None:
+    lead_id = await life.taken()
+    probe_id = await probe_of(life, lead_id)
+    for account in (BOTH_ROLES, THIRD):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await life.kit.desk.open(probe_id, account)
+        assert caught.value.rule == "P12"
+    await life.kit.desk.open(probe_id, SUPERVISOR)
+
+
 async def test_the_same_face_in_other_bytes_is_the_same_picture(life: LifeKit) -> None:
     """A copy without its metadata has another hash, and the same pixels where the face is."""
     kit = life.kit

@@ -17,7 +17,7 @@ from rtcc_bridge.audit.note import VerifierKey
 from rtcc_bridge.audit.receipts import read_receipt
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.matching.types import Verdict
-from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
 from rtcc_bridge.publishing.lead_constants import NOTICE
 from rtcc_bridge.reports.discovery import PacketOrder
 from rtcc_bridge.reports.packet_archive import MANIFEST, SIGNATURE, Packet, write_packet
@@ -279,6 +279,15 @@ async def test_nobody_makes_one_but_the_administrator(life: LifeKit, tmp_path: P
         assert caught.value.rule == "P10"
     refused = await life.kit.audited("lead.discovery_packet")
     assert [one["outcome"] for one in refused] == ["refused", "refused"]
+
+
+async def test_nor_an_administrator_who_examines_as_well(life: LifeKit, tmp_path: Path) -> None:
+    """P12: a packet of an earlier search of the picture would tell them what they review blind."""
+    both = Account("both", frozenset({Role.ADMINISTRATOR, Role.ANALYST}))
+    lead_id = await life.released()
+    with pytest.raises(PolicyRefusalError, match="no analyst") as caught:
+        await report_desks(life.kit, tmp_path).discovery.of_lead(both, lead_id, PacketOrder(reason="motion"))
+    assert caught.value.rule == "P12"
 
 
 async def test_the_log_names_the_packet_and_neither_case_nor_requestor(life: LifeKit, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from sqlalchemy import update
 
 from rtcc_bridge.errors import InvalidInputError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads.proficiency import NewCase
-from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
 from rtcc_bridge.reports.access_log import ACTION, Access, comma_separated
 from rtcc_bridge.reports.discovery import PacketOrder
 from rtcc_bridge.storage import tables
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, PEER, REQUESTOR, LifeKit
-from tests.probe_kit import FORM
+from tests.probe_kit import CERTIFIED, FORM
 from tests.report_kit import report_desks
 
 WHY = "the person asked for it"
@@ -122,6 +122,14 @@ async def test_only_administrator_and_auditor_make_it(life: LifeKit, tmp_path: P
     assert caught.value.rule == "P10"
     [entry] = await life.kit.audited(ACTION)
     assert entry["outcome"] == "refused"
+
+
+async def test_nor_does_an_auditor_who_examines_as_well(life: LifeKit, tmp_path: Path) -> None:
+    """P12: the moments of their own looks would tell them who is on a list that they review blind."""
+    both = Account("both", frozenset({Role.AUDITOR, Role.ANALYST}), CERTIFIED)
+    with pytest.raises(PolicyRefusalError, match="no analyst") as caught:
+        await report_desks(life.kit, tmp_path).access_log.make(both, "demo", "nobody", WHY)
+    assert caught.value.rule == "P12"
 
 
 async def test_not_of_nobody_and_not_without_a_reason(life: LifeKit, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from rtcc_bridge.audit.commitments import Commitments, Name, NameKind
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError, UnavailableError
@@ -113,6 +113,21 @@ async def test_what_was_released_is_held_until_its_case_is_disposed_of(here: Ret
     assert await here.kit.rows(tables.dispositions) == []
     [release] = await here.kit.rows(tables.releases, lead_id=lead_id)
     assert release["requestor"] == ""
+
+
+async def test_a_disposition_from_before_the_release_is_not_of_what_was_released(here: RetentionKit) -> None:
+    """The case was taken up again: what went to the requestor then may be what frees somebody."""
+    await here.life.released()
+    await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.DISMISSAL, date(2026, 1, 1))
+    period = policy().retention.after_disposition_days * DAY
+    async with here.kit.database.write() as tx:
+        before = here.kit.clock.now() - period - DAY
+        await tx.execute(update(tables.dispositions).values(recorded_at=before))
+    here.pass_time(2 * period)
+    assert await here.purge() == 0
+    await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.CONVICTION, date(2026, 1, 1))
+    here.pass_time(period)
+    assert await here.purge() == 1
 
 
 async def test_a_release_that_only_its_topic_knows_after_a_restoration_counts_as_one(here: RetentionKit) -> None:
@@ -457,6 +472,18 @@ async def test_a_clock_that_leaps_ahead_purges_nothing_for_a_day(here: Retention
     here.kit.clock.advance(-(365 * DAY).total_seconds())
     here.pass_time(DAY)
     assert (await here.keeper.look()).purged == 0
+    assert await here.kit.rows(tables.purges) == []
+
+
+async def test_a_leap_is_known_to_the_next_process_whatever_was_entered_since(here: RetentionKit) -> None:
+    await withdrawn(here)
+    await here.keeper.look()
+    here.kit.clock.advance((365 * DAY).total_seconds())
+    for waits in (timedelta(0), DAY / 2):
+        here.pass_time(waits)
+        async with here.kit.database.write() as tx:
+            await here.parts.note(tx, "web", "session.lock", "somebody", "locked", {})
+        assert (await here.new_keeper().look()).purged == 0
     assert await here.kit.rows(tables.purges) == []
 
 

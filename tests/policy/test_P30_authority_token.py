@@ -54,7 +54,7 @@ def with_token(request: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return with_data(request, authority={**request["event"]["data"]["authority"], **changes})
 
 
-async def is_refused(kit: ProbeKit, *records: ConsumedRecord) -> None:
+async def is_refused(kit: ProbeKit, *records: ConsumedRecord, says: str = "") -> None:
     """Nothing is embedded, the record becomes a dead letter, and the attempt is counted and audited."""
     gallery = Gallery()
     search = face_search(gallery)
@@ -62,7 +62,7 @@ async def is_refused(kit: ProbeKit, *records: ConsumedRecord) -> None:
     async with search.batcher:
         handler = search_handler(kit, search)
         for record in records:
-            with pytest.raises(PolicyRefusalError) as refused:
+            with pytest.raises(PolicyRefusalError, match=says) as refused:
                 await handler.handle(record)
             assert refused.value.rule == "P30"
     assert gallery.seen == []
@@ -148,7 +148,8 @@ async def test_a_token_of_somebody_elses_key_is_refused(kit: ProbeKit) -> None:
 
 async def test_a_token_of_another_probe_is_refused(kit: ProbeKit) -> None:
     request, other = await request_of(kit), await request_of(kit, "incident-2")
-    await is_refused(kit, record_of(with_data(request, authority=other["event"]["data"]["authority"])))
+    record = record_of(with_data(request, authority=other["event"]["data"]["authority"]))
+    await is_refused(kit, record, says="made for another probe")
 
 
 async def test_a_routine_token_is_not_taken_on_the_imminent_topic(kit: ProbeKit) -> None:
