@@ -64,9 +64,6 @@ class PolicyRefusalError(RejectedError):
 class SignInRequiredError(PolicyRefusalError):
     """Nobody has signed in, or not any more (P10, P29)."""
 
-    def __init__(self, message: str, rule: str = "P10") -> None:
-        super().__init__(rule, message)
-
 
 class TransientError(BridgeError):
     """The same call may succeed later."""

@@ -27,9 +27,9 @@ def account_of(claims: Mapping[str, Any], settings: IdentitySettings, *, refresh
     person = _word(claim(claims, settings.person_claim))
     if person is None or len(person_id(person)) > MOST_CHARACTERS:
         raise SignInRequiredError(
+            "P29",
             "The identity provider does not say who you are at the department: have it send the claim "
             f"{settings.person_claim}, with at most {MOST_CHARACTERS} characters.",
-            "P29",
         )
     login = _word(claim(claims, settings.login_claim)) or person
     certificates = {} if settings.certificates_claim is None else _certificates(claims, settings)
@@ -52,9 +52,9 @@ def _require_second_factor(claims: Mapping[str, Any], settings: IdentitySettings
     wanted = settings.second_factor_values
     if wanted and not set(wanted) & set(_words(claims.get(settings.second_factor_claim))):
         raise SignInRequiredError(
+            "P29",
             "Signing in takes a second factor, and the identity provider says of none: use one, or have the provider "
             f"ask for it and say so in the claim {settings.second_factor_claim}.",
-            "P29",
         )
 
 

@@ -32,7 +32,7 @@ class InvalidTokenError(SignInRequiredError):
     """The token is not the provider's, not for this client, or not for this sign-in. The log says which."""
 
     def __init__(self, why: str) -> None:
-        super().__init__("The identity provider's answer cannot be believed: sign in again, or tell operations.", "P29")
+        super().__init__("P29", "The identity provider's answer cannot be believed: sign in again, or tell operations.")
         self.why = why
 
 

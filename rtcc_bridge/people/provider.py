@@ -113,7 +113,7 @@ class IdentityProvider:
             raise _distrusted("the answer is another provider's (iss)")
         if "error" in query or "code" not in query:
             log.warning("the identity provider refused a sign-in", error=error_word(query.get("error")))
-            raise SignInRequiredError(_REFUSED, "P29")
+            raise SignInRequiredError("P29", _REFUSED)
         form = {
             "grant_type": "authorization_code",
             "code": query["code"],
@@ -156,7 +156,7 @@ class IdentityProvider:
             async with self._database.write() as tx:
                 record = await sessions.take_sign_in(tx, hash_of(state))
         if record is None or self._clock.now() - record.created_at > SIGN_IN_TAKES:
-            raise SignInRequiredError(_REFUSED, "P29")
+            raise SignInRequiredError("P29", _REFUSED)
         if not hmac.compare_digest(record.browser_hash, hash_of(browser)):
             raise _distrusted("another browser began this sign-in (state)")
         return record
@@ -173,7 +173,7 @@ class IdentityProvider:
         if status >= 500 or status == 429 or error == "invalid_client":
             raise UnavailableError(f"the identity provider's token endpoint answers {status} {error}".strip())
         log.warning("the identity provider gave no token", status=status, error=error)
-        raise SignInRequiredError(_REFUSED, "P29")
+        raise SignInRequiredError("P29", _REFUSED)
 
     async def _person(self, answer: Mapping[str, Any], nonce: str | None, subject: str | None) -> SignedIn:
         token, refresh_token, life = (answer.get(name) for name in ("id_token", "refresh_token", "expires_in"))

@@ -105,7 +105,7 @@ class ServiceTokens:
             or record.revoked_at is not None
             or now >= record.expires_at
         ):
-            raise SignInRequiredError("This service token does not hold, or not any more: ask for another one.")
+            raise SignInRequiredError("P10", "This service token does not hold, or not any more: ask for another one.")
         if record.used_at is None or now >= record.used_at + USED_EVERY:
             async with self._database.write() as tx:
                 await people.note_use(tx, record.token_id, now)

@@ -107,10 +107,10 @@ class Sessions:
         now = self._clock.now()
         if now >= record.expires_at:
             await self._end(record, *_OVER)
-            raise SignInRequiredError(f"This session is over: it was as long as one may be. {_SIGN_IN_AGAIN}", "P29")
+            raise SignInRequiredError("P29", f"This session is over: it was as long as one may be. {_SIGN_IN_AGAIN}")
         if now >= record.seen_at + self._idle or record.seen_at > now + CLOCK_STEP:
             await self._end(record, *_LOCKED)
-            raise SignInRequiredError(f"This session has locked, since nothing was done in it. {_SIGN_IN_AGAIN}", "P29")
+            raise SignInRequiredError("P29", f"This session has locked, since nothing was done in it. {_SIGN_IN_AGAIN}")
         record = await self._rechecked(record, secret, now)
         if acts and now >= record.seen_at + SEEN_EVERY:
             async with self._database.write() as tx:
@@ -149,7 +149,7 @@ class Sessions:
             async with self._database.read() as tx:
                 record = await sessions.find(tx, hash_of(secret))
         if record is None:
-            raise SignInRequiredError(f"There is no such session any more. {_SIGN_IN_AGAIN}", "P29")
+            raise SignInRequiredError("P29", f"There is no such session any more. {_SIGN_IN_AGAIN}")
         return record
 
     async def _rechecked(self, record: SessionRecord, secret: str, now: datetime) -> SessionRecord:
@@ -170,7 +170,7 @@ class Sessions:
         if now < record.checked_at + oldest:
             return record
         raise SignInRequiredError(
-            f"The identity provider has not answered for too long, so nobody can be let in. {_SIGN_IN_AGAIN}", "P29"
+            "P29", f"The identity provider has not answered for too long, so nobody can be let in. {_SIGN_IN_AGAIN}"
         )
 
     async def _ask_provider(self, record: SessionRecord, secret: str, now: datetime) -> SessionRecord:
@@ -178,7 +178,7 @@ class Sessions:
         token = unseal(secret, record.refresh_token)
         try:
             if token is None or self._provider is None or record.provider_subject is None:
-                raise SignInRequiredError(f"The identity provider cannot be asked about you. {_SIGN_IN_AGAIN}", "P29")
+                raise SignInRequiredError("P29", f"The identity provider cannot be asked about you. {_SIGN_IN_AGAIN}")
             person = await self._provider.refresh(token, record.provider_subject)
         except SignInRequiredError:
             await self._end(record, "session.end", "taken_back")
@@ -188,7 +188,7 @@ class Sessions:
             return self._while_unanswered(record, now)
         if person.account.name != record.person:
             await self._end(record, "session.end", "taken_back")
-            raise SignInRequiredError(f"The identity provider names somebody else now. {_SIGN_IN_AGAIN}", "P29")
+            raise SignInRequiredError("P29", f"The identity provider names somebody else now. {_SIGN_IN_AGAIN}")
         return await self._keep(record, secret, person, now)
 
     async def _keep(self, record: SessionRecord, secret: str, person: SignedIn, now: datetime) -> SessionRecord:
@@ -204,7 +204,7 @@ class Sessions:
         updated = replace(record, **changes)
         async with self._database.write() as tx:
             if not await sessions.change(tx, record.session_id, changes):
-                raise SignInRequiredError(f"This session has ended meanwhile. {_SIGN_IN_AGAIN}", "P29")
+                raise SignInRequiredError("P29", f"This session has ended meanwhile. {_SIGN_IN_AGAIN}")
             await self._note_person(tx, account, now)
             if updated.roles != list(record.roles):
                 details = {"roles": updated.roles, "before": list(record.roles)}
@@ -216,7 +216,7 @@ class Sessions:
             account = await people.find_account(tx, record.login)
         if account is None or account.disabled_at is not None or account.person != record.person:
             await self._end(record, "session.end", "taken_back")
-            raise SignInRequiredError("This account has been disabled. Ask the administrator.", "P29")
+            raise SignInRequiredError("P29", "This account has been disabled. Ask the administrator.")
         return replace(record, roles=account.roles, certificates=account.certificates)
 
     async def _end(self, record: SessionRecord, action: str, outcome: str) -> bool:

@@ -104,7 +104,7 @@ async def _require_deed(request: web.Request, guard: Guard | None, identity: Ide
     named = None if guard is None or guard.subject is None else request.match_info.get(guard.subject)
     if account is NOBODY:
         async with watching_strangers(request, action=action, subject=action):
-            raise identity.problem or SignInRequiredError(_NOT_SIGNED_IN)
+            raise identity.problem or SignInRequiredError("P10", _NOT_SIGNED_IN)
     subject = (named or action)[:256]
     async with services.refusals.watching(actor=account.name, action=action, subject=subject, authority={}):
         if guard is None or guard.deed is None:

@@ -140,7 +140,7 @@ CONTRADICTIONS = {
     "no policy": (PRODUCTION[:1], "policy.content=", "there is no policy: give the file with --set-file"),
     "no secret": (
         SINGLE_NODE,
-        "secrets.existingSecret=,secrets.kafkaSingle.secret=s,secrets.authorityKey.secret=a,secrets.authorityPublicKeys.secret=p",
+        "secrets.existingSecret=,secrets.kafkaSingle.secret=s,secrets.authorityKey.secret=a,secrets.authorityPublicKeys.secret=p,secrets.auditSigningKey.secret=l",
         "secrets.masterKey is needed, and no Secret named that holds it",
     ),
     "secrets and external secrets": (

@@ -195,11 +195,11 @@ async def test_what_a_database_quotes_is_in_no_log_and_no_letter(
     """Each statement fails with the name in the driver's text, on PostgreSQL at least."""
     topic, recorder = kafka.topics.incidents, Recorder()
     statements = {
-        b"twice": "INSERT INTO people (name) VALUES ('Jane Roe')",
+        b"twice": "INSERT INTO residents (name) VALUES ('Jane Roe')",
         b"no number": "INSERT INTO numbers (number) VALUES (CAST(CAST('Jane Roe' AS TEXT) AS INTEGER))",
     }
     async with database.write() as tx:
-        await tx.execute(text("CREATE TABLE people (name TEXT PRIMARY KEY)"))
+        await tx.execute(text("CREATE TABLE residents (name TEXT PRIMARY KEY)"))
         await tx.execute(text("CREATE TABLE numbers (number INTEGER CHECK (number > 0))"))
         await tx.execute(text(statements[b"twice"]))
 

@@ -110,6 +110,11 @@ GOVERNANCE: Final = Dashboard(
             limit=1,
         ),
         Panel(
+            title="Releases without an answer",
+            description="In each day: what was released, and ended before its requestor said what came of it (P18).",
+            queries=(Query(f"round(sum by (lane) (increase({PREFIX}leads_unanswered_total[1d]))) > 0", "{{lane}}"),),
+        ),
+        Panel(
             title="Searches purged",
             description="In each hour: pictures, lists, names and words, at the end of their time (P24).",
             queries=(Query(f"round(sum by (outcome) (increase({PREFIX}purged_total[1h]))) > 0", "{{outcome}}"),),

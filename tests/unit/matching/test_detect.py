@@ -162,6 +162,9 @@ class _OneCellSession:
     def get_inputs(self) -> list["_OneCellSession"]:
         return [self]
 
+    def get_providers(self) -> list[str]:
+        return ["CPUExecutionProvider"]
+
     def get_outputs(self) -> list[object]:
         return [type("Output", (), {"name": name})() for name in self.outputs]
 

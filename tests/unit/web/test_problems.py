@@ -31,7 +31,7 @@ from rtcc_bridge.web.problems import CONTENT_TYPE, problem_of
         (NotFoundError("no"), 404, "not-found"),
         (ConflictError("no"), 409, "conflict"),
         (PolicyRefusalError("P07", "no"), 403, "policy.P07"),
-        (SignInRequiredError("no"), 401, "sign-in-required"),
+        (SignInRequiredError("P10", "no"), 401, "sign-in-required"),
         (BusyError("no"), 503, "busy"),
         (UnavailableError("no"), 503, "unavailable"),
         (IntegrityError("no"), 500, "internal"),
@@ -54,7 +54,7 @@ def test_a_refusal_names_its_rule_and_only_a_refusal_does() -> None:
 
 
 def test_whoever_has_not_signed_in_is_told_where_to() -> None:
-    problem = problem_of(SignInRequiredError("no", "P29"))
+    problem = problem_of(SignInRequiredError("P29", "no"))
     assert (problem.document.rule, problem.document.sign_in) == ("P29", "/sign-in")
     assert problem.headers["WWW-Authenticate"].startswith("Bearer")
 
