@@ -10,7 +10,7 @@ from typing import Final
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.matching.types import Lane
-from rtcc_bridge.policy import certificates
+from rtcc_bridge.policy import case_numbers, certificates
 from rtcc_bridge.policy.accounts import Account, Role, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_file import Policy
@@ -146,8 +146,8 @@ def require_warrant(policy: Policy, purpose: Purpose, warrant_or_exigency: str |
 
 def require_grounds(incident: IncidentFacts, case_number: str | None, requestor: str, legal_basis: str) -> str:
     """P01: nobody searches without a case, a requestor and a legal basis. Returns the case number."""
-    stated = (case_number or "").strip()
-    known = (incident.case_number or "").strip()
+    stated = case_numbers.case_number(case_number or "")
+    known = case_numbers.case_number(incident.case_number or "")
     if stated and known and stated != known:
         raise PolicyRefusalError(
             "P01", "The incident belongs to another case: leave the case number empty, or give the incident's own."

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import NotFoundError
 from rtcc_bridge.leads.examiners import require_never_examines
+from rtcc_bridge.policy import case_numbers
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.picture_reader import PictureReader
@@ -81,7 +82,7 @@ class DiscoveryDesk:
             require_permission(account, Deed.MAKE_DISCOVERY_PACKET)
             require_never_examines(account)
             async with self._parts.database.read() as tx:
-                of_case = await probes.of_case(tx, case_number.strip())
+                of_case = await probes.of_case(tx, case_numbers.case_number(case_number))
                 found = [(probe, await leads.of_probe(tx, probe.probe_id)) for probe in of_case]
             with_lead = [lead for _, lead in found if lead is not None]
             if not with_lead:

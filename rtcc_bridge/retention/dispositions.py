@@ -7,6 +7,7 @@ from typing import Final
 
 from rtcc_bridge.audit.commitments import Name, NameKind
 from rtcc_bridge.errors import InvalidInputError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.policy import case_numbers
 from rtcc_bridge.policy.accounts import Account, Role, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.retention.parts import RetentionParts
@@ -43,13 +44,17 @@ class DispositionDesk:
         """
         async with self._parts.watching(account, _ACTION, "retention"):
             require_permission(account, Deed.RECORD_DISPOSITION)
-            case, now = case_number.strip(), self._parts.clock.now()
+            case, now = case_numbers.case_number(case_number), self._parts.clock.now()
             if not case:
                 raise InvalidInputError("Name the case.", "fields")
             if disposed_on > now.date():
                 raise InvalidInputError(
                     "A case is disposed of when it has happened: the day is still to come.", "fields"
                 )
+            async with (
+                self._parts.database.read() as tx
+            ):  # before anything is noted: of a purged case no name comes back
+                _require_concerned(account, [requestor for _, requestor in await retention.kept_of_case(tx, case)])
             name = Name(NameKind.CASE, case)
             await self._parts.audit.prepare(name)
             async with self._parts.database.write() as tx:

@@ -7,6 +7,7 @@ from typing import Final
 
 from rtcc_bridge.audit.commitments import Name, NameKind
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.policy import case_numbers
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.reasons import stated
@@ -46,7 +47,7 @@ class HoldDesk:
             order = _checked(order)
             why = stated(reason, "A legal hold")
             if order.case_number is not None:
-                await self._parts.audit.prepare(Name(NameKind.CASE, order.case_number))
+                await self._prepare(order.case_number)
             async with self._parts.database.write() as tx:
                 return await self._place(tx, account, order, why)
 
@@ -78,6 +79,13 @@ class HoldDesk:
         async with self._parts.database.write() as tx:
             await self._parts.note(tx, account.name, action, "retention", "shown", {})
             return await legal_holds.page(tx, standing_only=standing_only, limit=MOST_LISTED)
+
+    async def _prepare(self, case_number: str) -> None:
+        """The log can name a case of which something is kept; of a purged one no name comes back."""
+        async with self._parts.database.read() as tx:
+            kept = await retention.kept_of_case(tx, case_number)
+        if kept:
+            await self._parts.audit.prepare(Name(NameKind.CASE, case_number))
 
     async def _place(self, tx: Transaction, account: Account, order: HoldOrder, why: str) -> LegalHoldRecord:
         """The searches are locked first: a purge that is under way comes before the hold, or sees it."""
@@ -115,12 +123,11 @@ class HoldDesk:
 
 
 def _checked(order: HoldOrder) -> HoldOrder:
-    given = [text.strip() for text in (order.case_number, order.probe_id, order.lead_id) if text is not None]
+    case = None if order.case_number is None else case_numbers.case_number(order.case_number)
+    given = [text.strip() for text in (case, order.probe_id, order.lead_id) if text is not None]
     if len(given) != 1 or not given[0]:
         raise InvalidInputError("Name what is to be held: a case number, a probe, or a lead.", "fields")
-    if order.case_number is None:
-        return order
-    return HoldOrder(case_number=order.case_number.strip())
+    return order if case is None else HoldOrder(case_number=case)
 
 
 async def _kept_probe(tx: Transaction, order: HoldOrder) -> str:

@@ -1,6 +1,6 @@
 """Purges and legal holds that are younger than a backup, carried out again when it is restored (P24)."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -35,20 +35,25 @@ class PurgeReplay:
         lifted = {note.hold_id: note for note in notes if note.lifted}
         for note in notes:
             if note.hold_id not in lifted:
-                held += await self._hold(note)
+                held += await self._hold(note, lifted)
         for note in lifted.values():
             await self._lift(note)
         return purged, held
 
-    async def _hold(self, note: HoldNote) -> int:
-        """Of a case that was held the ledger names the searches, and no case number: each gets a hold of its own."""
+    async def _hold(self, note: HoldNote, lifted: Container[str]) -> int:
+        """Of a case that was held the ledger names the searches, and no case number: each gets a hold of its own.
+
+        Each of those is lifted by itself, also before a second restoration from the same backup.
+        """
         placed = 0
         async with self._parts.database.write() as tx:
             if await legal_holds.find(tx, note.hold_id) is not None:
                 return 0
             for number, probe_id in enumerate(note.probes):
                 probe = await probes.find(tx, probe_id, lock=True)
-                hold_id = note.hold_id if number == 0 else f"{note.hold_id}.{number}"
+                hold_id = note.hold_id if len(note.probes) == 1 else f"{note.hold_id}.{number}"
+                if hold_id in lifted:
+                    continue
                 if probe is None or probe.purged_at is not None or await legal_holds.find(tx, hold_id) is not None:
                     continue
                 record = LegalHoldRecord(

@@ -322,6 +322,24 @@ async def test_the_log_proves_nothing_about_a_case_any_more_of_which_nothing_is_
             await commitments.proves(name, entry["names"]["case"])
 
 
+async def test_what_is_refused_about_a_purged_case_brings_its_name_not_back(here: RetentionKit) -> None:
+    await withdrawn(here)
+    here.pass_time(31 * DAY)
+    assert await here.purge() == 1
+    with pytest.raises(PolicyRefusalError):
+        await here.desk.holds.place(SUPERVISOR, HoldOrder(case_number=CASE), "a letter")
+    with pytest.raises(NotFoundError):
+        await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.DISMISSAL, date(2026, 1, 1))
+    assert [one for one in await here.kit.rows(tables.audit_commitments) if one["name"] == CASE] == []
+
+
+async def test_a_case_number_that_looks_the_same_is_held_too(here: RetentionKit) -> None:
+    await withdrawn(here)
+    await here.desk.holds.place(SUPERVISOR, HoldOrder(case_number=f"{CASE}\N{ZERO WIDTH SPACE}"), "a letter")
+    here.pass_time(3650 * DAY)
+    assert await here.purge() == 0
+
+
 async def test_a_purge_is_in_the_ledger_before_it_commits(here: RetentionKit, outages: Outages) -> None:
     """The database goes away in the middle of a purge: nothing is lost, and the next one does it."""
     probe_id = await withdrawn(here)
