@@ -303,6 +303,7 @@ async def test_the_log_names_the_packet_and_neither_case_nor_requestor(life: Lif
 
 async def test_a_case_has_one_packet(life: LifeKit, tmp_path: Path) -> None:
     first = await life.released()
+    life.kit.clock.advance(60)
     second = await life.released()
     await life.kit.attached()
     made = await report_desks(life.kit, tmp_path).discovery.of_case(ADMINISTRATOR, str(FORM.case_number), ASKED)
