@@ -18,7 +18,7 @@ def cancellation_kept() -> Iterator[None]:
     before = 0 if task is None else task.cancelling()
     try:
         yield
-    except Exception as error:  # Whatever the driver raised in its place, and raised again here.
+    except Exception as error:  # Whatever the driver raised in its place: it is raised again.
         if _cancelled_since(task, before):
             raise asyncio.CancelledError from error
         raise

@@ -168,7 +168,7 @@ async def test_an_answer_is_good_once_and_for_ten_minutes(town: Town) -> None:
         answers.append(address)
         return await original(address, *arguments, **named)
 
-    town.browser.ask = noting  # type: ignore[method-assign]
+    town.browser.ask = noting  # type: ignore[method-assign]  # the browser as it is, and written down
     await town.provider.sign_in(town.browser, "anna")
     assert (await original(answers[-1])).status == 401
     answer = await original("/sign-in/provider")

@@ -1,7 +1,8 @@
 """Who gets in and who does not, on Apache Kafka with TLS and users; and what is said about it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -74,8 +75,7 @@ async def test_a_certificate_for_another_host_is_named(cluster: KafkaCluster) ->
     kafka = secured(cluster, open_settings(cluster), sasl=user("alice", "right-password"))
     port = kafka.bootstrap_servers[0].rpartition(":")[2]
     other = kafka.model_copy(update={"bootstrap_servers": (f"127.0.0.2:{port}",)})
-    forward = await asyncio.start_server(_forward_to(int(port)), "127.0.0.2", int(port))
-    async with forward:
+    async with _forwarded("127.0.0.2", int(port)):
         assert "is for another host name" in await refusal(other)
 
 
@@ -103,15 +103,32 @@ async def test_certificates_of_clients(tmp_path: Path) -> None:
             assert "signed by an authority that the broker does not know" in said
 
 
-def _forward_to(port: int):  # type: ignore[no-untyped-def]  # asyncio's callback
+@asynccontextmanager
+async def _forwarded(host: str, port: int) -> AsyncIterator[None]:
+    """Hands on what comes to this host's port to 127.0.0.1's. Every connection has ended when it has."""
+    open_ones: set[asyncio.Task[None]] = set()
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            sink.write(data)
+
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        open_ones.add(task)
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            ways = [asyncio.create_task(pump(reader, inner_writer)), asyncio.create_task(pump(inner_reader, writer))]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+        finally:
+            for one in (inner_writer, writer):
+                one.close()
+                with suppress(OSError):
+                    await one.wait_closed()
 
-        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-            while data := await source.read(65_536):
-                sink.write(data)
-            sink.close()
-
-        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer), return_exceptions=True)
-
-    return connected
+    async with await asyncio.start_server(connected, host, port):
+        yield
+        await asyncio.gather(*open_ones, return_exceptions=True)

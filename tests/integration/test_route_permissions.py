@@ -342,7 +342,7 @@ async def _error_of(call: Awaitable[object]) -> Exception | None:
     """What comes after the permission is other tests' matter."""
     try:
         await call
-    except Exception as error:  # noqa: BLE001 - as said
+    except Exception as error:  # noqa: BLE001 - whatever comes after the permission
         return error
     return None
 

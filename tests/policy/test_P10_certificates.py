@@ -75,7 +75,7 @@ async def test_a_certificate_that_ends_while_the_still_is_on_its_way_permits_not
             yield chunk
 
     with pytest.raises(PolicyRefusalError):
-        await kit.desk.attach("incident-1", form(), analyst, slow())  # type: ignore[arg-type]
+        await kit.desk.attach("incident-1", form(), analyst, slow())  # type: ignore[arg-type]  # reads as an upload does
     assert await kit.rows(tables.probes) == []
     assert kit.object_files() == []
 

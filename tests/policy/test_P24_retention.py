@@ -304,7 +304,7 @@ async def test_the_receipt_names_what_was_destroyed_by_digest_and_no_name(here: 
 
 async def test_the_log_proves_nothing_about_a_case_any_more_of_which_nothing_is_kept(here: RetentionKit) -> None:
     kit = here.kit
-    commitments: Commitments = kit.parts.audit._commitments  # type: ignore[assignment]
+    commitments: Commitments = kit.parts.audit._commitments  # type: ignore[assignment]  # those of the database
     first = await withdrawn(here)
     here.pass_time(DAY)
     second = await kit.attached("incident-2")
