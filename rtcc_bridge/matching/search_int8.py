@@ -95,7 +95,7 @@ class Int8SearchIndex:
         with ThreadPoolExecutor(self._threads) as executor:
             shortlist = self._scan(probes, limit, threshold, executor)
             listing = partial(self._list, probes, shortlist, limit, threshold)
-            return [one for some in executor.map(listing, in_shares(len(probes), self._threads)) for one in some]
+            return [one for some in executor.map(listing, _in_shares(len(probes), self._threads)) for one in some]
 
     def _list(
         self, probes: Float32Array, shortlist: Shortlist, limit: int, threshold: float, share: range
@@ -192,7 +192,7 @@ class _Queue:
             yield piece
 
 
-def in_shares(probes: int, threads: int) -> list[range]:
+def _in_shares(probes: int, threads: int) -> list[range]:
     """The probes in one part for each thread."""
     share = -(-probes // threads)
     return [range(start, min(probes, start + share)) for start in range(0, probes, share)]
