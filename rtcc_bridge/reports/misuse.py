@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import structlog
 
@@ -24,7 +24,6 @@ from rtcc_bridge.reports.misuse_signals import DEFINITIONS, History, Signal, Sig
 from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.roster import Roster, read_roster
 from rtcc_bridge.storage import examinations, report_rows
-from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.engine import Transaction
 
 ACTION: Final = "misuse.view"
@@ -116,14 +115,14 @@ class MisuseWatch:
 
 async def read_history(tx: Transaction, since: datetime, until: datetime, roster: Roster | None) -> History:
     """What happened from `since` to `until`. Exercises are left out, and so is what the policy refused."""
-    entries = await _without_exercises(tx, [entry async for entry in _of_probes(tx, since - _LOOK_BACK, until)])
-    analysts = {entry.subject: entry.actor for entry in entries if entry.action == "probe.attach"}
-    entries = [entry for entry in entries if entry.at >= since]
+    acts = await _without_exercises(tx, [act async for act in _of_probes(tx, since - _LOOK_BACK, until)])
+    analysts = {act.subject: act.actor for act in acts if act.action == "probe.attach"}
+    acts = [act for act in acts if act.at >= since]
     return History(
-        searches=[_deed(one, analysts) for one in entries if one.action == "probe.search"],
-        versions=[_deed(one) for one in entries if one.action in {"probe.attach", "probe.edit"}],
-        approvals=[_deed(one) for one in entries if one.action == "probe.approve"],
-        lapses=[_deed(one, analysts) for one in entries if one.action == "probe.approval_lapsed"],
+        searches=[_deed(one, analysts) for one in acts if one.action == "probe.search"],
+        versions=[_deed(one) for one in acts if one.action in {"probe.attach", "probe.edit"}],
+        approvals=[_deed(one) for one in acts if one.action == "probe.approve"],
+        lapses=[_deed(one, analysts) for one in acts if one.action == "probe.approval_lapsed"],
         acts=[] if roster is None else await _acts(tx, since, until),
         reviews=await _reviews(tx, since, until),
         answers=[
@@ -136,18 +135,47 @@ async def read_history(tx: Transaction, since: datetime, until: datetime, roster
     )  # fmt: skip
 
 
-async def _of_probes(tx: Transaction, since: datetime, until: datetime) -> AsyncIterator[AuditEntryRecord]:
+class _Act(NamedTuple):
+    """What counts here of an entry, which is many times as large: there are months of them in memory at once."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    incident_id: str
+    still: str
+    version: str
+    opened: bool
+
+
+async def _of_probes(tx: Transaction, since: datetime, until: datetime) -> AsyncIterator[_Act]:
+    known: dict[str, str] = {}
+
+    def once(text: str) -> str:
+        """The same object for the same text: most of them come again and again."""
+        return known.setdefault(text, text)
+
     async with aclosing(report_rows.acts(tx, _OF_PROBES, since, until)) as entries:
         async for entry in entries:
-            if entry.outcome != REFUSED:
-                yield entry
+            if entry.outcome == REFUSED:
+                continue
+            details = entry.entry["details"]
+            yield _Act(
+                at=entry.at,
+                actor=once(entry.actor),
+                action=once(entry.action),
+                subject=once(entry.subject),
+                incident_id=once(str(entry.entry["authority"].get("incidentId", ""))),
+                still=once(str(details.get("originalSha256"))),
+                version=once(canonical_json(list(details.get("edits") or ())).decode()),
+                opened=bool(details.get("opened", False)),
+            )
 
 
-async def _without_exercises(tx: Transaction, entries: Sequence[AuditEntryRecord]) -> list[AuditEntryRecord]:
-    incidents = {str(entry.entry["authority"].get("incidentId", "")) for entry in entries}
-    kinds = await report_rows.incident_kinds(tx, incidents)
+async def _without_exercises(tx: Transaction, acts: Sequence[_Act]) -> list[_Act]:
+    kinds = await report_rows.incident_kinds(tx, {act.incident_id for act in acts})
     exercises = {incident_id for incident_id, kind in kinds.items() if kind.exercise}
-    return [entry for entry in entries if entry.entry["authority"].get("incidentId") not in exercises]
+    return [act for act in acts if act.incident_id not in exercises]
 
 
 async def _acts(tx: Transaction, since: datetime, until: datetime) -> list[Trace]:
@@ -170,16 +198,15 @@ async def _reviews(tx: Transaction, since: datetime, until: datetime) -> list[Tr
     return found
 
 
-def _deed(entry: AuditEntryRecord, analysts: Mapping[str, str] | None = None) -> Trace:
+def _deed(act: _Act, analysts: Mapping[str, str] | None = None) -> Trace:
     """analysts: by probe, for what somebody else did with an analyst's still."""
-    details = entry.entry["details"]
     return Trace(
-        at=entry.at,
-        account=entry.actor if analysts is None else analysts.get(entry.subject, "not known"),
-        reference=entry.subject,
-        still=str(details.get("originalSha256")),
-        version=canonical_json(list(details.get("edits") or ())).decode(),
-        flag=bool(details.get("opened", False)),
+        at=act.at,
+        account=act.actor if analysts is None else analysts.get(act.subject, "not known"),
+        reference=act.subject,
+        still=act.still,
+        version=act.version,
+        flag=act.opened,
     )
 
 
