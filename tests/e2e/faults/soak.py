@@ -11,6 +11,7 @@ they are, unless a new worker needs more than an old one did or there are more o
 
 Early in the warm-up the broker stands still for half a minute, so that each process meets a backlog and works it off in
 its largest batches: what it takes for those it keeps, and whatever holds things up for a moment later is less.
+Meanwhile a crowd asks the web process at once, which so opens the database connections that it keeps.
 
 The load has to be there: with less than 95 % of the events or probes that were asked for, the soak has failed. It is
 counted after the warm-up, since the standstill holds the probes up.
@@ -48,6 +49,8 @@ _WARM_UP: Final = 0.25
 _STANDSTILL_AT: Final = 0.1
 _STANDSTILL: Final = 0.1
 """When it begins and how long it is, as shares of the warm-up."""
+_CROWD: Final = 30
+"""More requests at once than a process keeps database connections."""
 _AT_AN_END: Final = 0.1
 """The share of the samples at either end of what counts whose median is compared."""
 
@@ -191,6 +194,12 @@ def plot(samples: Sequence[Sample], file: Path) -> None:
     figure.savefig(file, metadata={"Date": None})
 
 
+async def _ask(http: aiohttp.ClientSession, address: str) -> None:
+    async with http.get(f"{address}/api/v1/incidents", headers={"X-Demo-Account": "analyst"}) as answer:
+        answer.raise_for_status()
+        await answer.read()
+
+
 async def soak(options: argparse.Namespace, console: Console) -> bool:
     """Loads, looks, and says whether everything is flat and nothing is lost."""
     folder = Path(tempfile.mkdtemp(prefix="rtcc-soak-"))
@@ -207,6 +216,7 @@ async def soak(options: argparse.Namespace, console: Console) -> bool:
             await asyncio.sleep(_STANDSTILL_AT * warm_up_seconds)
             plant.kafka.pause(*plant.kafka.numbers)
             try:
+                await asyncio.gather(*(_ask(http, address) for address in plant.addresses for _ in range(_CROWD)))
                 await asyncio.sleep(_STANDSTILL * warm_up_seconds)
             finally:
                 plant.kafka.resume(*plant.kafka.numbers)

@@ -20,9 +20,13 @@ def unkeyed(partition: int, count: int, value: bytes = b"") -> list[ConsumedReco
 
 
 async def settle(condition: Callable[[], bool]) -> None:
-    """Lets every task run until it has to wait, and checks that this brought the condition about."""
+    """Lets every task run until it has to wait, and then until the condition holds: a small batch gathers first."""
     for _ in range(30):
         await asyncio.sleep(0)
+    for _ in range(5000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
     assert condition()
 
 
@@ -164,6 +168,30 @@ async def test_a_batch_holds_no_more_than_its_limit_and_one_more_may_wait() -> N
     batches.release.set()
     await settle(lambda: [len(batch) for batch in batches.started] == [4, 4, 1])
     assert batches.lane.wants_more
+
+
+async def test_the_first_record_begins_at_once_and_what_follows_it_gathers() -> None:
+    batches = Batches(limit=3)
+    batches.release.set()
+    batches.lane.open(0)
+    for offset in range(3):
+        batches.lane.deliver(0, records(0, (offset, None)))
+        batches.hand_over()
+        await settle(lambda: batches.started[:1] == [[(0, 0)]])
+    assert len(batches.started) == 1
+    await settle(lambda: batches.started == [[(0, 0)], [(0, 1), (0, 2)]])
+
+
+async def test_a_full_batch_gathers_no_longer() -> None:
+    batches = Batches(limit=2)
+    batches.release.set()
+    batches.lane.open(0)
+    batches.lane.deliver(0, records(0, (0, None)))
+    batches.hand_over()
+    batches.lane.deliver(0, records(0, (1, None), (2, None)))
+    for _ in range(30):
+        await asyncio.sleep(0)
+    assert batches.started == [[(0, 0)], [(0, 1), (0, 2)]]
 
 
 async def test_large_records_go_in_small_batches_and_few_of_them_wait() -> None:
