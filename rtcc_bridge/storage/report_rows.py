@@ -6,6 +6,7 @@ Reports count what the log says: retention purges the rows of searches and leads
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, or_, select
 
@@ -13,6 +14,9 @@ from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import padded, slices
 from rtcc_bridge.storage.tables import audit_entries, incidents
+
+_ROWS_AT_ONCE: Final = 100
+"""Entries are large, and what a process once had in memory for them it seldom gives back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,8 @@ async def acts(
     query = select(audit_entries).where((table.at >= since) & wanted)
     if before is not None:
         query = query.where(table.at < before)
-    async for row in await tx.stream(query.order_by(table.at, table.entry_id)):
+    query = query.order_by(table.at, table.entry_id).execution_options(max_row_buffer=_ROWS_AT_ONCE)
+    async for row in await tx.stream(query):
         yield AuditEntryRecord(**row._mapping)
 
 
