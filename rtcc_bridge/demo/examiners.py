@@ -5,9 +5,14 @@ They have no other way to know that they mean the same candidate: each has refer
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rtcc_bridge.demo.checklist import require
 from rtcc_bridge.demo.client import Answer, DemoClient
+
+
+EVIDENCE_ITEM: Final = "DEMO-1-7"
+"""As the property room would number it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class DemoExaminers:
 
     async def corroborate(self, lead_id: str, at: str) -> None:
         """at: when the evidence was obtained, as text of RFC 3339."""
-        item = {"kind": "fingerprints", "itemNumber": "DEMO-1-7", "obtainedAt": at}
+        item = {"kind": "fingerprints", "itemNumber": EVIDENCE_ITEM, "obtainedAt": at}
         report = {"outcome": "corroborated", "investigator": "requestor", "evidence": [item]}
         await self._client.post(f"leads/{lead_id}/corroboration", "requestor", report)
 
