@@ -42,7 +42,8 @@ async def reach(settings: Settings) -> AsyncIterator[Reached]:
     """Asks each dependency in turn, each within its own time limit of the settings.
 
     Creates and migrates nothing; an object store other than a folder that is not there yet gets a byte written, since
-    one that is full or read-only answers reads. What others keep, as checkpoints and pictures of bookings, is read only.
+    one that is full or read-only answers reads. Where others keep something, as checkpoints or pictures of bookings,
+    nothing is written.
     """
     for dependency, ask in _checks(settings):
         try:

@@ -10,7 +10,6 @@ from typing import Final
 from rtcc_bridge.demo.checklist import require
 from rtcc_bridge.demo.client import Answer, DemoClient
 
-
 EVIDENCE_ITEM: Final = "DEMO-1-7"
 """As the property room would number it."""
 
@@ -43,10 +42,10 @@ class DemoExaminers:
         await self._client.post(f"leads/{lead_id}/conclusions", "analyst", self._opinion(seen, kept))
         return kept.picture
 
-    async def review(self, picture: bytes) -> None:
-        """The reviewer takes the longest waiting routine review, and supports whom the first examiner has kept too."""
+    async def review(self, picture: bytes, lane: str = "routine") -> None:
+        """The reviewer takes the longest waiting review of the lane, and supports whom the first examiner has kept."""
         waiting = (await self._client.get("reviews", "reviewer"))["items"]
-        review = next(one for one in waiting if one["lane"] == "routine")
+        review = next(one for one in waiting if one["lane"] == lane)
         place = f"reviews/{review['reviewId']}"
         sheet = await self._client.post(f"{place}/take", "reviewer", {})
         seen = await self._look(place, sheet, "reviewer")

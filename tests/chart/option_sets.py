@@ -19,7 +19,7 @@ POLICY: Final = f"--set-file=policy.content={ROOT / 'config/policy.yaml'}"
 PRODUCTION: Final = (f"--values={CHART / 'values-production.yaml'}", POLICY, *signatures())
 TRIAL_VALUES: Final = (
     PRODUCTION[0],
-    "--set=settings.profile=demo,settings.identity=null,settings.matching.pack=default",
+    "--set=settings.profile=demo,settings.identity.issuer=,settings.matching.pack=default",
     "--set=web.expose.enabled=false,web.expose.ingress.enabled=false",
 )
 TRIAL: Final = (*TRIAL_VALUES, POLICY)

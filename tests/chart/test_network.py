@@ -121,9 +121,7 @@ def test_prometheus_reaches_the_operations_port_and_nobody_reaches_anything_else
         assert ports == (set() if component in {"migration", "topics"} else {("monitoring", OPERATIONS_PORT)})
 
 
-@pytest.mark.parametrize(
-    ("name", "controller"), [("production", "ingress"), ("exposed by a Gateway", "gateways")]
-)
+@pytest.mark.parametrize(("name", "controller"), [("production", "ingress"), ("exposed by a Gateway", "gateways")])
 def test_an_exposed_web_is_reached_by_its_controller(name: str, controller: str) -> None:
     policies = {one["metadata"]["name"].rpartition("-")[2]: one for one in option(name).of_kind("NetworkPolicy")}
     assert _open_ports(policies["web"]) == {("monitoring", OPERATIONS_PORT), (controller, 8080)}

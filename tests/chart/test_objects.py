@@ -191,7 +191,11 @@ text: {{ include (print $.Template.BasePath "/NOTES.txt") . | toJson }}
         ),
         (
             "production",
-            ("https://RTCC.EXAMPLE.ORG/sign-in/callback", "/back-channel-logout", "Secret rtcc-bridge, key gallery-key"),
+            (
+                "https://RTCC.EXAMPLE.ORG/sign-in/callback",
+                "/back-channel-logout",
+                "Secret rtcc-bridge, key gallery-key",
+            ),
             ("8080:8080",),
         ),
         ("external secrets", ("ClusterSecretStore vault, entry rtcc-bridge",), ("Secret rtcc-bridge, key",)),

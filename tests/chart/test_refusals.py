@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from tests.chart.option_sets import POLICY, PRODUCTION, SIGN_IN, SINGLE_NODE, TRIAL, TRIAL_VALUES
+from tests.chart.option_sets import PRODUCTION, SIGN_IN, SINGLE_NODE, TRIAL, TRIAL_VALUES
 from tests.chart.rendering import CHART, RefusedError, helm, render
 
 LAG = "--set=matcher.replicas=null,matcher.autoscaling.enabled=true"

@@ -33,11 +33,7 @@ from tests.program_settings import load_with
 EXPOSED = {name for name, given in OPTIONS.items() if SIGN_IN[0] in given}
 """The options of the profile production: their policy is signed."""
 ALL_ROLES = ("web", "consumer", "matcher", "relay")
-ROLES = [
-    (name, role)
-    for name in OPTIONS
-    for role in (("single",) if OPTIONS[name][:2] == SINGLE_NODE else ALL_ROLES)
-]
+ROLES = [(name, role) for name in OPTIONS for role in (("single",) if OPTIONS[name][:2] == SINGLE_NODE else ALL_ROLES)]
 
 
 @pytest.fixture(scope="module")

@@ -142,7 +142,7 @@ def test_in_production_each_role_is_shown_its_keys_and_no_other(role: Role) -> N
 
 
 def credentials_of(role: Role) -> dict[str, str]:
-    """The keys that systemd shows to a role in production, and the variable that names each; empty where a file does."""
+    """The keys that systemd shows to a role in production, and the variable that names each, if one does."""
     files = [FOLDER / "rtcc-bridge@.service"]
     for folder in (FOLDER, FOLDER / "production"):
         files += sorted(folder.glob(f"rtcc-bridge@{role}.service.d/*.conf"))
@@ -166,7 +166,10 @@ def server(tmp_path: Path) -> Path:
         "authority-key": pairs["authority"].private.read_text(),
         "packet-signing-key": pairs["packets"].private.read_text(),
         "identity-client-secret": "correct-horse",
-        **{name: base64.b64encode(os.urandom(32)).decode() for name in ("master-key", "gallery-key", "audit-signing-key")},
+        **{
+            name: base64.b64encode(os.urandom(32)).decode()
+            for name in ("master-key", "gallery-key", "audit-signing-key")
+        },
     }
     (tmp_path / "secrets").mkdir()
     for name, secret in texts.items():
@@ -189,7 +192,9 @@ def server(tmp_path: Path) -> Path:
 def test_a_command_finds_nothing_wrong_with_a_server_in_production(
     server: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = {f"{ENVIRONMENT_PREFIX}{name}": str(server.parent / "secrets" / key) for key, name in shown_to_commands().items()}
+    named = {
+        f"{ENVIRONMENT_PREFIX}{name}": str(server.parent / "secrets" / key) for key, name in shown_to_commands().items()
+    }
     settings = load_with(named, server, monkeypatch)
     assert start_problems(settings) == ()
     assert settings.profile == "production"

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILLERS = 1000
 CASE, REQUESTOR, BASIS = "CASE-47110815", "requestor-of-this-test", "a legal basis that names somebody"
 WORDS_OF_THE_PROGRAM = {"section": {"operations"}}
-"""Fields of a log line whose values may be spelt like an account: the section of the settings that an address is from."""
+"""Values of a log line's fields that are spelt like an account: a section of the settings."""
 
 
 @dataclass(frozen=True)

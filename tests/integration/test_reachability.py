@@ -1,4 +1,4 @@
-"""What `check-config --reach` asks of those outside: the identity provider, who keeps checkpoints, the record system."""
+"""What `check-config --reach` asks of those outside: identity provider, who keeps checkpoints, the record system."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ NOBODY = f"http://127.0.0.1:{free_port()}"
 async def asked(tmp_path: Path, **sections: Any) -> dict[str, Reached]:
     """What each answered. The broker is nobody's concern here: it is away."""
     settings = load_settings(
-        kafka={"bootstrap_servers": ["127.0.0.1:1"], "request_timeout_seconds": 0.2, "session_timeout_seconds": 1},
+        kafka={"bootstrap_servers": ["127.0.0.1:1"], "request_timeout_seconds": 1, "session_timeout_seconds": 1},
         database={"url": f"sqlite+aiosqlite:///{tmp_path}/none.sqlite3"},
         objects={"url": (tmp_path / "objects").as_uri(), "master_key_file": str(tmp_path / "none.key")},
         **sections,
