@@ -242,7 +242,7 @@ def test_people_sign_in_at_an_exposed_web_and_only_it_knows_the_client_s_secret(
 ) -> None:
     rendered = option(name)
     web = load(lay_out(rendered, rendered.one("Deployment", "web"), site, tmp_path / "web"), monkeypatch)
-    assert (web.profile, web.web.public_url) == ("production", "https://RTCC.EXAMPLE.ORG")
+    assert (web.profile, web.web.public_url) == ("production", "https://rtcc.example.org")
     assert [str(one) for one in web.web.trusted_proxies] == ["198.51.100.0/24"]
     assert set(web.identity.roles.values()) >= {"analyst", "supervisor", "administrator", "requestor"}
     assert (web.identity.ca_file is not None) == (name == "a provider of an authority of one's own")

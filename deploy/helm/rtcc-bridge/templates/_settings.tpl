@@ -44,6 +44,10 @@
 {{- /* Only who brings checkpoints outside, or looks whether that can be done, is let there. */ -}}
 {{- $_ := set $given "audit" (omit $given.audit "outside_url" "witness_url" "witness_key") -}}
 {{- end -}}
+{{- if and (hasKey $given "matching") (not (has "packs" $needs)) -}}
+{{- /* Only who works with the model pack has its volume, and `check-config` looks whether it is there. */ -}}
+{{- $_ := set $given "matching" (omit $given.matching "pack") -}}
+{{- end -}}
 {{- $ca := $values.tracing.ca -}}
 {{- if and (has "collector" $needs) (dig "tracing" "endpoint" "" $given) (or $ca.secret $ca.configMap) -}}
 {{- $_ := set $made "tracing" (dict "ca_file" (include "rtcc-bridge.caFile" (dict "ca" $ca "path" "collector.pem"))) -}}
