@@ -159,7 +159,9 @@ def server(tmp_path: Path) -> Path:
     policy = SignedPolicy.make(tmp_path / "etc", SystemClock())
     policy.sign()
     pairs = {name: key_pair(tmp_path / "pairs" / name) for name in ("authority", "pack-key", "packets")}
-    for name, pair in {**policy.keys, "authority.pub": pairs["authority"], "pack-key.pub": pairs["pack-key"]}.items():
+    public = [(name.value, pair) for name, pair in policy.keys.items()]
+    public += [("authority.pub", pairs["authority"]), ("pack-key.pub", pairs["pack-key"])]
+    for name, pair in public:
         (tmp_path / "etc" / f"{name}.pem").write_bytes(pair.public.read_bytes())
     paper_pack(tmp_path / "state/packs/PACK", "PACK")
     texts = {

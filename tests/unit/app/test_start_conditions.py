@@ -25,8 +25,9 @@ def production_example(tmp_path: Path) -> Path:
     policy = SignedPolicy.make(tmp_path / "policy", SystemClock())
     policy.sign()
     pairs = {name: key_pair(tmp_path / name) for name in ("authority", "pack-key", "packets")}
-    public = {**policy.keys, "authority.pub": pairs["authority"], "pack-key.pub": pairs["pack-key"]}
-    for name, pair in public.items():
+    public = [(name.value, pair) for name, pair in policy.keys.items()]
+    public += [("authority.pub", pairs["authority"]), ("pack-key.pub", pairs["pack-key"])]
+    for name, pair in public:
         (tmp_path / "etc" / f"{name}.pem").write_bytes(pair.public.read_bytes())
     paper_pack(tmp_path / "state/packs/PACK", "PACK")
     secrets = {
