@@ -34,7 +34,7 @@ BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 LANES: Final = ("imminent", "routine")
 ROLES: Final = ("web", "consumer", "matcher", "relay")
 DEVICES: Final = ("cpu", "cuda")
-VOLUMES: Final = ("database", "objects", "ledger", "packs")
+VOLUMES: Final = ("database", "objects", "ledger", "packs", "journal")
 STAGES: Final = (
     "decode", "detect", "quality", "crop", "preview", "align", "embed", "search", "persist", "publish",
 )  # fmt: skip

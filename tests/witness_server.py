@@ -40,8 +40,10 @@ class Witness:
     def _answer(self, body: str) -> web.Response:
         head, _, note = body.partition("\n\n")
         stated, *proof = head.split("\n")
-        older = int(stated.removeprefix("old "))
-        sent = SignedCheckpoint.read(note)
+        try:
+            older, sent = int(stated.removeprefix("old ")), SignedCheckpoint.read(note)
+        except (ValueError, InvalidInputError):
+            return web.Response(status=400)
         if (status := self._refused(sent)) is not None:
             return web.Response(status=status)
         known = 0 if self.signed is None else self.signed.size

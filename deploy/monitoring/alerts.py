@@ -250,6 +250,14 @@ SURROUNDINGS: Final = (
         description="From then on no search is begun, not for an imminent threat either, and no process starts.",
     ),
     Alert(
+        name="AnalystCertificatesEnd",
+        expr='max by (days) (rtcc_bridge_certificates_expiring{days="30"}) > 0',
+        hold="10m",
+        severity=WARNING,
+        summary="{{ $value }} analysts lack a certificate that they need, or will within {{ $labels.days }} days",
+        description="From the end of its last day on they begin no new work (P10), and a lead needs two of them.",
+    ),
+    Alert(
         name="DiskSpaceLow",
         expr="rtcc_bridge_volume_free_bytes / rtcc_bridge_volume_size_bytes < 0.15",
         hold="10m",

@@ -12,6 +12,7 @@ import aiohttp
 
 from rtcc_bridge.app.simulation import open_simulator
 from rtcc_bridge.demo.client import Answer, CallError, DemoClient, ProbeRequest
+from rtcc_bridge.demo.examiners import DemoExaminers
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.demo.stage import Stage
 from rtcc_bridge.demo.story import central_face
@@ -20,6 +21,8 @@ from rtcc_bridge.simulate import Simulator, incident_data, publish_incident, pub
 EVENTS_PER_SECOND: Final = 6.0
 SECONDS_BETWEEN_STILLS: Final = 3.0
 SECONDS_BETWEEN_BAD_RECORDS: Final = 12.0
+STILLS_FOR_ONE_RELEASE: Final = 5
+"""The others wait for their examination, as they do where people are few."""
 VIOLENT: Final = ProbeRequest("violent_offense", "Criminal investigation", "CASE-1")
 THREAT: Final = ProbeRequest("imminent_threat", "Imminent threat to life", "CASE-2")
 
@@ -29,9 +32,11 @@ class Floor:
     """Who works on it."""
 
     client: DemoClient
+    examiners: DemoExaminers
     outside: Simulator
     still: bytes
     chance: random.Random
+    one_lead_at_a_time: asyncio.Lock
 
     async def incident(self, kind: str, *, threat: bool) -> str:
         """One that the floor knows."""
@@ -52,8 +57,8 @@ class Floor:
                 else:
                     return name
 
-    async def one_still(self, *, threat: bool) -> None:
-        """From the upload to the acknowledged lead; people take their time."""
+    async def one_still(self, *, threat: bool, released: bool) -> None:
+        """From the upload to the acknowledged lead, or on to its release; people take their time."""
         incident = await self.incident("SHOOT", threat=threat)
         probe = await self.client.attach(incident, THREAT if threat else VIOLENT, self.still, "still.jpg")
         probe = await self.client.choose(probe["probeId"], central_face(probe))
@@ -63,6 +68,16 @@ class Floor:
         for lead in await self.client.leads_of(incident):
             with suppress(CallError):  # one that has ended meanwhile
                 await self.client.acknowledge(lead["data"]["leadId"])
+                if released:
+                    await self._release(lead["data"]["leadId"], "imminent" if threat else "routine")
+
+    async def _release(self, lead_id: str, lane: str) -> None:
+        """Two examine it, and agree. One lead after the other, so that the review that waits is this one's."""
+        async with self.one_lead_at_a_time:
+            picture = await self.examiners.examine(lead_id)
+            await asyncio.sleep(self.chance.uniform(1, 6))
+            await self.examiners.review(picture, lane)
+            await self.examiners.release(lead_id)
 
     async def one_refusal(self) -> None:
         """What policy never permits: a search at a protest (P02)."""
@@ -85,7 +100,9 @@ async def busy_floor(stage: Stage) -> AsyncIterator[None]:
         open_simulator(stage.settings.kafka, threat_share=0.04) as outside,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http,
     ):
-        floor = Floor(DemoClient(http, stage.address), outside, rephotograph(portrait()), random.Random(4))
+        client = DemoClient(http, stage.address)
+        examiners = DemoExaminers(client, await client.components())
+        floor = Floor(client, examiners, outside, rephotograph(portrait()), random.Random(4), asyncio.Lock())
         work = [
             asyncio.create_task(outside.run(EVENTS_PER_SECOND)),
             asyncio.create_task(_attach_stills(floor)),
@@ -107,7 +124,7 @@ async def _attach_stills(floor: Floor) -> None:
         number = 0
         while True:
             number += 1
-            group.create_task(floor.one_still(threat=number % 3 == 0))
+            group.create_task(floor.one_still(threat=number % 3 == 0, released=number % STILLS_FOR_ONE_RELEASE == 0))
             if number % 5 == 0:
                 group.create_task(floor.one_refusal())
             await asyncio.sleep(SECONDS_BETWEEN_STILLS)

@@ -17,6 +17,7 @@ from rtcc_bridge.audit.proofs import LogState, ProofReader, read_state
 from rtcc_bridge.audit.sequencer import Sequencer
 from rtcc_bridge.audit.signing_key import load_signing_keys
 from rtcc_bridge.audit.witness import WitnessPlace
+from rtcc_bridge.audit_settings import AuditSettings
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, InvalidInputError
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.store_opening import open_store
@@ -85,12 +86,14 @@ async def _places(core: Core) -> list[Place]:
         store = await asyncio.to_thread(open_store, url, "audit.outside_url", settings.timeout_seconds)
         places.append(StorePlace(store, settings.timeout_seconds))
     if settings.witness_url is not None:
-        key = _witness_key(settings.witness_key)
+        key = witness_key(settings)
         places.append(WitnessPlace(settings.witness_url, key, ProofReader(core.database), settings.timeout_seconds))
     return places
 
 
-def _witness_key(text: str | None) -> VerifierKey:
+def witness_key(settings: AuditSettings) -> VerifierKey:
+    """Whose signatures acknowledge checkpoints. Raises ConfigurationError."""
+    text = settings.witness_key
     try:
         key = None if text is None else VerifierKey.read(text)
     except InvalidInputError as error:

@@ -1,22 +1,30 @@
 """Whether what the settings name answers, asked before anything is started."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from rtcc_bridge.app.audit import witness_key
 from rtcc_bridge.app.template_service import template_service_version
+from rtcc_bridge.audit.places import StorePlace
+from rtcc_bridge.audit.witness import ping_witness
+from rtcc_bridge.audit_settings import AuditSettings
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.topics import compare_topics
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import BridgeError, UnavailableError
+from rtcc_bridge.identity_settings import IdentitySettings
 from rtcc_bridge.milvus_settings import MilvusSettings
+from rtcc_bridge.people.provider_documents import ping_provider
 from rtcc_bridge.secret_files import is_absent
 from rtcc_bridge.settings import DatabaseSettings, KafkaSettings, ObjectSettings, Settings, store_folder
 from rtcc_bridge.storage import schema
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.open_master_keys import open_master_keys
+from rtcc_bridge.storage.picture_store import PictureStore
+from rtcc_bridge.storage.store_opening import open_store
 
 _NOT_MADE_YET: Final = "not made yet: `serve` makes it"
 
@@ -34,21 +42,32 @@ async def reach(settings: Settings) -> AsyncIterator[Reached]:
     """Asks each dependency in turn, each within its own time limit of the settings.
 
     Creates and migrates nothing; an object store other than a folder that is not there yet gets a byte written, since
-    one that is full or read-only answers reads.
+    one that is full or read-only answers reads. Where others keep something, as checkpoints or pictures of bookings,
+    nothing is written.
     """
-    checks: tuple[tuple[str, Callable[[], Awaitable[str]]], ...] = (
-        ("broker", lambda: _broker(settings.kafka)),
-        ("topics", lambda: _topics(settings.kafka)),
-        ("database", lambda: _database(settings.database)),
-        ("master keys", lambda: _master_keys(settings.objects)),
-        ("objects", lambda: _objects(settings.objects)),
-        *((("milvus", lambda: _milvus(settings.matching.milvus)),) if settings.matching.milvus.uri is not None else ()),
-    )
-    for dependency, ask in checks:
+    for dependency, ask in _checks(settings):
         try:
             yield Reached(dependency, await ask())
         except BridgeError as error:
             yield Reached(dependency, problem=str(error))
+
+
+def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], Awaitable[str]]]]:
+    yield "broker", lambda: _broker(settings.kafka)
+    yield "topics", lambda: _topics(settings.kafka)
+    yield "database", lambda: _database(settings.database)
+    yield "master keys", lambda: _master_keys(settings.objects)
+    yield "objects", lambda: _objects(settings.objects)
+    if settings.identity.issuer is not None:
+        yield "identity provider", lambda: _identity_provider(settings.identity)
+    if (outside_url := settings.audit.outside_url) is not None:
+        yield "checkpoint store", lambda: _checkpoint_store(outside_url, settings.audit)
+    if (witness_url := settings.audit.witness_url) is not None:
+        yield "witness", lambda: _witness(witness_url, settings.audit)
+    if (pictures_url := settings.records.pictures_url) is not None:
+        yield "pictures of bookings", lambda: _pictures(pictures_url, settings.objects.timeout_seconds)
+    if settings.matching.milvus.uri is not None:
+        yield "milvus", lambda: _milvus(settings.matching.milvus)
 
 
 async def _broker(kafka: KafkaSettings) -> str:
@@ -100,6 +119,30 @@ async def _objects(settings: ObjectSettings) -> str:
     ):
         await vault.ping()
     return "can be written to"
+
+
+async def _identity_provider(identity: IdentitySettings) -> str:
+    return f"answers, {await ping_provider(identity)} keys"
+
+
+async def _checkpoint_store(url: str, audit: AuditSettings) -> str:
+    if _is_new_folder(url):
+        return _NOT_MADE_YET
+    store = await asyncio.to_thread(open_store, url, "audit.outside_url", audit.timeout_seconds)
+    await StorePlace(store, audit.timeout_seconds).ping()
+    return "can be read; writing there is not tried"
+
+
+async def _witness(url: str, audit: AuditSettings) -> str:
+    key = witness_key(audit)
+    await ping_witness(url, key, audit.timeout_seconds)
+    return f"{key.name} answers"
+
+
+async def _pictures(url: str, timeout_seconds: float) -> str:
+    store = await asyncio.to_thread(PictureStore, url, timeout_seconds, 1)
+    await store.ping()
+    return "can be read"
 
 
 async def _milvus(settings: MilvusSettings) -> str:

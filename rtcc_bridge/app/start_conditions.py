@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rtcc_bridge.app.audit import witness_key
 from rtcc_bridge.app.template_service import template_service_problems
 from rtcc_bridge.audit.signing_key import load_signing_keys
 from rtcc_bridge.broker.credentials import credential_problems
@@ -13,8 +14,11 @@ from rtcc_bridge.modelpacks.installed import DEFAULT_PACK, open_pack
 from rtcc_bridge.people.start_check import sign_in_problems
 from rtcc_bridge.policy.authority_keys import key_problems
 from rtcc_bridge.policy.opening import PolicyFiles, open_policy
+from rtcc_bridge.qualification.qualified import KEY_SETTING
+from rtcc_bridge.reports.packet_archive import load_packet_key
 from rtcc_bridge.secret_files import is_absent
 from rtcc_bridge.settings import DatabaseSettings, Settings, store_folder
+from rtcc_bridge.signing_keys import load_public_key
 from rtcc_bridge.storage.master_key import load_master_keys
 from rtcc_bridge.storage.open_master_keys import load_gallery_keys
 from rtcc_bridge.storage.picture_store import PictureStore
@@ -38,7 +42,14 @@ def _problems(settings: Settings) -> Iterator[ConfigurationProblem]:
     yield from _of_the_master_key(settings)
     if settings.audit.signing_key_file is None or not is_absent(settings.audit.signing_key_file):
         yield from _told_by(lambda: load_signing_keys(settings.audit, may_create=False))
+    if settings.audit.witness_url is not None:
+        yield from _told_by(lambda: witness_key(settings.audit))
     yield from _of_the_gallery_key(settings)
+    if (packets := settings.reports.signing_key_file) is not None and not is_absent(packets):
+        # Absent it may be: the web and the command that makes packets alone are shown it.
+        yield from _told_by(lambda: load_packet_key(packets, may_create=False))
+    if (evaluations := settings.matching.evaluation_key_file) is not None:
+        yield from _told_by(lambda: load_public_key(KEY_SETTING, evaluations))
     yield from key_problems(settings)
     for setting, url in (("objects.url", settings.objects.url), ("objects.ledger_url", settings.objects.ledger_url)):
         if (folder := store_folder(url)) is not None:

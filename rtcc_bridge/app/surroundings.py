@@ -105,3 +105,4 @@ def volumes(settings: Settings) -> Iterator[tuple[str, Path]]:
         if (folder := store_folder(url)) is not None:
             yield volume, folder
     yield "packs", settings.matching.packs_directory
+    yield "journal", settings.audit.journal_folder

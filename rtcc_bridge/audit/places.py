@@ -114,6 +114,13 @@ class StorePlace:
         await self._put(f"{folder}/newest", newest, mode="overwrite")
         return ""
 
+    async def ping(self) -> None:
+        """Reads, as each delivery does first, and writes nothing: what such a store takes may stay there for years.
+
+        Raises UnavailableError.
+        """
+        await self._get("ping")
+
     async def _put(self, path: str, checkpoint: SignedCheckpoint, *, mode: Literal["create", "overwrite"]) -> bool:
         """False when there is one already, which stays."""
         with translated("a checkpoint cannot be stored"):

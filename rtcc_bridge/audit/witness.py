@@ -14,6 +14,10 @@ from rtcc_bridge.errors import InvalidInputError, UnavailableError
 
 _MOST_ANSWER_BYTES: Final = 65_536
 _SIZE_TYPE: Final = "text/x.tlog.size"
+_ANSWERS_OF_A_WITNESS: Final = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
+)
+"""To a request that holds no checkpoint. 404 is also what a wrong prefix gives."""
 
 
 class WitnessPlace:
@@ -25,10 +29,10 @@ class WitnessPlace:
 
     def __init__(self, url: str, key: VerifierKey, proofs: ProofReader, timeout_seconds: float) -> None:
         """url: the submission prefix. key: the witness's; an answer that it did not sign is none."""
-        self._url = f"{url.rstrip('/')}/add-checkpoint"
+        self._url = url
         self._key = key
         self._proofs = proofs
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._timeout_seconds = timeout_seconds
 
     async def deliver(self, checkpoints: Sequence[SignedCheckpoint], acknowledged: int) -> str:
         newest = checkpoints[-1]
@@ -57,15 +61,7 @@ class WitnessPlace:
         size = checkpoint.checkpoint.size
         proof = await self._proofs.consistency(older, size) if 0 < older < size else []
         lines = [f"old {older}", *(base64.b64encode(one).decode() for one in proof), "", checkpoint.note]
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=self._timeout) as session,
-                session.post(self._url, data="\n".join(lines).encode(), allow_redirects=False) as response,
-            ):
-                answer = await response.content.read(_MOST_ANSWER_BYTES)
-                return response.status, answer.decode("utf-8", errors="replace"), response.content_type
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise UnavailableError(f"the witness {self._key.name} does not answer: {error}") from error
+        return await _post(self._url, self._key, "\n".join(lines), self._timeout_seconds)
 
     def _signatures(self, checkpoint: SignedCheckpoint, answer: str) -> str:
         """The lines of the answer, of which one has to be the witness's and true."""
@@ -76,3 +72,27 @@ class WitnessPlace:
         if not is_signed:
             raise UnavailableError(f"the answer of the witness {self._key.name} is not signed by its key")
         return answer
+
+
+async def ping_witness(url: str, key: VerifierKey, timeout_seconds: float) -> None:
+    """Sends a request without a checkpoint, which a witness refuses, and so shows that it is one.
+
+    Raises UnavailableError.
+    """
+    status, _, _ = await _post(url, key, "", timeout_seconds)
+    if status not in _ANSWERS_OF_A_WITNESS:
+        raise UnavailableError(f"the witness {key.name} answered {status}, as no witness does: check audit.witness_url")
+
+
+async def _post(url: str, key: VerifierKey, body: str, timeout_seconds: float) -> tuple[int, str, str]:
+    """Status, text and type of the answer. Raises UnavailableError."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds)) as session,
+            session.post(f"{url.rstrip('/')}/add-checkpoint", data=body.encode(), allow_redirects=False) as response,
+        ):
+            answer = await response.content.read(_MOST_ANSWER_BYTES)
+            return response.status, answer.decode("utf-8", errors="replace"), response.content_type
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        cause = str(error) or type(error).__name__
+        raise UnavailableError(f"the witness {key.name} does not answer: {cause}") from error

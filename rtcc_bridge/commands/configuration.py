@@ -22,7 +22,11 @@ from rtcc_bridge.settings import KafkaSettings, Settings, load_settings
 @config_option
 @click.option("--show", is_flag=True, help="Print the effective settings; secrets are masked.")
 @click.option(
-    "--reach", "reaching", is_flag=True, help="Ask broker, topics, database, keys, object store and Milvus as well."
+    "--reach",
+    "reaching",
+    is_flag=True,
+    help="Ask all that the settings name as well: broker, topics, database, keys, object store, identity provider, who "
+    "keeps checkpoints outside, the store of bookings' pictures, Milvus.",
 )
 @tells_errors
 def check_config(config: Path | None, show: bool, reaching: bool) -> None:

@@ -5,9 +5,13 @@ They have no other way to know that they mean the same candidate: each has refer
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rtcc_bridge.demo.checklist import require
 from rtcc_bridge.demo.client import Answer, DemoClient
+
+EVIDENCE_ITEM: Final = "DEMO-1-7"
+"""As the property room would number it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,10 @@ class DemoExaminers:
         await self._client.post(f"leads/{lead_id}/conclusions", "analyst", self._opinion(seen, kept))
         return kept.picture
 
-    async def review(self, picture: bytes) -> None:
-        """The reviewer takes the longest waiting routine review, and supports whom the first examiner has kept too."""
+    async def review(self, picture: bytes, lane: str = "routine") -> None:
+        """The reviewer takes the longest waiting review of the lane, and supports whom the first examiner has kept."""
         waiting = (await self._client.get("reviews", "reviewer"))["items"]
-        review = next(one for one in waiting if one["lane"] == "routine")
+        review = next(one for one in waiting if one["lane"] == lane)
         place = f"reviews/{review['reviewId']}"
         sheet = await self._client.post(f"{place}/take", "reviewer", {})
         seen = await self._look(place, sheet, "reviewer")
@@ -56,7 +60,7 @@ class DemoExaminers:
 
     async def corroborate(self, lead_id: str, at: str) -> None:
         """at: when the evidence was obtained, as text of RFC 3339."""
-        item = {"kind": "fingerprints", "itemNumber": "DEMO-1-7", "obtainedAt": at}
+        item = {"kind": "fingerprints", "itemNumber": EVIDENCE_ITEM, "obtainedAt": at}
         report = {"outcome": "corroborated", "investigator": "requestor", "evidence": [item]}
         await self._client.post(f"leads/{lead_id}/corroboration", "requestor", report)
 

@@ -80,6 +80,15 @@ class ProviderHttp:
             raise UnavailableError(f"{url} cannot be reached ({error or type(error).__name__})") from error
 
 
+async def ping_provider(settings: IdentitySettings) -> int:
+    """Fetches what a sign-in needs, and returns how many keys the provider has. Raises UnavailableError."""
+    http = ProviderHttp(settings)
+    try:
+        return len((await ProviderDocuments(settings, http).keys(None)).keys)
+    finally:
+        await http.close()
+
+
 class ProviderDocuments:
     """Discovery document and keys. now: seconds that only ever grow."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
-from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, InvalidInputError
+from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, InvalidInputError, NotFoundError
 from rtcc_bridge.settings import store_folder
 from rtcc_bridge.storage.store_errors import translated
 
@@ -31,6 +32,11 @@ class PictureStore:
         self._store = _open(url, timeout_seconds)
         self._timeout_seconds = timeout_seconds
         self._max_bytes = max_bytes
+
+    async def ping(self) -> None:
+        """Reads as for a picture. Raises UnavailableError."""
+        with suppress(NotFoundError):
+            await self.read("ping")
 
     async def read(self, name: str) -> bytes:
         """The picture's bytes.

@@ -24,6 +24,13 @@ PEOPLE: Final = {
     "profile": "production",
     "identity": {"issuer": "https://login.example.org", "client_id": "rtcc", "roles": {"analysts": "analyst"}},
 }
+OUTSIDE: Final = {
+    "audit": {
+        "outside_url": "s3://city/rtcc-audit",
+        "witness_url": "https://witness.example.org",
+        "witness_key": "witness+0123abcd+a2V5",
+    }
+}
 AUTHORITIES_IN_MAPS: Final = {"*.ca.secret": "", "kafka.token.endpoint": "", "objects.transit.url": ""}
 NO_OTHER_PROCESS: Final[Mapping[str, Any]] = {
     path: value
@@ -37,6 +44,9 @@ ONE_NODE: Final = {
     "objects.type": "folder",
     "objects.url": "",
     "objects.ledgerUrl": "",
+    "objects.galleryKey": "shared",
+    "secrets.galleryKey.secret": "",
+    "secrets.evaluationPublicKey.secret": "",
     "policy.existingConfigMap": "",
     "web.replicas": None,
 }
@@ -47,6 +57,8 @@ SCENARIOS: Final[Mapping[str, Mapping[str, Any]]] = {
         "single.settings": {},
         "policy.existingConfigMap": "",
         "packs.volume.existingClaim": "",
+        "auditJournal.volume.existingClaim": "",
+        "secrets.evaluationPublicKey.secret": "",
         "image.*.digest": "",
         "matcher.gpu.enabled": True,
         "topics.job": "check",
@@ -86,7 +98,7 @@ SCENARIOS: Final[Mapping[str, Mapping[str, Any]]] = {
         "matcher.autoscaling.enabled": True,
         "matcher.autoscaling.minReplicas": 3,
         "matcher.autoscaling.maxReplicas": 5,
-        "settings": {**TRACES, **PEOPLE, "kafka": {"topics": {"partitions": 12}}},
+        "settings": {**TRACES, **PEOPLE, **OUTSIDE, "kafka": {"topics": {"partitions": 12}}},
         "matcher.replicas": None,
         "web.expose.enabled": True,
         "web.expose.ingress.enabled": True,
@@ -102,6 +114,7 @@ SCENARIOS: Final[Mapping[str, Mapping[str, Any]]] = {
         "objects.url": "",
         "objects.ledgerUrl": "",
         "objects.volume.existingClaim": "",
+        "secrets.evaluationPublicKey.secret": "",
         "serviceAccount.create": False,
         "tools.enabled": True,
     },

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from rtcc_bridge.audit.note import COSIGNATURE, VerifierKey
 from tests.chart.rendering import CHART, ROOT, Rendered, render
 from tests.chart.signed_policy import signatures
 
@@ -15,8 +16,17 @@ AFFINITY: Final = {
     }
 }
 POLICY: Final = f"--set-file=policy.content={ROOT / 'config/policy.yaml'}"
-PRODUCTION: Final = (f"--values={CHART / 'values-production.yaml'}", POLICY)
+PRODUCTION: Final = (f"--values={CHART / 'values-production.yaml'}", POLICY, *signatures())
+TRIAL_VALUES: Final = (
+    PRODUCTION[0],
+    "--set=settings.profile=demo,settings.identity.issuer=,settings.matching.pack=default",
+    "--set=web.expose.enabled=false,web.expose.ingress.enabled=false",
+)
+TRIAL: Final = (*TRIAL_VALUES, POLICY)
+"""Several nodes without sign-in, under a policy that nobody has signed."""
 SINGLE_NODE: Final = (f"--values={CHART / 'values-single-node.yaml'}", POLICY)
+
+WITNESS_KEY: Final = str(VerifierKey("witness.example.org", bytes(32), COSIGNATURE))
 
 SIGN_IN: Final = (
     *signatures(),
@@ -28,7 +38,15 @@ SIGN_IN: Final = (
 
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "production": PRODUCTION,
+    "a trial on several nodes": TRIAL,
     "single node": SINGLE_NODE,
+    "single node in production": (
+        *SINGLE_NODE,
+        *SIGN_IN,
+        f"--set=settings.audit.witness_url=https://witness.example.org,settings.audit.witness_key={WITNESS_KEY}",
+        "--set=networkPolicy.witness.to[0].ipBlock.cidr=192.0.2.144/28",
+        "--set=networkPolicy.controller.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=ingress",
+    ),
     "single node without a GPU": (*SINGLE_NODE, "--set=matcher.gpu.enabled=false"),
     "matchers on the CPU": (*PRODUCTION, "--set=matcher.gpu.enabled=false"),
     "matchers that need their GPU": (*PRODUCTION, "--set=matcher.gpu.onLoss=refuse"),
@@ -62,17 +80,10 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         *SINGLE_NODE,
         "--set=kafka.authentication=none,kafka.tls.enabled=false,kafka.tls.ca.configMap=",
     ),
-    "exposed by an Ingress": (
-        *PRODUCTION,
-        *SIGN_IN,
-        "--set=web.expose.ingress.enabled=true,identity.ca.configMap=identity-authorities",
-        "--set=web.expose.ingress.tlsSecret=rtcc-tls,web.expose.ingress.className=nginx",
-        "--set=networkPolicy.controller.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=ingress",
-    ),
+    "a provider of an authority of one's own": (*PRODUCTION, "--set=identity.ca.configMap=identity-authorities"),
     "exposed by a Gateway": (
         *PRODUCTION,
-        *SIGN_IN,
-        "--set=web.expose.gateway.enabled=true",
+        "--set=web.expose.ingress.enabled=false,web.expose.gateway.enabled=true",
         "--set=web.expose.gateway.name=public,web.expose.gateway.namespace=gateways",
         "--set=networkPolicy.controller.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=gateways",
     ),
@@ -85,9 +96,10 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "--set=web.nodeSelector.disk=fast,web.priorityClassName=high,web.tolerations[0].key=x,web.tolerations[0].operator=Exists",
         f"--set-json=relay.affinity={json.dumps(AFFINITY)}",
         "--set=packs.volume.existingClaim=packs,operations.host=::,tools.enabled=true",
+        "--set=reports.rosterConfigMap=roster",
     ),
     "nothing that has a switch": (
-        PRODUCTION[0],
+        *TRIAL_VALUES,
         "--set=networkPolicy.enabled=false,migration.enabled=false,topics.job=none,monitoring.podMonitor.enabled=false",
         "--set=monitoring.rules.enabled=false,monitoring.dashboards.enabled=false,web.autoscaling.enabled=false",
         "--set=serviceAccount.create=false,serviceAccount.name=own,policy.existingConfigMap=policy",

@@ -17,7 +17,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.chart.rendering import ROOT, Document, Rendered, component_of, container_of, pod_of, sources_of
 from tests.kafka_cluster.certificates import TestAuthority
+from tests.unit.qualification.packs import paper_pack
 
+AGENCY_PACK: Final = "PACK"
+"""What values-production.yaml calls it."""
 DATABASE_URL: Final = "postgresql+asyncpg://rtcc:of-the-test@database.example.org/rtcc"
 
 
@@ -36,6 +39,10 @@ class Site:
             "authority-key": lambda: _pem(self._authority_key, public=False),
             "authority-public-keys": lambda: _pem(self._authority_key, public=True),
             "audit-signing-key": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
+            "gallery-key": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
+            "packet-signing-key": lambda: _pem(Ed25519PrivateKey.generate(), public=False),
+            "evaluation-public-key": lambda: _pem(Ed25519PrivateKey.generate(), public=True),
+            "roster.csv": lambda: "account,begins,ends\n",
             "policy.yaml": lambda: (ROOT / "config/policy.yaml").read_text(encoding="utf-8"),
             "ca.crt": lambda: self._authority.ca_file.read_text(encoding="ascii"),
             "tls.crt": lambda: self._client.read_text(encoding="ascii"),
@@ -78,6 +85,8 @@ def lay_out(rendered: Rendered, workload: Document, site: Site, root: Path) -> P
             file.parent.mkdir(exist_ok=True)
             file.write_text(_leading_into(mounts, text), encoding="utf-8")
             _as_mounted(file, modes[mount_path])
+    if (packs := mounts.get("/var/lib/rtcc-bridge/packs")) is not None:
+        paper_pack(packs / AGENCY_PACK, AGENCY_PACK)
     environment = {one["name"]: _value_of(one, site) for one in container_of(workload)["env"]}
     settings = root / environment["RTCC_BRIDGE_CONFIG"].lstrip("/")
     assert settings.is_file(), f"{component_of(workload)} has no settings file"

@@ -8,7 +8,8 @@ from tests.chart.rendering import NAMESPACE, RefusedError, render_anew, secret_k
 
 SECRET = "rtcc-bridge"
 ALL_KEYS = {
-    "database-url", "master-key", "authority-key", "authority-public-keys", "audit-signing-key",
+    "database-url", "master-key", "authority-key", "authority-public-keys", "audit-signing-key", "gallery-key",
+    "packet-signing-key", "evaluation-public-key", "identity-client-secret",
     "objects-access-key-id", "objects-secret-access-key",
     "kafka-consumer", "kafka-matcher", "kafka-relay", "kafka-operator",
 }  # fmt: skip

@@ -138,7 +138,7 @@ def _selector(document: Document) -> dict[str, str] | None:
 @every_option
 def test_what_a_pod_refers_to_in_the_release_is_in_the_release(name: str) -> None:
     rendered = option(name)
-    outside = {"kafka-authorities", "database-authorities", "identity-authorities", "policy"}
+    outside = {"kafka-authorities", "database-authorities", "identity-authorities", "policy", "roster"}
     for workload in rendered.workloads:
         spec = pod_of(workload)["spec"]
         for volume in spec["volumes"]:
@@ -180,9 +180,9 @@ text: {{ include (print $.Template.BasePath "/NOTES.txt") . | toJson }}
     ("name", "said", "unsaid"),
     [
         (
-            "production",
+            "a trial on several nodes",
             ("port-forward deployment/night-rtcc-bridge-web 8080:8080", "Secret rtcc-bridge, key master-key"),
-            ("WARNING", "rtcc-bridge topics check"),
+            ("WARNING", "rtcc-bridge topics check", "evaluation-public-key"),
         ),
         (
             "single node",
@@ -190,8 +190,12 @@ text: {{ include (print $.Template.BasePath "/NOTES.txt") . | toJson }}
             ("database-url",),
         ),
         (
-            "exposed by an Ingress",
-            ("https://rtcc.example.org/sign-in/callback", "/back-channel-logout"),
+            "production",
+            (
+                "https://RTCC.EXAMPLE.ORG/sign-in/callback",
+                "/back-channel-logout",
+                "Secret rtcc-bridge, key gallery-key",
+            ),
             ("8080:8080",),
         ),
         ("external secrets", ("ClusterSecretStore vault, entry rtcc-bridge",), ("Secret rtcc-bridge, key",)),

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from rtcc_bridge.app.roles import Role
-from tests.chart.option_sets import OPTIONS, PRODUCTION, SINGLE_NODE, option
+from tests.chart.option_sets import OPTIONS, POLICY, PRODUCTION, SINGLE_NODE, option
 from tests.chart.rendering import (
     OPERATIONS_PORT,
     SHUTDOWN_SECONDS,
@@ -216,7 +216,8 @@ def test_a_change_of_settings_or_policy_replaces_the_pods_that_it_concerns(base:
     before = _checksums(render(*base).daemons)
     log = _checksums(render(*base, "--set=settings.log.level=DEBUG").daemons)
     assert all(log[role]["checksum/settings"] != before[role]["checksum/settings"] for role in before)
-    policy = _checksums(render(base[0], "--set=policy.content=other").daemons)
+    other = (*(one for one in base if one != POLICY), "--set=policy.content=other")
+    policy = _checksums(render(*other).daemons)
     assert all(policy[role]["checksum/policy"] != before[role]["checksum/policy"] for role in before)
 
 

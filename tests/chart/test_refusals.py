@@ -1,15 +1,29 @@
 """Values that contradict each other are refused with a sentence that says what to do, and so are unknown ones."""
 
 import pytest
+import yaml
 
-from tests.chart.option_sets import POLICY, PRODUCTION, SIGN_IN, SINGLE_NODE
+from tests.chart.option_sets import PRODUCTION, SIGN_IN, SINGLE_NODE, TRIAL, TRIAL_VALUES
 from tests.chart.rendering import CHART, RefusedError, helm, render
 
 LAG = "--set=matcher.replicas=null,matcher.autoscaling.enabled=true"
 IDENTITY = "networkPolicy.identity.to[0].ipBlock.cidr=192.0.2.48/28"
 EXTERNAL = "externalSecrets.enabled=true,externalSecrets.storeName=s,externalSecrets.remoteKey=k"
 CONTROLLER = "--set=networkPolicy.controller.from[0].ipBlock.cidr=192.0.2.96/28"
-EXPOSE = (*SIGN_IN, CONTROLLER)
+ONE_PROCESS = (*SINGLE_NODE, *SIGN_IN, CONTROLLER)
+WITNESS = "networkPolicy.witness.to[0].ipBlock.cidr=192.0.2.144/28"
+
+
+def without(secret: str, *others: str) -> str:
+    """Each of the others in a Secret of its own, and this one in none."""
+    return ",".join(["secrets.existingSecret=", *(f"secrets.{one}.secret=s" for one in others if one != secret)])
+
+
+OF_PRODUCTION = (
+    "databaseUrl", "masterKey", "authorityKey", "authorityPublicKeys", "auditSigningKey", "galleryKey",
+    "packetSigningKey", "evaluationPublicKey", "objectsAccessKeyId", "objectsSecretAccessKey", "identityClient",
+    "kafkaConsumer", "kafkaMatcher", "kafkaRelay", "kafkaOperator",
+)  # fmt: skip
 
 CONTRADICTIONS = {
     "a GPU with the image for the CPU": (PRODUCTION, "matcher.image=cpu", "matcher.image cpu, which has no CUDA"),
@@ -117,31 +131,93 @@ CONTRADICTIONS = {
         "objects.type=folder,objects.url=,objects.ledgerUrl=,objects.volume.accessMode=ReadWriteOnce",
         "objects.volume.accessMode is ReadWriteOnce",
     ),
-    "two policies": (
+    "a journal on one node for several": (
         PRODUCTION,
+        "auditJournal.volume.accessMode=ReadWriteOnce",
+        "auditJournal.volume.accessMode is ReadWriteOnce, and several pods on several nodes need it",
+    ),
+    "galleries' own key for one process": (
+        SINGLE_NODE,
+        "objects.galleryKey=own",
+        "where one process has all roles and would hold both keys",
+    ),
+    "galleries' own key that is everybody's": (
+        PRODUCTION,
+        "secrets.galleryKey.key=master-key",
+        "secrets.galleryKey and secrets.masterKey are the same key of the same Secret",
+    ),
+    "galleries' own key for nothing": (
+        TRIAL,
+        "objects.galleryKey=shared,secrets.galleryKey.secret=s",
+        "secrets.galleryKey.secret is set, and objects.galleryKey shared",
+    ),
+    "a web that could open every template": (
+        PRODUCTION,
+        "objects.galleryKey=shared",
+        "objects.galleryKey is shared, and settings.profile production",
+    ),
+    "an evaluation for a gallery that needs none": (
+        TRIAL,
+        "secrets.evaluationPublicKey.secret=s",
+        "secrets.evaluationPublicKey.secret is set, and settings.profile demo",
+    ),
+    "checkpoints that stay in the pod": (
+        PRODUCTION,
+        "settings.audit.outside_url=file:///tmp/checkpoints",
+        "settings.audit.outside_url is a folder, which goes with the pod",
+    ),
+    "a witness who is not known again": (
+        PRODUCTION,
+        f"settings.audit.witness_url=https://w,{WITNESS}",
+        "settings.audit.witness_url is set, and settings.audit.witness_key empty",
+    ),
+    "a witness who is not asked": (
+        PRODUCTION,
+        "settings.audit.witness_key=w+0123abcd+a2V5",
+        "settings.audit.witness_key is set, and settings.audit.witness_url empty",
+    ),
+    "two policies": (
+        TRIAL,
         "policy.existingConfigMap=p",
         "policy.content and policy.existingConfigMap are both set",
     ),
     "signatures apart from their policy": (
-        PRODUCTION[:1],
+        TRIAL_VALUES,
         "policy.existingConfigMap=p,policy.signatures=s",
         "policy.signatures and policy.existingConfigMap are both set",
     ),
     "one key for two signatures": (
-        PRODUCTION,
+        TRIAL,
         "policy.administratorKey=k",
         "of policy.administratorKey and policy.cityKey one is set",
     ),
     "a signed policy without signatures": (
         PRODUCTION,
-        "policy.administratorKey=a,policy.cityKey=k",
+        "policy.signatures=",
         "policy.cityKey is set, and policy.signatures empty",
     ),
-    "no policy": (PRODUCTION[:1], "policy.content=", "there is no policy: give the file with --set-file"),
+    "no policy": (TRIAL_VALUES, "policy.content=", "there is no policy: give the file with --set-file"),
     "no secret": (
         SINGLE_NODE,
-        "secrets.existingSecret=,secrets.kafkaSingle.secret=s,secrets.authorityKey.secret=a,secrets.authorityPublicKeys.secret=p,secrets.auditSigningKey.secret=l",
+        without(
+            "masterKey", "authorityKey", "authorityPublicKeys", "auditSigningKey", "packetSigningKey", "kafkaSingle"
+        ),
         "secrets.masterKey is needed, and no Secret named that holds it",
+    ),
+    "no key for the galleries": (
+        PRODUCTION,
+        without("galleryKey", *OF_PRODUCTION),
+        "secrets.galleryKey is needed, and no Secret named that holds it",
+    ),
+    "no key for discovery packets": (
+        PRODUCTION,
+        without("packetSigningKey", *OF_PRODUCTION),
+        "secrets.packetSigningKey is needed, and no Secret named that holds it",
+    ),
+    "no key for the pack's evaluation": (
+        PRODUCTION,
+        without("evaluationPublicKey", *OF_PRODUCTION),
+        "secrets.evaluationPublicKey is needed, and no Secret named that holds it",
     ),
     "secrets and external secrets": (
         PRODUCTION,
@@ -169,6 +245,16 @@ CONTRADICTIONS = {
         "networkPolicy.database.to=null",
         "networkPolicy.database.to is empty, and pods have to reach it",
     ),
+    "checkpoints to nowhere": (
+        PRODUCTION,
+        "networkPolicy.checkpointStore.to=null",
+        "networkPolicy.checkpointStore.to is empty, and pods have to reach it",
+    ),
+    "a witness behind a wall": (
+        PRODUCTION,
+        "settings.audit.witness_url=https://w,settings.audit.witness_key=w+0123abcd+a2V5",
+        "networkPolicy.witness.to is empty, and pods have to reach it",
+    ),
     "traces to nowhere": (
         PRODUCTION,
         "settings.tracing.endpoint=https://collector:4318/v1/traces",
@@ -176,54 +262,54 @@ CONTRADICTIONS = {
     ),
     "metrics for everybody": (PRODUCTION, "networkPolicy.prometheus.from=null", "would let everybody read the metrics"),
     "a web for everybody": (
-        (*PRODUCTION, *SIGN_IN),
-        "web.expose.enabled=true",
+        PRODUCTION,
+        "networkPolicy.controller.from=null",
         "networkPolicy.controller.from is empty, and web.expose on",
     ),
     "Ingress and Gateway": (
-        (*PRODUCTION, *EXPOSE),
-        "web.expose.ingress.enabled=true,web.expose.ingress.tlsSecret=t,web.expose.gateway.enabled=true,web.expose.gateway.name=g",
+        PRODUCTION,
+        "web.expose.gateway.enabled=true,web.expose.gateway.name=g",
         "web.expose.ingress and web.expose.gateway are both on",
     ),
     "everybody as anybody": (
-        (*PRODUCTION, *EXPOSE),
+        PRODUCTION,
         "settings.profile=demo",
         "settings.profile demo, where whoever reaches the web acts as anybody",
     ),
     "people under an unsigned policy": (
-        (*PRODUCTION, *EXPOSE),
+        PRODUCTION,
         "policy.signatures=,policy.administratorKey=,policy.cityKey=",
         "policy.administratorKey and policy.cityKey empty, so no process would start",
     ),
     "people without a provider": (
-        (*PRODUCTION, *EXPOSE),
+        PRODUCTION,
         "settings.identity.issuer=",
         "settings.identity.issuer empty, so nobody could sign in",
     ),
     "people who cannot reach the page": (
-        (*PRODUCTION, *EXPOSE),
+        ONE_PROCESS,
         "web.expose.enabled=false",
         "web.expose off, so that nobody reaches the page",
     ),
-    "no proxy that is believed": ((*PRODUCTION, *EXPOSE), "web.expose.proxies=null", "web.expose.proxies empty"),
+    "no proxy that is believed": (PRODUCTION, "web.expose.proxies=null", "web.expose.proxies empty"),
     "an Ingress without TLS": (
-        (*PRODUCTION, *EXPOSE),
-        "web.expose.ingress.enabled=true",
+        PRODUCTION,
+        "web.expose.ingress.tlsSecret=",
         "there is no exposure without TLS",
     ),
     "a route to no Gateway": (
-        (*PRODUCTION, *EXPOSE),
-        "web.expose.gateway.enabled=true",
+        PRODUCTION,
+        "web.expose.ingress.enabled=false,web.expose.gateway.enabled=true",
         "web.expose.gateway.name empty",
     ),
     "an Ingress without a name": (
-        (*PRODUCTION, *EXPOSE),
-        "web.expose.host=,web.expose.ingress.enabled=true,web.expose.ingress.tlsSecret=t",
+        PRODUCTION,
+        "web.expose.host=",
         "web.expose.host empty",
     ),
     "an Ingress to nothing": (
-        PRODUCTION,
-        "web.expose.ingress.enabled=true,web.expose.host=h,web.expose.ingress.tlsSecret=t",
+        TRIAL,
+        "web.expose.ingress.enabled=true",
         "web.expose.ingress is on, and web.expose.enabled off",
     ),
     "scraped twice": (
@@ -292,6 +378,14 @@ def test_another_chart_may_include_this_one() -> None:
 
 def test_the_profiles_need_nothing_but_the_policy() -> None:
     for base in (PRODUCTION, SINGLE_NODE):
-        done = helm("template", str(CHART), *(one for one in base if one != POLICY))
-        assert done.stderr.count("  - ") == 1
-        assert "there is no policy" in done.stderr
+        said = helm("template", str(CHART), base[0]).stderr
+        assert "there is no policy" in said
+        assert [line for line in said.splitlines() if line.startswith("  - ") and "policy" not in line] == []
+
+
+def test_the_profile_of_production_is_no_trial() -> None:
+    web = yaml.safe_load(render(*PRODUCTION).settings_text("web"))
+    assert web["profile"] == "production"
+    assert web["identity"]["issuer"]
+    assert web["matching"]["pack"] != "default"
+    assert {"administrator_key_file", "city_key_file"} <= web["policy"].keys()

@@ -10,12 +10,16 @@ import rtcc_bridge
 from rtcc_bridge.app.start_conditions import start_problems
 from rtcc_bridge.audit.signing_key import load_signing_keys
 from rtcc_bridge.broker.groups import groups_of_roles
+from rtcc_bridge.reports.packet_archive import load_packet_key
 from rtcc_bridge.settings import KafkaSettings, ProcessSettings, Settings
+from rtcc_bridge.signing_keys import load_public_key
+from rtcc_bridge.storage.open_master_keys import load_gallery_keys
 from rtcc_bridge.topic_settings import TopicSettings
-from tests.chart.option_sets import OPTIONS, PRODUCTION, SINGLE_NODE, option
+from tests.chart.option_sets import OPTIONS, PRODUCTION, SIGN_IN, SINGLE_NODE, option
 from tests.chart.pod_files import DATABASE_URL, PodFiles, Site, lay_out
 from tests.chart.rendering import (
     CHART,
+    NAME,
     SHUTDOWN_SECONDS,
     Rendered,
     component_of,
@@ -26,12 +30,10 @@ from tests.chart.rendering import (
 )
 from tests.program_settings import load_with
 
-EXPOSED = {"exposed by an Ingress", "exposed by a Gateway"}
-ROLES = [
-    (name, role)
-    for name in OPTIONS
-    for role in (("single",) if OPTIONS[name][:2] == SINGLE_NODE else ("web", "consumer", "matcher", "relay"))
-]
+EXPOSED = {name for name, given in OPTIONS.items() if SIGN_IN[0] in given}
+"""The options of the profile production: their policy is signed."""
+ALL_ROLES = ("web", "consumer", "matcher", "relay")
+ROLES = [(name, role) for name in OPTIONS for role in (("single",) if OPTIONS[name][:2] == SINGLE_NODE else ALL_ROLES)]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,8 @@ def test_each_process_would_start(
     rendered = option(name)
     settings = load(lay_out(rendered, rendered.one("Deployment", role), site, tmp_path), monkeypatch)
     assert start_problems(settings) == ()
-    assert settings.web.is_loopback == (name not in EXPOSED or role != "web")
+    assert settings.profile == ("production" if name in EXPOSED else "demo")
+    assert settings.web.is_loopback == (name not in EXPOSED or role not in {"web", "single"})
     assert settings.kafka.group_instance_id is None
     assert settings.database.is_sqlite == (role == "single")
 
@@ -150,11 +153,76 @@ def test_a_role_gets_only_the_secrets_that_it_needs() -> None:
     rendered = option("production")
     common = {"database-url", "master-key", "objects-access-key-id", "objects-secret-access-key"}
     assert {component_of(one): secret_keys(one) for one in rendered.daemons} == {
-        "web": common | {"authority-key", "authority-public-keys"},
+        "web": common | {"authority-key", "authority-public-keys", "packet-signing-key", "identity-client-secret"},
         "consumer": common | {"kafka-consumer", "authority-public-keys"},
-        "matcher": common | {"kafka-matcher", "authority-public-keys"},
-        "relay": common | {"kafka-relay", "authority-key", "authority-public-keys", "audit-signing-key"},
+        "matcher": common | {"kafka-matcher", "authority-public-keys", "gallery-key", "evaluation-public-key"},
+        "relay": common | {"kafka-relay", "authority-key", "authority-public-keys", "audit-signing-key", "gallery-key"},
     }
+
+
+def test_the_web_cannot_open_a_template_and_who_searches_or_changes_galleries_can(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option("everything that has a switch")
+    opens = {}
+    for role in (*ALL_ROLES, "tools"):
+        files = lay_out(rendered, rendered.one("Deployment", role), site, tmp_path / role)
+        opens[role] = load_gallery_keys(load(files, monkeypatch).objects, may_create=False) is not None
+    assert opens == {"web": False, "consumer": False, "matcher": True, "relay": True, "tools": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [
+        ("production", {"matcher"}),
+        ("a trial on several nodes", set()),
+        ("single node", set()),
+        ("single node in production", {"single"}),
+    ],
+)
+def test_who_searches_a_live_gallery_knows_whose_evaluation_of_a_pack_counts(
+    name: str, roles: set[str], site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option(name)
+    found = set()
+    for deployment in rendered.daemons:
+        role = component_of(deployment)
+        settings = load(lay_out(rendered, deployment, site, tmp_path / role), monkeypatch)
+        if settings.matching.evaluation_key_file is not None:
+            load_public_key("matching.evaluation_key_file", settings.matching.evaluation_key_file)
+            found.add(role)
+    assert found == roles
+
+
+def test_discovery_packets_are_signed_and_shifts_looked_up_where_each_is_done(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = option("everything that has a switch")
+    signing, looking = set(), set()
+    for role in (*ALL_ROLES, "tools"):
+        files = lay_out(rendered, rendered.one("Deployment", role), site, tmp_path / role)
+        reports = load(files, monkeypatch).reports
+        if reports.signing_key_file is not None:
+            load_packet_key(reports.signing_key_file, may_create=False)
+            signing.add(role)
+        if reports.roster_file is not None:
+            assert reports.roster_file.is_file()
+            looking.add(role)
+    assert signing == {"web", "tools"}
+    assert looking == {"web", "relay", "tools"}
+
+
+@pytest.mark.parametrize("name", ["production", "single node", "everything that has a switch"])
+def test_the_journal_of_the_audit_log_outlives_the_pods_and_is_one_for_all(name: str) -> None:
+    """What went on while the log took no entry (P23) would else go with the pod that did it."""
+    rendered = option(name)
+    for deployment in rendered.of_kind("Deployment"):
+        folder = yaml.safe_load(rendered.settings_text(component_of(deployment)))["audit"]["journal_folder"]
+        (volume,) = [one["name"] for one in container_of(deployment)["volumeMounts"] if one["mountPath"] == folder]
+        (source,) = [one for one in pod_of(deployment)["spec"]["volumes"] if one["name"] == volume]
+        assert source["persistentVolumeClaim"] == {"claimName": f"{NAME}-audit-journal"}
+    claim = rendered.one("PersistentVolumeClaim", "audit-journal")
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
 @pytest.mark.parametrize(("name", "role"), [("production", "relay"), ("single node", "single")])
@@ -168,16 +236,16 @@ def test_the_one_that_orders_the_audit_log_signs_it_and_no_other_process_can(
         assert (keys is not None) == (component_of(workload) == role)
 
 
-@pytest.mark.parametrize("name", sorted(EXPOSED))
+@pytest.mark.parametrize("name", ["production", "exposed by a Gateway", "a provider of an authority of one's own"])
 def test_people_sign_in_at_an_exposed_web_and_only_it_knows_the_client_s_secret(
     name: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rendered = option(name)
     web = load(lay_out(rendered, rendered.one("Deployment", "web"), site, tmp_path / "web"), monkeypatch)
     assert (web.profile, web.web.public_url) == ("production", "https://rtcc.example.org")
-    assert [str(one) for one in web.web.trusted_proxies] == ["10.2.0.0/16"]
-    assert web.identity.roles == {"analysts": "analyst", "chiefs": "supervisor"}
-    assert (web.identity.ca_file is not None) == (name == "exposed by an Ingress")
+    assert [str(one) for one in web.web.trusted_proxies] == ["198.51.100.0/24"]
+    assert set(web.identity.roles.values()) >= {"analyst", "supervisor", "administrator", "requestor"}
+    assert (web.identity.ca_file is not None) == (name == "a provider of an authority of one's own")
     holders = {component_of(one) for one in rendered.daemons if "identity-client-secret" in secret_keys(one)}
     assert holders == {"web"}
     matcher = load(lay_out(rendered, rendered.one("Deployment", "matcher"), site, tmp_path / "matcher"), monkeypatch)

@@ -190,10 +190,11 @@ async def test_check_config_asks_what_the_settings_name(place: Place) -> None:
     assert "reach objects: good (not made yet: `serve` makes it)" in output
     assert not place.objects.exists()
     assert (await place.command("db", "upgrade"))[0] == 0
-    place.changes["kafka"] = {"topics": {**unique_names(place.mark), "threats": f"rtcc.threats.{place.mark}.elsewhere"}}
+    names = {**unique_names(place.mark), "gallery_records": f"rtcc.gallery.records.{place.mark}.elsewhere"}
+    place.changes["kafka"] = {"topics": names}
     code, output = await place.command("check-config", "--reach")
     assert code == EXIT_UNAVAILABLE
-    assert f"reach topics: rtcc.threats.{place.mark}.elsewhere: missing" in output
+    assert f"reach topics: rtcc.gallery.records.{place.mark}.elsewhere: missing" in output
     assert "run `rtcc-bridge topics create`" in output
     assert "reach database: good (at revision" in output
     assert output.rstrip().endswith("error: not usable: topics")

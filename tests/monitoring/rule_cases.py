@@ -247,6 +247,11 @@ def minutes() -> Iterator[Case]:
             {old: f"{good * 86400}+0x40", new: f"{300 * 86400}+0x40"},
             names=(f"in {bad} days, for a process that was not told of the next one", f"in {good} days"),
         )  # fmt: skip
+    soon, later = (f'rtcc_bridge_certificates_expiring{{days="{days}", instance="a"}}' for days in ("30", "90"))
+    yield from pair(
+        "AnalystCertificatesEnd", WARNING, {soon: "1+0x40", later: "2+0x40"}, {soon: "0+0x40", later: "2+0x40"},
+        labels={"days": "30"}, names=("one within the month", "two after it"),
+    )  # fmt: skip
     for severity, low, enough in ((WARNING, 0.14, 0.16), (CRITICAL, 0.04, 0.06)):
         labels = 'volume="objects", instance="a"'
         size = gauge("volume_size_bytes", labels, 1000)

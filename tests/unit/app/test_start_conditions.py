@@ -11,6 +11,7 @@ from rtcc_bridge.settings import load_settings
 from tests.kafka_cluster.certificates import TestAuthority
 from tests.policy_kit import SignedPolicy
 from tests.signing_keys import key_pair
+from tests.unit.qualification.packs import paper_pack
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -23,12 +24,17 @@ def production_example(tmp_path: Path) -> Path:
         (tmp_path / "etc" / name).write_bytes(authority.ca_file.read_bytes())
     policy = SignedPolicy.make(tmp_path / "policy", SystemClock())
     policy.sign()
-    for name, pair in (*policy.keys.items(), ("authority.pub", key_pair(tmp_path / "authority"))):
+    pairs = {name: key_pair(tmp_path / name) for name in ("authority", "pack-key", "packets")}
+    public = [(name.value, pair) for name, pair in policy.keys.items()]
+    public += [("authority.pub", pairs["authority"]), ("pack-key.pub", pairs["pack-key"])]
+    for name, pair in public:
         (tmp_path / "etc" / f"{name}.pem").write_bytes(pair.public.read_bytes())
+    paper_pack(tmp_path / "state/packs/PACK", "PACK")
     secrets = {
         "kafka-password": "correct-horse",
         "master-key": base64.b64encode(bytes(range(32))).decode(),
         "identity-client-secret": "correct-horse",
+        "packet-signing-key": pairs["packets"].private.read_text(),
     }
     (tmp_path / "secrets").mkdir()
     for name, text in secrets.items():
@@ -39,7 +45,7 @@ def production_example(tmp_path: Path) -> Path:
     places = {
         "/etc/rtcc-bridge": f"{tmp_path}/etc",
         "/run/secrets": f"{tmp_path}/secrets",
-        "/var/lib/rtcc-bridge": f"{tmp_path}/packs",
+        "/var/lib/rtcc-bridge": f"{tmp_path}/state",
         "config/policy.yaml": str(policy.file),
     }
     for place, instead in places.items():
@@ -65,6 +71,7 @@ def test_the_example_for_production_can_start(production_example: Path) -> None:
         "etc/administrator.pem",
         "etc/city.pem",
         "etc/authority.pub.pem",
+        "etc/pack-key.pub.pem",
         "secrets/kafka-password",
         "secrets/identity-client-secret",
     ],
@@ -81,12 +88,26 @@ def test_both_signatures_are_asked_for(production_example: Path) -> None:
     assert "is not signed" in problem.cause
 
 
-def test_the_master_key_that_it_names_is_asked_for(production_example: Path) -> None:
-    """It may be made by the demo profile alone."""
-    file = production_example.parent / "secrets/master-key"
+@pytest.mark.parametrize("name", ["master-key", "packet-signing-key"])
+def test_a_key_that_it_names_has_to_be_one(name: str, production_example: Path) -> None:
+    """Neither of these may be made by anything but the demo profile."""
+    file = production_example.parent / "secrets" / name
     file.write_text("not a key")
     (problem,) = start_problems(load_settings(production_example))
-    assert problem.path == str(file)
+    assert str(file) in {problem.path, problem.cause.split(" is not ")[0]}
+
+
+def test_a_pack_that_is_not_there_is_told(production_example: Path) -> None:
+    (production_example.parent / "state/packs/PACK/pack.json").unlink()
+    (problem,) = start_problems(load_settings(production_example))
+    assert problem.path == "matching.pack"
+
+
+def test_a_witness_without_a_key_to_know_it_by_is_told(production_example: Path) -> None:
+    text = production_example.read_text()
+    production_example.write_text(text.replace("  # witness_url:", "  witness_url:"))
+    (problem,) = start_problems(load_settings(production_example))
+    assert problem.path == "audit.witness_key"
 
 
 def test_a_master_key_that_may_not_even_be_asked_for_is_told(tmp_path: Path) -> None:

@@ -17,13 +17,14 @@ from tests.kafka_cluster.certificates import TestAuthority
 
 
 def settings_of(folder: Path, **kafka: object) -> Settings:
-    for name in ("objects", "packs"):
+    for name in ("objects", "packs", "journal"):
         (folder / name).mkdir(exist_ok=True)
     return load_settings(
         None,
         database={"url": f"sqlite+aiosqlite:///{folder / 'floor.sqlite3'}"},
         objects={"url": (folder / "objects").as_uri(), "ledger_url": "s3://elsewhere/ledger"},
         matching={"packs_directory": str(folder / "packs")},
+        audit={"journal_folder": str(folder / "journal")},
         kafka=kafka,
     )
 

@@ -3,7 +3,7 @@ are the schema's. */}}
 
 {{- define "rtcc-bridge.checks" -}}
 {{- $problems := list -}}
-{{- range $topic := list "process" "scaling" "gpu" "broker" "database" "objects" "policy" "secrets" "network" "exposure" "monitoring" -}}
+{{- range $topic := list "process" "scaling" "gpu" "broker" "database" "objects" "galleries" "audit" "policy" "secrets" "network" "exposure" "monitoring" -}}
 {{- $problems = concat $problems (splitList "\n" (include (printf "rtcc-bridge.check.%s" $topic) $ | trim)) -}}
 {{- end -}}
 {{- with compact $problems -}}
@@ -139,6 +139,48 @@ packs.volume.accessMode is ReadWriteOnce, and several pods on several nodes need
 {{- end }}
 {{- end -}}
 
+{{- define "rtcc-bridge.check.galleries" -}}
+{{- $secrets := .Values.secrets }}
+{{- if eq .Values.objects.galleryKey "own" }}
+{{- if include "rtcc-bridge.isSingle" . }}
+objects.galleryKey is own, and database.type sqlite, where one process has all roles and would hold both keys: set objects.galleryKey to shared
+{{- end }}
+{{- $own := fromYaml (include "rtcc-bridge.secretRef" (dict "root" $ "secret" "galleryKey")) }}
+{{- if and $own.name (eq (toJson $own) (toJson (fromYaml (include "rtcc-bridge.secretRef" (dict "root" $ "secret" "masterKey"))))) }}
+secrets.galleryKey and secrets.masterKey are the same key of the same Secret, so whoever holds the one opens what the other wraps: make another key for the galleries, or set objects.galleryKey to shared
+{{- end }}
+{{- else }}
+{{- if $secrets.galleryKey.secret }}
+secrets.galleryKey.secret is set, and objects.galleryKey shared, which does not use it: set objects.galleryKey to own, or leave the Secret out
+{{- end }}
+{{- if and (not (include "rtcc-bridge.isDemo" .)) (not (include "rtcc-bridge.isSingle" .)) }}
+objects.galleryKey is shared, and settings.profile production, so that the web, which reads what browsers send, could open every template (P30): set objects.galleryKey to own
+{{- end }}
+{{- end }}
+{{- if and (include "rtcc-bridge.isDemo" .) $secrets.evaluationPublicKey.secret }}
+secrets.evaluationPublicKey.secret is set, and settings.profile demo, whose gallery is searched without an evaluation: leave it out, or set settings.profile to production
+{{- end }}
+{{- end -}}
+
+{{- define "rtcc-bridge.check.audit" -}}
+{{- if not (include "rtcc-bridge.isSingle" .) }}
+{{- if and (not .Values.auditJournal.volume.existingClaim) (eq .Values.auditJournal.volume.accessMode "ReadWriteOnce") }}
+auditJournal.volume.accessMode is ReadWriteOnce, and several pods on several nodes need it: set ReadWriteMany, name auditJournal.volume.existingClaim, or set database.type to sqlite
+{{- end }}
+{{- end }}
+{{- $role := include "rtcc-bridge.isSingle" . | empty | ternary "relay" "single" }}
+{{- $audit := dig "audit" dict (fromYaml (include "rtcc-bridge.given" (dict "root" $ "role" $role))) }}
+{{- if hasPrefix "file:" (get $audit "outside_url" | default "") }}
+settings.audit.outside_url is a folder, which goes with the pod and is in nobody else's hands: name s3://bucket/prefix of another account, or a witness (settings.audit.witness_url)
+{{- end }}
+{{- if and (get $audit "witness_url") (not (get $audit "witness_key")) }}
+settings.audit.witness_url is set, and settings.audit.witness_key empty, so its signatures could not be checked: set the verifier key that the witness publishes (name+id+key)
+{{- end }}
+{{- if and (get $audit "witness_key") (not (get $audit "witness_url")) }}
+settings.audit.witness_key is set, and settings.audit.witness_url empty, so nobody is asked: name the witness, or leave its key out
+{{- end }}
+{{- end -}}
+
 {{- define "rtcc-bridge.check.policy" -}}
 {{- if and .Values.policy.content .Values.policy.existingConfigMap }}
 policy.content and policy.existingConfigMap are both set: keep one of the two
@@ -151,7 +193,7 @@ policy.signatures and policy.existingConfigMap are both set: put the signatures 
 {{- if ne (empty .Values.policy.administratorKey) (empty .Values.policy.cityKey) }}
 of policy.administratorKey and policy.cityKey one is set: a policy has two signatures, so set both, or neither in the demo
 {{- end }}
-{{- if and (ne (dig "profile" "demo" .Values.settings) "demo") (not (or .Values.policy.administratorKey .Values.policy.cityKey)) }}
+{{- if and (not (include "rtcc-bridge.isDemo" .)) (not (or .Values.policy.administratorKey .Values.policy.cityKey)) }}
 settings.profile is production, and policy.administratorKey and policy.cityKey empty, so no process would start: set both, and give the signatures with the policy
 {{- end }}
 {{- if and .Values.policy.content .Values.policy.cityKey (not .Values.policy.signatures) }}
@@ -223,7 +265,7 @@ networkPolicy.controller.from is empty, and web.expose on, which would let every
 {{- $expose := .Values.web.expose }}
 {{- $web := include "rtcc-bridge.webRole" . }}
 {{- $signsIn := include "rtcc-bridge.signsIn" (dict "root" . "role" $web) }}
-{{- $isDemo := eq (dig "profile" "demo" .Values.settings) "demo" }}
+{{- $isDemo := include "rtcc-bridge.isDemo" . }}
 {{- if and $expose.enabled $isDemo }}
 web.expose is on, and settings.profile demo, where whoever reaches the web acts as anybody: set settings.profile to production, or turn web.expose off
 {{- end }}

@@ -71,22 +71,22 @@ metadata:
 {{/* What a role needs: the one table for its settings, its secrets, its volumes and its network. A consumer has to hold
 the master key to start. It opens nothing, and seals only where it takes bookings (`records.pictures_url`): then it
 reaches the key management service and has the packs. Who records approvals signs search requests, and a matcher checks
-them with a key that cannot sign (P30); a consumer has that public key too, since `check-config` asks each process for one.
-The relay alone orders the audit log and signs its checkpoints (P22). */}}
+them with a key that cannot sign (P30); consumers and tools have that public key too, since `check-config` asks each process
+for one. The relay alone orders the audit log, signs its checkpoints and brings them outside (P22). Templates are opened by
+who searches or changes galleries, never by the web (docs/decisions/0039). Who acts keeps a journal (P23). */}}
 {{- define "rtcc-bridge.needs" -}}
 {{- $bookings := "" -}}
 {{- if and .root (eq .role "consumer") -}}
-{{- $own := get .root.Values.consumer "settings" | default dict -}}
-{{- $given := mustMergeOverwrite (deepCopy .root.Values.settings) (deepCopy $own) -}}
-{{- $bookings = empty (dig "records" "pictures_url" "" $given) | ternary "" " keyService packs" -}}
+{{- $given := fromYaml (include "rtcc-bridge.given" .) -}}
+{{- $bookings = empty (dig "records" "pictures_url" "" $given) | ternary "" " keyService packs galleries" -}}
 {{- end -}}
 {{- get (dict
-  "web" "operations policy database objects keys keyService packs collector web signs"
-  "consumer" (print "operations policy broker database objects keys collector checks" $bookings)
-  "matcher" "operations policy broker database objects keys keyService packs collector gpu checks"
-  "relay" "operations policy broker database objects keys keyService collector signs orders"
-  "single" "operations policy broker database objects keys keyService packs collector web gpu signs orders"
-  "tools" "policy broker database objects keys keyService packs scratch"
+  "web" "operations policy database objects keys keyService packs collector journal web signs packets misuse"
+  "consumer" (print "operations policy broker database objects keys collector journal checks" $bookings)
+  "matcher" "operations policy broker database objects keys keyService packs collector journal gpu checks galleries evaluation"
+  "relay" "operations policy broker database objects keys keyService collector journal signs orders outside galleries misuse"
+  "single" "operations policy broker database objects keys keyService packs collector journal web gpu signs orders outside galleries evaluation packets misuse"
+  "tools" "policy broker database objects keys keyService packs scratch journal checks outside galleries packets misuse"
   "migration" "database"
   "topics" "broker"
 ) .role -}}
@@ -95,6 +95,11 @@ The relay alone orders the audit log and signs its checkpoints (P22). */}}
 {{/* "yes" where the role needs it. Takes (dict "role" "matcher" "what" "broker"). */}}
 {{- define "rtcc-bridge.hasNeed" -}}
 {{- if has .what (splitList " " (include "rtcc-bridge.needs" .)) }}yes{{ end -}}
+{{- end -}}
+
+{{/* "yes" in the profile demo, whose gallery stands in for a live one. */}}
+{{- define "rtcc-bridge.isDemo" -}}
+{{- if eq (dig "profile" "demo" .Values.settings) "demo" }}yes{{ end -}}
 {{- end -}}
 
 {{/* As whom a role is known to the broker: the command line is the operator's. */}}

@@ -9,9 +9,14 @@ workers, children of the web process, reach nothing at all: their system-call fi
 {{- if has "broker" $needs }}{{ $found = append $found "broker" }}{{ end -}}
 {{- if and (has "broker" $needs) (eq $values.kafka.authentication "token") }}{{ $found = append $found "identity" }}{{ end -}}
 {{- if and (has "database" $needs) (eq $values.database.type "postgresql") }}{{ $found = append $found "database" }}{{ end -}}
-{{- if and (has "objects" $needs) (eq $values.objects.type "s3") }}{{ $found = append $found "objects" }}{{ end -}}
+{{- if include "rtcc-bridge.usesObjectStore" . }}{{ $found = append $found "objects" }}{{ end -}}
 {{- if and (has "keyService" $needs) (eq $values.objects.keys "transit") }}{{ $found = append $found "keyService" }}{{ end -}}
 {{- if include "rtcc-bridge.signsIn" . }}{{ $found = append $found "identityProvider" }}{{ end -}}
+{{- if has "outside" $needs -}}
+{{- $given := fromYaml (include "rtcc-bridge.given" .) -}}
+{{- if dig "audit" "outside_url" "" $given }}{{ $found = append $found "checkpointStore" }}{{ end -}}
+{{- if dig "audit" "witness_url" "" $given }}{{ $found = append $found "witness" }}{{ end -}}
+{{- end -}}
 {{- if and (has "collector" $needs) (include "rtcc-bridge.traces" .) }}{{ $found = append $found "collector" }}{{ end -}}
 {{- join " " $found -}}
 {{- end -}}

@@ -34,7 +34,10 @@ kafka{{ include "rtcc-bridge.party" . | title }}
 {{- if has "signs" $needs }}{{ $found = append $found "authorityKey" }}{{ end -}}
 {{- if or (has "signs" $needs) (has "checks" $needs) }}{{ $found = append $found "authorityPublicKeys" }}{{ end -}}
 {{- if has "orders" $needs }}{{ $found = append $found "auditSigningKey" }}{{ end -}}
-{{- if and (has "objects" $needs) (eq $values.objects.type "s3") -}}
+{{- if and (has "galleries" $needs) (eq $values.objects.galleryKey "own") }}{{ $found = append $found "galleryKey" }}{{ end -}}
+{{- if has "packets" $needs }}{{ $found = append $found "packetSigningKey" }}{{ end -}}
+{{- if and (has "evaluation" $needs) (not (include "rtcc-bridge.isDemo" .root)) }}{{ $found = append $found "evaluationPublicKey" }}{{ end -}}
+{{- if include "rtcc-bridge.usesBuckets" . -}}
 {{- $found = concat $found (list "objectsAccessKeyId" "objectsSecretAccessKey") -}}
 {{- end -}}
 {{- if and (has "broker" $needs) (has $values.kafka.authentication (list "password" "token")) -}}
@@ -44,6 +47,19 @@ kafka{{ include "rtcc-bridge.party" . | title }}
 {{- $found = append $found "identityClient" -}}
 {{- end -}}
 {{- join " " $found -}}
+{{- end -}}
+
+{{/* "yes" where the role reaches the store of the objects, or that of the bookings' pictures beside it. */}}
+{{- define "rtcc-bridge.usesObjectStore" -}}
+{{- $needs := splitList " " (include "rtcc-bridge.needs" .) -}}
+{{- $pictures := dig "records" "pictures_url" "" (fromYaml (include "rtcc-bridge.given" .)) | default "" -}}
+{{- if or (and (has "objects" $needs) (eq .root.Values.objects.type "s3")) (and (has .role (list "consumer" "single")) (hasPrefix "s3://" $pictures)) }}yes{{ end -}}
+{{- end -}}
+
+{{/* "yes" where the role shows the access key: to that store, or to the one outside that keeps checkpoints. */}}
+{{- define "rtcc-bridge.usesBuckets" -}}
+{{- $outside := dig "audit" "outside_url" "" (fromYaml (include "rtcc-bridge.given" .)) | default "" -}}
+{{- if or (include "rtcc-bridge.usesObjectStore" .) (and (has "outside" (splitList " " (include "rtcc-bridge.needs" .))) (hasPrefix "s3://" $outside)) }}yes{{ end -}}
 {{- end -}}
 
 {{/* The entries of `secrets` that this release needs, with spaces between them. */}}
@@ -100,6 +116,9 @@ read: 0440 and the pod's group. */}}
   "authority-public-keys" "authorityPublicKeys"
   "identity-client-secret" "identityClient"
   "audit-signing-key" "auditSigningKey"
+  "gallery-key" "galleryKey"
+  "packet-signing-key" "packetSigningKey"
+  "evaluation-public-key" "evaluationPublicKey"
   "kafka-password" (include "rtcc-bridge.brokerSecret" .) }}
 {{- if has $secret $secrets }}
 {{- $ref := fromYaml (include "rtcc-bridge.secretRef" (dict "root" $.root "secret" $secret)) }}

@@ -3,12 +3,12 @@
 {{- define "rtcc-bridge.settings" -}}
 {{- $values := .root.Values -}}
 {{- $needs := splitList " " (include "rtcc-bridge.needs" .) -}}
-{{- $own := get (index $values .role) "settings" | default dict -}}
-{{- $given := mustMergeOverwrite (deepCopy $values.settings) (deepCopy $own) -}}
+{{- $secrets := splitList " " (include "rtcc-bridge.secretsOfRole" .) -}}
+{{- $given := fromYaml (include "rtcc-bridge.given" .) -}}
 {{- $made := dict -}}
 {{- if has "broker" $needs }}{{ $_ := set $made "kafka" (fromYaml (include "rtcc-bridge.kafkaSettings" .)) }}{{ end -}}
 {{- if has "database" $needs }}{{ $_ := set $made "database" (fromYaml (include "rtcc-bridge.databaseSettings" .)) }}{{ end -}}
-{{- if has "database" $needs }}{{ $_ := set $made "audit" (dict "journal_folder" "/tmp/audit-journal") }}{{ end -}}
+{{- if has "journal" $needs }}{{ $_ := set $made "audit" (dict "journal_folder" "/var/lib/rtcc-bridge/audit-journal") }}{{ end -}}
 {{- if has "orders" $needs }}{{ $_ := set $made.audit "signing_key_file" "/run/secrets/rtcc-bridge/audit-signing-key" }}{{ end -}}
 {{- if has "objects" $needs }}{{ $_ := set $made "objects" (fromYaml (include "rtcc-bridge.objectSettings" .)) }}{{ end -}}
 {{- if or (has "signs" $needs) (has "checks" $needs) -}}
@@ -16,9 +16,14 @@
 {{- end -}}
 {{- if has "signs" $needs }}{{ $_ := set $made.authority "signing_key_file" "/run/secrets/rtcc-bridge/authority-key" }}{{ end -}}
 {{- if has "packs" $needs }}{{ $_ := set $made "matching" (dict "packs_directory" "/var/lib/rtcc-bridge/packs") }}{{ end -}}
+{{- if has "evaluationPublicKey" $secrets }}{{ $_ := set $made.matching "evaluation_key_file" "/run/secrets/rtcc-bridge/evaluation-public-key" }}{{ end -}}
 {{- if has "gpu" $needs }}{{ $_ := set $made.matching "device" (include "rtcc-bridge.device" .root) }}{{ end -}}
 {{- if has "operations" $needs }}{{ $_ := set $made "operations" (dict "host" $values.operations.host "port" 9464) }}{{ end -}}
 {{- if has "policy" $needs }}{{ $_ := set $made "policy" (fromYaml (include "rtcc-bridge.policySettings" .)) }}{{ end -}}
+{{- $reports := dict -}}
+{{- if has "packets" $needs }}{{ $_ := set $reports "signing_key_file" "/run/secrets/rtcc-bridge/packet-signing-key" }}{{ end -}}
+{{- if include "rtcc-bridge.hasRoster" . }}{{ $_ := set $reports "roster_file" "/etc/rtcc-bridge/roster.csv" }}{{ end -}}
+{{- with $reports }}{{ $_ := set $made "reports" . }}{{ end -}}
 {{- if has "web" $needs -}}
 {{- $_ := set $made "web" (dict "host" (include "rtcc-bridge.webHost" .root) "port" 8080) -}}
 {{- if $values.web.expose.enabled -}}
@@ -35,6 +40,14 @@
 {{- /* Only the web asks the provider, and only it has the secret. */ -}}
 {{- $given = omit $given "identity" -}}
 {{- end -}}
+{{- if and (hasKey $given "audit") (not (has "outside" $needs)) -}}
+{{- /* Only who brings checkpoints outside, or looks whether that can be done, is let there. */ -}}
+{{- $_ := set $given "audit" (omit $given.audit "outside_url" "witness_url" "witness_key") -}}
+{{- end -}}
+{{- if and (hasKey $given "matching") (not (has "packs" $needs)) -}}
+{{- /* Only who works with the model pack has its volume, and `check-config` looks whether it is there. */ -}}
+{{- $_ := set $given "matching" (omit $given.matching "pack") -}}
+{{- end -}}
 {{- $ca := $values.tracing.ca -}}
 {{- if and (has "collector" $needs) (dig "tracing" "endpoint" "" $given) (or $ca.secret $ca.configMap) -}}
 {{- $_ := set $made "tracing" (dict "ca_file" (include "rtcc-bridge.caFile" (dict "ca" $ca "path" "collector.pem"))) -}}
@@ -42,10 +55,20 @@
 {{- toYaml (mustMergeOverwrite $given $made) -}}
 {{- end -}}
 
+{{/* What the site set for a role: `settings`, and over it the role's own. */}}
+{{- define "rtcc-bridge.given" -}}
+{{- $own := get (index .root.Values .role | default dict) "settings" | default dict -}}
+{{- toYaml (mustMergeOverwrite (deepCopy .root.Values.settings) (deepCopy $own)) -}}
+{{- end -}}
+
+{{/* "yes" where the role looks for off-shift use (P27). */}}
+{{- define "rtcc-bridge.hasRoster" -}}
+{{- if and .root.Values.reports.rosterConfigMap (include "rtcc-bridge.hasNeed" (dict "role" .role "what" "misuse")) }}yes{{ end -}}
+{{- end -}}
+
 {{/* "yes" where the role lets people sign in with the identity provider. */}}
 {{- define "rtcc-bridge.signsIn" -}}
-{{- $own := get (index .root.Values .role | default dict) "settings" | default dict -}}
-{{- $given := mustMergeOverwrite (deepCopy .root.Values.settings) (deepCopy $own) -}}
+{{- $given := fromYaml (include "rtcc-bridge.given" .) -}}
 {{- if and (include "rtcc-bridge.hasNeed" (dict "role" .role "what" "web")) (dig "identity" "issuer" "" $given) }}yes{{ end -}}
 {{- end -}}
 
@@ -117,6 +140,9 @@ url: {{ eq $objects.type "s3" | ternary $objects.url "file:///var/lib/rtcc-bridg
 ledger_url: {{ empty $objects.ledgerUrl | ternary "null" (quote $objects.ledgerUrl) }}
 {{- if has "masterKey" (splitList " " (include "rtcc-bridge.secretsOfRole" .)) }}
 master_key_file: /run/secrets/rtcc-bridge/master-key
+{{- end }}
+{{- if has "galleryKey" (splitList " " (include "rtcc-bridge.secretsOfRole" .)) }}
+gallery_key_file: /run/secrets/rtcc-bridge/gallery-key
 {{- end }}
 {{- if eq $objects.keys "transit" }}
 transit_url: {{ $objects.transit.url | quote }}

@@ -40,6 +40,12 @@
             - {key: city.pem, path: city.pem}
       {{- end }}
       {{- end }}
+      {{- if include "rtcc-bridge.hasRoster" . }}
+      - configMap:
+          name: {{ .root.Values.reports.rosterConfigMap }}
+          items:
+            - {key: roster.csv, path: roster.csv}
+      {{- end }}
       {{- with include "rtcc-bridge.authorities" . | trim }}
       {{- . | nindent 6 }}
       {{- end }}
@@ -71,6 +77,9 @@
 {{- $needs := splitList " " (include "rtcc-bridge.needs" .) -}}
 {{- if has "packs" $needs }}
 - {volume: packs, claim: {{ include "rtcc-bridge.claim" (dict "root" .root "volume" $values.packs.volume "role" "packs") }}}
+{{- end }}
+{{- if has "journal" $needs }}
+- {volume: audit-journal, claim: {{ include "rtcc-bridge.claim" (dict "root" .root "volume" $values.auditJournal.volume "role" "audit-journal") }}}
 {{- end }}
 {{- if and (has "objects" $needs) (eq $values.objects.type "folder") }}
 - {volume: objects, claim: {{ include "rtcc-bridge.claim" (dict "root" .root "volume" $values.objects.volume "role" "objects") }}}
