@@ -121,6 +121,11 @@ _OVERSIGHT: Final = {
     ("GET", "/api/v1/reports/transparency"): Guard(Deed.MAKE_TRANSPARENCY_REPORT, "report.transparency"),
     ("POST", f"{_LEAD}/discovery-packet"): Guard(Deed.MAKE_DISCOVERY_PACKET, "lead.discovery_packet", "leadId"),
     ("POST", "/api/v1/reports/access-log"): Guard(Deed.MAKE_ACCESS_LOG, "record.access_log"),
+    ("GET", "/api/v1/galleries/exports"): Guard(Deed.SEE_EXPORTS, "gallery.see_exports"),
+    ("POST", "/api/v1/galleries/exports"): Guard(Deed.ASK_EXPORT, "gallery.ask_export"),
+    ("POST", "/api/v1/galleries/exports/{orderId}/approve"): Guard(
+        Deed.APPROVE_EXPORT, "gallery.approve_export", "orderId"
+    ),
     ("GET", "/api/v1/reports/misuse"): Guard(Deed.SEE_MISUSE_SIGNALS, "misuse.view"),
 }
 

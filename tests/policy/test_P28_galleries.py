@@ -17,7 +17,7 @@ from rtcc_bridge.qualification.qualified import Qualification
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
-from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, open_kit
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit, open_kit
 from tests.probe_kit import Gallery, ProbeKit, face_search, record_of, search_handler
 
 
@@ -65,15 +65,15 @@ async def test_a_live_gallery_is_not_filled_with_a_pack_without_a_calibration(
     uncalibrated = PackIdentity(PACK.name, PACK.template_hash, PACK.template_length, calibrated=False)
     enroller = galleries.enroller(pack=uncalibrated)
     if kind is not GalleryKind.LIVE:
-        assert (await enroller.enroll(source, "city", kind, actor="administrator")).enrolled == 1
+        assert (await enroller.enroll(source, "city", kind, account=ADMINISTRATOR)).enrolled == 1
         return
     with pytest.raises(PolicyRefusalError, match="has no calibration") as refused:
-        await enroller.enroll(source, "city", kind, actor="administrator")
+        await enroller.enroll(source, "city", kind, account=ADMINISTRATOR)
     assert refused.value.rule == "P28"
     async with galleries.database.read() as tx:
         assert (await tx.execute(tables.galleries.select())).all() == []
     calibrated = PackIdentity(PACK.name, PACK.template_hash, PACK.template_length, calibrated=True)
-    receipt = await galleries.enroller(pack=calibrated).enroll(source, "city", kind, actor="administrator")
+    receipt = await galleries.enroller(pack=calibrated).enroll(source, "city", kind, account=ADMINISTRATOR)
     assert receipt.enrolled == 1
 
 

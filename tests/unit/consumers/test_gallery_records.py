@@ -20,7 +20,7 @@ from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import gallery_removals
 from tests.doubles import ManualClock
-from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, open_kit
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit, open_kit
 from tests.records_kit import RecordSystem, booking_desk, event, people, records_handler, removal, sha256_of
 from tests.vault_kit import stored_files
 
@@ -154,7 +154,7 @@ async def test_an_order_acts_in_every_gallery(
     kit: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem, pictures: Path
 ) -> None:
     source = FolderSource(pictures, **SOURCE_WORDS)
-    await kit.enroller().enroll(source, "training", GalleryKind.TRAINING, actor="administrator")
+    await kit.enroller().enroll(source, "training", GalleryKind.TRAINING, account=ADMINISTRATOR)
     await handled(handler, removal("ann"), records.booked("bob", "bob-9"))
     assert await people(kit, "training") == {"bob": 1, "cat": 1}
     assert await people(kit) == {"bob": 1}
@@ -228,7 +228,7 @@ async def test_without_a_store_of_pictures_orders_are_carried_out_all_the_same(
     with pytest.raises(UnavailableError, match="no gallery city"):
         await handled(handler, removal("ann"))
     source = FolderSource(pictures, **SOURCE_WORDS)
-    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     assert await handled(handler, records.booked("dan", "dan-1"), removal("ann")) == ["bookings_off", None]
     assert await people(kit) == {"bob": 1, "cat": 1}
 

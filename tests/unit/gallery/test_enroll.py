@@ -23,6 +23,7 @@ from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import GalleryImageRecord, SegmentRecord
 from rtcc_bridge.storage.tables import audit_entries, outbox
 from tests.gallery_kit import (
+    ADMINISTRATOR,
     PACK,
     SOURCE_WORDS,
     GalleryKit,
@@ -39,7 +40,7 @@ RETAIN = datetime(2031, 1, 1, tzinfo=UTC)
 async def enroll(kit: GalleryKit, source: FolderSource | ManifestSource | Path, **options: object) -> EnrollReceipt:
     source = FolderSource(source, **SOURCE_WORDS) if isinstance(source, Path) else source
     enroller = kit.enroller(options.pop("portraits", None))  # type: ignore[arg-type]
-    return await enroller.enroll(source, "city", GalleryKind.DEMO, actor="administrator", **options)  # type: ignore[arg-type]
+    return await enroller.enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR, **options)  # type: ignore[arg-type]
 
 
 async def content(kit: GalleryKit) -> tuple[list[GalleryImageRecord], list[SegmentRecord]]:
@@ -270,7 +271,7 @@ async def test_p25_an_image_removed_between_screening_and_transaction_is_not_in_
 ) -> None:
     """The template of somebody who may not come back must not lie in a sealed segment either."""
     await enroll(kit, pictures)
-    await kit.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+    await kit.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
     additions = kit.enroller()._additions
     gallery = await additions.open_gallery("city", GalleryKind.DEMO, "administrator")
 
@@ -292,9 +293,9 @@ async def test_another_model_pack_is_refused_and_told_how_to_go_on(kit: GalleryK
     source = FolderSource(pictures, **SOURCE_WORDS)
     for other in (PackIdentity("new", "cd" * 32, 16), PackIdentity("test-pack", PACK.template_hash, 32)):
         with pytest.raises(ConflictError, match=r"cannot be compared.*gallery of another name"):
-            await kit.enroller(pack=other).enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+            await kit.enroller(pack=other).enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     with pytest.raises(ConflictError, match="a demo gallery"):
-        await kit.enroller().enroll(source, "city", GalleryKind.TRAINING, actor="administrator")
+        await kit.enroller().enroll(source, "city", GalleryKind.TRAINING, account=ADMINISTRATOR)
 
 
 async def test_a_report_that_cannot_be_written_is_said_before_anything_is_done(
@@ -317,7 +318,7 @@ async def enroll_filler(kit: GalleryKit, count: int, **changes: object) -> Enrol
         "provenance": "filler drawn from the pack's impostor distribution: nobody",
         "lawful_basis": "demonstration",
         "retain_until": RETAIN,
-        "actor": "administrator",
+        "account": ADMINISTRATOR,
         **given,
     }
     return await kit.enroller().enroll_templates("city", GalleryKind.DEMO, **values)  # type: ignore[arg-type]

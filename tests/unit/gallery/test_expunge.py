@@ -20,16 +20,16 @@ from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import GalleryRecord, SegmentRecord
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.tables import audit_entries, object_keys, outbox
-from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, stored_template_of
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit, stored_template_of
 from tests.integration.pipeline import until
 from tests.vault_kit import stored_files
 
-ORDER = ("court order 7", "administrator")
+ORDER = ("court order 7", ADMINISTRATOR)
 
 
 async def enroll(kit: GalleryKit, pictures: Path) -> dict[Reason, int]:
     source = FolderSource(pictures, **SOURCE_WORDS)
-    receipt = await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    receipt = await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     return dict(receipt.set_aside)
 
 
@@ -186,7 +186,7 @@ async def test_a_damaged_segment_keeps_nobody_from_the_others_and_does_not_end_t
     """Two galleries; the segment of the first one is damaged, and both have a removed template in theirs."""
     monkeypatch.setattr("rtcc_bridge.gallery.scrub._EVERY_SECONDS", 0.01)
     source = FolderSource(pictures, **SOURCE_WORDS)
-    await enrolled.enroller().enroll(source, "town", GalleryKind.DEMO, actor="administrator")
+    await enrolled.enroller().enroll(source, "town", GalleryKind.DEMO, account=ADMINISTRATOR)
     segment, _ = await segment_rows(enrolled)
     file = enrolled.folder / segment.object_key
     content = file.read_bytes()
@@ -254,7 +254,7 @@ async def test_what_cannot_be_expunged_is_said_and_changes_nothing(enrolled: Gal
     with pytest.raises(NotFoundError, match="no image"):
         await expunger.expunge_image("city", "00" * 32, *ORDER)
     with pytest.raises(InvalidInputError, match="reason"):
-        await expunger.expunge_subject("city", "ann", " ", "administrator")
+        await expunger.expunge_subject("city", "ann", " ", ADMINISTRATOR)
     await expunger.expunge_subject("city", "ann", *ORDER)
     with pytest.raises(ConflictError, match="before"):
         await expunger.expunge_subject("city", "ann", *ORDER)

@@ -14,7 +14,7 @@ from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import RemovalKind
 from rtcc_bridge.storage.removals_ledger import Expungement
 from rtcc_bridge.storage.tables import audit_entries, gallery_removals
-from tests.gallery_kit import SOURCE_WORDS, GalleryKit
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit
 from tests.integration.pipeline import until
 from tests.vault_kit import stored_files
 
@@ -23,7 +23,7 @@ DAY = 86_400.0
 
 async def enroll(kit: GalleryKit, pictures: Path, until_day: str) -> dict[Reason, int]:
     source = FolderSource(pictures, **{**SOURCE_WORDS, "retain_until": until_day})
-    receipt = await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    receipt = await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     return dict(receipt.set_aside)
 
 

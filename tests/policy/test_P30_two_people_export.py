@@ -1,0 +1,172 @@
+"""P30: what a live gallery holds leaves when two people want it, each signed in, once, and as it was approved."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.gallery.export import ExportReceipt, GalleryExport
+from rtcc_bridge.gallery.export_orders import ExportOrderDesk
+from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.sources import FolderSource
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.tables import audit_entries
+from tests.doubles import ManualClock
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, open_kit
+
+SECOND = DEMO_ACCOUNTS["supervisor"]
+AGAIN = Account(" Administrator ", frozenset({Role.SUPERVISOR}), login="the other account")
+"""The same person by another account."""
+
+
+@pytest.fixture
+async def live(database: Database, tmp_path: Path, clock: ManualClock, metrics: Metrics) -> AsyncIterator[GalleryKit]:
+    (tmp_path / "people" / "somebody").mkdir(parents=True)
+    (tmp_path / "people" / "somebody" / "1.jpg").write_text("face")
+    source = FolderSource(tmp_path / "people", **SOURCE_WORDS)
+    async with open_kit(database, tmp_path / "objects", clock, metrics) as opened:
+        await opened.enroller().enroll(source, "city", GalleryKind.LIVE, account=ADMINISTRATOR)
+        await opened.enroller().enroll(source, "training", GalleryKind.TRAINING, account=ADMINISTRATOR)
+        yield opened
+
+
+async def ordered(live: GalleryKit, *, with_pictures: bool = False, second: Account | None = SECOND) -> str:
+    desk = ExportOrderDesk(live.parts())
+    order = await desk.ask(ADMINISTRATOR, "city", "the system is replaced", with_pictures=with_pictures)
+    if second is not None:
+        await desk.approve(second, order.order_id)
+    return order.order_id
+
+
+async def export(
+    live: GalleryKit,
+    folder: Path,
+    order_id: str | None,
+    *,
+    gallery: str = "city",
+    pictures: bool = False,
+    account: Account = ADMINISTRATOR,
+) -> ExportReceipt:
+    return await GalleryExport(live.parts()).export(
+        gallery, folder, with_pictures=pictures, account=account, order_id=order_id, on_exported=lambda *_: None
+    )
+
+
+async def refused(live: GalleryKit, folder: Path, order_id: str | None, rule: str = "P30", **options: Any) -> None:
+    """It is refused, nothing is written, and the refusal is in the log."""
+    before = await refusals(live)
+    with pytest.raises(PolicyRefusalError) as error:
+        await export(live, folder, order_id, **options)
+    assert error.value.rule == rule
+    assert not folder.is_dir()
+    assert sorted(await refusals(live)) == sorted([*before, rule])
+
+
+async def refusals(live: GalleryKit) -> list[str]:
+    """The rules of the exports that were refused so far."""
+    exports = await entries(live, "gallery.exported")
+    return [entry["details"]["rule"] for entry in exports if entry["outcome"] == "refused"]
+
+
+async def entries(live: GalleryKit, action: str) -> list[dict[str, Any]]:
+    async with live.database.read() as tx:
+        rows = await tx.execute(audit_entries.select().order_by(audit_entries.c.at, audit_entries.c.entry_id))
+        return [row.entry for row in rows if row.action == action]
+
+
+async def test_two_people_export_a_live_gallery_and_both_are_named(live: GalleryKit, tmp_path: Path) -> None:
+    order_id = await ordered(live)
+    assert (await export(live, tmp_path / "out", order_id)).images == 1
+    [entry] = await entries(live, "gallery.exported")
+    assert entry["outcome"] == "begun"
+    assert entry["authority"] == {"order": order_id, "askedBy": "administrator", "approvedBy": "supervisor"}
+
+
+async def test_without_an_order_or_the_second_person_nothing_leaves(live: GalleryKit, tmp_path: Path) -> None:
+    await refused(live, tmp_path / "out", None)
+    await refused(live, tmp_path / "out", await ordered(live, second=None))
+    with pytest.raises(NotFoundError):
+        await export(live, tmp_path / "out", "made up")
+
+
+async def test_one_person_with_two_accounts_is_no_second_person(live: GalleryKit, tmp_path: Path) -> None:
+    desk = ExportOrderDesk(live.parts())
+    order_id = await ordered(live, second=None)
+    for same in (ADMINISTRATOR, AGAIN, replace(AGAIN, name="ADMINISTRATOR")):
+        with pytest.raises(PolicyRefusalError) as error:
+            await desk.approve(same, order_id)
+        assert error.value.rule == "P30"
+    assert [entry["outcome"] for entry in await entries(live, "gallery.approve_export")] == ["refused"] * 3
+    await refused(live, tmp_path / "out", order_id)
+
+
+async def test_an_order_is_good_for_what_was_approved(live: GalleryKit, tmp_path: Path) -> None:
+    order_id = await ordered(live)
+    await refused(live, tmp_path / "out", order_id, pictures=True)
+    await refused(live, tmp_path / "out", order_id, gallery="training")
+    with_pictures = await ordered(live, with_pictures=True)
+    assert (await export(live, tmp_path / "out", with_pictures, pictures=True)).pictures == 1
+
+
+async def test_an_order_is_good_for_one_export_into_one_folder(live: GalleryKit, tmp_path: Path) -> None:
+    order_id = await ordered(live)
+    await export(live, tmp_path / "out", order_id)
+    await refused(live, tmp_path / "elsewhere", order_id)
+    (tmp_path / "out").rename(tmp_path / "taken away")
+    await refused(live, tmp_path / "out", order_id)
+
+
+async def test_an_interrupted_export_goes_on_into_its_folder_alone(live: GalleryKit, tmp_path: Path) -> None:
+    order_id = await ordered(live)
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(InvalidInputError):
+        await export(live, tmp_path / "out", order_id)
+    await refused(live, tmp_path / "elsewhere", order_id)
+    (tmp_path / "out").unlink()
+    assert (await export(live, tmp_path / "out", order_id)).images == 1
+
+
+async def test_an_order_does_not_last(live: GalleryKit, tmp_path: Path, clock: ManualClock) -> None:
+    approved, waiting = await ordered(live), await ordered(live, second=None)
+    clock.advance(24 * 3600)
+    await refused(live, tmp_path / "out", approved)
+    with pytest.raises(PolicyRefusalError) as error:
+        await ExportOrderDesk(live.parts()).approve(SECOND, waiting)
+    assert error.value.rule == "P30"
+
+
+async def test_an_order_is_approved_once(live: GalleryKit) -> None:
+    order_id = await ordered(live)
+    with pytest.raises(ConflictError):
+        await ExportOrderDesk(live.parts()).approve(SECOND, order_id)
+    with pytest.raises(NotFoundError):
+        await ExportOrderDesk(live.parts()).approve(SECOND, "made up")
+
+
+async def test_what_is_asked_for_needs_a_gallery_and_a_reason(live: GalleryKit) -> None:
+    desk = ExportOrderDesk(live.parts())
+    with pytest.raises(NotFoundError):
+        await desk.ask(ADMINISTRATOR, "nowhere", "the system is replaced", with_pictures=False)
+    with pytest.raises(InvalidInputError):
+        await desk.ask(ADMINISTRATOR, "city", " ", with_pictures=False)
+
+
+async def test_an_auditor_sees_who_ordered_what_and_the_look_is_audited(live: GalleryKit) -> None:
+    order_id = await ordered(live)
+    [found] = await ExportOrderDesk(live.parts()).every(DEMO_ACCOUNTS["auditor"])
+    assert (found.order_id, found.asked_by, found.approved_by) == (order_id, "administrator", "supervisor")
+    assert len(await entries(live, "gallery.see_exports")) == 1
+
+
+async def test_other_galleries_need_no_order(live: GalleryKit, tmp_path: Path) -> None:
+    assert (await export(live, tmp_path / "out", None, gallery="training")).images == 1
+
+
+async def test_who_may_not_export_does_not_with_an_order_either(live: GalleryKit, tmp_path: Path) -> None:
+    order_id = await ordered(live)
+    await refused(live, tmp_path / "out", order_id, rule="P10", account=DEMO_ACCOUNTS["operations"])
