@@ -163,7 +163,9 @@ async def measure(faces: Path, packs: Path, count: int, processes: int, rounds: 
                     with ceiling.round():
                         await asyncio.to_thread(lambda: list(pool.map(_work, shares)))
                     with ours.round():
-                        receipt = await enroller.enroll(source, f"bench-{number}", GalleryKind.DEMO, account=DEMO_ACCOUNTS["administrator"])
+                        receipt = await enroller.enroll(
+                            source, f"bench-{number}", GalleryKind.DEMO, account=DEMO_ACCOUNTS["administrator"]
+                        )
                     enrolled = receipt.enrolled
     most, reached = statistics.median(ceiling.per_second), statistics.median(ours.per_second)
     least_cpu, cpu = statistics.median(ceiling.cpu_ms), statistics.median(ours.cpu_ms)

@@ -8,11 +8,11 @@ from pathlib import Path
 from rtcc_bridge.audit import export_files
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.audit.export import AuditExport
-from rtcc_bridge.audit.note import SignedCheckpoint, VerifierKey
+from rtcc_bridge.audit.note import Checkpoint, NoteSigner, SignedCheckpoint, VerifierKey, signed
 from rtcc_bridge.audit.proofs import ProofReader, read_state
 from rtcc_bridge.audit.sequencer import Sequencer
 from rtcc_bridge.audit.signing_key import SigningKeys
-from rtcc_bridge.audit.tree import leaf_hash
+from rtcc_bridge.audit.tree import GrowingTree, leaf_hash
 from rtcc_bridge.audit_settings import AuditSettings
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing.outbox import Outbox
@@ -77,9 +77,9 @@ class AuditKit:
     async def sign(self) -> SignedCheckpoint:
         """Places everything and signs it."""
         await self.sequencer.sequence_all()
-        signed = await self.sequencer.sign()
-        assert signed is not None
-        return signed
+        newest = await self.sequencer.sign()
+        assert newest is not None
+        return newest
 
     async def key(self) -> VerifierKey:
         """The public key, as an auditor was given it."""
@@ -103,6 +103,17 @@ def rehash(folder: Path) -> None:
     write_lines(
         folder, export_files.LEAVES, [leaf_hash(line.encode()).hex() for line in lines_of(folder, export_files.ENTRIES)]
     )
+
+
+def resign(folder: Path, name: str, seed: bytes) -> None:
+    """What whoever rewrites a log as a whole does: hashes that fit, and one checkpoint of this name and key over them."""
+    rehash(folder)
+    leaves = [bytes.fromhex(line) for line in lines_of(folder, export_files.LEAVES)]
+    tree = GrowingTree()
+    for leaf in leaves:
+        tree.append(leaf)
+    note = signed(Checkpoint(name, len(leaves), tree.root()), [NoteSigner(name, seed)])
+    write_lines(folder, export_files.CHECKPOINTS, [json.dumps({"note": note})])
 
 
 def notes_of(folder: Path) -> list[SignedCheckpoint]:

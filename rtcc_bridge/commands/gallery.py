@@ -240,8 +240,8 @@ def verify(name: str | None, config: Path | None, pictures: bool) -> None:
 def export(folder: Path, config: Path | None, name: str | None, pictures: bool, order: str | None) -> None:
     """Write what a gallery holds to FOLDER: a manifest that `enroll` reads, never a template.
 
-    A live gallery is exported on an order: an administrator signs in and asks for it (`POST /api/v1/galleries/exports`),
-    another person signs in and approves it, and --order names it here, once and for one folder.
+    A live gallery is exported on an order: an administrator signs in and asks for it, another person signs in and
+    approves it (POST /api/v1/galleries/exports), and --order names it here, once and for one folder.
 
     References, provenance, lawful basis and retention date of every image that is searched. An interrupted export is
     resumed by starting it again. Exits with 1 when a picture could not be read.

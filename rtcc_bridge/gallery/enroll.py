@@ -105,9 +105,9 @@ class Enroller:
     ) -> EnrollReceipt:
         """Enrols every picture of the source that may be; the others are counted, and listed in `report` (CSV).
 
-        Raises PolicyRefusalError (P10), InvalidInputError when the source or the report cannot be used at all, ConflictError when the gallery
-        was made with another model pack or for another purpose, UnavailableError when database, object store or picture
-        workers fail: then start it again.
+        Raises PolicyRefusalError (P10), InvalidInputError when the source or the report cannot be used at all,
+        ConflictError when the gallery was made with another model pack or for another purpose, UnavailableError when
+        database, object store or picture workers fail: then start it again.
         """
         async with self._parts.watching(account, _ENROLL, f"gallery/{gallery}"):
             require_permission(account, Deed.ENROLL_PICTURES)

@@ -19,6 +19,7 @@ class Deed(StrEnum):
     CHOOSE_FACE = "choose a face"
     EDIT_STILL = "edit a still"
     SEE_PROBE = "see a still"
+    SEE_NOTES = "see the notes of dispatch"
     SEE_APPROVALS = "see the searches that wait for an approval"
     DECIDE_SEARCH = "decide on a search"
     ACKNOWLEDGE_LEAD = "acknowledge a lead"
@@ -77,6 +78,7 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.CHOOSE_FACE: frozenset({Role.ANALYST}),
         Deed.EDIT_STILL: frozenset({Role.ANALYST}),
         Deed.SEE_PROBE: frozenset({Role.ANALYST, Role.SUPERVISOR}),
+        Deed.SEE_NOTES: frozenset({Role.ANALYST, Role.SUPERVISOR}),
         Deed.SEE_APPROVALS: frozenset({Role.SUPERVISOR}),
         Deed.DECIDE_SEARCH: frozenset({Role.SUPERVISOR}),
         Deed.ACKNOWLEDGE_LEAD: frozenset({Role.ANALYST}),

@@ -277,9 +277,13 @@ def require_export_order(
     if now >= order.approved_at + ORDER_LASTS:
         raise PolicyRefusalError("P30", "The time to carry this order out has passed: ask for the export again.")
     if order.gallery != gallery or (with_pictures and not order.with_pictures):
-        raise PolicyRefusalError("P30", "The order is for another gallery, or for no pictures: export what was approved.")
+        raise PolicyRefusalError(
+            "P30", "The order is for another gallery, or for no pictures: export what was approved."
+        )
     if order.finished or (order.folder is not None and order.folder != folder):
-        raise PolicyRefusalError("P30", "This order was carried out, or begun in another folder: one order, one export.")
+        raise PolicyRefusalError(
+            "P30", "This order was carried out, or begun in another folder: one order, one export."
+        )
 
 
 def has_imminent_threat(policy: Policy, incident: IncidentFacts, threats: Iterable[ThreatFacts], now: datetime) -> bool:

@@ -67,8 +67,8 @@ class SearchRepeater:
     async def repeat(self, lead_id: str, account: Account) -> RepeatedSearch:
         """Commits an audit entry. Raises NotFoundError when there is no such lead, or its face or list is gone.
 
-        PolicyRefusalError (P10), ConflictError when it was made in another gallery or by another model pack, ConfigurationError when the gallery
-        does not fit the pack, IntegrityError, UnavailableError.
+        PolicyRefusalError (P10), ConflictError when it was made in another gallery or by another model pack,
+        ConfigurationError when the gallery does not fit the pack, IntegrityError, UnavailableError.
         """
         async with self._parts.watching(account, _REPEAT, lead_id):
             require_permission(account, Deed.REPEAT_SEARCH)

@@ -38,6 +38,7 @@ The role switch is there in the demo alone."""
 _LOOKS: Final = {
     ("GET", "/"): Guard(Deed.WATCH_FLOOR, "floor.view"),
     ("GET", "/incidents/{incidentId}"): Guard(Deed.WATCH_FLOOR, "incident.view", "incidentId"),
+    ("GET", "/incidents/{incidentId}/notes"): Guard(Deed.SEE_NOTES, "incident.notes", "incidentId"),
     ("GET", "/probes/{probeId}"): Guard(Deed.SEE_PROBE, "probe.view", "probeId"),
     ("GET", "/api/v1/incidents"): Guard(Deed.WATCH_FLOOR, "incident.list"),
     ("GET", "/api/v1/incidents/{incidentId}"): Guard(Deed.WATCH_FLOOR, "incident.view", "incidentId"),

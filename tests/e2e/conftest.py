@@ -121,7 +121,9 @@ async def enroll(place: Place, name: str, picture: bytes) -> None:
     settings = place.settings
     pack = await asyncio.to_thread(open_pack, settings.matching, lambda _what, _done, _total: None)
     async with open_core(settings) as core, enroller_for(core, pack) as enroller:
-        receipt = await enroller.enroll(source, settings.matching.gallery, GalleryKind.DEMO, account=DEMO_ACCOUNTS["administrator"])
+        receipt = await enroller.enroll(
+            source, settings.matching.gallery, GalleryKind.DEMO, account=DEMO_ACCOUNTS["administrator"]
+        )
     assert receipt.enrolled == 1, receipt
 
 

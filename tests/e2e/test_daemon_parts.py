@@ -59,7 +59,9 @@ async def expunge_without_scrubbing(place: Place, monkeypatch: pytest.MonkeyPatc
             (segment,) = await galleries.segments(tx, "demo", after=0, up_to=gallery.version)
         with monkeypatch.context() as patched:
             patched.setattr(SegmentScrubber, "scrub", away)
-            receipt = await expunger_for(core).expunge_subject("demo", "portrait-01", "court order", DEMO_ACCOUNTS["administrator"])
+            receipt = await expunger_for(core).expunge_subject(
+                "demo", "portrait-01", "court order", DEMO_ACCOUNTS["administrator"]
+            )
     assert not receipt.bytes_gone
     assert (place.objects / segment.object_key).is_file()
     return segment.object_key

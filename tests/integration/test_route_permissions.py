@@ -173,8 +173,9 @@ class Services:
         self.export_orders = site.services.export_orders
         self.galleries = parts = gallery_parts(site.kit)
         self.enroller = Enroller(parts, WordPortraits(), PACK, max_picture_bytes=1, workers=1)
-        withdraw, scrubber = site.services.leads.withdraw_for_subject, SegmentScrubber(
-            parts.database, parts.vault, parts.audit, parts.clock
+        withdraw, scrubber = (
+            site.services.leads.withdraw_for_subject,
+            SegmentScrubber(parts.database, parts.vault, parts.audit, parts.clock),
         )
         self.expunger = Expunger(parts, withdraw)
         self.retention_keeper = RetentionKeeper(parts, withdraw, scrubber, site.kit.metrics)
@@ -209,6 +210,7 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
     "StillViewer.preview": (Deed.SEE_PROBE, lambda on, who: on.kit.desk._stills.preview(on.probe_id, who)),
     "ProbeDesk.open": (Deed.SEE_PROBE, lambda on, who: on.kit.desk.open(on.probe_id, who)),
     "StillViewer.open": (Deed.SEE_PROBE, lambda on, who: on.kit.desk._stills.open(on.probe_id, who)),
+    "CaseNotesDesk.open": (Deed.SEE_NOTES, lambda on, who: on.kit.desk.case_notes.open("incident-1", who)),
     "ProbeDesk.edit": (Deed.EDIT_STILL, lambda on, who: on.kit.desk.edit(on.probe_id, (), who)),
     "StillEditor.edit": (Deed.EDIT_STILL, lambda on, who: on.kit.desk._editor.edit(on.probe_id, (), who)),
     "DeferralDesk.standings": (Deed.SEE_DEFERRALS, lambda on, who: on.kit.desk.deferrals.standings(who)),

@@ -1,7 +1,14 @@
 """Gives these tests the probe desk, and the desks of a lead's life; and a run of them alone its line for each rule."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.storage.engine import Database
+from tests.doubles import ManualClock
+from tests.gallery_kit import GalleryKit, open_kit
 from tests.life_kit import LifeKit, build_life
 from tests.policy.summary import lines, tally
 from tests.probe_kit import ProbeKit, kit, training_kit
@@ -13,6 +20,15 @@ __all__ = ["kit", "training_kit"]
 @pytest.fixture
 def life(kit: ProbeKit) -> LifeKit:
     return build_life(kit)
+
+
+@pytest.fixture
+async def galleries(
+    database: Database, tmp_path: Path, clock: ManualClock, metrics: Metrics
+) -> AsyncIterator[GalleryKit]:
+    """The parts of galleries, which begin empty."""
+    async with open_kit(database, tmp_path / "objects", clock, metrics) as opened:
+        yield opened
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

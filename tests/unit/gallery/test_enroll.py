@@ -124,20 +124,6 @@ async def test_bad_pictures_are_reported_by_reason_and_stop_nothing(
     assert len(stored_files(kit.folder)) == 5
 
 
-async def test_p06_a_manifest_row_without_provenance_is_left_out(kit: GalleryKit, pictures: Path) -> None:
-    manifest = pictures / "manifest.csv"
-    manifest.write_text(
-        "image,subject_ref,provenance,lawful_basis,retain_until\n"
-        "ann/1,R-1,booking desk,statute 12,2030-12-31\n"
-        "bob/1,R-2,,statute 12,2030-12-31\n"
-        "cat/1,R-3,booking desk,statute 12,2020-12-31\n"
-        "../objects/x,R-4,booking desk,statute 12,2030-12-31\n"
-    )
-    receipt = await enroll(kit, ManifestSource(manifest))
-    assert await refs(kit) == {"R-1": 1}
-    assert receipt.set_aside == {Reason.NO_PROVENANCE: 1, Reason.RETENTION_PASSED: 1, Reason.OUTSIDE_FOLDER: 1}
-
-
 async def test_a_second_run_skips_what_is_enrolled_without_looking_at_it(kit: GalleryKit, pictures: Path) -> None:
     await enroll(kit, pictures)
     (pictures / "dan").mkdir()

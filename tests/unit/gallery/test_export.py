@@ -18,9 +18,7 @@ async def enroll(kit: GalleryKit, pictures: Path) -> None:
     await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
 
 
-async def export(
-    kit: GalleryKit, folder: Path, *, pictures: bool = False
-) -> ExportReceipt:
+async def export(kit: GalleryKit, folder: Path, *, pictures: bool = False) -> ExportReceipt:
     return await GalleryExport(kit.parts()).export(
         "city",
         folder,
