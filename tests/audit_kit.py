@@ -1,9 +1,12 @@
 """An audit log to try things on: acts, the sequencer that places and signs them, and exports to spoil."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from sqlalchemy import text
 
 from rtcc_bridge.audit import export_files
 from rtcc_bridge.audit.entries import AuditLog
@@ -106,7 +109,7 @@ def rehash(folder: Path) -> None:
 
 
 def resign(folder: Path, name: str, seed: bytes) -> None:
-    """What whoever rewrites a log as a whole does: hashes that fit, and one checkpoint of this name and key over them."""
+    """What whoever rewrites a log does: hashes that fit, and one checkpoint of this name and key over all of it."""
     rehash(folder)
     leaves = [bytes.fromhex(line) for line in lines_of(folder, export_files.LEAVES)]
     tree = GrowingTree()
@@ -118,3 +121,42 @@ def resign(folder: Path, name: str, seed: bytes) -> None:
 
 def notes_of(folder: Path) -> list[SignedCheckpoint]:
     return [SignedCheckpoint.read(json.loads(line)["note"]) for line in lines_of(folder, export_files.CHECKPOINTS)]
+
+
+@asynccontextmanager
+async def full(database: Database) -> AsyncIterator[None]:
+    """The log's table takes no row, as one on a volume that is full. (SQLite has one file: a trigger says the same.)"""
+    if database.is_sqlite:
+        begin = [
+            "CREATE TRIGGER audit_full BEFORE INSERT ON audit_entries BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        ]
+        end = ["DROP TRIGGER audit_full"]
+    else:
+        refuse = "BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END"
+        begin = [
+            f"CREATE FUNCTION audit_full() RETURNS trigger LANGUAGE plpgsql AS $$ {refuse} $$",
+            "CREATE TRIGGER audit_full BEFORE INSERT ON audit_entries FOR EACH ROW EXECUTE FUNCTION audit_full()",
+        ]
+        end = ["DROP TRIGGER audit_full ON audit_entries", "DROP FUNCTION audit_full()"]
+    await _run(database, begin)
+    try:
+        yield
+    finally:
+        await _run(database, end)
+
+
+@asynccontextmanager
+async def locked(database: Database) -> AsyncIterator[None]:
+    """Somebody else holds the log's table: it is read, and takes nothing."""
+    async with database.engine.connect() as other:
+        await other.execute(text("LOCK TABLE audit_entries IN EXCLUSIVE MODE"))
+        try:
+            yield
+        finally:
+            await other.rollback()
+
+
+async def _run(database: Database, statements: list[str]) -> None:
+    async with database.write() as tx:
+        for statement in statements:
+            await tx.exec_driver_sql(statement)

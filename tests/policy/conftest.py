@@ -40,6 +40,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ran = [node for some in nodes.values() for node in some]
     if not ran or not all(node.startswith("tests/policy/") for node in ran):
         return
-    terminalreporter.section("the policy's rules (docs/policy-rules.md)")
+    terminalreporter.section("the policy's rules (docs/policy.md)")
     for line, failed in lines(read_rows(), tally(nodes), terminalreporter.config.get_terminal_writer().fullwidth):
         terminalreporter.write_line(line, red=failed)

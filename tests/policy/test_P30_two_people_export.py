@@ -1,20 +1,29 @@
 """P30: what a live gallery holds leaves when two people want it, each signed in, once, and as it was approved."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from rtcc_bridge.app.foundation import open_core
+from rtcc_bridge.app.galleries import gallery_parts
+from rtcc_bridge.cli import main
+from rtcc_bridge.commands.console import EXIT_REJECTED
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.gallery.additions import GalleryAdditions
 from rtcc_bridge.gallery.export import ExportReceipt, GalleryExport
 from rtcc_bridge.gallery.export_orders import ExportOrderDesk
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
+from rtcc_bridge.settings import load_settings
 from rtcc_bridge.storage.tables import audit_entries
 from tests.doubles import ManualClock
-from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit
+from tests.probe_kit import POLICY_FILE
 
 SECOND = DEMO_ACCOUNTS["supervisor"]
 AGAIN = Account(" Administrator ", frozenset({Role.SUPERVISOR}), login="the other account")
@@ -170,3 +179,29 @@ async def test_other_galleries_need_no_order(live: GalleryKit, tmp_path: Path) -
 async def test_who_may_not_export_does_not_with_an_order_either(live: GalleryKit, tmp_path: Path) -> None:
     order_id = await ordered(live)
     await refused(live, tmp_path / "out", order_id, rule="P10", account=DEMO_ACCOUNTS["operations"])
+
+
+def test_the_command_exports_no_live_gallery_without_an_order(tmp_path: Path) -> None:
+    """In the production profile and in the demo's alike: it goes by the kind of the gallery."""
+    (tmp_path / "settings.yaml").write_text(
+        f"database:\n  url: sqlite+aiosqlite:///{tmp_path / 'floor.sqlite3'}\n"
+        f"objects:\n  url: {(tmp_path / 'sealed').as_uri()}\n  master_key_file: {tmp_path / 'master.key'}\n"
+        f"policy:\n  file: {POLICY_FILE}\n"
+        f"audit:\n  journal_folder: {tmp_path / 'journal'}\n"
+    )
+    settings = load_settings(tmp_path / "settings.yaml")
+
+    async def make() -> None:
+        async with open_core(settings) as core:
+            await GalleryAdditions(gallery_parts(core), PACK).open_gallery("city", GalleryKind.LIVE, "administrator")
+
+    def run(*options: str) -> Result:
+        arguments = ["gallery", "export", str(tmp_path / "out"), "--gallery", "city", *options]
+        return CliRunner().invoke(main, [*arguments, "--config", str(tmp_path / "settings.yaml")])
+
+    asyncio.run(make())
+    for options, says in (((), "two people"), (("--order", "made up"), "no such order")):
+        done = run(*options)
+        assert (done.exit_code, says in done.output) == (EXIT_REJECTED, True), done.output
+    assert run("--approved-by", "somebody").exit_code == 2, "a name that is typed in is no second person"
+    assert not (tmp_path / "out").exists()
