@@ -83,6 +83,7 @@ async def incident_page(request: web.Request) -> web.Response:
         feed_position=position,
         incident=card,
         merged_into=view.merged_into,
+        has_case=bool(record.case_number),
         stills=tuple(reversed(stills)),
         leads=tuple(lead_card(lead_view(lead), {card.key: card}) for lead in found),
         offer=offer,
@@ -100,7 +101,7 @@ async def incident_page(request: web.Request) -> web.Response:
 async def notes_page(request: web.Request) -> web.Response:
     """`/incidents/{id}/notes`: what dispatch wrote, and the case number; each look is audited."""
     found = await services_of(request).probes.case_notes.open(request.match_info["incidentId"], request[ACCOUNT])
-    return page(request, "notes.html", found=found)
+    return page(request, "notes.html", feed_position=None, found=found)
 
 
 async def probe_page(request: web.Request) -> web.Response:

@@ -210,7 +210,7 @@ async def test_nothing_that_the_reviewer_can_fetch_differs_with_the_first_opinio
     own = f"GET /api/v1/reviews/{review['examination_id']}"
     assert support[own].startswith(b"200"), "the reviewer does see the list"
     assert b"notch" not in b"".join(support.values())
-    assert len(published[0]) > 5
+    assert len(published[0]) >= 5
     assert published[0] == published[1], "nor do the events on any topic, the feed's among them"
     assert_logs_are_blind(*logs)
 
@@ -222,8 +222,12 @@ async def on_every_topic(site: Website) -> list[Any]:
 
 
 async def entries(site: Website) -> list[dict[str, Any]]:
-    """The whole audit log; with the same randomness an act has the same id in each world."""
-    return [row["entry"] for row in sorted(await site.kit.rows(tables.audit_entries), key=lambda row: row["entry_id"])]
+    """The whole audit log; with the same randomness an act has the same id in each world.
+
+    Of the commitments to names it has which they are of: each world's keys for them are its own (P22).
+    """
+    rows = sorted(await site.kit.rows(tables.audit_entries), key=lambda row: str(row["entry_id"]))
+    return [{**row["entry"], "names": sorted(row["entry"].get("names", {}))} for row in rows]
 
 
 def assert_logs_are_blind(support: list[dict[str, Any]], exclusion: list[dict[str, Any]]) -> None:
