@@ -97,7 +97,7 @@ def test_the_code_of_a_refusal_is_told_where_the_program_refuses(one: Attacks) -
 
 
 def test_every_audit_entry_stands_with_a_rule_and_the_program_writes_each_that_stands_there() -> None:
-    written = set().union(*(actions_in(file) for file in code())) | SAFER
+    written = set[str]().union(*(actions_in(file) for file in code())) | SAFER
     written |= {guard.action for (method, _), guard in GUARDS.items() if method == "POST" and guard.deed}
     told = {action for one in ATTACKS for action in one.actions}
     strings = {text for file in code() for text in TEXT.findall(file.read_text(encoding="utf-8"))}

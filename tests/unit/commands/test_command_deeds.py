@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import click
 import pytest
@@ -44,11 +45,11 @@ def arguments(name: str, folder: Path) -> list[str]:
     return given
 
 
-def _kinds(parameter: click.Parameter) -> list[click.ParamType]:
+def _kinds(parameter: click.Parameter) -> list[click.ParamType[Any]]:
     return list(parameter.type.types) if isinstance(parameter.type, click.Tuple) else [parameter.type]
 
 
-def _value(kind: click.ParamType, folder: Path) -> object:
+def _value(kind: click.ParamType[Any], folder: Path) -> object:
     match kind:
         case click.Path():
             return folder if kind.dir_okay else folder / "file"
