@@ -37,8 +37,8 @@ async def attached(site: Website, incident_id: str = "INC-1", **changes: str | N
         return answer.status, (await answer.json()).get("rule")
 
 
-async def chosen(site: Website, **changes: str | None) -> str:
-    probe: Json = await site.attach("INC-1", **changes)
+async def chosen(site: Website, requestor: str = "the requestor") -> str:
+    probe: Json = await site.attach("INC-1", requestor=requestor)
     await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
     return str(probe["probeId"])
 
