@@ -20,7 +20,7 @@ from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.probes.repeat import RepeatedSearch, SearchRepeater
 from rtcc_bridge.probes.search import FoundCandidates
 from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit, open_kit, template_of, templates_of
-from tests.probe_kit import ProbeKit, face_search, record_of, search_handler
+from tests.probe_kit import ProbeKit, face_search, gallery_parts, record_of, search_handler
 
 AUDITOR = DEMO_ACCOUNTS["auditor"]
 PROBE = "ann-1"
@@ -77,7 +77,7 @@ async def _lead(kit: ProbeKit, gallery: GalleryKit) -> str:
 
 def _repeater(kit: ProbeKit, gallery: GalleryKit, pack_hash: str = PACK.template_hash) -> SearchRepeater:
     return SearchRepeater(
-        gallery.parts(),
+        gallery_parts(kit),
         gallery.follower(),
         cast("FaceEmbedder", _Embedder()),
         cast("ModelPack", SimpleNamespace(pack_hash=pack_hash)),
