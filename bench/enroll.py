@@ -40,6 +40,7 @@ from rtcc_bridge.matching.modelpack import load_pack
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.modelpacks.installed import open_pack
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.settings import DatabaseSettings, ObjectSettings, PolicySettings, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -162,7 +163,9 @@ async def measure(faces: Path, packs: Path, count: int, processes: int, rounds: 
                     with ceiling.round():
                         await asyncio.to_thread(lambda: list(pool.map(_work, shares)))
                     with ours.round():
-                        receipt = await enroller.enroll(source, f"bench-{number}", GalleryKind.DEMO, actor="bench")
+                        receipt = await enroller.enroll(
+                            source, f"bench-{number}", GalleryKind.DEMO, account=DEMO_ACCOUNTS["administrator"]
+                        )
                     enrolled = receipt.enrolled
     most, reached = statistics.median(ceiling.per_second), statistics.median(ours.per_second)
     least_cpu, cpu = statistics.median(ceiling.cpu_ms), statistics.median(ours.cpu_ms)

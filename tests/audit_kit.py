@@ -1,18 +1,21 @@
 """An audit log to try things on: acts, the sequencer that places and signs them, and exports to spoil."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from sqlalchemy import text
 
 from rtcc_bridge.audit import export_files
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.audit.export import AuditExport
-from rtcc_bridge.audit.note import SignedCheckpoint, VerifierKey
+from rtcc_bridge.audit.note import Checkpoint, NoteSigner, SignedCheckpoint, VerifierKey, signed
 from rtcc_bridge.audit.proofs import ProofReader, read_state
 from rtcc_bridge.audit.sequencer import Sequencer
 from rtcc_bridge.audit.signing_key import SigningKeys
-from rtcc_bridge.audit.tree import leaf_hash
+from rtcc_bridge.audit.tree import GrowingTree, leaf_hash
 from rtcc_bridge.audit_settings import AuditSettings
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing.outbox import Outbox
@@ -77,9 +80,9 @@ class AuditKit:
     async def sign(self) -> SignedCheckpoint:
         """Places everything and signs it."""
         await self.sequencer.sequence_all()
-        signed = await self.sequencer.sign()
-        assert signed is not None
-        return signed
+        newest = await self.sequencer.sign()
+        assert newest is not None
+        return newest
 
     async def key(self) -> VerifierKey:
         """The public key, as an auditor was given it."""
@@ -105,5 +108,55 @@ def rehash(folder: Path) -> None:
     )
 
 
+def resign(folder: Path, name: str, seed: bytes) -> None:
+    """What whoever rewrites a log does: hashes that fit, and one checkpoint of this name and key over all of it."""
+    rehash(folder)
+    leaves = [bytes.fromhex(line) for line in lines_of(folder, export_files.LEAVES)]
+    tree = GrowingTree()
+    for leaf in leaves:
+        tree.append(leaf)
+    note = signed(Checkpoint(name, len(leaves), tree.root()), [NoteSigner(name, seed)])
+    write_lines(folder, export_files.CHECKPOINTS, [json.dumps({"note": note})])
+
+
 def notes_of(folder: Path) -> list[SignedCheckpoint]:
     return [SignedCheckpoint.read(json.loads(line)["note"]) for line in lines_of(folder, export_files.CHECKPOINTS)]
+
+
+@asynccontextmanager
+async def full(database: Database) -> AsyncIterator[None]:
+    """The log's table takes no row, as one on a volume that is full. (SQLite has one file: a trigger says the same.)"""
+    if database.is_sqlite:
+        begin = [
+            "CREATE TRIGGER audit_full BEFORE INSERT ON audit_entries BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        ]
+        end = ["DROP TRIGGER audit_full"]
+    else:
+        refuse = "BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END"
+        begin = [
+            f"CREATE FUNCTION audit_full() RETURNS trigger LANGUAGE plpgsql AS $$ {refuse} $$",
+            "CREATE TRIGGER audit_full BEFORE INSERT ON audit_entries FOR EACH ROW EXECUTE FUNCTION audit_full()",
+        ]
+        end = ["DROP TRIGGER audit_full ON audit_entries", "DROP FUNCTION audit_full()"]
+    await _run(database, begin)
+    try:
+        yield
+    finally:
+        await _run(database, end)
+
+
+@asynccontextmanager
+async def locked(database: Database) -> AsyncIterator[None]:
+    """Somebody else holds the log's table: it is read, and takes nothing."""
+    async with database.engine.connect() as other:
+        await other.execute(text("LOCK TABLE audit_entries IN EXCLUSIVE MODE"))
+        try:
+            yield
+        finally:
+            await other.rollback()
+
+
+async def _run(database: Database, statements: list[str]) -> None:
+    async with database.write() as tx:
+        for statement in statements:
+            await tx.exec_driver_sql(statement)

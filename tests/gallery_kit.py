@@ -23,6 +23,8 @@ from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import FaceCrop, Float32Array
 from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.engine import Database, Transaction
@@ -30,6 +32,7 @@ from rtcc_bridge.storage.objects import ObjectVault
 from tests.doubles import ManualClock
 from tests.vault_kit import open_vault
 
+ADMINISTRATOR = DEMO_ACCOUNTS["administrator"]
 PACK = PackIdentity("test-pack", "ab" * 32, 16, calibrated=True)
 SOURCE_WORDS = {"provenance": "booking desk", "lawful_basis": "statute 12", "retain_until": "2030-12-31"}
 
@@ -98,7 +101,8 @@ class GalleryKit:
     def parts(self) -> GalleryParts:
         topic = Settings().kafka.topics.gallery
         audit, outbox = AuditLog(self.clock), Outbox(self.clock)
-        return GalleryParts(self.database, self.vault, audit, outbox, self.clock, topic)
+        refusals = RefusalLog(self.database, audit, self.metrics)
+        return GalleryParts(self.database, self.vault, audit, outbox, self.clock, topic, refusals)
 
     def enroller(self, portraits: Portraits | None = None, pack: PackIdentity = PACK) -> Enroller:
         settings = Settings()

@@ -23,6 +23,7 @@ from rtcc_bridge.cloud_event import STRUCTURED_HEADERS
 from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.errors import BridgeError
+from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.parts import SearchFacts
@@ -56,6 +57,7 @@ from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.reconciler import Reconciler
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.search import FaceSearch, FoundCandidates, SearchedGallery, observe_batch, trace_batch
 from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
 from rtcc_bridge.publishing.outbox import Outbox
@@ -111,6 +113,14 @@ def authority_keys() -> AuthorityKeys:
     """Those of a process with every role."""
     signer = TokenSigner(Ed25519PrivateKey.generate())
     return AuthorityKeys(signer, TokenVerifier((signer.public_key,)))
+
+
+def gallery_parts(kit: "ProbeKit") -> GalleryParts:
+    """What changes to galleries share, over the kit of a probe desk."""
+    parts = kit.parts
+    refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
+    topic = parts.topics.gallery
+    return GalleryParts(parts.database, kit.vault, parts.audit, parts.outbox, parts.clock, topic, refusals)
 
 
 def in_force(policy: Policy) -> PolicyInForce:

@@ -3,11 +3,13 @@
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rtcc_bridge.cloud_event import CloudEvent
+from rtcc_bridge.cloud_event import CloudEvent, serialize
 from rtcc_bridge.consumers.gallery_records import GalleryRecordsHandler
+from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.gallery.additions import GalleryAdditions
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.picture_batch import PictureBatches
@@ -15,9 +17,12 @@ from rtcc_bridge.gallery.records import BookingDesk, RemovalDesk
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.picture_store import PictureStore
+from tests.doubles import ManualClock
 from tests.gallery_kit import PACK, GalleryKit, WordPortraits
 
 GALLERY = "city"
+KAFKA = KafkaSettings()
+HEADERS = (("content-type", b"application/cloudevents+json"),)
 
 
 @dataclass
@@ -26,15 +31,15 @@ class RecordSystem:
 
     store: Path
 
-    def booked(self, ref: str, words: str, **changes: Any) -> CloudEvent:
+    def booked(self, ref: str, words: str, *, at: datetime | None = None, **changes: Any) -> CloudEvent:
         """A booking, whose picture is put into the store first."""
         name = f"{ref}/{words.replace(' ', '_')}.jpg"
         (self.store / ref).mkdir(parents=True, exist_ok=True)
         (self.store / name).write_text(words)
-        return booking(ref, name, words.encode(), **changes)
+        return booking(ref, name, words.encode(), at=at, **changes)
 
 
-def booking(ref: str, name: str, content: bytes, /, **changes: Any) -> CloudEvent:
+def booking(ref: str, name: str, content: bytes, /, *, at: datetime | None = None, **changes: Any) -> CloudEvent:
     """The event about a picture that lies in the store under that name."""
     data = {
         "subjectRef": ref,
@@ -46,12 +51,17 @@ def booking(ref: str, name: str, content: bytes, /, **changes: Any) -> CloudEven
         "adult": True,
         **changes,
     }
-    return event("rtcc.gallery.booked", data)
+    return event("rtcc.gallery.booked", data, at)
 
 
-def event(event_type: str, data: dict[str, Any]) -> CloudEvent:
+def event(event_type: str, data: dict[str, Any], at: datetime | None = None) -> CloudEvent:
     return CloudEvent(
-        id=secrets.token_hex(6), source="urn:records", type=event_type, data=data, partitionkey=data.get("subjectRef")
+        id=secrets.token_hex(6),
+        source="urn:records",
+        type=event_type,
+        time=at,
+        data=data,
+        partitionkey=data.get("subjectRef"),
     )
 
 
@@ -84,6 +94,19 @@ def records_handler(kit: GalleryKit, bookings: BookingDesk | None, kafka: KafkaS
     opening = None if bookings is None else bookings.open_gallery
     removals = RemovalDesk(kit.parts(), kit.expunger(), GALLERY, opening, kit.metrics)
     return GalleryRecordsHandler(kafka, removals, bookings)
+
+
+async def handled(handler: GalleryRecordsHandler, *events: CloudEvent | bytes) -> list[str | None]:
+    """Why each was refused, or None."""
+    values = [one if isinstance(one, bytes) else serialize(one) for one in events]
+    now = ManualClock().now()
+    outcomes = await handler.handle_batch(
+        [
+            ConsumedRecord(KAFKA.topics.gallery_records, 0, offset, b"k", value, HEADERS, now)
+            for offset, value in enumerate(values)
+        ]
+    )
+    return [None if one is None else one.reason for one in outcomes]
 
 
 async def people(kit: GalleryKit, gallery: str = GALLERY) -> dict[str, int]:

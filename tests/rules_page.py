@@ -1,4 +1,4 @@
-"""The table of docs/policy-rules.md, which leads from each rule to its code and its proof, as rows."""
+"""docs/policy.md as data: its table, from each rule to its code and its proof, and how each rule is attacked."""
 
 import re
 from collections.abc import Iterator
@@ -7,11 +7,34 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-PAGE: Final = ROOT / "docs/policy-rules.md"
+PAGE: Final = ROOT / "docs/policy.md"
 NOT_BUILT: Final = "not built yet"
 STATES: Final = ("enforced", "partly: ", NOT_BUILT)
 
 _FILE: Final = re.compile(r"`([^`]+)`")
+
+
+WAYS: Final = ("API", "Kafka", "Command line", "Direct call")
+NO_WAY: Final = "no such way: "
+_ITEM: Final = re.compile(r"^- \*\*(.+?):\*\* (.+)$")
+
+
+@dataclass(frozen=True)
+class Attacks:
+    """How one rule is attacked. ways: by each way in what is said; refused, entries: codes and actions in words."""
+
+    rule: str
+    ways: dict[str, str]
+    refused: str
+    entries: str
+
+    def tests(self, way: str) -> tuple[str, ...]:
+        """The tests that are named, as pytest takes them."""
+        return tuple(_FILE.findall(self.ways[way]))
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        return tuple(_FILE.findall(self.entries))
 
 
 @dataclass(frozen=True)
@@ -39,3 +62,11 @@ def read_rows(page: Path = PAGE) -> Iterator[Row]:
         if line.startswith("| P"):
             rule, promise, state, modules, tests = (cell.strip() for cell in line.strip("|").split("|"))
             yield Row(rule, promise, state, tuple(_FILE.findall(modules)), tuple(_FILE.findall(tests)))
+
+
+def read_attacks(page: Path = PAGE) -> Iterator[Attacks]:
+    """In the order of the page. Raises KeyError where an item is missing."""
+    for section in page.read_text(encoding="utf-8").split("\n### ")[1:]:
+        rule, *lines = section.splitlines()
+        said = {item[1]: item[2] for item in map(_ITEM.match, lines) if item is not None}
+        yield Attacks(rule, {way: said[way] for way in WAYS}, said["Refused as"], said["Audit entries"])

@@ -18,6 +18,7 @@ from rtcc_bridge.app.people import people_desk
 from rtcc_bridge.app.roles import Role
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import IntegrityError
+from rtcc_bridge.gallery.export_orders import ExportOrderDesk
 from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.incident import IncidentEvent
@@ -47,6 +48,7 @@ from tests.probe_kit import (
     ProbeKit,
     build_kit,
     face_search,
+    gallery_parts,
     incident_desk,
     open_vault,
     record_of,
@@ -276,6 +278,7 @@ async def running_site(
             people=people_desk(settings, database, kit.parts.audit, clock, metrics),
             retention=RetentionDesk(retention_parts(kit)),
             reports=report_desks(kit, folder),
+            export_orders=ExportOrderDesk(gallery_parts(kit)),
             refusals=RefusalLog(database, kit.parts.audit, metrics),
             feed=hub,
             readiness=ReadinessBoard(metrics, readiness),

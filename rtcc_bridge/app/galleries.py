@@ -11,6 +11,7 @@ from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.gallery.additions import GalleryAdditions
 from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.export import GalleryExport
+from rtcc_bridge.gallery.export_orders import ExportOrderDesk
 from rtcc_bridge.gallery.expunge import Expunger
 from rtcc_bridge.gallery.follower import GalleryFollower
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
@@ -26,6 +27,7 @@ from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.session import Device
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.repeat import SearchRepeater
 from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.storage.picture_store import PictureStore
@@ -97,9 +99,7 @@ async def search_repeater_for(core: Core, pack: ModelPack, gallery: str) -> Sear
     identity = PackIdentity.of(pack)
     follower = GalleryFollower(core.database, core.vault, gallery, identity, settings, core.metrics, core.clock)
     return SearchRepeater(
-        core.database,
-        core.vault,
-        core.audit,
+        gallery_parts(core),
         follower,
         FaceEmbedder(opened),
         pack,
@@ -119,7 +119,12 @@ def verifier_for(core: Core) -> GalleryVerifier:
 
 def export_for(core: Core) -> GalleryExport:
     """Writes down what galleries hold."""
-    return GalleryExport(core.database, core.vault, core.audit)
+    return GalleryExport(gallery_parts(core))
+
+
+def export_orders_for(core: Core) -> ExportOrderDesk:
+    """Where exports are asked for and approved."""
+    return ExportOrderDesk(gallery_parts(core))
 
 
 def scrubber_for(core: Core) -> SegmentScrubber:
@@ -135,4 +140,5 @@ def retention_keeper_for(core: Core) -> RetentionKeeper:
 def gallery_parts(core: Core) -> GalleryParts:
     """What changes to galleries share."""
     topic = core.settings.kafka.topics.gallery
-    return GalleryParts(core.database, core.vault, core.audit, core.outbox, core.clock, topic)
+    refusals = RefusalLog(core.database, core.audit, core.metrics)
+    return GalleryParts(core.database, core.vault, core.audit, core.outbox, core.clock, topic, refusals)

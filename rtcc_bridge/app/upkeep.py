@@ -20,10 +20,10 @@ from rtcc_bridge.upkeep.sweep import OrphanSweep
 
 
 @asynccontextmanager
-async def open_backup(settings: Settings) -> AsyncIterator[Backup]:
+async def open_backup(settings: Settings, actor: str) -> AsyncIterator[Backup]:
     """Raises as `open_core` does."""
     async with open_core(settings, under_policy=False) as core:
-        yield Backup(core.database, core.vault, settings.kafka, core.clock)
+        yield Backup(core.database, core.vault, core.audit, settings.kafka, core.clock, actor)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import structlog
 from aiohttp.web import Application
 
 from rtcc_bridge.app.assembly import Assembly
+from rtcc_bridge.app.galleries import export_orders_for
 from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.people import add_people
 from rtcc_bridge.app.picture_worker import picture_worker
@@ -77,6 +78,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         people=people,
         retention=retention_desk_for(core),
         reports=report_desks_for(core, workers),
+        export_orders=export_orders_for(core),
         refusals=refusals,
         feed=assembly.feed,
         readiness=assembly.board,

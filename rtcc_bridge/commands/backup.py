@@ -29,7 +29,7 @@ def backup(folder: Path, config: Path | None) -> None:
     console = Console(stderr=True)
 
     async def run() -> None:
-        async with open_backup(settings) as opened:
+        async with open_backup(settings, ACTOR) as opened:
             with ProgressBar(console).shown() as bar:
                 report = await opened.run(folder, bar)
         click.echo(

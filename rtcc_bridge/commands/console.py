@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from rtcc_bridge.commands.command_deeds import require_operator
 from rtcc_bridge.errors import BridgeError, ConfigurationError, IntegrityError, RejectedError, TransientError
 from rtcc_bridge.matching.errors import MatchingError
 
@@ -37,11 +38,15 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
 
 
 def tells_errors(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """Turns the program's own errors into a message and an exit code; anything else is a defect and keeps its trace."""
+    """Runs the command if the operator may (P10); the program's own errors become a message and an exit code.
+
+    Anything else is a defect and keeps its trace.
+    """
 
     @wraps(command)
     def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
+            require_operator()
             command(*args, **kwargs)
         except (BridgeError, MatchingError) as error:
             if isinstance(error, ConfigurationError):

@@ -20,7 +20,7 @@ from rtcc_bridge.app.galleries import (
 )
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_FAILED, EXIT_INTEGRITY, ProgressBar, tells_errors
-from rtcc_bridge.commands.options import ACTOR, config_option
+from rtcc_bridge.commands.options import OPERATOR, config_option
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.checked_rows import retention_from
 from rtcc_bridge.gallery.export import ExportReceipt
@@ -97,7 +97,7 @@ def enroll(
                         pictures,
                         name or settings.matching.gallery,
                         GalleryKind(kind),
-                        actor=ACTOR,
+                        account=OPERATOR,
                         report=report,
                         on_progress=lambda progress: bar("enrolling", progress.done, progress.total),
                     )
@@ -136,9 +136,9 @@ def expunge(
         async with open_core(settings, under_policy=False) as core:
             expunger = expunger_for(core)
             if subject_ref is not None:
-                return await expunger.expunge_subject(wanted, subject_ref, reason, ACTOR)
+                return await expunger.expunge_subject(wanted, subject_ref, reason, OPERATOR)
             assert image_sha256 is not None
-            return await expunger.expunge_image(wanted, image_sha256, reason, ACTOR)
+            return await expunger.expunge_image(wanted, image_sha256, reason, OPERATOR)
 
     receipt = asyncio.run(run())
     gone = "gone from the sealed segments too" if receipt.bytes_gone else "still in a sealed segment until scrubbed"
@@ -159,7 +159,7 @@ def expire(config: Path | None) -> None:
 
     async def run() -> int:
         async with open_core(settings, under_policy=False) as core:
-            return await retention_keeper_for(core).remove_all()
+            return await retention_keeper_for(core).expire(OPERATOR)
 
     click.echo(f"{asyncio.run(run())} images removed: their retention had ended")
 
@@ -235,10 +235,13 @@ def verify(name: str | None, config: Path | None, pictures: bool) -> None:
 @click.option(
     "--pictures", is_flag=True, help="The pictures too, in the clear: keep the folder as safe as the gallery."
 )
-@click.option("--approved-by", help="The second person who wants it: a live gallery is not exported without (P30).")
+@click.option("--order", help="The order that two people gave: a live gallery is not exported without (P30).")
 @tells_errors
-def export(folder: Path, config: Path | None, name: str | None, pictures: bool, approved_by: str | None) -> None:
+def export(folder: Path, config: Path | None, name: str | None, pictures: bool, order: str | None) -> None:
     """Write what a gallery holds to FOLDER: a manifest that `enroll` reads, never a template.
+
+    A live gallery is exported on an order: an administrator signs in and asks for it, another person signs in and
+    approves it (POST /api/v1/galleries/exports), and --order names it here, once and for one folder.
 
     References, provenance, lawful basis and retention date of every image that is searched. An interrupted export is
     resumed by starting it again. Exits with 1 when a picture could not be read.
@@ -254,8 +257,8 @@ def export(folder: Path, config: Path | None, name: str | None, pictures: bool, 
                     name or settings.matching.gallery,
                     folder,
                     with_pictures=pictures,
-                    actor=ACTOR,
-                    approved_by=approved_by,
+                    account=OPERATOR,
+                    order_id=order,
                     on_exported=lambda done, total: bar("exporting", done, total),
                 )
 
@@ -288,7 +291,7 @@ def repeat(lead_id: str, config: Path | None, name: str | None) -> None:
             with ProgressBar(console).shown() as bar:
                 pack = await asyncio.to_thread(open_pack, settings.matching, bar)
             repeater = await search_repeater_for(core, pack, name or settings.matching.gallery)
-            return await repeater.repeat(lead_id, ACTOR)
+            return await repeater.repeat(lead_id, OPERATOR)
 
     found = asyncio.run(run())
     click.echo(

@@ -6,6 +6,7 @@ event is noted: a repetition changes nothing however late it comes, which no mem
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -49,7 +50,7 @@ class GalleryRecordsHandler:
             for place, record in enumerate(records):
                 try:
                     event = parse(record, max_bytes=self._kafka.max_record_bytes)
-                    said = to_record(event, self._kafka.type_mapping)
+                    said = to_record(event, self._kafka.type_mapping, record.timestamp)
                 except RejectedError as refusal:
                     outcomes[place] = refusal
                     continue
@@ -77,11 +78,11 @@ class GalleryRecordsHandler:
         return [outcome if isinstance(outcome, RejectedError) else None for outcome in outcomes]
 
 
-def to_record(event: CloudEvent, type_mapping: Mapping[str, str]) -> Booking | RemovalOrder:
-    """The checked record. Raises InvalidInputError."""
+def to_record(event: CloudEvent, type_mapping: Mapping[str, str], sent_at: datetime) -> Booking | RemovalOrder:
+    """The checked record. sent_at: when it was said, where the event itself has no time. Raises InvalidInputError."""
     event_type = type_mapping.get(event.type, event.type)
     if event_type == BOOKED:
-        return _booking(validated(BookingMessage, event.data))
+        return _booking(validated(BookingMessage, event.data), event.time or sent_at)
     if event_type not in ORDERS:
         raise InvalidInputError(
             f"the type {event.type[:128]!r} is not known: map it in kafka.type_mapping", "unknown_type"
@@ -91,7 +92,7 @@ def to_record(event: CloudEvent, type_mapping: Mapping[str, str]) -> Booking | R
     return RemovalOrder(ORDERS[event_type], ref, message.picture_sha256, message.order)
 
 
-def _booking(message: BookingMessage) -> Booking:
+def _booking(message: BookingMessage, said_at: datetime) -> Booking:
     try:
         retain_until = retention_from(message.retain_until)
     except SetAsideError as error:
@@ -104,4 +105,5 @@ def _booking(message: BookingMessage) -> Booking:
         lawful_basis=message.lawful_basis,
         retain_until=retain_until,
         is_adult=message.adult,
+        said_at=said_at,
     )

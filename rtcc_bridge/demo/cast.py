@@ -17,8 +17,9 @@ from rtcc_bridge.gallery.receipts import EnrollReceipt, Progress
 from rtcc_bridge.gallery.sources import FolderSource, SourceRow
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.modelpacks.installed import require_calibration
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 
-ACTOR = "administrator"
+ACTOR = DEMO_ACCOUNTS["administrator"]
 LAWFUL_BASIS = "Demonstration with public-domain or the user's own pictures"
 FILLER_PROVENANCE = "Filler: drawn at random from the model pack's measured impostor distribution, nobody's face"
 
@@ -64,7 +65,7 @@ async def enroll_portrait(
     )
     templates = require_calibration(pack).filler_templates(fillers, seed)
     async with enroller_for(core, pack) as enroller:
-        receipt = await enroller.enroll(source, gallery, GalleryKind.DEMO, actor=ACTOR)
+        receipt = await enroller.enroll(source, gallery, GalleryKind.DEMO, account=ACTOR)
         if receipt.enrolled != 1:
             raise CheckFailedError(f"the demo's own portrait was not enrolled: {dict(receipt.set_aside)}")
         await enroller.enroll_templates(
@@ -75,7 +76,7 @@ async def enroll_portrait(
             provenance=FILLER_PROVENANCE,
             lawful_basis=LAWFUL_BASIS,
             retain_until=_retain_until(),
-            actor=ACTOR,
+            account=ACTOR,
             on_progress=_shown(bar, "enrolling filler templates"),
         )
 
@@ -91,7 +92,7 @@ async def enroll_faces(
     on_progress = _shown(bar, "enrolling pictures")
     async with enroller_for(core, pack) as enroller:
         receipt = await enroller.enroll(
-            SplitSource(root, split), gallery, GalleryKind.DEMO, actor=ACTOR, on_progress=on_progress
+            SplitSource(root, split), gallery, GalleryKind.DEMO, account=ACTOR, on_progress=on_progress
         )
     mated = [
         replace(person, reference=normal_ref(person.reference))

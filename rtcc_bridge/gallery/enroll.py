@@ -29,8 +29,11 @@ from rtcc_bridge.gallery.sources import ImageSource, SourceRow
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.stored_templates import check_templates
 from rtcc_bridge.matching.types import Float32Array
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.storage.galleries import GalleryRecord
 
+_ENROLL: Final = "gallery.enroll"
 IMAGES_PER_BATCH: Final = 64
 TEMPLATES_PER_SEGMENT: Final = 16_384
 KEPT_BYTES: Final = 256 * 1024
@@ -96,19 +99,21 @@ class Enroller:
         gallery: str,
         kind: GalleryKind,
         *,
-        actor: str,
+        account: Account,
         report: Path | None = None,
         on_progress: OnProgress = lambda _: None,
     ) -> EnrollReceipt:
         """Enrols every picture of the source that may be; the others are counted, and listed in `report` (CSV).
 
-        Raises InvalidInputError when the source or the report cannot be used at all, ConflictError when the gallery
-        was made with another model pack or for another purpose, UnavailableError when database, object store or picture
-        workers fail: then start it again.
+        Raises PolicyRefusalError (P10), InvalidInputError when the source or the report cannot be used at all,
+        ConflictError when the gallery was made with another model pack or for another purpose, UnavailableError when
+        database, object store or picture workers fail: then start it again.
         """
+        async with self._parts.watching(account, _ENROLL, f"gallery/{gallery}"):
+            require_permission(account, Deed.ENROLL_PICTURES)
         total = await asyncio.to_thread(source.count)
-        opened = await self._additions.open_gallery(gallery, kind, actor)
-        run = _Run(opened, actor, total, opened.version)
+        opened = await self._additions.open_gallery(gallery, kind, account.name)
+        run = _Run(opened, account.name, total, opened.version)
         rows = source.rows()
         with EnrollReport(report) as listing:
             reading = asyncio.create_task(self._read(run, source.root, rows))
@@ -133,7 +138,7 @@ class Enroller:
         provenance: str,
         lawful_basis: str,
         retain_until: datetime,
-        actor: str,
+        account: Account,
         on_progress: OnProgress = lambda _: None,
     ) -> EnrollReceipt:
         """Enrols templates without pictures, as many at a time as the source gives; they have no quality.
@@ -141,9 +146,11 @@ class Enroller:
         total: how many there are, for the progress. `provenance` has to say plainly where they come from, for a filler
         that it is one. Raises InvalidInputError when a template or a text does not fit, otherwise as `enroll` does.
         """
+        async with self._parts.watching(account, _ENROLL, f"gallery/{gallery}"):
+            require_permission(account, Deed.ENROLL_PICTURES)
         _require_words(provenance, lawful_basis, is_retained=retain_until > self._parts.clock.now())
-        opened = await self._additions.open_gallery(gallery, kind, actor)
-        run = _Run(opened, actor, total, opened.version)
+        opened = await self._additions.open_gallery(gallery, kind, account.name)
+        run = _Run(opened, account.name, total, opened.version)
 
         def new_image(ref: str, digest: str) -> NewImage:
             return NewImage(normal_ref(ref), digest, None, provenance, lawful_basis, retain_until, None)
@@ -157,7 +164,7 @@ class Enroller:
             first = {image.sha256: row for row, image in reversed(list(enumerate(images)))}
             kept = sorted(first.values())
             run.reasons[Reason.DUPLICATE] += len(images) - len(kept)
-            added = await self._additions.add(opened, [images[row] for row in kept], rows[kept], actor)
+            added = await self._additions.add(opened, [images[row] for row in kept], rows[kept], account.name)
             run.reasons.update(reason for reason, _ in added.refused.values())
             run.count(added, len(images))
             on_progress(run.progress())

@@ -13,19 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import IntegrityError, InvalidInputError, NotFoundError
+from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.sources import COLUMNS
 from rtcc_bridge.policy import rules
-from rtcc_bridge.storage import galleries, gallery_upkeep
-from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.policy.rules import ExportOrderFacts
+from rtcc_bridge.storage import export_orders, galleries, gallery_upkeep
+from rtcc_bridge.storage.export_orders import ExportOrderRecord
 from rtcc_bridge.storage.galleries import GalleryImageRecord
-from rtcc_bridge.storage.objects import ObjectVault
 
 MANIFEST: Final = "manifest.csv"
 PICTURES: Final = "pictures"
 EXPORT_COLUMNS: Final = (*COLUMNS, "image_sha256", "quality_score", "added_version")
+_EXPORT: Final = "gallery.exported"
 _AT_ONCE: Final = 500
 
 OnExported: TypeAlias = Callable[[int, int], None]
@@ -45,10 +48,10 @@ class ExportReceipt:
 class GalleryExport:
     """Exports galleries."""
 
-    def __init__(self, database: Database, vault: ObjectVault, audit: AuditLog) -> None:
-        self._database = database
-        self._vault = vault
-        self._audit = audit
+    def __init__(self, parts: GalleryParts) -> None:
+        self._parts = parts
+        self._database = parts.database
+        self._vault = parts.vault
 
     async def export(
         self,
@@ -56,32 +59,20 @@ class GalleryExport:
         folder: Path,
         *,
         with_pictures: bool,
-        actor: str,
-        approved_by: str | None,
+        account: Account,
+        order_id: str | None,
         on_exported: OnExported,
     ) -> ExportReceipt:
         """Writes the images that are searched. Run again it leaves the pictures that are there already.
 
-        Commits the audit entry before the first row is written. Raises PolicyRefusalError (P30) when a live gallery is
-        exported by one person alone, NotFoundError, InvalidInputError when the folder cannot be written to,
+        order_id: what two people ordered, without which no live gallery is exported; it is good for one export, which
+        may be interrupted and gone on with. Commits the audit entry before the first row is written. Raises
+        PolicyRefusalError (P10; P30), NotFoundError, InvalidInputError when the folder cannot be written to,
         UnavailableError.
         """
-        async with self._database.write() as tx:
-            gallery = await galleries.find(tx, name)
-            if gallery is None:
-                raise NotFoundError(
-                    f"there is no gallery {name}: `rtcc-bridge gallery stats` lists those that there are"
-                )
-            rules.require_second_person(gallery_kind=gallery.kind, actor=actor, approved_by=approved_by)
-            await self._audit.append(
-                tx,
-                actor=actor,
-                action="gallery.exported",
-                subject=f"gallery/{name}",
-                outcome="begun",
-                authority={} if approved_by is None else {"approvedBy": approved_by},
-                details={"version": gallery.version, "withPictures": with_pictures},
-            )
+        async with self._parts.watching(account, _EXPORT, f"gallery/{name}"):
+            require_permission(account, Deed.EXPORT_GALLERY)
+            version = await self._begin(name, folder, account, order_id, with_pictures=with_pictures)
         async with self._database.read() as tx:
             total = await gallery_upkeep.count_living(tx, name)
         try:
@@ -89,7 +80,47 @@ class GalleryExport:
             images, pictures, unreadable = await self._write(name, folder, with_pictures, total, on_exported)
         except OSError as error:
             raise InvalidInputError(f"{folder} cannot be written to: {error.strerror}") from error
-        return ExportReceipt(name, gallery.version, images, pictures, unreadable)
+        if order_id is not None:
+            async with self._database.write() as tx:
+                await export_orders.finish(tx, order_id, self._parts.clock.now())
+        return ExportReceipt(name, version, images, pictures, unreadable)
+
+    async def _begin(
+        self, name: str, folder: Path, account: Account, order_id: str | None, *, with_pictures: bool
+    ) -> int:
+        """The gates and the entry; returns the gallery's version."""
+        target = hashlib.sha256(os.fsencode(await asyncio.to_thread(folder.resolve))).hexdigest()
+        async with self._database.write() as tx:
+            gallery = await galleries.find(tx, name)
+            if gallery is None:
+                raise NotFoundError(
+                    f"there is no gallery {name}: `rtcc-bridge gallery stats` lists those that there are"
+                )
+            order = None if order_id is None else await export_orders.find(tx, order_id, lock=True)
+            if order_id is not None and order is None:
+                raise NotFoundError("there is no such order to export")
+            rules.require_export_order(
+                gallery=name,
+                gallery_kind=gallery.kind,
+                with_pictures=with_pictures,
+                folder=target,
+                order=None if order is None else _facts(order),
+                now=self._parts.clock.now(),
+            )
+            authority = {}
+            if order is not None:
+                await export_orders.begin(tx, order.order_id, target)
+                authority = {"order": order.order_id, "askedBy": order.asked_by, "approvedBy": order.approved_by}
+            await self._parts.audit.append(
+                tx,
+                actor=account.name,
+                action=_EXPORT,
+                subject=f"gallery/{name}",
+                outcome="begun",
+                authority=authority,
+                details={"version": gallery.version, "withPictures": with_pictures},
+            )
+        return gallery.version
 
     async def _write(
         self, name: str, folder: Path, with_pictures: bool, total: int, on_exported: OnExported
@@ -131,6 +162,19 @@ class GalleryExport:
             return False
         await asyncio.to_thread(_write_private, file, data)
         return True
+
+
+def _facts(order: ExportOrderRecord) -> ExportOrderFacts:
+    return ExportOrderFacts(
+        gallery=order.gallery,
+        with_pictures=order.with_pictures,
+        asked_by=order.asked_by,
+        asked_at=order.asked_at,
+        approved_by=order.approved_by,
+        approved_at=order.approved_at,
+        folder=order.folder,
+        finished=order.finished_at is not None,
+    )
 
 
 def _row(image: GalleryImageRecord, ref: str, file: str) -> tuple[Any, ...]:

@@ -13,6 +13,8 @@ from rtcc_bridge.gallery.identity import normal_ref, ref_digest
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.receipts import ExpungeReceipt
 from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import GalleryImageRecord, RemovalKind
@@ -21,6 +23,7 @@ from rtcc_bridge.storage.removals_ledger import Expungement
 WithdrawForSubject: TypeAlias = Callable[[Transaction, int, str, str], Awaitable[int]]
 """(transaction, subject id, reason, actor) -> how many live leads were withdrawn."""
 
+_EXPUNGE = "gallery.expunge"
 _LONGEST_REASON = 256
 _AGAIN = "carried out again after a restoration"
 
@@ -45,14 +48,16 @@ class Expunger:
         self._withdraw_for_subject = withdraw_for_subject
         self._scrubber = SegmentScrubber(parts.database, parts.vault, parts.audit, parts.clock)
 
-    async def expunge_subject(self, gallery: str, subject_ref: str, reason: str, actor: str) -> ExpungeReceipt:
+    async def expunge_subject(self, gallery: str, subject_ref: str, reason: str, account: Account) -> ExpungeReceipt:
         """Removes a person with all images. Commits.
 
         Live leads with the person are withdrawn, the pictures' keys are destroyed, and neither the reference nor one
-        of the pictures can be enrolled again. Raises NotFoundError when the gallery does not know the person,
-        ConflictError when they were removed before, UnavailableError when the database does not answer: nothing was
-        done then.
+        of the pictures can be enrolled again. Raises PolicyRefusalError (P10), NotFoundError when the gallery does not
+        know the person, ConflictError when they were removed before, UnavailableError when the database does not
+        answer: nothing was done then.
         """
+        async with self._parts.watching(account, _EXPUNGE, f"gallery/{gallery}"):
+            require_permission(account, Deed.EXPUNGE)
         ref = normal_ref(subject_ref)
 
         async def find(tx: Transaction) -> _Order:
@@ -62,13 +67,15 @@ class Expunger:
             images = await galleries.living_images(tx, gallery, subject_id=subject_id)
             return _Order(RemovalKind.SUBJECT, ref_digest(ref), subject_id, images)
 
-        return await self._expunge(gallery, find, reason, actor)
+        return await self._expunge(gallery, find, reason, account.name)
 
-    async def expunge_image(self, gallery: str, image_sha256: str, reason: str, actor: str) -> ExpungeReceipt:
+    async def expunge_image(self, gallery: str, image_sha256: str, reason: str, account: Account) -> ExpungeReceipt:
         """Removes one image by the sha256 of its bytes; the person stays with the others. Otherwise as for a subject.
 
         Live leads with the person are withdrawn too, since the removed image may be why they are listed.
         """
+        async with self._parts.watching(account, _EXPUNGE, f"gallery/{gallery}"):
+            require_permission(account, Deed.EXPUNGE)
 
         async def find(tx: Transaction) -> _Order:
             images = await galleries.living_images(tx, gallery, image_sha256=image_sha256)
@@ -76,7 +83,7 @@ class Expunger:
                 raise NotFoundError(f"gallery {gallery} has no image with these bytes")
             return _Order(RemovalKind.IMAGE, image_sha256, images[0].subject_id, images)
 
-        return await self._expunge(gallery, find, reason, actor)
+        return await self._expunge(gallery, find, reason, account.name)
 
     async def keep_out(
         self, gallery: str, subject_ref: str, image_sha256: str | None, reason: str, actor: str

@@ -23,8 +23,9 @@ from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.picture_batch import PictureBatches
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.galleries import GalleryRecord
+from rtcc_bridge.storage.gallery_upkeep import RetentionSaid
 
 ENROLLED: Final = "enrolled"
 
@@ -53,7 +54,7 @@ class RemovalOrder:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """One picture of a person. picture: its name in the store of pictures."""
+    """One picture of a person. picture: its name in the store of pictures. said_at: when the record system said it."""
 
     subject_ref: str
     picture: str
@@ -62,6 +63,7 @@ class Booking:
     lawful_basis: str
     retain_until: datetime
     is_adult: bool
+    said_at: datetime
 
 
 class RemovalDesk:
@@ -142,7 +144,8 @@ class BookingDesk:
     async def book(self, bookings: Sequence[Booking]) -> list[BookingOutcome]:
         """Enrols those that may be, in one transaction; one outcome for each, in their order. May be called again.
 
-        Raises UnavailableError, also while the gallery is one of another model pack: nobody is lost by waiting.
+        Of an image that is enrolled the record system's last word moves the retention date (P06). Raises
+        UnavailableError, also while the gallery is one of another model pack: nobody is lost by waiting.
         """
         if not bookings:
             return []
@@ -167,7 +170,25 @@ class BookingDesk:
             elif outcomes[place] is None:
                 outcomes[place] = batch.refused.get(booking.sha256)
             self._tell(outcomes[place])
+        await self._follow_retention([_retention_said(one) for one in bookings])
         return outcomes
+
+    async def _follow_retention(self, said: Sequence[RetentionSaid]) -> None:
+        async with self._parts.database.read() as tx:  # a repetition writes nothing
+            if not await gallery_upkeep.follow_retention(tx, self._gallery, said, changing=False):
+                return
+        async with self._parts.database.write() as tx:
+            moved = await gallery_upkeep.follow_retention(tx, self._gallery, said, changing=True)
+            if moved:
+                await self._parts.audit.append(
+                    tx,
+                    actor=SYSTEM,
+                    action="gallery.retention_moved",
+                    subject=f"gallery/{self._gallery}",
+                    outcome="moved",
+                    authority={},
+                    details={"images": len(moved), "subjectIds": sorted(set(moved))},
+                )
 
     async def open_gallery(self) -> GalleryRecord:
         """The gallery of the bookings, made when there is none. Raises UnavailableError."""
@@ -199,6 +220,12 @@ def _left_out(booking: Booking, now: datetime, rows: dict[str, CheckedRow]) -> R
     if earlier is None:
         return None
     return Reason.ALREADY_ENROLLED if earlier.subject_ref == booking.subject_ref else Reason.DUPLICATE
+
+
+def _retention_said(booking: Booking) -> RetentionSaid:
+    """Who turns out not to have been an adult is kept no longer."""
+    until = booking.retain_until if booking.is_adult else min(booking.retain_until, booking.said_at)
+    return RetentionSaid(booking.subject_ref, booking.sha256, until, booking.said_at)
 
 
 def _row(booking: Booking) -> CheckedRow:

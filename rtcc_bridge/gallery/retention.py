@@ -15,6 +15,8 @@ from rtcc_bridge.gallery.head import put_head_notice
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import GalleryImageRecord, RemovalKind
@@ -55,6 +57,12 @@ class RetentionKeeper:
             except UnavailableError as error:
                 _log.warning("images past their retention wait to be removed", error=str(error))
             await asyncio.sleep(_EVERY_SECONDS)
+
+    async def expire(self, account: Account) -> int:
+        """As `remove_all`, because somebody asks for it. Raises PolicyRefusalError (P10), UnavailableError."""
+        async with self._parts.watching(account, "gallery.expire", "galleries"):
+            require_permission(account, Deed.EXPIRE_PICTURES)
+        return await self.remove_all()
 
     async def remove_all(self, right: SoleRight = UNCONTESTED) -> int:
         """As `remove`, of every gallery."""

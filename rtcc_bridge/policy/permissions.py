@@ -19,6 +19,7 @@ class Deed(StrEnum):
     CHOOSE_FACE = "choose a face"
     EDIT_STILL = "edit a still"
     SEE_PROBE = "see a still"
+    SEE_NOTES = "see the notes of dispatch"
     SEE_APPROVALS = "see the searches that wait for an approval"
     DECIDE_SEARCH = "decide on a search"
     ACKNOWLEDGE_LEAD = "acknowledge a lead"
@@ -49,6 +50,23 @@ class Deed(StrEnum):
     MAKE_DISCOVERY_PACKET = "make a discovery packet"
     MAKE_ACCESS_LOG = "make the access log of a person's record"
     SEE_MISUSE_SIGNALS = "see the signs of misuse"
+    ENROLL_PICTURES = "enrol pictures in a gallery"
+    EXPUNGE = "remove somebody from a gallery"
+    EXPIRE_PICTURES = "remove the images whose retention has ended"
+    EXPORT_GALLERY = "export a gallery"
+    ASK_EXPORT = "ask for the export of a gallery"
+    APPROVE_EXPORT = "approve the export of a gallery"
+    SEE_EXPORTS = "see who asked for the export of a gallery"
+    REPEAT_SEARCH = "repeat the search of a lead"
+    LOOK_AFTER_INSTALLATION = "look after the installation"
+    REPLAY_DEAD_LETTERS = "put dead letters back on their topics"
+    RESUME_TOPIC = "go on with a paused topic"
+    MAKE_BACKUP = "make a backup"
+    RESTORE_BACKUP = "bring a backup back"
+    ROTATE_KEYS = "change master keys"
+    EXPORT_AUDIT_LOG = "export the audit log"
+    QUALIFY_MODEL = "evaluate, calibrate or sign a model pack"
+    SIGN_POLICY = "sign or compare policies"
 
 
 PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
@@ -60,6 +78,7 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.CHOOSE_FACE: frozenset({Role.ANALYST}),
         Deed.EDIT_STILL: frozenset({Role.ANALYST}),
         Deed.SEE_PROBE: frozenset({Role.ANALYST, Role.SUPERVISOR}),
+        Deed.SEE_NOTES: frozenset({Role.ANALYST, Role.SUPERVISOR}),
         Deed.SEE_APPROVALS: frozenset({Role.SUPERVISOR}),
         Deed.DECIDE_SEARCH: frozenset({Role.SUPERVISOR}),
         Deed.ACKNOWLEDGE_LEAD: frozenset({Role.ANALYST}),
@@ -90,6 +109,23 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.MAKE_DISCOVERY_PACKET: frozenset({Role.ADMINISTRATOR}),
         Deed.MAKE_ACCESS_LOG: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
         Deed.SEE_MISUSE_SIGNALS: frozenset({Role.ADMINISTRATOR}),
+        Deed.ENROLL_PICTURES: frozenset({Role.ADMINISTRATOR}),
+        Deed.EXPUNGE: frozenset({Role.ADMINISTRATOR}),
+        Deed.EXPIRE_PICTURES: frozenset({Role.ADMINISTRATOR}),
+        Deed.EXPORT_GALLERY: frozenset({Role.ADMINISTRATOR}),
+        Deed.ASK_EXPORT: frozenset({Role.ADMINISTRATOR}),
+        Deed.APPROVE_EXPORT: frozenset({Role.ADMINISTRATOR, Role.SUPERVISOR}),
+        Deed.SEE_EXPORTS: frozenset({Role.ADMINISTRATOR, Role.SUPERVISOR, Role.AUDITOR}),
+        Deed.REPEAT_SEARCH: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.LOOK_AFTER_INSTALLATION: frozenset({Role.ADMINISTRATOR, Role.OPERATIONS}),
+        Deed.REPLAY_DEAD_LETTERS: frozenset({Role.ADMINISTRATOR, Role.OPERATIONS}),
+        Deed.RESUME_TOPIC: frozenset({Role.ADMINISTRATOR, Role.OPERATIONS}),
+        Deed.MAKE_BACKUP: frozenset({Role.ADMINISTRATOR, Role.OPERATIONS}),
+        Deed.RESTORE_BACKUP: frozenset({Role.ADMINISTRATOR}),
+        Deed.ROTATE_KEYS: frozenset({Role.ADMINISTRATOR}),
+        Deed.EXPORT_AUDIT_LOG: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.QUALIFY_MODEL: frozenset({Role.ADMINISTRATOR}),
+        Deed.SIGN_POLICY: frozenset({Role.ADMINISTRATOR}),
     }
 )
 """The roles that each deed is open to. What is not listed is forbidden."""

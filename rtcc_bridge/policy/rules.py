@@ -222,11 +222,67 @@ def require_searchable(*, exercise: bool, gallery_kind: str, model_problem: str)
         )
 
 
-def require_second_person(*, gallery_kind: str, actor: str, approved_by: str | None) -> None:
-    """P30: what a live gallery holds leaves only when two people want it."""
-    if gallery_kind == LIVE_GALLERY and (approved_by is None or same_person(actor, approved_by)):
+ORDER_LASTS: Final = timedelta(hours=24)
+"""So long an order to export may be approved, and so long after its approval carried out (P30)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOrderFacts:
+    """What the rules want to know of an order to export a gallery.
+
+    folder: a digest of where it is being written to, once it was begun. finished: it was carried out.
+    """
+
+    gallery: str
+    with_pictures: bool
+    asked_by: str
+    asked_at: datetime
+    approved_by: str | None
+    approved_at: datetime | None
+    folder: str | None
+    finished: bool
+
+
+def require_second_person(account: Account, *, asked_by: str) -> None:
+    """P30: what a live gallery holds leaves only when two people want it, by whichever accounts they sign in."""
+    require_permission(account, Deed.APPROVE_EXPORT)
+    if same_person(account.name, asked_by):
+        raise PolicyRefusalError("P30", "You have asked for this export yourself: another person has to approve it.")
+
+
+def require_fresh_order(asked_at: datetime, now: datetime) -> None:
+    """P30: what somebody asked for long ago is not approved any more."""
+    if now >= asked_at + ORDER_LASTS:
+        raise PolicyRefusalError("P30", "The time to approve this export has passed: ask for it again.")
+
+
+def require_export_order(
+    *, gallery: str, gallery_kind: str, with_pictures: bool, folder: str, order: ExportOrderFacts | None, now: datetime
+) -> None:
+    """P30: a live gallery is exported on an order that two people gave, once, and into one folder.
+
+    order: None where none is named; other galleries are exported without one. folder: a digest of where to. An export
+    that was interrupted goes on into the folder that it was begun in.
+    """
+    if order is None:
+        if gallery_kind != LIVE_GALLERY:
+            return
         raise PolicyRefusalError(
-            "P30", "A live gallery is exported by two people: name the second one, who is not the first."
+            "P30",
+            "A live gallery is exported by two people: one asks for it and another approves it, both signed in. Name "
+            "their order with --order.",
+        )
+    if order.approved_by is None or order.approved_at is None or same_person(order.asked_by, order.approved_by):
+        raise PolicyRefusalError("P30", "Nobody else has approved this export: another person has to sign in and do.")
+    if now >= order.approved_at + ORDER_LASTS:
+        raise PolicyRefusalError("P30", "The time to carry this order out has passed: ask for the export again.")
+    if order.gallery != gallery or (with_pictures and not order.with_pictures):
+        raise PolicyRefusalError(
+            "P30", "The order is for another gallery, or for no pictures: export what was approved."
+        )
+    if order.finished or (order.folder is not None and order.folder != folder):
+        raise PolicyRefusalError(
+            "P30", "This order was carried out, or begun in another folder: one order, one export."
         )
 
 

@@ -20,6 +20,7 @@ from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.rules import SearchGrounds
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
+from rtcc_bridge.probes.case_notes import CaseNotesDesk
 from rtcc_bridge.probes.choice import FaceChoice
 from rtcc_bridge.probes.covering import require_covering
 from rtcc_bridge.probes.declarations import DeclarationDesk
@@ -107,6 +108,7 @@ class ProbeDesk:
         self._approvals = ApprovalDesk(parts)
         self.deferrals = DeferralDesk(parts)
         self.declarations = DeclarationDesk(parts)
+        self.case_notes = CaseNotesDesk(parts)
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
         self._training_gallery = training_gallery
         self._max_upload_bytes = max_upload_bytes

@@ -8,23 +8,24 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.errors import ConflictError, NotFoundError
 from rtcc_bridge.gallery.follower import GalleryFollower
+from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.versions import PastVersion, past_version
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import CandidateFinder, FaceEmbedder
 from rtcc_bridge.matching.search import SearchIndex
 from rtcc_bridge.matching.snapshot import GallerySnapshot
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.stored_crop import open_crop
 from rtcc_bridge.storage import leads, probes
-from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.leads import LeadRecord
-from rtcc_bridge.storage.objects import ObjectVault
 
-_NO_THRESHOLD = -2.0
+_REPEAT: Final = "lead.search_repeated"
+_NO_THRESHOLD: Final = -2.0
 """Below every similarity score: the list is cut at its length alone, and has to begin with what was listed."""
 
 
@@ -49,28 +50,28 @@ class SearchRepeater:
 
     def __init__(
         self,
-        database: Database,
-        vault: ObjectVault,
-        audit: AuditLog,
+        parts: GalleryParts,
         follower: GalleryFollower,
         embedder: FaceEmbedder,
         pack: ModelPack,
         open_index: Callable[[GallerySnapshot], SearchIndex],
     ) -> None:
-        self._database = database
-        self._vault = vault
-        self._audit = audit
+        self._parts = parts
+        self._database = parts.database
+        self._vault = parts.vault
         self._follower = follower
         self._embedder = embedder
         self._pack = pack
         self._open_index = open_index
 
-    async def repeat(self, lead_id: str, actor: str) -> RepeatedSearch:
+    async def repeat(self, lead_id: str, account: Account) -> RepeatedSearch:
         """Commits an audit entry. Raises NotFoundError when there is no such lead, or its face or list is gone.
 
-        ConflictError when it was made in another gallery or by another model pack, ConfigurationError when the gallery
-        does not fit the pack, IntegrityError, UnavailableError.
+        PolicyRefusalError (P10), ConflictError when it was made in another gallery or by another model pack,
+        ConfigurationError when the gallery does not fit the pack, IntegrityError, UnavailableError.
         """
+        async with self._parts.watching(account, _REPEAT, lead_id):
+            require_permission(account, Deed.REPEAT_SEARCH)
         async with self._database.read() as tx:
             lead = await leads.find(tx, lead_id)
             probe = None if lead is None else await probes.find(tx, lead.probe_id)
@@ -95,7 +96,7 @@ class SearchRepeater:
         result = RepeatedSearch(
             current.name, past.snapshot.version, len(then), len(left), past.removed_since, found[: len(left)] == left
         )
-        await self._tell(lead_id, result, actor)
+        await self._tell(lead_id, result, account.name)
         return result
 
     def _search(self, past: PastVersion, crop: Any, length: int) -> list[int]:
@@ -114,10 +115,10 @@ class SearchRepeater:
 
     async def _tell(self, lead_id: str, result: RepeatedSearch, actor: str) -> None:
         async with self._database.write() as tx:
-            await self._audit.append(
+            await self._parts.audit.append(
                 tx,
                 actor=actor,
-                action="lead.search_repeated",
+                action=_REPEAT,
                 subject=lead_id,
                 outcome="same" if result.same else "different",
                 authority={},

@@ -71,6 +71,7 @@ class GalleryImageRecord(NewImageRecord):
     image_id: int
     removed_version: int | None
     removed_reason: str | None
+    retention_told_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -293,6 +293,7 @@ gallery_images = Table(
     Column("provenance", String(1024), nullable=False),
     Column("lawful_basis", String(1024), nullable=False),
     Column("retain_until", UtcDateTime, nullable=False),
+    Column("retention_told_at", UtcDateTime),  # by the record system; none: no booking has spoken of it
     Column("quality_score", Integer),
     Column("segment_id", String(64), nullable=False, index=True),
     Column("segment_row", Integer, nullable=False),
@@ -628,6 +629,21 @@ dispositions = Table(
     Column("disposed_on", String(10), nullable=False),  # a date
     Column("recorded_by", String(256), nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),  # the period after the disposition is counted from here
+)
+
+export_orders = Table(
+    "export_orders",
+    metadata,
+    Column("order_id", String(64), primary_key=True),
+    Column("gallery", String(128), nullable=False),
+    Column("with_pictures", Boolean, nullable=False),
+    Column("reason", String(1024), nullable=False),
+    Column("asked_by", String(256), nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False, index=True),
+    Column("approved_by", String(256)),  # none: one person is not enough (P30)
+    Column("approved_at", UtcDateTime),
+    Column("folder", String(64)),  # a digest of where it is written to, once it was begun
+    Column("finished_at", UtcDateTime),
 )
 
 purge_looks = Table(

@@ -21,6 +21,7 @@ from typing import IO, Final, Self, TypeAlias
 import structlog
 
 from rtcc_bridge import __version__
+from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.broker.group_offsets import committed_offsets, end_offsets
 from rtcc_bridge.broker.groups import consumed_topics
 from rtcc_bridge.clock import Clock
@@ -85,15 +86,20 @@ class _Snapshot:
 class Backup:
     """Makes backups."""
 
-    def __init__(self, database: Database, vault: ObjectVault, kafka: KafkaSettings, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, vault: ObjectVault, audit: AuditLog, kafka: KafkaSettings, clock: Clock, actor: str
+    ) -> None:
         self._database = database
         self._vault = vault
+        self._audit = audit
+        self._actor = actor
         self._kafka = kafka
         self._clock = clock
 
     async def run(self, folder: Path, progress: Progress) -> BackupReport:
-        """Writes the backup into a new folder, which appears when it is whole; a failure leaves nothing.
+        """Writes the backup into a new folder, which appears when it is whole; a failure leaves nothing but an entry.
 
+        That it was begun is audited first, since it takes everything along that the disk holds (P22, P23).
         What a killed one left beside it is named in the log, and stays: it may be of one that is under way.
         Raises ConflictError when something lies there already, UnavailableError when the broker, the database, the
         object store or the disk fails, or expungements change the galleries faster than they are copied,
@@ -103,8 +109,10 @@ class Backup:
             raise ConflictError(f"{folder} exists already: name a new folder for each backup")
         await asyncio.to_thread(_tell_leftovers, folder.parent)
         draft = folder.with_name(f"{folder.name}{_UNFINISHED}{secrets.token_hex(4)}")
+        backup_id = secrets.token_urlsafe(12)
+        await self._tell(backup_id)
         try:
-            report = await self._write(draft, folder, progress)
+            report = await self._write(backup_id, draft, folder, progress)
             await asyncio.to_thread(draft.replace, folder)
             await asyncio.to_thread(sync_folder, folder.parent)
         except OSError as error:
@@ -113,7 +121,19 @@ class Backup:
             await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
         return report
 
-    async def _write(self, draft: Path, folder: Path, progress: Progress) -> BackupReport:
+    async def _tell(self, backup_id: str) -> None:
+        async with self._database.write() as tx:
+            await self._audit.append(
+                tx,
+                actor=self._actor,
+                action="system.backed_up",
+                subject=f"backup/{backup_id}",
+                outcome="begun",
+                authority={},
+                details={},
+            )
+
+    async def _write(self, backup_id: str, draft: Path, folder: Path, progress: Progress) -> BackupReport:
         offsets = {
             group: offsets_as_json(await committed_offsets(self._kafka, group, topics))
             for group, topics in consumed_topics(self._kafka).items()
@@ -125,7 +145,7 @@ class Backup:
         ledger = await self._copy_ledger(draft)
         manifest = Manifest(
             format=FORMAT,
-            backup_id=secrets.token_urlsafe(12),
+            backup_id=backup_id,
             created_at=rfc3339(self._clock.now()),
             program=__version__,
             revision=snapshot.revision,

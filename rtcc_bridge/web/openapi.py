@@ -19,6 +19,7 @@ from rtcc_bridge.web import (
     exceptions,
     feed,
     floor,
+    gallery_exports,
     health,
     incidents,
     leads,
@@ -99,6 +100,7 @@ OPERATIONS: Final = (
     *proficiency.OPERATIONS,
     *retention.OPERATIONS,
     *reports.OPERATIONS,
+    *gallery_exports.OPERATIONS,
     *feed.OPERATIONS,
     *floor.OPERATIONS,
     Operation(

@@ -19,7 +19,6 @@ from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
 from rtcc_bridge.storage import incidents, leads, outbox, probes
-from rtcc_bridge.storage.incidents import IncidentRecord
 from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE
 from rtcc_bridge.web.cards import IncidentCard, LeadCard, by_key, incident_card, lead_card
 from rtcc_bridge.web.incidents import PAGE, one_incident, open_incidents
@@ -34,7 +33,6 @@ from rtcc_bridge.web.words import APPROVALS, PROBE_STATES, PURPOSES
 
 BOARD_LEADS: Final = 30
 INCIDENT_LEADS: Final = 50
-MOST_NOTES: Final = 100
 
 
 async def floor_board(request: web.Request) -> web.Response:
@@ -85,8 +83,7 @@ async def incident_page(request: web.Request) -> web.Response:
         feed_position=position,
         incident=card,
         merged_into=view.merged_into,
-        case_number=record.case_number if works_on_it else None,
-        notes=_notes(record) if works_on_it else (),
+        has_case=bool(record.case_number),
         stills=tuple(reversed(stills)),
         leads=tuple(lead_card(lead_view(lead), {card.key: card}) for lead in found),
         offer=offer,
@@ -99,6 +96,12 @@ async def incident_page(request: web.Request) -> web.Response:
         states=PROBE_STATES,
         max_upload_bytes=services.settings.intake.max_upload_bytes,
     )
+
+
+async def notes_page(request: web.Request) -> web.Response:
+    """`/incidents/{id}/notes`: what dispatch wrote, and the case number; each look is audited."""
+    found = await services_of(request).probes.case_notes.open(request.match_info["incidentId"], request[ACCOUNT])
+    return page(request, "notes.html", feed_position=None, found=found)
 
 
 async def probe_page(request: web.Request) -> web.Response:
@@ -208,16 +211,10 @@ def _refusal_of(policy: Policy, purpose: Purpose, authority: IncidentAuthority) 
     return None
 
 
-def _notes(record: IncidentRecord) -> tuple[str, ...]:
-    """The notes of dispatch as text: each a text, or an object that holds one."""
-    notes = record.data.get("notes") or ()
-    texts = (note.get("text") or note.get("note") if isinstance(note, dict) else note for note in notes[:MOST_NOTES])
-    return tuple(str(text) for text in texts if isinstance(text, str | int | float))
-
-
 PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/", floor_board),
     ("GET", "/incidents/{incidentId}", incident_page),
+    ("GET", "/incidents/{incidentId}/notes", notes_page),
     ("GET", "/probes/{probeId}", probe_page),
 )
 

@@ -38,6 +38,7 @@ The role switch is there in the demo alone."""
 _LOOKS: Final = {
     ("GET", "/"): Guard(Deed.WATCH_FLOOR, "floor.view"),
     ("GET", "/incidents/{incidentId}"): Guard(Deed.WATCH_FLOOR, "incident.view", "incidentId"),
+    ("GET", "/incidents/{incidentId}/notes"): Guard(Deed.SEE_NOTES, "incident.notes", "incidentId"),
     ("GET", "/probes/{probeId}"): Guard(Deed.SEE_PROBE, "probe.view", "probeId"),
     ("GET", "/api/v1/incidents"): Guard(Deed.WATCH_FLOOR, "incident.list"),
     ("GET", "/api/v1/incidents/{incidentId}"): Guard(Deed.WATCH_FLOOR, "incident.view", "incidentId"),
@@ -121,6 +122,11 @@ _OVERSIGHT: Final = {
     ("GET", "/api/v1/reports/transparency"): Guard(Deed.MAKE_TRANSPARENCY_REPORT, "report.transparency"),
     ("POST", f"{_LEAD}/discovery-packet"): Guard(Deed.MAKE_DISCOVERY_PACKET, "lead.discovery_packet", "leadId"),
     ("POST", "/api/v1/reports/access-log"): Guard(Deed.MAKE_ACCESS_LOG, "record.access_log"),
+    ("GET", "/api/v1/galleries/exports"): Guard(Deed.SEE_EXPORTS, "gallery.see_exports"),
+    ("POST", "/api/v1/galleries/exports"): Guard(Deed.ASK_EXPORT, "gallery.ask_export"),
+    ("POST", "/api/v1/galleries/exports/{orderId}/approve"): Guard(
+        Deed.APPROVE_EXPORT, "gallery.approve_export", "orderId"
+    ),
     ("GET", "/api/v1/reports/misuse"): Guard(Deed.SEE_MISUSE_SIGNALS, "misuse.view"),
 }
 

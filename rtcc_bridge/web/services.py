@@ -8,6 +8,7 @@ from aiohttp import web
 
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import IntegrityError
+from rtcc_bridge.gallery.export_orders import ExportOrderDesk
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.metrics import Metrics
@@ -45,6 +46,7 @@ class WebServices:
     people: PeopleDesk
     retention: RetentionDesk
     reports: ReportDesks
+    export_orders: ExportOrderDesk
     refusals: RefusalLog
     feed: FeedHub
     readiness: ReadinessBoard

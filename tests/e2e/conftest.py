@@ -19,6 +19,7 @@ from rtcc_bridge.demo.client import DemoClient
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.modelpacks.installed import open_pack
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.settings import Settings, load_settings
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
@@ -120,7 +121,9 @@ async def enroll(place: Place, name: str, picture: bytes) -> None:
     settings = place.settings
     pack = await asyncio.to_thread(open_pack, settings.matching, lambda _what, _done, _total: None)
     async with open_core(settings) as core, enroller_for(core, pack) as enroller:
-        receipt = await enroller.enroll(source, settings.matching.gallery, GalleryKind.DEMO, actor="administrator")
+        receipt = await enroller.enroll(
+            source, settings.matching.gallery, GalleryKind.DEMO, account=DEMO_ACCOUNTS["administrator"]
+        )
     assert receipt.enrolled == 1, receipt
 
 

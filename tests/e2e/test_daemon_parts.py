@@ -18,6 +18,7 @@ from rtcc_bridge.demo.client import CallError, DemoClient, ProbeRequest
 from rtcc_bridge.demo.pictures import encode_png, portrait, rephotograph
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.probes.desk import ORIGINAL_KIND
 from rtcc_bridge.probes.steps import keep_authority
@@ -58,7 +59,9 @@ async def expunge_without_scrubbing(place: Place, monkeypatch: pytest.MonkeyPatc
             (segment,) = await galleries.segments(tx, "demo", after=0, up_to=gallery.version)
         with monkeypatch.context() as patched:
             patched.setattr(SegmentScrubber, "scrub", away)
-            receipt = await expunger_for(core).expunge_subject("demo", "portrait-01", "court order", "administrator")
+            receipt = await expunger_for(core).expunge_subject(
+                "demo", "portrait-01", "court order", DEMO_ACCOUNTS["administrator"]
+            )
     assert not receipt.bytes_gone
     assert (place.objects / segment.object_key).is_file()
     return segment.object_key

@@ -10,12 +10,11 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from rtcc_bridge.app.foundation import Core
-from rtcc_bridge.app.galleries import expunger_for
+from rtcc_bridge.app.galleries import expunger_for, gallery_parts
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.identity import GalleryKind
-from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.receipts import ExpungeReceipt
 from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment
 from rtcc_bridge.gallery.sources import FolderSource
@@ -35,7 +34,7 @@ from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.outbox import backlog
 from rtcc_bridge.storage.probes import ProbeRecord
-from tests.gallery_kit import PACK, SOURCE_WORDS, WordPortraits
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, WordPortraits
 from tests.integration.pipeline import Desks, committed, running, until
 from tests.lead_parts import outcome_of
 
@@ -100,15 +99,12 @@ async def enroll(core: Core, people: Path, **pictures: Sequence[str]) -> None:
         (people / name).mkdir(parents=True)
         for word in words:
             (people / name / f"{word}.jpg").write_text(word)
-    parts = GalleryParts(
-        core.database, core.vault, core.audit, core.outbox, core.clock, core.settings.kafka.topics.gallery
-    )
-    enroller = Enroller(parts, WordPortraits(), PACK, max_picture_bytes=1_000_000, workers=1)
-    await enroller.enroll(FolderSource(people, **SOURCE_WORDS), GALLERY, GalleryKind.DEMO, actor="administrator")
+    enroller = Enroller(gallery_parts(core), WordPortraits(), PACK, max_picture_bytes=1_000_000, workers=1)
+    await enroller.enroll(FolderSource(people, **SOURCE_WORDS), GALLERY, GalleryKind.DEMO, account=ADMINISTRATOR)
 
 
 async def expunge(core: Core, name: str) -> ExpungeReceipt:
-    return await expunger_for(core).expunge_subject(GALLERY, name, "court order 7", "administrator")
+    return await expunger_for(core).expunge_subject(GALLERY, name, "court order 7", ADMINISTRATOR)
 
 
 async def picture_of(core: Core, name: str) -> str:

@@ -11,13 +11,12 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from rtcc_bridge.audit import export_files
-from rtcc_bridge.audit.note import Checkpoint, NoteSigner, SignedCheckpoint, VerifierKey, signed
-from rtcc_bridge.audit.tree import GrowingTree
+from rtcc_bridge.audit.note import SignedCheckpoint, VerifierKey
 from rtcc_bridge.audit.verify import SpoiledLogError, verify_export
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
-from tests.audit_kit import OTHER_SEED, AuditKit, lines_of, notes_of, rehash, write_lines
+from tests.audit_kit import OTHER_SEED, AuditKit, lines_of, notes_of, rehash, resign, write_lines
 from tests.doubles import ManualClock
 
 FIRST, SECOND, THIRD = 12, 30, 41
@@ -121,12 +120,7 @@ async def test_a_log_signed_by_another_key_is_found(exported: Exported) -> None:
     """Whoever has the whole server, but not the key, writes another history and signs it."""
     lines = _edit(lines_of(exported.folder, export_files.ENTRIES))
     write_lines(exported.folder, export_files.ENTRIES, lines)
-    rehash(exported.folder)
-    tree = GrowingTree()
-    for line in lines_of(exported.folder, export_files.LEAVES):
-        tree.append(bytes.fromhex(line))
-    forged = signed(Checkpoint(exported.key.name, THIRD, tree.root()), [NoteSigner(exported.key.name, OTHER_SEED)])
-    write_lines(exported.folder, export_files.CHECKPOINTS, [json.dumps({"note": forged})])
+    resign(exported.folder, exported.key.name, OTHER_SEED)
     with pytest.raises(SpoiledLogError, match="the key was swapped"):
         exported.verify()
 
@@ -136,12 +130,7 @@ async def test_a_log_rewritten_by_the_key_s_own_holder_is_found_against_a_kept_c
 ) -> None:
     lines = _edit(lines_of(exported.folder, export_files.ENTRIES))
     write_lines(exported.folder, export_files.ENTRIES, lines)
-    rehash(exported.folder)
-    tree = GrowingTree()
-    for line in lines_of(exported.folder, export_files.LEAVES):
-        tree.append(bytes.fromhex(line))
-    forged = signed(Checkpoint(exported.key.name, THIRD, tree.root()), [NoteSigner(exported.key.name, kit.seeds[0])])
-    write_lines(exported.folder, export_files.CHECKPOINTS, [json.dumps({"note": forged})])
+    resign(exported.folder, exported.key.name, kit.seeds[0])
     assert exported.verify(with_kept=False) == THIRD, "only somebody else's copy can tell"
     with pytest.raises(SpoiledLogError, match="rewritten"):
         exported.verify()

@@ -68,7 +68,7 @@ def installation(tmp_path: Path, empty_database_url: str, kafka: KafkaSettings) 
 
 async def back_up(installation: Installation, progress: Callable[[str, int, int], None] = silent) -> BackupReport:
     async with open_core(installation.settings) as core:
-        backup = Backup(core.database, core.vault, installation.kafka, core.clock)
+        backup = Backup(core.database, core.vault, core.audit, installation.kafka, core.clock, "operator")
         return await backup.run(installation.folder / "backup", progress)
 
 

@@ -22,7 +22,7 @@ from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import schema
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
-from tests.gallery_kit import PACK, open_kit
+from tests.gallery_kit import ADMINISTRATOR, PACK, open_kit
 
 def given():
     generator = np.random.default_rng(1)
@@ -45,7 +45,7 @@ async def main():
     database = Database(DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{{folder}}/gallery.sqlite3")))
     await schema.upgrade(database)
     async with open_kit(database, folder / "objects", ManualClock(), Metrics()) as kit:
-        words = {{"provenance": "drawn at random", "lawful_basis": "test", "actor": "test"}}
+        words = {{"provenance": "drawn at random", "lawful_basis": "test", "account": ADMINISTRATOR}}
         await kit.enroller().enroll_templates(
             "city", GalleryKind.DEMO, given(), total={TEMPLATES}, retain_until=datetime(2099, 1, 1, tzinfo=UTC),
             on_progress=tell, **words,

@@ -18,7 +18,7 @@ from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import object_keys
 from tests.doubles import ManualClock
-from tests.gallery_kit import SOURCE_WORDS, GalleryKit, open_kit, template_of
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, open_kit, template_of
 from tests.vault_kit import stored_files
 
 OLD_ENOUGH = 700.0
@@ -86,7 +86,7 @@ async def test_a_killed_compaction_loses_nobody(
         (tmp_path / "people" / name).mkdir(parents=True)
         (tmp_path / "people" / name / "1").write_text(name)
     source = FolderSource(tmp_path / "people", **SOURCE_WORDS)
-    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     _compact_until_killed(tmp_path, step, database_url)
     async with kit.database.read() as tx:
         assert len(await galleries.segments(tx, "city", after=-1, up_to=1000)) == segments_left

@@ -31,7 +31,7 @@ from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
 from tests.agency_pack import write_pack_for_faces_of
 from tests.doubles import ManualClock
-from tests.gallery_kit import SOURCE_WORDS, GalleryKit, open_kit
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, open_kit
 
 pytestmark = pytest.mark.once
 
@@ -68,7 +68,7 @@ def booking(test_data: Path, tmp_path: Path) -> dict[str, Path]:
 async def enroll(kit: GalleryKit, reader: SandboxedPortraits, pack: ModelPack, root: Path) -> EnrollReceipt:
     enroller = kit.enroller(reader, PackIdentity.of(pack))
     source = FolderSource(root, **SOURCE_WORDS)
-    return await enroller.enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    return await enroller.enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
 
 
 async def test_people_are_enrolled_found_on_another_picture_and_expunged(
@@ -93,7 +93,7 @@ async def test_people_are_enrolled_found_on_another_picture_and_expunged(
     assert all(image.quality_score is not None and image.quality_score > 0 for image in images)
     assert [await best(ref) for ref in enrolled.values()] == list(enrolled.values())
     removed = next(iter(enrolled.values()))
-    await kit.expunger().expunge_subject("city", removed, "court order 7", "administrator")
+    await kit.expunger().expunge_subject("city", removed, "court order 7", ADMINISTRATOR)
     await follower.follow_once()
     assert await best(removed) != removed
 
@@ -137,7 +137,7 @@ async def test_the_smallest_face_is_the_packs_unless_the_settings_say_another(
     (folder / "small.png").write_bytes(encode_png(np.asarray(small, np.uint8)))
     async with open_core(settings) as core, enroller_for(core, pack) as enroller:
         source = FolderSource(folder.parent, **SOURCE_WORDS)
-        receipt = await enroller.enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+        receipt = await enroller.enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     assert receipt.set_aside == {reason: 1}
 
 

@@ -16,7 +16,7 @@ from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import object_keys
 from tests.doubles import ManualClock
-from tests.gallery_kit import SOURCE_WORDS, GalleryKit, open_kit, template_of
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, open_kit, template_of
 from tests.vault_kit import stored_files
 
 PEOPLE = 12
@@ -47,7 +47,7 @@ async def main():
     database = Database(DatabaseSettings(url=SecretStr(sys.argv[4])))
     async with open_kit(database, folder / "objects", ManualClock(), Metrics()) as kit:
         source = FolderSource(folder / "people", **SOURCE_WORDS)
-        await kit.enroller(Killed()).enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+        await kit.enroller(Killed()).enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
 
 asyncio.run(main())
 """
@@ -86,7 +86,7 @@ async def test_a_killed_enrolment_is_resumed_and_nothing_is_there_twice(
         assert enrolled > before
         assert enrolled % BATCH == 0, "whole batches only"
     source = FolderSource(tmp_path / "people", **SOURCE_WORDS)
-    receipt = await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    receipt = await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     assert (receipt.enrolled, receipt.already_enrolled, receipt.set_aside) == (PEOPLE - enrolled, enrolled, {})
     async with kit.database.read() as tx:
         keys = set((await tx.execute(object_keys.select())).scalars())

@@ -159,7 +159,7 @@ async def test_backup_and_restoration_work_with_therights_of_the_operator(place:
     assert sum(noted[topics.incidents].values()) == 1
 
     await upgrade_database(settings.database)
-    async with open_backup(settings) as backup:
+    async with open_backup(settings, "operator") as backup:
         await backup.run(tmp_path / "backup", silent)
     async with EventProducer(place.of("dispatch")) as producer, EventProducer(place.of("relay")) as relay:
         await producer.send(topics.incidents, key=b"k", value=b"v")

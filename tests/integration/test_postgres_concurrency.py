@@ -35,7 +35,7 @@ from rtcc_bridge.storage.input_events import InputEvent
 from rtcc_bridge.storage.locks import Work, sole_right
 from rtcc_bridge.storage.probes import ProbeRecord
 from tests.doubles import ManualClock
-from tests.gallery_kit import SOURCE_WORDS, open_kit
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, open_kit
 from tests.integration.lock_waits import reaches, waiting_for_a_lock
 from tests.integration.pipeline import until
 from tests.lead_parts import lead_bench, probe_record
@@ -322,10 +322,10 @@ async def test_a_scrubber_that_lost_its_right_rewrites_nothing(
 
     async with open_kit(database, tmp_path / "objects", clock, Metrics()) as made:
         source = FolderSource(tmp_path / "people", **SOURCE_WORDS)
-        await made.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+        await made.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
         with monkeypatch.context() as patched:
             patched.setattr(SegmentScrubber, "scrub", not_now)
-            await made.expunger().expunge_subject("city", "ann", "court order", "administrator")
+            await made.expunger().expunge_subject("city", "ann", "court order", ADMINISTRATOR)
         scrubber = made.scrubber()
         async with sole_right(second, Work.SEGMENT_SCRUBBER, confirmed_within_seconds=0.2) as right:
             assert right is not None
@@ -399,7 +399,7 @@ async def test_two_enrolments_of_the_same_people_at_once_enroll_each_once(
     async def enroll(into: Database, group: str) -> int:
         async with open_kit(into, tmp_path / "objects", clock, Metrics()) as made:
             source = FolderSource(tmp_path / group, **SOURCE_WORDS)
-            return (await made.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")).enrolled
+            return (await made.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)).enrolled
 
     assert await enroll(database, "first") == 1
     assert sum(await asyncio.gather(enroll(database, "people"), enroll(second, "people"))) == 5

@@ -63,7 +63,7 @@ async def backed_up(installation: Installation) -> Ended:
     """An installation whose backup knows the search."""
     async with open_core(installation.settings) as core:
         search = await ended(core)
-        await Backup(core.database, core.vault, installation.kafka, core.clock).run(
+        await Backup(core.database, core.vault, core.audit, installation.kafka, core.clock, "operator").run(
             installation.folder / "backup", silent
         )
     return search
@@ -145,7 +145,7 @@ async def test_a_hold_that_was_lifted_after_the_backup_is_lifted_again(installat
         hold = await retention_desk_for(core).holds.place(
             ADMINISTRATOR, HoldOrder(probe_id=search.probe_id), "preservation letter"
         )
-        await Backup(core.database, core.vault, installation.kafka, core.clock).run(
+        await Backup(core.database, core.vault, core.audit, installation.kafka, core.clock, "operator").run(
             installation.folder / "backup", silent
         )
         await retention_desk_for(core).holds.lift(ADMINISTRATOR, hold.hold_id, "over")

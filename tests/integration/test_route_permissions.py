@@ -15,6 +15,13 @@ from aiohttp.web_urldispatcher import StaticResource
 
 import rtcc_bridge
 from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.gallery.enroll import Enroller
+from rtcc_bridge.gallery.export import GalleryExport
+from rtcc_bridge.gallery.expunge import Expunger
+from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.retention import RetentionKeeper
+from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.leads.comparison import Opinion
 from rtcc_bridge.leads.corroboration import OutcomeReport
 from rtcc_bridge.leads.lead import Outcome
@@ -23,6 +30,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, NOBODY, Account, Role
 from rtcc_bridge.policy.permissions import MACHINE_DEEDS, PERMITTED, Deed, may
 from rtcc_bridge.probes.provisional import ProvisionalForm
+from rtcc_bridge.probes.repeat import SearchRepeater
 from rtcc_bridge.reports.discovery import PacketOrder
 from rtcc_bridge.reports.period import Period
 from rtcc_bridge.retention.dispositions import Disposition
@@ -38,7 +46,8 @@ from rtcc_bridge.web.route_deeds import GUARDS, Guard
 from rtcc_bridge.web.security_headers import STATIC_PREFIX
 from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.doubles import ManualClock
-from tests.probe_kit import CERTIFIED, form, upload
+from tests.gallery_kit import PACK, SOURCE_WORDS, WordPortraits
+from tests.probe_kit import CERTIFIED, form, gallery_parts, upload
 from tests.retention_kit import retention_parts
 from tests.website import Website, acting, running_site
 
@@ -161,6 +170,17 @@ class Services:
         self.provisional = site.services.provisional
         self.retention, self.reports = site.services.retention, site.services.reports
         self.purge_keeper = PurgeKeeper(retention_parts(site.kit), site.kit.parts.metrics)
+        self.export_orders = site.services.export_orders
+        self.galleries = parts = gallery_parts(site.kit)
+        self.enroller = Enroller(parts, WordPortraits(), PACK, max_picture_bytes=1, workers=1)
+        withdraw, scrubber = (
+            site.services.leads.withdraw_for_subject,
+            SegmentScrubber(parts.database, parts.vault, parts.audit, parts.clock),
+        )
+        self.expunger = Expunger(parts, withdraw)
+        self.retention_keeper = RetentionKeeper(parts, withdraw, scrubber, site.kit.metrics)
+        unused: Any = None  # there is no lead whose search could be repeated
+        self.repeater = SearchRepeater(parts, unused, unused, unused, unused)
 
     @property
     def accounts(self) -> Any:
@@ -168,6 +188,7 @@ class Services:
         return self.people.accounts
 
 
+DEMO = ("city", GalleryKind.DEMO)
 NOWHERE = "A" * 22
 """An id that names nothing."""
 PROVISIONAL = ProvisionalForm("HOMICIDE", "the feed is down")
@@ -189,6 +210,7 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
     "StillViewer.preview": (Deed.SEE_PROBE, lambda on, who: on.kit.desk._stills.preview(on.probe_id, who)),
     "ProbeDesk.open": (Deed.SEE_PROBE, lambda on, who: on.kit.desk.open(on.probe_id, who)),
     "StillViewer.open": (Deed.SEE_PROBE, lambda on, who: on.kit.desk._stills.open(on.probe_id, who)),
+    "CaseNotesDesk.open": (Deed.SEE_NOTES, lambda on, who: on.kit.desk.case_notes.open("incident-1", who)),
     "ProbeDesk.edit": (Deed.EDIT_STILL, lambda on, who: on.kit.desk.edit(on.probe_id, (), who)),
     "StillEditor.edit": (Deed.EDIT_STILL, lambda on, who: on.kit.desk._editor.edit(on.probe_id, (), who)),
     "DeferralDesk.standings": (Deed.SEE_DEFERRALS, lambda on, who: on.kit.desk.deferrals.standings(who)),
@@ -314,6 +336,38 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
         lambda on, who: on.reports.access_log.make(who, "live", "nobody", "the person asked"),
     ),
     "MisuseDesk.look": (Deed.SEE_MISUSE_SIGNALS, lambda on, who: on.reports.misuse.look(who)),
+    "Enroller.enroll": (
+        Deed.ENROLL_PICTURES,
+        lambda on, who: on.enroller.enroll(FolderSource(Path("nowhere"), **SOURCE_WORDS), *DEMO, account=who),
+    ),
+    "Enroller.enroll_templates": (
+        Deed.ENROLL_PICTURES,
+        lambda on, who: on.enroller.enroll_templates(
+            *DEMO, (), total=0, provenance="", lawful_basis="", retain_until=on.kit.clock.now(), account=who
+        ),
+    ),
+    "Expunger.expunge_subject": (
+        Deed.EXPUNGE,
+        lambda on, who: on.expunger.expunge_subject("city", "nobody", "the court asked", who),
+    ),
+    "Expunger.expunge_image": (
+        Deed.EXPUNGE,
+        lambda on, who: on.expunger.expunge_image("city", "00" * 32, "the court asked", who),
+    ),
+    "RetentionKeeper.expire": (Deed.EXPIRE_PICTURES, lambda on, who: on.retention_keeper.expire(who)),
+    "GalleryExport.export": (
+        Deed.EXPORT_GALLERY,
+        lambda on, who: GalleryExport(on.galleries).export(
+            "city", Path("nowhere"), with_pictures=True, account=who, order_id=None, on_exported=lambda *_: None
+        ),
+    ),
+    "ExportOrderDesk.ask": (
+        Deed.ASK_EXPORT,
+        lambda on, who: on.export_orders.ask(who, "city", "the court asked", with_pictures=False),
+    ),
+    "ExportOrderDesk.approve": (Deed.APPROVE_EXPORT, lambda on, who: on.export_orders.approve(who, NOWHERE)),
+    "ExportOrderDesk.every": (Deed.SEE_EXPORTS, lambda on, who: on.export_orders.every(who)),
+    "SearchRepeater.repeat": (Deed.REPEAT_SEARCH, lambda on, who: on.repeater.repeat(NOWHERE, who)),
     "ServiceTokens.revoke": (Deed.MANAGE_TOKENS, lambda on, who: on.people.tokens.revoke(who, "none")),
 }
 """Each call that takes the account that acts, by class and name."""

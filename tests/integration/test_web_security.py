@@ -139,7 +139,7 @@ async def test_errors_are_pages_for_people_and_documents_for_programs(site: Webs
             assert (answer.status, answer.content_type) == (404, kind)
 
 
-async def test_p16_the_board_shows_no_note_no_case_number_and_no_account(site: Website) -> None:
+async def test_p12_p16_notes_and_case_number_are_on_no_board_and_a_look_is_audited(site: Website) -> None:
     await site.report("INC-1", notes=["the caller names somebody"], caseNumber="26-77-secret")
     probe = await site.attach("INC-1", caseNumber=None, legalBasis="basis-secret", requestor="requestor-secret")
     await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
@@ -151,12 +151,19 @@ async def test_p16_the_board_shows_no_note_no_case_number_and_no_account(site: W
         assert "1 candidate to compare" in page
         assert "secret" not in page
         assert "somebody" not in page
-    async with site.client.get("/incidents/INC-1", headers=acting("floor")) as answer:
-        page = await answer.text()
-        assert "somebody" not in page
-        assert "secret" not in page
-    async with site.client.get("/incidents/INC-1", headers=acting("analyst")) as answer:
-        assert "the caller names somebody" in await answer.text()
+    for account in ("floor", "analyst", "supervisor"):
+        async with site.client.get("/incidents/INC-1", headers=acting(account)) as answer:
+            page = await answer.text()
+            assert "somebody" not in page
+            assert "secret" not in page
+    assert await site.kit.audited("incident.notes") == []
+    for account, sees in (("floor", False), ("reviewer", False), ("analyst", True), ("supervisor", True)):
+        async with site.client.get("/incidents/INC-1/notes", headers=acting(account)) as answer:
+            page = await answer.text()
+        assert ("the caller names somebody" in page, "26-77-secret" in page) == (sees, sees), account
+    looks = {(row["actor"], row["outcome"]) for row in await site.kit.audited("incident.notes")}
+    shown = {("analyst", "shown"), ("supervisor", "shown")}
+    assert looks == {("floor", "refused"), ("reviewer", "refused"), *shown}
 
 
 async def test_p10_a_look_at_a_still_by_the_floor_is_refused_and_audited(site: Website) -> None:

@@ -93,9 +93,7 @@ class Run:
         named = dict.fromkeys(test for rule in check.rules for test in self._tests[rule])
         found = tuple(test for test in named if test.startswith("tests/policy/")) or tuple(named)
         if not found:
-            raise TrialError(
-                f"docs/policy-rules.md names no test for {' '.join(check.rules)}, which {check.name} keeps"
-            )
+            raise TrialError(f"docs/policy.md names no test for {' '.join(check.rules)}, which {check.name} keeps")
         return found
 
 

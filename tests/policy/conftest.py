@@ -1,7 +1,14 @@
 """Gives these tests the probe desk, and the desks of a lead's life; and a run of them alone its line for each rule."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.storage.engine import Database
+from tests.doubles import ManualClock
+from tests.gallery_kit import GalleryKit, open_kit
 from tests.life_kit import LifeKit, build_life
 from tests.policy.summary import lines, tally
 from tests.probe_kit import ProbeKit, kit, training_kit
@@ -15,6 +22,15 @@ def life(kit: ProbeKit) -> LifeKit:
     return build_life(kit)
 
 
+@pytest.fixture
+async def galleries(
+    database: Database, tmp_path: Path, clock: ManualClock, metrics: Metrics
+) -> AsyncIterator[GalleryKit]:
+    """The parts of galleries, which begin empty."""
+    async with open_kit(database, tmp_path / "objects", clock, metrics) as opened:
+        yield opened
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Nothing where other tests ran as well: there the lines would be in the way."""
     nodes = {
@@ -24,6 +40,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ran = [node for some in nodes.values() for node in some]
     if not ran or not all(node.startswith("tests/policy/") for node in ran):
         return
-    terminalreporter.section("the policy's rules (docs/policy-rules.md)")
+    terminalreporter.section("the policy's rules (docs/policy.md)")
     for line, failed in lines(read_rows(), tally(nodes), terminalreporter.config.get_terminal_writer().fullwidth):
         terminalreporter.write_line(line, red=failed)

@@ -192,6 +192,8 @@ async def test_nothing_that_the_reviewer_can_fetch_differs_with_the_first_opinio
     imminent: bool,
 ) -> None:
     seen: list[dict[str, bytes]] = []
+    published: list[list[Any]] = []
+    logs: list[list[dict[str, Any]]] = []
     for first_opinion in ("support", "exclusion"):
         async with world(tmp_path_factory.mktemp("world"), database_server) as (site, life):
             pin()
@@ -199,6 +201,8 @@ async def test_nothing_that_the_reviewer_can_fetch_differs_with_the_first_opinio
             [review] = [row for row in await site.kit.rows(tables.examinations) if row["round"] == 2]
             await site.post(f"/reviews/{review['examination_id']}/take", PEER.name)
             seen.append({**await fetched(site, PEER.name), **await fetched_by_another(site)})
+            published.append(await on_every_topic(site))
+            logs.append(await entries(site))
     support, exclusion = seen
     assert support.keys() == exclusion.keys()
     assert len(support) > 60
@@ -206,6 +210,39 @@ async def test_nothing_that_the_reviewer_can_fetch_differs_with_the_first_opinio
     own = f"GET /api/v1/reviews/{review['examination_id']}"
     assert support[own].startswith(b"200"), "the reviewer does see the list"
     assert b"notch" not in b"".join(support.values())
+    assert len(published[0]) >= 5
+    assert published[0] == published[1], "nor do the events on any topic, the feed's among them"
+    assert_logs_are_blind(*logs)
+
+
+async def on_every_topic(site: Website) -> list[Any]:
+    """What goes out, in order; the topic of checkpoints has roots alone."""
+    rows = await site.kit.rows(tables.outbox)
+    return [(row["topic"], row["key"], row["event"]) for row in sorted(rows, key=lambda row: row["event_id"])]
+
+
+async def entries(site: Website) -> list[dict[str, Any]]:
+    """The whole audit log; with the same randomness an act has the same id in each world.
+
+    Of the commitments to names it has which they are of: each world's keys for them are its own (P22).
+    """
+    rows = sorted(await site.kit.rows(tables.audit_entries), key=lambda row: str(row["entry_id"]))
+    return [{**row["entry"], "names": sorted(row["entry"].get("names", {}))} for row in rows]
+
+
+def assert_logs_are_blind(support: list[dict[str, Any]], exclusion: list[dict[str, Any]]) -> None:
+    """Entry by entry the logs are the same but for the commitment to the opinion, which nobody can guess from it.
+
+    So a reviewer to whom somebody hands an export, a receipt or a checkpoint has no hint in it.
+    """
+    assert len(support) > 10
+    assert len(support) == len(exclusion)
+    differing = [pair for pair in zip(support, exclusion, strict=True) if pair[0] != pair[1]]
+    assert {one["action"] for pair in differing for one in pair} == {"examination.conclude"}
+    for one, other in differing:
+        held = [entry["details"].pop("commitment") for entry in (one, other)]
+        assert one == other
+        assert held[0] != held[1]
 
 
 async def fetched_by_another(site: Website) -> dict[str, bytes]:
@@ -242,6 +279,25 @@ async def test_the_case_is_closed_to_whoever_may_review_it_blind(life: LifeKit, 
     assert refusal["outcome"] == "refused"
     for allowed in (FIRST, DEMO_ACCOUNTS["supervisor"]):
         assert (await life.kit.desk.open(probe_id, allowed)).probe_id == probe_id
+
+
+@pytest.mark.parametrize("account", [PEER, THIRD], ids=lambda account: account.name)
+async def test_what_dispatch_wrote_is_closed_to_whoever_may_review_it_blind(life: LifeKit, account: Any) -> None:
+    """Notes and case number too, under the incident's own id and that of one which was merged into it."""
+    lead_id = await life.taken()
+    [lead] = await life.kit.rows(tables.leads, lead_id=lead_id)
+    [probe] = await life.kit.rows(tables.probes, probe_id=lead["probe_id"])
+    notes = life.kit.desk.case_notes
+    await life.kit.incident("merged", status="merged", merged_into=probe["incident_id"])
+    for incident_id in (probe["incident_id"], "merged"):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await notes.open(incident_id, account)
+        assert caught.value.rule == "P12"
+    assert [row["outcome"] for row in await life.kit.audited("incident.notes")] == ["refused", "refused"]
+    await life.kit.incident("another")
+    assert (await notes.open("another", account)).incident_id == "another"
+    for allowed in (FIRST, DEMO_ACCOUNTS["supervisor"]):
+        assert (await notes.open(probe["incident_id"], allowed)).incident_id == probe["incident_id"]
 
 
 async def test_a_review_names_neither_the_lead_nor_its_references(life: LifeKit) -> None:

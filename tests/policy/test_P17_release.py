@@ -1,7 +1,6 @@
 """P17: at most two candidates go to the requestor, after agreement; nobody and inconclusive are published too."""
 
 import pytest
-from sqlalchemy import update
 
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.policy.accounts import Account, Role
@@ -145,18 +144,6 @@ async def test_p14_a_lead_that_was_released_is_withdrawn_when_the_approval_does_
     await life.kit.reconciler.sweep()
     assert await life.state(lead_id) == "withdrawn"
     assert (await life.types(lead_id))[-1] == "lead.approval_lapsed"
-
-
-async def test_p25_a_person_who_is_removed_takes_the_released_lead_along(life: LifeKit) -> None:
-    lead_id = await life.released()
-    [row, *_] = await life.kit.rows(tables.lead_candidates, lead_id=lead_id)
-    async with life.kit.database.write() as tx:
-        table = tables.gallery_images
-        where = table.c.subject_id == row["subject_id"]
-        await tx.execute(update(table).where(where).values(removed_version=9, removed_reason="test"))
-        assert await life.leads.withdraw_for_subject(tx, row["subject_id"], "court order", "administrator") == 1
-    with pytest.raises(ConflictError, match="taken back"):
-        await life.life.release.received(lead_id, REQUESTOR)
 
 
 async def test_the_policy_may_release_one_only(life: LifeKit) -> None:

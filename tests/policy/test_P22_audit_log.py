@@ -10,12 +10,13 @@ from click.testing import CliRunner, Result
 from rtcc_bridge.audit import export_files
 from rtcc_bridge.audit.canonical import canonical_json
 from rtcc_bridge.audit.commitments import Commitments, Name, NameKind, forget
+from rtcc_bridge.audit.note import NoteSigner
 from rtcc_bridge.cli import main
 from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
 from rtcc_bridge.settings import ObjectSettings
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.master_keys import LocalMasterKeys
-from tests.audit_kit import AuditKit, lines_of, notes_of, write_lines
+from tests.audit_kit import OTHER_SEED, AuditKit, lines_of, notes_of, resign, write_lines
 from tests.probe_kit import ANALYST, FLOOR, ProbeKit, form, upload
 
 CASE, REQUESTOR = "26-000123", "the detective"
@@ -96,6 +97,18 @@ async def test_a_log_that_was_rolled_back_is_refused(export: Path) -> None:
     assert verify(export, kept=False).exit_code == 0
     done = verify(export)
     assert (done.exit_code, "rolled back" in done.output) == (6, True)
+
+
+async def test_a_log_that_was_rewritten_and_signed_by_another_key_is_refused(export: Path) -> None:
+    """The seventh: it fits by itself, under the log's own name, and only the key that the auditor has tells."""
+    name = (export.parent / "key").read_text(encoding="utf-8").split("+")[0]
+    write_lines(export, export_files.ENTRIES, _change(lines_of(export, export_files.ENTRIES)))
+    resign(export, name, OTHER_SEED)
+    for kept in (True, False):
+        done = verify(export, kept=kept)
+        assert (done.exit_code, "the key was swapped" in done.output) == (6, True), done.output
+    (export.parent / "key").write_text(str(NoteSigner(name, OTHER_SEED).verifier), encoding="utf-8")
+    assert verify(export, kept=False).exit_code == 0, "by itself it is a good log: the key has to come from elsewhere"
 
 
 async def test_another_key_is_refused(export: Path) -> None:

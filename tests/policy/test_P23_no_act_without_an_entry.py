@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
 
 from rtcc_bridge.audit.entries import leaf_hash
 from rtcc_bridge.audit.journal import AuditJournal
@@ -22,49 +21,22 @@ from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
-from tests.audit_kit import AuditKit
-from tests.probe_kit import ADMINISTRATOR, ANALYST, FLOOR, SUPERVISOR, ProbeKit, form, upload
+from tests.audit_kit import AuditKit, full, locked
+from tests.probe_kit import (
+    ADMINISTRATOR,
+    ANALYST,
+    FLOOR,
+    SUPERVISOR,
+    Gallery,
+    ProbeKit,
+    face_search,
+    form,
+    record_of,
+    search_handler,
+    upload,
+)
 
 ENDED = "the incident is cancelled"
-
-
-@asynccontextmanager
-async def full(database: Database) -> AsyncIterator[None]:
-    """The log's table takes no row, as one on a volume that is full. (SQLite has one file: a trigger says the same.)"""
-    if database.is_sqlite:
-        begin = [
-            "CREATE TRIGGER audit_full BEFORE INSERT ON audit_entries BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
-        ]
-        end = ["DROP TRIGGER audit_full"]
-    else:
-        refuse = "BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END"
-        begin = [
-            f"CREATE FUNCTION audit_full() RETURNS trigger LANGUAGE plpgsql AS $$ {refuse} $$",
-            "CREATE TRIGGER audit_full BEFORE INSERT ON audit_entries FOR EACH ROW EXECUTE FUNCTION audit_full()",
-        ]
-        end = ["DROP TRIGGER audit_full ON audit_entries", "DROP FUNCTION audit_full()"]
-    await _run(database, begin)
-    try:
-        yield
-    finally:
-        await _run(database, end)
-
-
-@asynccontextmanager
-async def locked(database: Database) -> AsyncIterator[None]:
-    """Somebody else holds the log's table: it is read, and takes nothing."""
-    async with database.engine.connect() as other:
-        await other.execute(text("LOCK TABLE audit_entries IN EXCLUSIVE MODE"))
-        try:
-            yield
-        finally:
-            await other.rollback()
-
-
-async def _run(database: Database, statements: list[str]) -> None:
-    async with database.write() as tx:
-        for statement in statements:
-            await tx.exec_driver_sql(statement)
 
 
 Hindrance = Callable[[Database], AbstractAsyncContextManager[None]]
@@ -120,6 +92,23 @@ async def test_no_act_happens_without_its_entry(
         with pytest.raises(Exception, match=r"full|extend|lock"):
             await act(kit)
     assert before == {name: await kit.rows(getattr(tables, name)) for name in before}
+
+
+@HINDERED
+async def test_a_search_that_cannot_be_entered_leaves_no_lead(kit: ProbeKit, hindered: Hindrance) -> None:
+    """The request stays on its topic, or is made again, and the search is made when the log takes its entry."""
+    await kit.authorized()
+    (request,) = await kit.requests()
+    search = face_search(Gallery())
+    async with search.batcher:
+        handler = search_handler(kit, search)
+        async with hindered(kit.database):
+            with pytest.raises(Exception, match=r"full|extend|lock"):
+                await handler.handle(record_of(request))
+        assert await kit.rows(tables.leads) == []
+        assert await kit.events("lead.no_candidate") == []
+        await handler.handle(record_of(request))
+    assert len(await kit.events("lead.no_candidate")) == 1
 
 
 @HINDERED

@@ -3,7 +3,6 @@
 What makes a pack qualify is tested in `tests/unit/qualification/test_qualified.py`.
 """
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,12 +11,9 @@ import pytest
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.sources import FolderSource
-from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.qualification.qualified import Qualification
 from rtcc_bridge.storage import tables
-from rtcc_bridge.storage.engine import Database
-from tests.doubles import ManualClock
-from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, open_kit
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit
 from tests.probe_kit import Gallery, ProbeKit, face_search, record_of, search_handler
 
 
@@ -47,14 +43,6 @@ async def test_a_live_gallery_is_searched_until_the_evaluation_is_too_old(kit: P
     assert "366 days old" in too_old.problem_at(kit.clock.now())
 
 
-@pytest.fixture
-async def galleries(
-    database: Database, tmp_path: Path, clock: ManualClock, metrics: Metrics
-) -> AsyncIterator[GalleryKit]:
-    async with open_kit(database, tmp_path / "objects", clock, metrics) as opened:
-        yield opened
-
-
 @pytest.mark.parametrize("kind", list(GalleryKind))
 async def test_a_live_gallery_is_not_filled_with_a_pack_without_a_calibration(
     galleries: GalleryKit, tmp_path: Path, kind: GalleryKind
@@ -65,15 +53,15 @@ async def test_a_live_gallery_is_not_filled_with_a_pack_without_a_calibration(
     uncalibrated = PackIdentity(PACK.name, PACK.template_hash, PACK.template_length, calibrated=False)
     enroller = galleries.enroller(pack=uncalibrated)
     if kind is not GalleryKind.LIVE:
-        assert (await enroller.enroll(source, "city", kind, actor="administrator")).enrolled == 1
+        assert (await enroller.enroll(source, "city", kind, account=ADMINISTRATOR)).enrolled == 1
         return
     with pytest.raises(PolicyRefusalError, match="has no calibration") as refused:
-        await enroller.enroll(source, "city", kind, actor="administrator")
+        await enroller.enroll(source, "city", kind, account=ADMINISTRATOR)
     assert refused.value.rule == "P28"
     async with galleries.database.read() as tx:
         assert (await tx.execute(tables.galleries.select())).all() == []
     calibrated = PackIdentity(PACK.name, PACK.template_hash, PACK.template_length, calibrated=True)
-    receipt = await galleries.enroller(pack=calibrated).enroll(source, "city", kind, actor="administrator")
+    receipt = await galleries.enroller(pack=calibrated).enroll(source, "city", kind, account=ADMINISTRATOR)
     assert receipt.enrolled == 1
 
 

@@ -1,10 +1,9 @@
 """P30: a matcher searches nothing without a signed token of the very search that the database has."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,16 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.errors import PolicyRefusalError
-from rtcc_bridge.gallery.export import ExportReceipt, GalleryExport
-from rtcc_bridge.gallery.identity import GalleryKind
-from rtcc_bridge.gallery.sources import FolderSource
-from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.authority_token import TokenSigner
 from rtcc_bridge.probes.search_token import token_for
 from rtcc_bridge.storage import tables
-from rtcc_bridge.storage.engine import Database
-from tests.doubles import ManualClock
-from tests.gallery_kit import SOURCE_WORDS, GalleryKit, open_kit
 from tests.probe_kit import (
     ANALYST,
     OTHER_SUPERVISOR,
@@ -272,38 +264,3 @@ async def test_an_approval_that_comes_before_the_search_takes_nothing_from_its_t
     (request,) = await kit.requests()
     await kit.desk.approve(probe.probe_id, SUPERVISOR)
     assert await searched(kit, request) == 1
-
-
-@pytest.fixture
-async def galleries(
-    database: Database, tmp_path: Path, clock: ManualClock, metrics: Metrics
-) -> AsyncIterator[GalleryKit]:
-    async with open_kit(database, tmp_path / "objects", clock, metrics) as opened:
-        yield opened
-
-
-@pytest.mark.parametrize("second", [None, "administrator", " ADMINISTRATOR "])
-async def test_a_live_gallery_leaves_only_when_two_people_want_it(
-    galleries: GalleryKit, tmp_path: Path, second: str | None
-) -> None:
-    (tmp_path / "people" / "somebody").mkdir(parents=True)
-    (tmp_path / "people" / "somebody" / "1.jpg").write_text("face")
-    source = FolderSource(tmp_path / "people", **SOURCE_WORDS)
-    await galleries.enroller().enroll(source, "city", GalleryKind.LIVE, actor="administrator")
-
-    async def export(approved_by: str | None) -> ExportReceipt:
-        exporting = GalleryExport(galleries.database, galleries.vault, galleries.parts().audit)
-        return await exporting.export(
-            "city",
-            tmp_path / "out",
-            with_pictures=False,
-            actor="administrator",
-            approved_by=approved_by,
-            on_exported=lambda *_: None,
-        )
-
-    with pytest.raises(PolicyRefusalError) as refused:
-        await export(second)
-    assert refused.value.rule == "P30"
-    assert not (tmp_path / "out").exists()
-    assert (await export("auditor")).images == 1

@@ -14,7 +14,7 @@ GOVERNANCE: Final = Dashboard(
     panels=(
         Panel(
             title="Refusals by rule, last day",
-            description="Rules are those of docs/policy-rules.md. Whom and why is in the audit log.",
+            description="Rules are those of docs/policy.md. Whom and why is in the audit log.",
             queries=(Query(f"sort_desc(round(sum by (rule) (increase({PREFIX}policy_refusals_total[{DAY}]))) > 0)"),),
             kind=Kind.TABLE,
         ),

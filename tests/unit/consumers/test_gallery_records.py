@@ -1,31 +1,36 @@
 """Bookings come into the gallery, and whoever is sealed or expunged stays out, in whatever order it is told."""
 
-from collections.abc import AsyncIterator, Sequence
-from itertools import permutations
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rtcc_bridge.cloud_event import CloudEvent, serialize
+from rtcc_bridge.cloud_event import CloudEvent
 from rtcc_bridge.consumers.gallery_records import GalleryRecordsHandler, to_record
-from rtcc_bridge.consumers.records import ConsumedRecord
-from rtcc_bridge.errors import InvalidInputError, RejectedError, UnavailableError
+from rtcc_bridge.errors import InvalidInputError, UnavailableError
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.records import Booking, OrderKind, RemovalOrder
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.tables import gallery_removals
 from tests.doubles import ManualClock
-from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, open_kit
-from tests.records_kit import RecordSystem, booking_desk, event, people, records_handler, removal, sha256_of
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit, open_kit
+from tests.records_kit import (
+    KAFKA,
+    RecordSystem,
+    booking_desk,
+    event,
+    handled,
+    people,
+    records_handler,
+    removal,
+    sha256_of,
+)
 from tests.vault_kit import stored_files
 
-KAFKA = KafkaSettings()
-HEADERS = (("content-type", b"application/cloudevents+json"),)
+NOON = ManualClock().now()
 
 
 @pytest.fixture
@@ -43,24 +48,6 @@ def records(tmp_path: Path) -> RecordSystem:
 @pytest.fixture
 def handler(kit: GalleryKit, records: RecordSystem) -> GalleryRecordsHandler:
     return records_handler(kit, booking_desk(kit, records.store), KAFKA)
-
-
-async def handled(handler: GalleryRecordsHandler, *events: CloudEvent | bytes) -> list[str | None]:
-    """Why each was refused, or None."""
-    return [None if one is None else one.reason for one in await _outcomes(handler, events)]
-
-
-async def _outcomes(
-    handler: GalleryRecordsHandler, events: Sequence[CloudEvent | bytes]
-) -> Sequence[RejectedError | None]:
-    values = [one if isinstance(one, bytes) else serialize(one) for one in events]
-    clock = ManualClock()
-    return await handler.handle_batch(
-        [
-            ConsumedRecord(KAFKA.topics.gallery_records, 0, offset, b"k", value, HEADERS, clock.now())
-            for offset, value in enumerate(values)
-        ]
-    )
 
 
 def counted(kit: GalleryKit, name: str, **labels: str) -> float | None:
@@ -96,48 +83,6 @@ async def test_a_repetition_changes_nothing(
     assert counted(kit, "gallery_bookings_total", outcome="already_enrolled") == 2
 
 
-@pytest.mark.parametrize("together", [True, False])
-@pytest.mark.parametrize("event_type", ["rtcc.gallery.expunged", "rtcc.gallery.sealed"])
-async def test_p25_whoever_is_removed_is_out_in_every_order_and_after_every_repetition(
-    kit: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem, together: bool, event_type: str
-) -> None:
-    for number, order in enumerate(permutations(range(3))):
-        ref = f"ann-{number}"
-        said = [
-            records.booked(ref, f"{ref}-a"),
-            records.booked(ref, f"{ref}-b"),
-            removal(ref, event_type=event_type),
-        ]
-        events = [said[place] for place in order] + said
-        if together:
-            assert await handled(handler, *events) == [None] * 6
-        else:
-            for one in events:
-                assert await handled(handler, one) == [None]
-        assert await people(kit) == {}
-    await kit.scrubber().scrub_all()
-    follower = kit.follower()
-    await follower.follow_once()
-    assert follower.current.snapshot.image_count == 0
-
-
-async def test_p25_a_removed_person_has_no_bytes_left_and_the_order_is_on_record(
-    kit: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem
-) -> None:
-    await handled(handler, records.booked("ann", "ann-1"), records.booked("bob", "bob-1"))
-    kit.withdrawals.count = 1
-    await handled(handler, removal("ann"))
-    assert await people(kit) == {"bob": 1}
-    assert len(stored_files(kit.folder)) == 2, "bob's picture and the segment"
-    assert await kit.scrubber().scrub_all() == 1, "which the relay does"
-    assert [(reason, actor) for _, reason, actor in kit.withdrawals.asked] == [("expunged: 7/2026", "system")]
-    assert counted(kit, "gallery_removals_total", why="expunged") == 1
-    async with kit.database.read() as tx:
-        rows = (await tx.execute(gallery_removals.select())).all()
-    assert all(row.bytes_gone_at is not None for row in rows)
-    assert "ann" not in {row.digest for row in rows}
-
-
 async def test_one_picture_is_removed_and_the_person_stays(
     kit: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem
 ) -> None:
@@ -154,7 +99,7 @@ async def test_an_order_acts_in_every_gallery(
     kit: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem, pictures: Path
 ) -> None:
     source = FolderSource(pictures, **SOURCE_WORDS)
-    await kit.enroller().enroll(source, "training", GalleryKind.TRAINING, actor="administrator")
+    await kit.enroller().enroll(source, "training", GalleryKind.TRAINING, account=ADMINISTRATOR)
     await handled(handler, removal("ann"), records.booked("bob", "bob-9"))
     assert await people(kit, "training") == {"bob": 1, "cat": 1}
     assert await people(kit) == {"bob": 1}
@@ -167,31 +112,6 @@ def pictures(tmp_path: Path) -> Path:
         (root / name).mkdir(parents=True)
         (root / name / "1").write_text(f"{name}-1")
     return root
-
-
-@pytest.mark.parametrize(
-    ("words", "changes", "outcome"),
-    [
-        ("ann-1", {"adult": False}, "not_adult"),
-        ("ann-1", {"retainUntil": "2020-12-31"}, "retention_passed"),
-        ("ann-1 bob-1", {}, "several_faces"),
-        (" ", {}, "no_face"),
-        ("poor", {}, "poor_quality"),
-    ],
-)
-async def test_p06_a_picture_that_may_not_be_enrolled_is_a_result_and_no_dead_letter(
-    kit: GalleryKit,
-    handler: GalleryRecordsHandler,
-    records: RecordSystem,
-    words: str,
-    changes: dict[str, Any],
-    outcome: str,
-) -> None:
-    events = [records.booked("ann", words, **changes), records.booked("bob", "bob-1")]
-    assert await handled(handler, *events) == [None, None]
-    assert await people(kit) == {"bob": 1}
-    assert counted(kit, "gallery_bookings_total", outcome=outcome) == 1
-    assert len(stored_files(kit.folder)) == 2, "nothing of it is kept"
 
 
 async def test_a_picture_that_is_not_the_one_that_was_named_is_left_out(
@@ -228,7 +148,7 @@ async def test_without_a_store_of_pictures_orders_are_carried_out_all_the_same(
     with pytest.raises(UnavailableError, match="no gallery city"):
         await handled(handler, removal("ann"))
     source = FolderSource(pictures, **SOURCE_WORDS)
-    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     assert await handled(handler, records.booked("dan", "dan-1"), removal("ann")) == ["bookings_off", None]
     assert await people(kit) == {"bob": 1, "cat": 1}
 
@@ -244,7 +164,7 @@ async def test_a_gallery_of_another_pack_holds_bookings_up_and_loses_none(
 
 
 def test_what_an_event_says() -> None:
-    order = to_record(removal(" ann ", "ann-1", "mine.sealed"), {"mine.sealed": "rtcc.gallery.sealed"})
+    order = to_record(removal(" ann ", "ann-1", "mine.sealed"), {"mine.sealed": "rtcc.gallery.sealed"}, NOON)
     assert order == RemovalOrder(OrderKind.SEALED, "ann", sha256_of("ann-1"), "7/2026")
 
 
@@ -275,10 +195,10 @@ def test_what_an_event_says() -> None:
 )
 def test_p06_a_wrong_field_of_a_booking_is_named(tmp_path: Path, field: str, value: Any) -> None:
     said = RecordSystem(tmp_path).booked("ann", "ann-1")
-    assert isinstance(to_record(said, {}), Booking)
+    assert isinstance(to_record(said, {}, NOON), Booking)
     changed = event(said.type, {**said.data, field: value})
     with pytest.raises(InvalidInputError, match=field) as refused:
-        to_record(changed, {})
+        to_record(changed, {}, NOON)
     assert refused.value.reason == "invalid_fields"
 
 
@@ -288,4 +208,4 @@ def test_p06_a_wrong_field_of_a_booking_is_named(tmp_path: Path, field: str, val
 )
 def test_a_wrong_field_of_an_order_is_named(field: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=field):
-        to_record(event("rtcc.gallery.sealed", {**removal("ann").data, field: value}), {})
+        to_record(event("rtcc.gallery.sealed", {**removal("ann").data, field: value}), {}, NOON)

@@ -14,12 +14,12 @@ from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import SegmentRecord
 from rtcc_bridge.storage.tables import audit_entries, object_keys
-from tests.gallery_kit import SOURCE_WORDS, GalleryKit, template_of
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, template_of
 from tests.integration.pipeline import until
 from tests.vault_kit import stored_files
 
 OLD_ENOUGH = 700.0
-ORDER = ("court order 7", "administrator")
+ORDER = ("court order 7", ADMINISTRATOR)
 
 
 async def book(kit: GalleryKit, root: Path, *names: str) -> None:
@@ -27,7 +27,7 @@ async def book(kit: GalleryKit, root: Path, *names: str) -> None:
         (root / name).mkdir(parents=True)
         (root / name / "1").write_text(name)
     source = FolderSource(root, **SOURCE_WORDS)
-    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
 
 
 @pytest.fixture

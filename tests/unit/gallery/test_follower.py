@@ -21,13 +21,13 @@ from rtcc_bridge.storage import galleries, object_keys
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import galleries as gallery_table
 from rtcc_bridge.storage.tables import gallery_images, gallery_segments
-from tests.gallery_kit import SOURCE_WORDS, GalleryKit, template_of
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, template_of
 from tests.vault_kit import stored_files
 
 
 async def enroll(kit: GalleryKit, pictures: Path) -> None:
     source = FolderSource(pictures, **SOURCE_WORDS)
-    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ async def test_new_images_are_appended_to_what_is_loaded(enrolled: GalleryKit, p
 async def test_p25_a_removed_person_is_dropped_and_the_time_is_measured(enrolled: GalleryKit) -> None:
     follower = enrolled.follower()
     await follower.follow_once()
-    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
     enrolled.clock.advance(0.4)
     await follower.follow_once()
     assert (follower.current.snapshot.version, follower.current.snapshot.image_count) == (2, 2)
@@ -108,7 +108,7 @@ async def test_p25_a_removed_person_is_dropped_and_the_time_is_measured(enrolled
 
 
 async def test_p25_a_removed_person_is_not_loaded_after_a_restart_either(enrolled: GalleryKit) -> None:
-    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
     follower = enrolled.follower()
     await follower.follow_once()
     assert await best(enrolled, follower, "ann-1") is None
@@ -119,7 +119,7 @@ async def test_everybody_removed_is_an_empty_gallery_and_no_error(enrolled: Gall
     follower = enrolled.follower()
     await follower.follow_once()
     for ref in ("ann", "bob", "cat"):
-        await enrolled.expunger().expunge_subject("city", ref, "court order 7", "administrator")
+        await enrolled.expunger().expunge_subject("city", ref, "court order 7", ADMINISTRATOR)
     fresh = enrolled.follower()
     for one in (follower, fresh):
         await one.follow_once()
@@ -290,7 +290,7 @@ async def test_the_memory_of_the_version_before_is_given_back(enrolled: GalleryK
     (chunk,) = follower.current.snapshot.chunks
     before = weakref.ref(follower.current.index), weakref.ref(chunk.templates.high)
     del chunk
-    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
     await follower.follow_once()
     gc.collect()
     assert [one() for one in before] == [None, None], "half of the rows are gone, so the rest was copied together"
@@ -334,7 +334,7 @@ async def test_rows_are_read_by_their_place_in_the_segment_and_not_by_their_numb
 
 
 async def test_p25_a_removal_that_was_undone_in_the_database_finds_no_template(enrolled: GalleryKit) -> None:
-    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
     async with enrolled.database.write() as tx:
         await tx.execute(gallery_images.update().values(removed_version=None))
     with pytest.raises(IntegrityError, match="length is not 1"):
@@ -358,7 +358,7 @@ async def test_a_segment_that_is_scrubbed_between_two_reads_is_read_again(
 
     async def overtaken(*arguments: object) -> object:
         monkeypatch.undo()
-        await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+        await enrolled.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
         return await load(*arguments)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(follower, "_load", overtaken)
@@ -382,7 +382,7 @@ async def test_the_task_follows_by_itself_until_it_is_cancelled(
     task = asyncio.create_task(follower.run())
     async with asyncio.timeout(20):
         assert await versions.get() == 1
-        await enrolled.expunger().expunge_subject("city", "bob", "court order 7", "administrator")
+        await enrolled.expunger().expunge_subject("city", "bob", "court order 7", ADMINISTRATOR)
         assert await versions.get() == 2
     assert await best(enrolled, follower, "bob-1") is None
     task.cancel()
@@ -402,7 +402,7 @@ async def test_two_galleries_do_not_mix(enrolled: GalleryKit, pictures: Path) ->
     (other / "zoe").mkdir(parents=True)
     (other / "zoe" / "1").write_text("zoe-1")
     source = FolderSource(other, **SOURCE_WORDS)
-    await enrolled.enroller().enroll(source, "training", GalleryKind.TRAINING, actor="administrator")
+    await enrolled.enroller().enroll(source, "training", GalleryKind.TRAINING, account=ADMINISTRATOR)
     follower = enrolled.follower()
     await follower.follow_once()
     assert follower.current.snapshot.image_count == 4

@@ -14,16 +14,15 @@ from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import RemovalKind
 from rtcc_bridge.storage.removals_ledger import Expungement
 from rtcc_bridge.storage.tables import audit_entries, gallery_removals
-from tests.gallery_kit import SOURCE_WORDS, GalleryKit
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit
 from tests.integration.pipeline import until
-from tests.vault_kit import stored_files
 
 DAY = 86_400.0
 
 
 async def enroll(kit: GalleryKit, pictures: Path, until_day: str) -> dict[Reason, int]:
     source = FolderSource(pictures, **{**SOURCE_WORDS, "retain_until": until_day})
-    receipt = await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    receipt = await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     return dict(receipt.set_aside)
 
 
@@ -40,26 +39,6 @@ async def brief(kit: GalleryKit, pictures: Path) -> GalleryKit:
 async def living(kit: GalleryKit) -> int:
     async with kit.database.read() as tx:
         return len(await galleries.living_images(tx, "city"))
-
-
-async def test_p06_what_is_past_its_date_is_removed_and_nothing_else(
-    brief: GalleryKit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "IMAGES_AT_ONCE", 3)  # so that it takes two transactions
-    keeper = brief.retention_keeper()
-    assert await keeper.remove_all() == 0
-    brief.clock.advance(DAY)
-    follower = brief.follower()
-    await follower.follow_once()
-    assert await keeper.remove_all() == 4
-    assert await living(brief) == 1
-    await follower.follow_once()
-    assert (follower.current.snapshot.version, follower.current.snapshot.image_count) == (4, 1)
-    value = brief.metrics.registry.get_sample_value
-    assert value("rtcc_bridge_gallery_removals_total", {"why": "retention"}) == 4
-    assert value("rtcc_bridge_expunge_effective_seconds_count") == 2
-    assert len(stored_files(brief.folder)) == 3, "dan's picture and two segments: the other pictures are gone"
-    assert await keeper.remove_all() == 0
 
 
 async def test_the_live_leads_with_the_people_are_withdrawn_and_receipts_are_left(brief: GalleryKit) -> None:

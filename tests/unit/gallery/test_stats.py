@@ -8,17 +8,17 @@ from rtcc_bridge.errors import NotFoundError
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.gallery.stats import every_gallery, gallery_stats
-from tests.gallery_kit import SOURCE_WORDS, GalleryKit
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit
 
 
 async def test_counts_of_a_gallery(kit: GalleryKit, pictures: Path) -> None:
     source = FolderSource(pictures, **SOURCE_WORDS)
-    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     brief = FolderSource(pictures.parent / "brief", **{**SOURCE_WORDS, "retain_until": "2026-11-24"})
     (brief.root / "dan").mkdir(parents=True)
     (brief.root / "dan" / "1").write_text("dan-1")
-    await kit.enroller().enroll(brief, "city", GalleryKind.DEMO, actor="administrator")
-    await kit.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+    await kit.enroller().enroll(brief, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
+    await kit.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
     kit.clock.advance(3 * 86_400)
     stats = await gallery_stats(kit.database, kit.clock, "city")
     assert (stats.gallery.version, stats.gallery.kind, stats.gallery.pack_name) == (3, "demo", "test-pack")

@@ -15,7 +15,7 @@ from rtcc_bridge.matching.types import Int64Array
 from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.milvus.search import MilvusSearchIndex
 from rtcc_bridge.milvus.templates import MilvusTemplates, collection_name
-from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, template_of
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit, template_of
 from tests.milvus_kit import milvus_settings, raw_client
 from tests.vault_kit import stored_files
 
@@ -52,7 +52,7 @@ async def enrolled(kit: GalleryKit, pictures: Path) -> GalleryKit:
 
 async def enroll(kit: GalleryKit, pictures: Path) -> None:
     source = FolderSource(pictures, **SOURCE_WORDS)
-    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
 
 
 def follower_of(kit: GalleryKit, milvus: Milvus) -> GalleryFollower:
@@ -99,7 +99,7 @@ async def test_p25_a_removed_person_is_dropped_at_once_and_deleted_when_milvus_t
     follower = follower_of(enrolled, milvus)
     await follower.follow_once()
     milvus.deletes = False
-    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
     await follower.follow_once()
     assert people(follower, "ann-1", "ann-2", "bob-1") == [0, 0, 1]
     assert len(ids_in(file)) == 4, "it has not been deleted, and is found no more"
@@ -112,7 +112,7 @@ async def test_p25_who_was_removed_while_nobody_followed_is_deleted_at_the_next_
     enrolled: GalleryKit, file: Path
 ) -> None:
     await follower_of(enrolled, Milvus(file)).follow_once()
-    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
     follower = follower_of(enrolled, Milvus(file))
     await follower.follow_once()
     assert people(follower, "ann-1", "bob-1") == [0, 1]
@@ -124,7 +124,7 @@ async def test_p25_a_removal_that_cannot_be_followed_stops_the_search(enrolled: 
     follower = follower_of(enrolled, milvus)
     await follower.follow_once()
     milvus.opens = False
-    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
     enrolled.clock.advance(11)
     await follower.follow_once()
     with pytest.raises(UnavailableError, match="P25"):
@@ -188,7 +188,7 @@ async def test_two_followers_of_one_collection_at_different_versions(enrolled: G
     ahead, behind = follower_of(enrolled, Milvus(file)), follower_of(enrolled, Milvus(file))
     await ahead.follow_once()
     await behind.follow_once()
-    await enrolled.expunger().expunge_subject("city", "bob", "court order 7", "administrator")
+    await enrolled.expunger().expunge_subject("city", "bob", "court order 7", ADMINISTRATOR)
     await ahead.follow_once()
     assert people(ahead, "bob-1", "ann-1") == [0, 1]
     assert people(behind, "bob-1", "ann-1") == [0, 1], "it is not behind in what Milvus has deleted"

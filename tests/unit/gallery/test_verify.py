@@ -12,7 +12,7 @@ from rtcc_bridge.gallery.verify import GalleryVerifier, VerifyReport
 from rtcc_bridge.storage import galleries, object_keys
 from rtcc_bridge.storage.tables import galleries as gallery_table
 from rtcc_bridge.storage.tables import gallery_images, gallery_segments
-from tests.gallery_kit import SOURCE_WORDS, GalleryKit
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit
 from tests.vault_kit import stored_files
 
 
@@ -28,7 +28,7 @@ async def enrolled(kit: GalleryKit, pictures: Path) -> GalleryKit:
 
 async def _enroll(kit: GalleryKit, pictures: Path) -> None:
     source = FolderSource(pictures, **SOURCE_WORDS)
-    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
 
 
 async def verify(kit: GalleryKit, *, pictures: bool = True) -> VerifyReport:
@@ -46,7 +46,7 @@ async def test_a_sound_gallery_has_no_fault(enrolled: GalleryKit) -> None:
     report = await verify(enrolled)
     assert (report.version, report.segments, report.templates, report.pictures, report.findings) == (2, 2, 5, 5, [])
     assert (await verify(enrolled, pictures=False)).pictures == 0
-    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+    await enrolled.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
     report = await verify(enrolled)
     assert (report.templates, report.pictures, report.findings) == (3, 3, [])
 
@@ -124,7 +124,7 @@ async def test_a_segment_that_is_scrubbed_meanwhile_is_read_anew(
 
     async def overtaken(*arguments: object) -> bytes:
         monkeypatch.undo()
-        await enrolled.expunger().expunge_subject("city", "ann", "court order 7", "administrator")
+        await enrolled.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
         return await unseal(*arguments)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(enrolled.vault, "unseal", overtaken)

@@ -11,7 +11,7 @@ from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.gallery.versions import PastVersion, past_version
 from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.storage import galleries
-from tests.gallery_kit import SOURCE_WORDS, GalleryKit, template_of
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, template_of
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ async def lived(kit: GalleryKit, pictures: Path) -> GalleryKit:
     """1: ann (two pictures), bob, cat. 2: dan. 3: without bob. 4: eve."""
     await _enroll(kit, pictures)
     await _add(kit, pictures, "dan")
-    await kit.expunger().expunge_subject("city", "bob", "court order 7", "administrator")
+    await kit.expunger().expunge_subject("city", "bob", "court order 7", ADMINISTRATOR)
     await _add(kit, pictures, "eve")
     return kit
 
@@ -32,7 +32,7 @@ async def _add(kit: GalleryKit, pictures: Path, name: str) -> None:
 
 async def _enroll(kit: GalleryKit, pictures: Path) -> None:
     source = FolderSource(pictures, **SOURCE_WORDS)
-    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
 
 
 async def found(kit: GalleryKit, past: PastVersion) -> list[str]:

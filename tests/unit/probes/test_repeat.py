@@ -8,7 +8,6 @@ from typing import cast
 
 import pytest
 
-from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.errors import ConflictError, NotFoundError
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.sources import FolderSource
@@ -17,11 +16,13 @@ from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.types import Estimate, FaceCrop, Float32Array
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.probes.repeat import RepeatedSearch, SearchRepeater
 from rtcc_bridge.probes.search import FoundCandidates
-from tests.gallery_kit import PACK, SOURCE_WORDS, GalleryKit, open_kit, template_of, templates_of
-from tests.probe_kit import ProbeKit, face_search, record_of, search_handler
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit, open_kit, template_of, templates_of
+from tests.probe_kit import ProbeKit, face_search, gallery_parts, record_of, search_handler
 
+AUDITOR = DEMO_ACCOUNTS["auditor"]
 PROBE = "ann-1"
 
 
@@ -76,9 +77,7 @@ async def _lead(kit: ProbeKit, gallery: GalleryKit) -> str:
 
 def _repeater(kit: ProbeKit, gallery: GalleryKit, pack_hash: str = PACK.template_hash) -> SearchRepeater:
     return SearchRepeater(
-        kit.database,
-        kit.vault,
-        AuditLog(kit.clock),
+        gallery_parts(kit),
         gallery.follower(),
         cast("FaceEmbedder", _Embedder()),
         cast("ModelPack", SimpleNamespace(pack_hash=pack_hash)),
@@ -91,7 +90,7 @@ async def _enroll(gallery: GalleryKit, root: Path, *names: str) -> None:
         (root / name).mkdir(parents=True)
         (root / name / "1").write_text(f"{name}-1")
     source = FolderSource(root, **SOURCE_WORDS)
-    await gallery.enroller().enroll(source, "city", GalleryKind.DEMO, actor="administrator")
+    await gallery.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
 
 
 async def test_a_search_is_repeated_in_its_version_and_says_what_is_gone(kit: ProbeKit, tmp_path: Path) -> None:
@@ -99,10 +98,10 @@ async def test_a_search_is_repeated_in_its_version_and_says_what_is_gone(kit: Pr
         await _enroll(gallery, tmp_path / "first", "ann", "bob", "cat")
         lead_id = await _lead(kit, gallery)
         repeater = _repeater(kit, gallery)
-        assert await repeater.repeat(lead_id, "auditor") == RepeatedSearch("city", 1, 3, 3, 0, same=True)
+        assert await repeater.repeat(lead_id, AUDITOR) == RepeatedSearch("city", 1, 3, 3, 0, same=True)
         await _enroll(gallery, tmp_path / "second", "dan", "eve")
-        await gallery.expunger().expunge_subject("city", "bob", "court order 7", "administrator")
-        assert await repeater.repeat(lead_id, "auditor") == RepeatedSearch("city", 1, 3, 2, 1, same=True)
+        await gallery.expunger().expunge_subject("city", "bob", "court order 7", ADMINISTRATOR)
+        assert await repeater.repeat(lead_id, AUDITOR) == RepeatedSearch("city", 1, 3, 2, 1, same=True)
         entries = [row["entry"] for row in await kit.audited("lead.search_repeated")]
     assert [(entry["actor"], entry["outcome"]) for entry in entries] == [("auditor", "same")] * 2
     assert {entry["details"]["removedSince"] for entry in entries} == {0, 1}
@@ -121,7 +120,7 @@ async def test_a_list_that_does_not_come_out_is_said(
             return list(reversed(await listed(lead)))  # type: ignore[arg-type]  # passed on as it came
 
         monkeypatch.setattr(repeater, "_listed", turned)
-        found = await repeater.repeat(lead_id, "auditor")
+        found = await repeater.repeat(lead_id, AUDITOR)
     assert (found.listed, found.same) == (3, False)
 
 
@@ -130,6 +129,6 @@ async def test_what_cannot_be_repeated_is_said(kit: ProbeKit, tmp_path: Path) ->
         await _enroll(gallery, tmp_path / "first", "ann")
         lead_id = await _lead(kit, gallery)
         with pytest.raises(NotFoundError, match="no lead"):
-            await _repeater(kit, gallery).repeat("nothing", "auditor")
+            await _repeater(kit, gallery).repeat("nothing", AUDITOR)
         with pytest.raises(ConflictError, match="configure these"):
-            await _repeater(kit, gallery, "cd" * 32).repeat(lead_id, "auditor")
+            await _repeater(kit, gallery, "cd" * 32).repeat(lead_id, AUDITOR)

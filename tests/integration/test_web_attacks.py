@@ -1,0 +1,168 @@
+"""The rules attacked over the API, where no other test does: docs/policy.md names each."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtcc_bridge.errors import InvalidInputError
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.engine import Database
+from tests.audit_kit import full
+from tests.doubles import ManualClock
+from tests.life_kit import FIRST, build_life
+from tests.website import Json, Website, acting, running_site, still_form
+
+
+@pytest.fixture
+async def site(database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Website]:
+    async with running_site(database, clock, metrics, tmp_path) as running:
+        yield running
+
+
+async def answered(site: Website, method: str, path: str, account: str, body: Any = None) -> tuple[int, str | None]:
+    """The status, and the rule that refused; a problem's type names the rule as well."""
+    async with site.client.request(method, f"/api/v1{path}", headers=acting(account), json=body) as answer:
+        problem = await answer.json(content_type=None)
+    rule = problem.get("rule")
+    assert rule is None or problem["type"] == f"urn:rtcc-bridge:problem:policy.{rule}"
+    return answer.status, rule
+
+
+async def attached(site: Website, incident_id: str = "INC-1", **changes: str | None) -> tuple[int, str | None]:
+    address = f"/api/v1/incidents/{incident_id}/probes"
+    async with site.client.post(address, data=still_form(changes), headers=acting("analyst")) as answer:
+        return answer.status, (await answer.json()).get("rule")
+
+
+async def chosen(site: Website, requestor: str = "the requestor") -> str:
+    probe: Json = await site.attach("INC-1", requestor=requestor)
+    await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+    return str(probe["probeId"])
+
+
+async def test_p01_a_supervisor_does_not_approve_what_they_asked_for(site: Website) -> None:
+    await site.report()
+    probe_id = await chosen(site, requestor=" SUPERVISOR ")
+    assert await answered(site, "POST", f"/probes/{probe_id}/approve", "supervisor", {}) == (403, "P01")
+    assert await site.kit.requests() == []
+
+
+async def test_p03_a_moving_picture_is_no_still(site: Website) -> None:
+    await site.report()
+    site.kit.workers.error = InvalidInputError("the picture moves", "animated")
+    assert await attached(site) == (403, "P03")
+    assert site.kit.object_files() == []
+
+
+async def test_p04_another_analyst_chooses_no_face(site: Website) -> None:
+    await site.report()
+    probe = await site.attach()
+    status, rule = await answered(site, "POST", f"/probes/{probe['probeId']}/face", "reviewer", {"number": 1})
+    assert (status, rule) == (403, "P04")
+    assert await site.kit.requests() == []
+
+
+async def test_p07_an_exercise_is_searched_in_no_live_gallery(site: Website) -> None:
+    await site.report(exercise=True)
+    assert await attached(site) == (403, "P07")
+
+
+@pytest.mark.parametrize("field", ["lane", "imminent", "gallery", "modelPack", "analyst", "approval"])
+async def test_p14_p28_nobody_chooses_the_lane_the_gallery_or_the_model(site: Website, field: str) -> None:
+    """There is no such field: an upload that brings it is refused as a whole."""
+    await site.report()
+    assert await attached(site, **{field: "imminent"}) == (422, None)
+    assert await site.kit.rows(tables.probes) == []
+
+
+async def test_p14_an_approval_that_comes_too_late_is_none(site: Website) -> None:
+    await site.report()
+    await site.alert("INC-1")
+    probe_id = await chosen(site)
+    site.kit.clock.advance(3600)
+    assert await answered(site, "POST", f"/probes/{probe_id}/approve", "supervisor", {}) == (403, "P14")
+
+
+async def test_p15_no_caller_sets_a_constant(site: Website) -> None:
+    life = build_life(site.kit)
+    lead_id = await life.agreed((0,))
+    body = {"candidates": [], "positiveIdentification": True}
+    assert await answered(site, "POST", f"/leads/{lead_id}/release", "analyst", body) == (422, None)
+    lead = (await site.get(f"/leads/{lead_id}"))["data"]
+    assert (lead["positiveIdentification"], lead["probableCause"], lead["corroborationRequired"]) == (
+        False,
+        False,
+        True,
+    )
+
+
+async def test_p17_not_more_than_two_are_released(site: Website) -> None:
+    life = build_life(site.kit)
+    lead_id = await life.agreed((0, 1, 2))
+    listed = await life.listed(lead_id)
+    path = f"/leads/{lead_id}/release"
+    assert await answered(site, "POST", path, "analyst", {"candidates": listed}) == (403, "P17")
+    assert await answered(site, "POST", path, "analyst", {}) == (403, "P17")
+    assert await site.kit.events("lead.released") == []
+
+
+async def test_p18_without_an_item_nothing_is_corroborated(site: Website) -> None:
+    life = build_life(site.kit)
+    lead_id = await life.agreed((0,))
+    await life.life.release.release(lead_id, FIRST, ())
+    path, said = f"/leads/{lead_id}/corroboration", {"outcome": "corroborated", "investigator": "badge 4711"}
+    assert await answered(site, "POST", path, "requestor", said) == (403, "P18")
+    assert await answered(site, "POST", path, "analyst", said) == (403, "P10")
+    assert await site.kit.events("lead.corroborated") == []
+
+
+async def test_p19_who_never_had_a_lead_neither_takes_it_back_nor_acknowledges_that(site: Website) -> None:
+    lead_id = await build_life(site.kit).released()
+    reason = {"reason": "it was somebody else"}
+    for account in ("requestor", "floor", "auditor", "operations"):
+        assert await answered(site, "POST", f"/leads/{lead_id}/withdraw", account, reason) == (403, "P10")
+    assert await answered(site, "POST", f"/leads/{lead_id}/withdraw", "supervisor", {"reason": " "}) == (422, None)
+    await site.post(f"/leads/{lead_id}/withdraw", "supervisor", reason)
+    path = f"/leads/{lead_id}/withdrawal/acknowledge"
+    assert (await answered(site, "POST", path, "supervisor"))[0] in {404, 409}
+    assert (await answered(site, "POST", path, "requestor"))[0] == 200
+
+
+async def test_p23_what_cannot_be_audited_does_not_happen(site: Website) -> None:
+    await site.report()
+    probe_id = await chosen(site)
+    async with full(site.kit.database):
+        assert (await attached(site))[0] >= 500
+        assert (await answered(site, "POST", f"/probes/{probe_id}/approve", "supervisor", {}))[0] >= 500
+    assert [row["state"] for row in await site.kit.rows(tables.probes)] == ["awaiting_approval"]
+    assert await site.kit.requests() == []
+
+
+async def test_p30_two_signed_in_people_order_an_export(site: Website) -> None:
+    await site.kit.enrol("somebody")
+    body = {"gallery": "demo", "withPictures": True, "reason": "the system is replaced"}
+    path = "/galleries/exports"
+    assert await answered(site, "POST", path, "supervisor", body) == (403, "P10")
+    assert await answered(site, "POST", path, "administrator", {**body, "approvedBy": "supervisor"}) == (422, None)
+    assert await answered(site, "POST", path, "administrator", {**body, "gallery": "nowhere"}) == (404, None)
+    async with site.client.post(f"/api/v1{path}", json=body, headers=acting("administrator")) as answer:
+        assert answer.status == 201, await answer.text()
+        order = await answer.json()
+    approve = f"{path}/{order['orderId']}/approve"
+    assert await answered(site, "POST", approve, "administrator") == (403, "P30")
+    approved = await site.post(approve, "supervisor")
+    assert (approved["askedBy"], approved["approvedBy"]) == ("administrator", "supervisor")
+    assert await answered(site, "POST", approve, "supervisor") == (409, None)
+    [listed] = (await site.get(path, "auditor"))["items"]
+    assert listed == approved
+    acts = {(row["action"], row["actor"], row["outcome"]) for row in await site.kit.rows(tables.audit_entries)}
+    assert acts >= {
+        ("gallery.ask_export", "supervisor", "refused"),
+        ("gallery.ask_export", "administrator", "asked"),
+        ("gallery.approve_export", "administrator", "refused"),
+        ("gallery.approve_export", "supervisor", "approved"),
+        ("gallery.see_exports", "auditor", "shown"),
+    }
