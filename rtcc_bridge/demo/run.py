@@ -136,7 +136,7 @@ def _introduce(options: staging.DemoOptions, console: Console) -> None:
 
 
 @asynccontextmanager
-async def players(stage: staging.Stage, console: Console) -> AsyncIterator[Story]:
+async def _players(stage: staging.Stage, console: Console) -> AsyncIterator[Story]:
     """The people and systems of the story, connected."""
     kafka = stage.settings.kafka
     async with open_simulator(kafka) as outside, aiohttp.ClientSession(timeout=CALL_TIMEOUT) as http:
@@ -177,7 +177,7 @@ async def players(stage: staging.Stage, console: Console) -> AsyncIterator[Story
 
 async def play_and_check(stage: staging.Stage, console: Console) -> None:
     """The story with its checks. Raises what can go wrong in it."""
-    async with players(stage, console) as story:
+    async with _players(stage, console) as story:
         if stage.split is None:
             await play(story, rephotograph(portrait()), PORTRAIT_REF)
         else:

@@ -1,16 +1,11 @@
 """PostgreSQL: how connections to it are made, and what its errors mean."""
 
 import ssl
-import time
-from functools import partial
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import Dialect, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from rtcc_bridge.database_url import POSTGRESQL_SCHEME, PostgresUrl, TlsMode, parse_postgres_url
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, UnavailableError
@@ -18,12 +13,6 @@ from rtcc_bridge.settings import DatabaseSettings
 
 _CLIENT_GRACE_SECONDS: Final = 2.0
 """The server ends a statement that takes too long by itself; this much later its silence counts as an outage."""
-
-_ASKED_AFTER_SECONDS: Final = 1.0
-"""A connection that lay idle for so long is asked whether its server is still there, before it is used. One that was
-used just now is not: that takes three round trips, as many as an act."""
-
-_USED_AT: Final = "rtcc_used_at"
 
 _KEEPALIVE: Final = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
 """The server notices within about 11 s that a client's machine is gone, and releases what it had locked."""
@@ -63,35 +52,14 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
         assert last is not None
         raise last
 
-    engine = create_async_engine(
+    return create_async_engine(
         POSTGRESQL_SCHEME,
         async_creator=connect,
+        pool_pre_ping=True,
         pool_size=settings.pool_size,
         pool_timeout=settings.connect_timeout_seconds * len(url.hosts) + settings.statement_timeout_seconds,
         hide_parameters=True,
     )
-    event.listen(engine.sync_engine, "checkin", _note_use)
-    event.listen(engine.sync_engine, "checkout", partial(_require_there, engine.sync_engine.dialect))
-    return engine
-
-
-def _note_use(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
-    record.info[_USED_AT] = time.monotonic()
-
-
-def _require_there(
-    dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
-) -> None:
-    """Has the pool open its connections anew when the server behind one that lay idle has gone."""
-    used_at = record.info.get(_USED_AT)
-    if used_at is None or time.monotonic() - used_at < _ASKED_AFTER_SECONDS:
-        return
-    try:
-        dialect.do_ping(connection)
-    except dialect.loaded_dbapi.Error as error:
-        if not dialect.is_disconnect(error, connection, None):
-            raise
-        raise InvalidatePoolError from error
 
 
 def takes_no_writes(error: DBAPIError) -> bool:
