@@ -13,14 +13,14 @@ import structlog
 
 from rtcc_bridge.audit.canonical import canonical_json
 from rtcc_bridge.audit.entries import REFUSED, SYSTEM
-from rtcc_bridge.errors import ConfigurationError, UnavailableError
+from rtcc_bridge.errors import ConfigurationError, TransientError
 from rtcc_bridge.leads import agreement, opinions, rounds
 from rtcc_bridge.leads.proficiency import answers
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_parts import MisuseRule
-from rtcc_bridge.reports.misuse_signals import DEFINITIONS, History, Signal, SignalKind, Trace, signals
+from rtcc_bridge.reports.misuse_signals import DEFINITIONS, History, Signal, SignalKind, Trace, same_stills, signals
 from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.roster import Roster, read_roster
 from rtcc_bridge.storage import examinations, report_rows
@@ -32,7 +32,9 @@ _EVERY_SECONDS: Final = 900.0
 _LOOK_BACK: Final = timedelta(days=30)
 """An analyst is known by the still that they attached, which lies before what came of it."""
 
-_OF_PROBES: Final = frozenset({"probe.attach", "probe.edit", "probe.search", "probe.approve", "probe.approval_lapsed"})
+_OF_PROBES: Final = frozenset(
+    {"probe.attach", "probe.edit", "probe.choose_face", "probe.search", "probe.approve", "probe.approval_lapsed"}
+)
 _ON_SHIFT: Final = frozenset(
     {
         "probe.attach", "probe.edit", "probe.choose_face", "probe.view", "probe.preview", "probe.approve",
@@ -105,7 +107,7 @@ class MisuseWatch:
         while True:
             try:
                 await self.tell()
-            except (UnavailableError, ConfigurationError) as error:
+            except (TransientError, ConfigurationError) as error:
                 _log.warning("signs of misuse are not counted", error=str(error))
             await asyncio.sleep(_EVERY_SECONDS)
 
@@ -118,12 +120,13 @@ async def read_history(tx: Transaction, since: datetime, until: datetime, roster
     """What happened from `since` to `until`. Exercises are left out, and so is what the policy refused."""
     entries = await _without_exercises(tx, [entry async for entry in _of_probes(tx, since - _LOOK_BACK, until)])
     analysts = {entry.subject: entry.actor for entry in entries if entry.action == "probe.attach"}
+    stills = same_stills((_original(entry), entry.entry["details"].get("cropSha256")) for entry in entries)
     entries = [entry for entry in entries if entry.at >= since]
     return History(
-        searches=[_deed(one, analysts) for one in entries if one.action == "probe.search"],
-        versions=[_deed(one) for one in entries if one.action in {"probe.attach", "probe.edit"}],
-        approvals=[_deed(one) for one in entries if one.action == "probe.approve"],
-        lapses=[_deed(one, analysts) for one in entries if one.action == "probe.approval_lapsed"],
+        searches=[_deed(one, stills, analysts) for one in entries if one.action == "probe.search"],
+        versions=[_deed(one, stills) for one in entries if one.action in {"probe.attach", "probe.edit"}],
+        approvals=[_deed(one, stills) for one in entries if one.action == "probe.approve"],
+        lapses=[_deed(one, stills, analysts) for one in entries if one.action == "probe.approval_lapsed"],
         acts=[] if roster is None else await _acts(tx, since, until),
         reviews=await _reviews(tx, since, until),
         answers=[
@@ -170,14 +173,18 @@ async def _reviews(tx: Transaction, since: datetime, until: datetime) -> list[Tr
     return found
 
 
-def _deed(entry: AuditEntryRecord, analysts: Mapping[str, str] | None = None) -> Trace:
-    """analysts: by probe, for what somebody else did with an analyst's still."""
+def _original(entry: AuditEntryRecord) -> str:
+    return str(entry.entry["details"].get("originalSha256"))
+
+
+def _deed(entry: AuditEntryRecord, stills: Mapping[str, str], analysts: Mapping[str, str] | None = None) -> Trace:
+    """stills: by the hash of an original. analysts: by probe, for what somebody else did with an analyst's still."""
     details = entry.entry["details"]
     return Trace(
         at=entry.at,
         account=entry.actor if analysts is None else analysts.get(entry.subject, "not known"),
         reference=entry.subject,
-        still=str(details.get("originalSha256")),
+        still=stills[_original(entry)],
         version=canonical_json(list(details.get("edits") or ())).decode(),
         flag=bool(details.get("opened", False)),
     )
