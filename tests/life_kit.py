@@ -100,6 +100,7 @@ class LifeKit:
     """The desks of a lead's life over one database, behind the probe desk."""
 
     kit: ProbeKit
+    parts: LifeParts
     life: LeadLife
 
     @property
@@ -209,7 +210,8 @@ class LifeKit:
 
 def build_life(kit: ProbeKit, examiners: Examiners | None = None) -> LifeKit:
     """examiners: as in `life_parts`."""
-    return LifeKit(kit, LeadLife(life_parts(kit.parts, kit.vault, examiners), kit.workers))
+    parts = life_parts(kit.parts, kit.vault, examiners)
+    return LifeKit(kit, parts, LeadLife(parts, kit.workers))
 
 
 async def under(life: LifeKit, **parts: Any) -> None:

@@ -44,13 +44,14 @@ def people_desk(settings: Settings, database: Database, audit: AuditLog, clock: 
     """Local accounts are there in the demo alone, whatever the settings say."""
     identity, url = settings.identity, settings.web.public_url
     refusals = RefusalLog(database, audit, metrics)
+    has_local_accounts = settings.profile == "demo"
     provider = None
     if identity.issuer is not None and url is not None:
         provider = IdentityProvider(identity, database, clock, f"{url}{SIGN_IN}/callback", url)
     return PeopleDesk(
-        Sessions(database, audit, clock, identity, provider),
+        Sessions(database, audit, clock, identity, provider, has_local_accounts=has_local_accounts),
         ServiceTokens(database, audit, clock, refusals),
-        LocalAccounts(database, audit, clock, refusals) if settings.profile == "demo" else None,
+        LocalAccounts(database, audit, clock, refusals) if has_local_accounts else None,
         provider,
     )
 

@@ -6,9 +6,11 @@ from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.audit import add_audit
 from rtcc_bridge.app.galleries import retention_keeper_for, scrubber_for
 from rtcc_bridge.app.incidents import provisional_desk_for
+from rtcc_bridge.app.leads import life_parts_for
 from rtcc_bridge.app.reports import misuse_watch_for
 from rtcc_bridge.app.retention import purge_keeper_for
 from rtcc_bridge.gallery.compact import SegmentCompactor
+from rtcc_bridge.leads.handover import ThirdExaminerWatch
 from rtcc_bridge.people.expiring import CertificateWatch
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.publishing.relay import Relay
@@ -29,6 +31,7 @@ async def add_relay(assembly: Assembly) -> None:
     assembly.add_part("relay", relay.run, relay.stop, Stage.RELAY)
     reconciler = Reconciler(core.probe_parts(), settings.leads, provisional_desk_for(core))
     assembly.add_part("reconciler", reconciler.run)
+    assembly.add_part("third examiners", ThirdExaminerWatch(life_parts_for(core)).run)
     assembly.add_part(
         "certificates", CertificateWatch(core.database, core.clock, core.metrics, core.policy_in_force).run
     )

@@ -8,22 +8,19 @@ from aiohttp.web import Application
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.galleries import export_orders_for
 from rtcc_bridge.app.incidents import provisional_desk_for
+from rtcc_bridge.app.leads import life_parts_for
 from rtcc_bridge.app.people import add_people
 from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.app.reports import report_desks_for
 from rtcc_bridge.app.retention import retention_desk_for
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.life import LeadLife
-from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.matching.modelpack import ModelPack
-from rtcc_bridge.people.known import KnownExaminers
-from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.probes.desk import ProbeDesk
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.supervisor import Stage
-from rtcc_bridge.web.accounts import has_role_switch
 from rtcc_bridge.web.application import create_app, create_operations_app
 from rtcc_bridge.web.listener import listen
 from rtcc_bridge.web.origins import LOOPBACK_NAMES
@@ -53,17 +50,6 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         upload_timeout_seconds=settings.web.upload_timeout_seconds,
     )
     refusals = RefusalLog(core.database, core.audit, core.metrics)
-    parts = LifeParts(
-        core.database,
-        core.clock,
-        core.audit,
-        core.vault,
-        core.leads,
-        core.metrics,
-        refusals,
-        KnownExaminers(core.clock, core.policy_in_force, DEMO_ACCOUNTS.values() if has_role_switch(settings) else ()),
-        core.policy_in_force,
-    )
     people = await add_people(assembly)
     services = WebServices(
         settings=settings,
@@ -74,7 +60,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         probes=desk,
         provisional=provisional_desk_for(core),
         leads=core.leads,
-        life=LeadLife(parts, workers),
+        life=LeadLife(life_parts_for(core), workers),
         people=people,
         retention=retention_desk_for(core),
         reports=report_desks_for(core, workers),

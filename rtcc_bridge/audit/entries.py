@@ -31,9 +31,11 @@ SAFER: Final = frozenset(
         "lead.withdrawn", "lead.approval_lapsed", "lead.expired",
         "gallery.expunged", "gallery.bytes_gone", "gallery.scrubbed", "gallery.retention_ended",
         "session.end", "session.lock", "token.revoke", "account.disable",
+        "retention.hold",
     }
 )  # fmt: skip
-"""Acts that only take something away or back: they go on when the log cannot be written, with the journal (P23)."""
+"""Acts that only take something away or back, or keep it from being destroyed: they go on when the log cannot be
+written, with the journal (P23)."""
 
 _NO_NAMES: Final[Mapping[str, Name]] = MappingProxyType({})
 

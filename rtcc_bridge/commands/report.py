@@ -65,6 +65,9 @@ def transparency(
     made = asyncio.run(run())
     for name in dict.fromkeys(formats or ("html",)):
         _write(folder / f"transparency-{str(made.period).replace(' ', '-')}.{name}", _written(made, name))
+    if made.made_before:
+        when = ", ".join(f"{one:%Y-%m-%d %H:%M} UTC" for one in made.made_before)
+        click.echo(f"this period was reported before ({when}): what became of its searches may differ", err=True)
     if made.is_preliminary:
         click.echo("preliminary: the period is not over, so publish none of it", err=True)
 
@@ -132,8 +135,14 @@ def access_log(gallery: str, person: str, reason: str, file: Path | None, config
     configure_logging(settings.log)
 
     async def run() -> Sequence[Access]:
+        found: list[Access] = []
         async with open_access_log(settings) as desk:
-            return await desk.make(OPERATOR, gallery, person, reason)
+            page = await desk.make(OPERATOR, gallery, person, reason)
+            found += page.items
+            while page.next is not None:
+                page = await desk.make(OPERATOR, gallery, person, reason, page.next)
+                found += page.items
+        return found
 
     text = access_logs.comma_separated(asyncio.run(run()))
     if file is None:

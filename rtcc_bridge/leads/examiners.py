@@ -30,6 +30,10 @@ class Examiners(Protocol):
         """All accounts whose examination would count at this moment."""
         ...
 
+    async def may_finish(self, tx: Transaction, person: str) -> bool:
+        """Whether the person still examines here; certificates may have ended since they began (P10)."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CasePeople:
@@ -106,13 +110,17 @@ async def require_not_blind(tx: Transaction, account: Account, probe: ProbeRecor
         )
 
 
-async def third_examiner(tx: Transaction, examiners: Examiners, people: CasePeople) -> Account | None:
+async def third_examiner(
+    tx: Transaction, examiners: Examiners, people: CasePeople, asked: Sequence[str] = ()
+) -> Account | None:
     """Whom the system asks when two examiners differ (P12): the one with the least before them, by lot where equal.
 
-    None when nobody is left who has no part in the lead.
+    asked: who had been asked and did not conclude, the last one at the end: they are asked again only where nobody else
+    is left, and the last one not at all. None when nobody is left who has no part in the lead.
     """
     eligible = [account for account in await examiners.everybody(tx) if not people.have(account)]
-    return await _least_busy(tx, eligible)
+    fresh = [account for account in eligible if account.person not in asked]
+    return await _least_busy(tx, fresh or [account for account in eligible if account.person not in asked[-1:]])
 
 
 async def _least_busy(tx: Transaction, accounts: Iterable[Account]) -> Account | None:

@@ -21,7 +21,7 @@ from rtcc_bridge.leads.conclusions import require_on_scale
 from rtcc_bridge.leads.examiners import people_of, third_examiner
 from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.leads.parts import lead_of
-from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.accounts import NOBODY, Account
 from rtcc_bridge.policy.certificates import marks
 from rtcc_bridge.storage import examinations, opinions
 from rtcc_bridge.storage.engine import Transaction
@@ -100,23 +100,25 @@ async def settle(parts: LifeParts, tx: Transaction, lead: LeadRecord) -> None:
     """Looks at what was just filed on a lead that the caller has locked.
 
     While two have not concluded there is nothing to do. Two who differ get a third, whom the system assigns; where
-    nobody is left, or two of three do not say the same, the lead closes as inconclusive. What was agreed on waits for
-    its release.
+    nobody can be asked yet, it waits for somebody (`handover`). Where two of three do not say the same, the lead closes
+    as inconclusive. What was agreed on waits for its release.
     """
     expected = await examinations.of_lead(tx, lead.lead_id)
     if len(expected) < agreement.ENOUGH or any(one.filed_at is None for one in expected):
         return
     found = await standing(tx, lead.lead_id)
-    if found is None:
+    if found is None and len(expected) == agreement.ENOUGH:
         people = await people_of(tx, lead, but_round=rounds.THIRD)
-        third = await third_examiner(tx, parts.examiners, people)
-        if third is not None:
-            await rounds.open_blind(tx, lead, rounds.THIRD, parts.clock.now(), reserved_for=third.person)
-            return
-    if found is None or found.outcome is ListOutcome.INCONCLUSIVE:
-        after = rules.close_inconclusive(lead_of(lead))
-        fields = {"candidateCount": 0, "candidates": []}
-        await parts.leads.step(tx, lead, after, "lead.inconclusive", SYSTEM, fields)
+        third = await third_examiner(tx, parts.examiners, people) or NOBODY
+        await rounds.open_blind(tx, lead, rounds.THIRD, parts.clock.now(), reserved_for=third.person)
+    elif found is None or found.outcome is ListOutcome.INCONCLUSIVE:
+        await close_inconclusive(parts, tx, lead)
+
+
+async def close_inconclusive(parts: LifeParts, tx: Transaction, lead: LeadRecord) -> None:
+    """The examiners could not tell, did not agree, or nobody was left to ask. Raises ConflictError."""
+    after = rules.close_inconclusive(lead_of(lead))
+    await parts.leads.step(tx, lead, after, "lead.inconclusive", SYSTEM, {"candidateCount": 0, "candidates": []})
 
 
 def _require_open(examination: ExaminationRecord) -> None:

@@ -9,7 +9,7 @@ from rtcc_bridge.errors import SignInRequiredError
 from rtcc_bridge.identity_settings import IdentitySettings
 from rtcc_bridge.people.certificate_texts import certificate_of
 from rtcc_bridge.people.signed_in import MOST_CHARACTERS
-from rtcc_bridge.policy.accounts import Account, Role, person_id
+from rtcc_bridge.policy.accounts import Account, Role, person_id, require_no_actor_of_ours
 from rtcc_bridge.policy.certificates import Certificate
 
 _MOST_VALUES: Final = 500
@@ -18,7 +18,8 @@ _MOST_VALUES: Final = 500
 def account_of(claims: Mapping[str, Any], settings: IdentitySettings, *, refreshed: bool = False) -> Account:
     """The person that the claims name. refreshed: they came by refreshing, so there was a sign-in before.
 
-    Raises SignInRequiredError when they name nobody, or do not tell of a second factor where that is asked for. A
+    Raises SignInRequiredError when they name nobody, or one of our own actors, or do not tell of a second factor where
+    that is asked for. A
     refreshed token may keep silent about it, since the standard (OpenID Connect Core, section 12.2) does not want it
     there again, but not tell of a sign-in without one.
     """
@@ -31,6 +32,7 @@ def account_of(claims: Mapping[str, Any], settings: IdentitySettings, *, refresh
             "The identity provider does not say who you are at the department: have it send the claim "
             f"{settings.person_claim}, with at most {MOST_CHARACTERS} characters.",
         )
+    require_no_actor_of_ours(person)
     login = _word(claim(claims, settings.login_claim)) or person
     certificates = {} if settings.certificates_claim is None else _certificates(claims, settings)
     return Account(person_id(person), _roles(claims, settings), certificates, login)

@@ -12,7 +12,7 @@ from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, 
 from rtcc_bridge.people.certificate_texts import certificates_from_json, certificates_to_json
 from rtcc_bridge.people.passwords import LEAST_CHARACTERS, MOST_CHARACTERS, Passwords
 from rtcc_bridge.people.signed_in import SignedIn, Voucher, roles_of
-from rtcc_bridge.policy.accounts import Account, Role, person_id
+from rtcc_bridge.policy.accounts import Account, Role, person_id, require_no_actor_of_ours
 from rtcc_bridge.policy.certificates import Certificate
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.refusals import RefusalLog
@@ -63,11 +63,13 @@ class LocalAccounts:
     ) -> None:
         """person: the one id of whom the account belongs to; its own name without. Commits.
 
-        Raises PolicyRefusalError, InvalidInputError (name or password), ConflictError (there is one of that name).
+        Raises PolicyRefusalError (P29 too: the id of one of our own actors), InvalidInputError (name or password),
+        ConflictError (there is one of that name).
         """
         name = _readable(login)
         async with self._managing(actor, "account.add", name):
             require_permission(actor, Deed.MANAGE_ACCOUNTS)
+            require_no_actor_of_ours(person or name)
             hashed, now = await self._passwords.hash(_fit(password)), self._clock.now()
             record = LocalAccountRecord(
                 login=name,
@@ -133,6 +135,9 @@ class LocalAccounts:
                 if not await people.change_account(tx, login, changes):
                     raise NotFoundError(f"There is no account {login}: `rtcc-bridge users list` names them.")
                 ended = await sessions.remove_of_login(tx, Voucher.LOCAL, login)
+                account = await people.find_account(tx, login)
+                if account is not None and account.disabled_at is not None:
+                    await people.stop_asking(tx, account.person, account.disabled_at)
                 await self._enter(tx, actor, action, login, "changed", {"sessionsEnded": len(ended)})
         return len(ended)
 

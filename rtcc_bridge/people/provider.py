@@ -1,38 +1,34 @@
 """The department's identity provider: OpenID Connect, authorization code flow with PKCE.
 
 A sign-in is bound three times: `state` to the browser that began it, `nonce` to the ID token, the PKCE verifier to the
-code. What is remembered of it lies in the database, so that any replica can take the browser back, once.
+code. What is remembered of it lies in that browser's cookie (`departures`), so that any replica can take it back and
+strangers who begin sign-ins by the thousand fill nothing. The database learns of a sign-in when the provider has
+vouched for the person: from then on its answer is used up.
 """
 
 import asyncio
 import hashlib
-import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import structlog
 
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.errors import BusyError, SignInRequiredError, UnavailableError
+from rtcc_bridge.errors import SignInRequiredError, UnavailableError
 from rtcc_bridge.identity_settings import IdentitySettings
 from rtcc_bridge.oauth_answers import basic_authorization, error_word
 from rtcc_bridge.people.claims import account_of
+from rtcc_bridge.people.departures import CLOCKS_DIFFER, SIGN_IN_TAKES, Departure
 from rtcc_bridge.people.id_tokens import InvalidTokenError, TokenChecker
 from rtcc_bridge.people.provider_documents import ProviderDocuments, ProviderHttp
-from rtcc_bridge.people.session_secret import hash_of, is_secret, new_secret
+from rtcc_bridge.people.session_secret import hash_of
 from rtcc_bridge.people.signed_in import MOST_CHARACTERS, SignedIn, Voucher
 from rtcc_bridge.secret_files import read_secret_file
 from rtcc_bridge.storage import sessions
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.sessions import SignInRecord
-
-SIGN_IN_TAKES: Final = timedelta(minutes=10)
-MOST_AT_ONCE: Final = 10_000
-"""Sign-ins that are under way: whoever begins them by the thousand does not fill the database."""
 
 _REFUSED: Final = "The identity provider did not let you in, or you took too long: sign in again."
 
@@ -40,11 +36,11 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
-    """A browser on its way to the provider. browser: what its cookie holds until it is back."""
+class OnTheWay:
+    """A browser on its way to the provider. cookie: what it keeps until it is back."""
 
     address: str
-    browser: str
+    cookie: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,45 +64,31 @@ class IdentityProvider:
         self._documents = ProviderDocuments(settings, self._http)
         self._tokens = TokenChecker(settings, self._documents, clock)
 
-    async def depart(self, back: str) -> Departure:
-        """Remembers the sign-in and says where the browser goes. Commits. Raises BusyError, UnavailableError."""
+    async def depart(self, back: str) -> OnTheWay:
+        """Says where the browser goes. Writes nothing. Raises UnavailableError."""
         endpoints = await self._documents.endpoints()
-        state, browser, nonce, verifier = (new_secret() for _ in range(4))
-        now = self._clock.now()
-        record = SignInRecord(
-            state_hash=hash_of(state),
-            browser_hash=hash_of(browser),
-            nonce=nonce,
-            verifier=verifier,
-            back=back,
-            created_at=now,
-        )
-        async with self._database.write() as tx:
-            await sessions.remove_old_sign_ins(tx, now - SIGN_IN_TAKES)
-            if await sessions.count_sign_ins(tx) >= MOST_AT_ONCE:
-                raise BusyError("Too many people are signing in at this moment: try again in a minute.", 60.0)
-            await sessions.add_sign_in(tx, record)
+        begun = Departure.begin(back, self._clock.now())
         asked = {
             "response_type": "code",
             "client_id": self._settings.client_id or "",
             "redirect_uri": self._callback,
             "scope": " ".join(self._settings.scopes),
-            "state": state,
-            "nonce": nonce,
-            "code_challenge": _challenge(verifier),
+            "state": begun.state,
+            "nonce": begun.nonce,
+            "code_challenge": _challenge(begun.verifier),
             "code_challenge_method": "S256",
         }
         if self._settings.second_factor_claim == "acr" and self._settings.second_factor_values:
             asked["acr_values"] = " ".join(self._settings.second_factor_values)
         separator = "&" if "?" in endpoints.authorization else "?"
-        return Departure(f"{endpoints.authorization}{separator}{urlencode(asked)}", browser)
+        return OnTheWay(f"{endpoints.authorization}{separator}{urlencode(asked)}", begun.cookie)
 
-    async def arrive(self, query: Mapping[str, str], browser: str) -> Return:
-        """Redeems the code that the browser brings. browser: what its cookie holds. Commits.
+    async def arrive(self, query: Mapping[str, str], cookie: str) -> Return:
+        """Redeems the code that the browser brings, once. cookie: what the browser has kept. Commits.
 
         Raises SignInRequiredError when it is not the browser that began, or the provider says no, UnavailableError.
         """
-        record = await self._begun(query.get("state", ""), browser)
+        begun = await self._begun(query.get("state", ""), cookie)
         endpoints = await self._documents.endpoints()
         issuer = query.get("iss")
         if issuer != self._settings.issuer and (issuer is not None or endpoints.names_itself):
@@ -118,10 +100,11 @@ class IdentityProvider:
             "grant_type": "authorization_code",
             "code": query["code"],
             "redirect_uri": self._callback,
-            "code_verifier": record.verifier,
+            "code_verifier": begun.verifier,
         }
-        person = await self._person(await self._ask(form), record.nonce, None)
-        return Return(person, record.back)
+        person = await self._person(await self._ask(form), begun.nonce, None)
+        await self._use_up(begun)
+        return Return(person, begun.back)
 
     async def refresh(self, refresh_token: str, subject: str) -> SignedIn:
         """What the provider says of the person now. Raises SignInRequiredError, UnavailableError."""
@@ -150,16 +133,29 @@ class IdentityProvider:
     async def close(self) -> None:
         await self._http.close()
 
-    async def _begun(self, state: str, browser: str) -> SignInRecord:
-        record = None
-        if is_secret(state) and is_secret(browser):
-            async with self._database.write() as tx:
-                record = await sessions.take_sign_in(tx, hash_of(state))
-        if record is None or self._clock.now() - record.created_at > SIGN_IN_TAKES:
+    async def _begun(self, state: str, cookie: str) -> Departure:
+        """The sign-in that the browser began. A code that was redeemed is not sent again: the provider would take it
+        for stolen, and end what it has given for it (RFC 6749, section 4.1.2)."""
+        begun = Departure.read(cookie)
+        if begun is None or begun.is_over(self._clock.now()):
             raise SignInRequiredError("P29", _REFUSED)
-        if not hmac.compare_digest(record.browser_hash, hash_of(browser)):
+        if not begun.belongs_to(state):
             raise _distrusted("another browser began this sign-in (state)")
-        return record
+        async with self._database.read() as tx:
+            if await sessions.is_sign_in_used(tx, hash_of(state)):
+                raise SignInRequiredError("P29", _REFUSED)
+        return begun
+
+    async def _use_up(self, begun: Departure) -> None:
+        """Only somebody for whom the provider has vouched gets here, so strangers write nothing.
+
+        Raises SignInRequiredError when another request did so with the same answer meanwhile.
+        """
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            await sessions.forget_used_sign_ins(tx, now - SIGN_IN_TAKES - CLOCKS_DIFFER)
+            if not await sessions.use_sign_in(tx, hash_of(begun.state), now):
+                raise SignInRequiredError("P29", _REFUSED)
 
     async def _ask(self, form: Mapping[str, str]) -> Mapping[str, Any]:
         """The token endpoint's answer."""

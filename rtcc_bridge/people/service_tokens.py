@@ -12,7 +12,7 @@ from typing import Any, Final
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import InvalidInputError, NotFoundError, SignInRequiredError
-from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.accounts import PROGRAM_PREFIX, Account
 from rtcc_bridge.policy.permissions import MACHINE_DEEDS, Deed, require_permission
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.storage import people
@@ -109,7 +109,9 @@ class ServiceTokens:
         if record.used_at is None or now >= record.used_at + USED_EVERY:
             async with self._database.write() as tx:
                 await people.note_use(tx, record.token_id, now)
-        return Account(f"token/{record.token_id}", frozenset(), login=record.name, deeds=frozenset(record.deeds))
+        return Account(
+            f"{PROGRAM_PREFIX}{record.token_id}", frozenset(), login=record.name, deeds=frozenset(record.deeds)
+        )
 
     def _managing(self, actor: Account, action: str, subject: str) -> Any:
         return self._refusals.watching(actor=actor.name, action=action, subject=subject, authority={})

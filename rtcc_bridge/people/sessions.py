@@ -2,7 +2,8 @@
 
 Every request asks here, so a role that was taken away is gone with the next request: of a local account at once, of
 the provider's when what it said is older than `identity.recheck_seconds`, or as soon as it ends the session itself
-(back-channel logout).
+(back-channel logout). Whoever's session the provider ends, or no longer answers for, is asked to examine nothing until
+they sign in again: whether they went home or left the department it does not say (P12).
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from rtcc_bridge.identity_settings import IdentitySettings
 from rtcc_bridge.people.certificate_texts import certificates_from_json, certificates_to_json
 from rtcc_bridge.people.session_secret import hash_of, is_secret, new_secret, seal, unseal
 from rtcc_bridge.people.signed_in import SignedIn, Voucher, roles_of
-from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.accounts import Account, require_no_actor_of_ours
 from rtcc_bridge.storage import people, sessions
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.people import PersonRecord
@@ -35,6 +36,7 @@ set back, and nobody knows how long ago that was."""
 
 _OVER: Final = ("session.end", "expired")
 _LOCKED: Final = ("session.lock", "locked")
+_TAKEN_BACK: Final = ("session.end", "taken_back")
 _SIGN_IN_AGAIN: Final = "Sign in again."
 
 log = structlog.get_logger(__name__)
@@ -58,16 +60,24 @@ class Sessions:
         clock: Clock,
         settings: IdentitySettings,
         provider: Rechecker | None,
+        *,
+        has_local_accounts: bool,
     ) -> None:
+        """has_local_accounts: in the demo alone; elsewhere no session of one is good, wherever its row came from."""
         self._database = database
         self._audit = audit
         self._clock = clock
         self._settings = settings
         self._idle = timedelta(seconds=settings.idle_seconds)
         self._provider = provider
+        self._has_local_accounts = has_local_accounts
 
     async def begin(self, person: SignedIn) -> str:
-        """Opens a session and returns what its cookie holds; commits."""
+        """Opens a session and returns what its cookie holds; commits.
+
+        Raises SignInRequiredError for a local account where there are none, and for the id of one of our own actors.
+        """
+        self._require_known_here(person.voucher, person.account.name)
         secret, now = new_secret(), self._clock.now()
         longest = timedelta(hours=self._settings.session_hours)
         if person.voucher is Voucher.PROVIDER and person.refresh_token is None:
@@ -104,6 +114,11 @@ class Sessions:
         Raises SignInRequiredError when the session is over, locked or taken back, UnavailableError.
         """
         record = await self._there(secret)
+        try:
+            self._require_known_here(record.kind, record.person)
+        except SignInRequiredError:
+            await self._end(record, *_TAKEN_BACK)
+            raise
         now = self._clock.now()
         if now >= record.expires_at:
             await self._end(record, *_OVER)
@@ -130,6 +145,7 @@ class Sessions:
         async with self._database.write() as tx:
             ended = await sessions.remove_of_provider(tx, subject, session)
             for record in ended:
+                await people.stop_asking(tx, record.person, self._clock.now())
                 await self._enter(tx, record, "session.end", "ended_by_provider", {})
         return len(ended)
 
@@ -142,6 +158,12 @@ class Sessions:
                 action, outcome = _OVER if now >= record.expires_at else _LOCKED
                 await self._enter(tx, record, action, outcome, {})
         return len(ended)
+
+    def _require_known_here(self, kind: str, person: str) -> None:
+        """Raises SignInRequiredError."""
+        if kind == Voucher.LOCAL and not self._has_local_accounts:
+            raise SignInRequiredError("P29", f"There are no local accounts here. {_SIGN_IN_AGAIN}")
+        require_no_actor_of_ours(person)
 
     async def _there(self, secret: str) -> SessionRecord:
         record = None
@@ -181,13 +203,13 @@ class Sessions:
                 raise SignInRequiredError("P29", f"The identity provider cannot be asked about you. {_SIGN_IN_AGAIN}")
             person = await self._provider.refresh(token, record.provider_subject)
         except SignInRequiredError:
-            await self._end(record, "session.end", "taken_back")
+            await self._end(record, *_TAKEN_BACK)
             raise
         except TransientError as error:
             log.warning("the identity provider was not reached: what it said last holds", error=str(error))
             return self._while_unanswered(record, now)
         if person.account.name != record.person:
-            await self._end(record, "session.end", "taken_back")
+            await self._end(record, *_TAKEN_BACK)
             raise SignInRequiredError("P29", f"The identity provider names somebody else now. {_SIGN_IN_AGAIN}")
         return await self._keep(record, secret, person, now)
 
@@ -215,7 +237,7 @@ class Sessions:
         async with self._database.read() as tx:
             account = await people.find_account(tx, record.login)
         if account is None or account.disabled_at is not None or account.person != record.person:
-            await self._end(record, "session.end", "taken_back")
+            await self._end(record, *_TAKEN_BACK)
             raise SignInRequiredError("P29", "This account has been disabled. Ask the administrator.")
         return replace(record, roles=account.roles, certificates=account.certificates)
 
@@ -223,6 +245,8 @@ class Sessions:
         async with self._database.write() as tx:
             if not await sessions.remove(tx, record.session_id):
                 return False
+            if (action, outcome) == _TAKEN_BACK:
+                await people.stop_asking(tx, record.person, self._clock.now())
             await self._enter(tx, record, action, outcome, {})
         return True
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.errors import PolicyRefusalError, SignInRequiredError
 from rtcc_bridge.policy.certificates import Certificate
 from rtcc_bridge.policy.policy_parts import CertificateKind
 
@@ -81,6 +81,23 @@ def person_id(written: str) -> str:
     What a query compares is kept so.
     """
     return written.strip().casefold()
+
+
+ACTORS_OF_OURS: Final = frozenset({"system", "nobody", "administrator"})
+"""Who acts without having signed in: a rule by itself (`audit.entries.SYSTEM`), strangers, and whoever is at the
+command line (`commands.options.ACTOR`). No person bears one of these ids, or what they do could be taken for that."""
+PROGRAM_PREFIX: Final = "token/"
+"""With which the id of a program begins, which shows a service token."""
+
+
+def require_no_actor_of_ours(person: str) -> None:
+    """Raises SignInRequiredError (P29) for an id that is no person's."""
+    if person_id(person) in ACTORS_OF_OURS or person_id(person).startswith(PROGRAM_PREFIX):
+        raise SignInRequiredError(
+            "P29",
+            "The id under which you are known at the department is one that this program uses for itself: have the "
+            "administrator of the identity provider give you another one.",
+        )
 
 
 def same_person(one: str, other: str) -> bool:

@@ -116,8 +116,15 @@ class ConclusionRule(PolicyPart):
 
 
 class ReviewRule(PolicyPart):
-    """What becomes of a lead between its examiners and the requestor (P17, P18)."""
+    """What becomes of a lead between its examiners and the requestor (P12, P17, P18)."""
 
+    third_within_hours: int = Field(
+        24,
+        ge=1,
+        le=168,
+        description="A third examiner concludes within so long, or the system asks another one (P12); where nobody can "
+        "be asked for so long, the lead closes as inconclusive.",
+    )
     release_at_most: Literal[1, 2] = Field(2, description="Candidates of one lead that are released (P17).")
     remind_hours_before: tuple[Annotated[int, Field(ge=1, le=720)], ...] = Field(
         (168, 24),

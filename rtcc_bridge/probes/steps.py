@@ -88,6 +88,11 @@ async def record_act(
             "approval": probe.approval,
             "policyHash": probe.policy_hash,
         },
-        details={"originalSha256": probe.original_sha256, "chosenFace": probe.chosen_face, **(details or {})},
+        details={
+            "originalSha256": probe.original_sha256,
+            "chosenFace": probe.chosen_face,
+            **({} if probe.crop_sha256 is None else {"cropSha256": probe.crop_sha256}),
+            **(details or {}),
+        },
         names=names_of(case_number=probe.case_number, requestor=probe.requestor),
     )

@@ -2,24 +2,31 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from rtcc_bridge.audit.entries import REFUSED
 from rtcc_bridge.cloud_event import rfc3339
-from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.errors import InvalidInputError, NotFoundError
 from rtcc_bridge.leads.examiners import require_never_examines
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.reports.parts import ReportParts, stated
-from rtcc_bridge.storage import examinations, galleries, leads, probes, proficiency_cases, releases, report_rows
+from rtcc_bridge.storage import audit_entries, galleries, record_looks
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.record_looks import RecordLook, RecordQuery
 
 ACTION: Final = "record.access_log"
+MADE: Final = "made"
+CONTINUED: Final = "continued"
+"""The outcome of asking for a later page, which is no use of the record by itself."""
+NOBODY: Final = "nobody_of_that_reference"
+"""The outcome of asking for somebody whom the gallery never had: that it was asked is entered too (P22)."""
+ENTRIES_AT_ONCE: Final = 1000
+
 _PICTURES: Final = frozenset({"examination.picture", "lead.picture"})
 _AFTER_RELEASE: Final = frozenset({"lead.released", "lead.receive"})
 _GALLERY_WIDE: Final = ("gallery.exported",)
@@ -63,25 +70,11 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class _Listing:
-    """What of one lead, or of one seeded case, is about the person.
+class AccessPage:
+    """A part of the log. next: what to ask for the rest with; None at the end."""
 
-    ids: the lead and its examinations. refs: the references that stand for the person in any of them. still: whether a
-    picture of the person stands for the unknown one.
-    """
-
-    ids: Collection[str]
-    refs: Collection[str]
-    released: bool
-    purpose: str
-    basis: str
-    still: bool = False
-
-    def shows(self, entry: AuditEntryRecord) -> bool:
-        details = entry.entry["details"]
-        if entry.action in _PICTURES:
-            return (self.still and details.get("picture") == "still") or details.get("candidateRef") in self.refs
-        return entry.action in WORDS and (self.released or entry.action not in _AFTER_RELEASE)
+    items: Sequence[Access]
+    next: str | None
 
 
 class AccessLogDesk:
@@ -90,67 +83,85 @@ class AccessLogDesk:
     def __init__(self, parts: ReportParts) -> None:
         self._parts = parts
 
-    async def make(self, account: Account, gallery: str, person: str, reason: str) -> Sequence[Access]:
-        """Every look at the record of the person with this reference, the oldest first. That it was made is entered.
+    async def make(
+        self, account: Account, gallery: str, person: str, reason: str, after: str | None = None
+    ) -> AccessPage:
+        """Looks at the record of the person with this reference, the oldest first; a page of them, since somebody may
+        be on very many lists. That it was asked for is entered, whether there is such a person or not.
 
-        Raises PolicyRefusalError (P10; P12: an analyst), NotFoundError, InvalidInputError (no reason),
-        UnavailableError.
+        after: `next` of the page before. Raises PolicyRefusalError (P10; P12: an analyst), NotFoundError,
+        InvalidInputError (no reason, no such page), BusyError, UnavailableError.
         """
         parts = self._parts
         async with parts.watching(account, ACTION, f"gallery/{gallery}"[:256]):
             require_permission(account, Deed.MAKE_ACCESS_LOG)
             require_never_examines(account)
             why = stated(reason, "why the log is made")
-            async with parts.database.write() as tx:
-                subject_id = await galleries.find_subject(tx, gallery, person)
-                if subject_id is None:
-                    raise NotFoundError("The gallery has, and had, nobody with this reference.")
-                await parts.note(tx, account, ACTION, _record(gallery, subject_id), "made", {"reason": why})
-        async with parts.database.for_long_statements() as patient, patient.snapshot() as tx:
-            return await _accesses(tx, gallery, subject_id)
-
-
-async def _accesses(tx: Transaction, gallery: str, subject_id: int) -> list[Access]:
-    listings = [one async for one in _listings(tx, subject_id)]
-    entries = await report_rows.about(tx, {one for listing in listings for one in listing.ids})
-    found = [
-        _access(entry, listing.purpose, listing.basis)
-        for entry in entries
-        for listing in listings
-        if entry.outcome != REFUSED and entry.subject in listing.ids and listing.shows(entry)
-    ]
-    own = await report_rows.about(tx, {_record(gallery, subject_id)})
-    found += [_access(entry, "", "") for entry in own if entry.action in WORDS and entry.outcome != REFUSED]
-    since = await galleries.enrolled_at(tx, subject_id)
-    async with aclosing(report_rows.acts(tx, _GALLERY_WIDE, since)) as exports:
-        found += [_access(entry, "", "") async for entry in exports if entry.subject == f"gallery/{gallery}"]
-    return sorted(found, key=lambda one: (one.at, one.audit_leaf))
-
-
-async def _listings(tx: Transaction, subject_id: int) -> AsyncIterator[_Listing]:
-    for lead, ref in await leads.listing(tx, subject_id):
-        rounds = await examinations.of_lead(tx, lead.lead_id)
-        own = {mine for one in rounds for mine, theirs in one.candidates if theirs == ref}
-        release = await releases.find(tx, lead.lead_id)
-        released = [] if release is None else [one["candidateRef"] for one in release.findings["candidates"]]
-        probe = await probes.find(tx, lead.probe_id)
-        yield _Listing(
-            ids={lead.lead_id, *(one.examination_id for one in rounds)},
-            refs={ref, *own},
-            released=ref in released,
-            purpose="" if probe is None else probe.purpose,
-            basis="" if probe is None else probe.legal_basis,
+            subject_id, place = await self._enter(account, gallery, person, why, after)
+        if subject_id is None:
+            raise NotFoundError("The gallery has, and had, nobody with this reference.")
+        query = RecordQuery(
+            gallery=gallery,
+            subject_id=subject_id,
+            record=_record(gallery, subject_id),
+            actions=WORDS.keys(),
+            gallery_wide=_GALLERY_WIDE,
+            but_outcome=REFUSED,
         )
-    images = await galleries.images_of(tx, subject_id)
-    for review in await examinations.of_cases(tx):
-        case = None if review.case_id is None else await proficiency_cases.find(tx, review.case_id)
-        if case is None:
-            continue
-        refs = {str(one["ref"]) for one in case.candidates if not images.isdisjoint(one["imageIds"])}
-        own = {mine for mine, theirs in review.candidates if theirs in refs}
-        if own or case.probe_image in images:
-            still = case.probe_image in images
-            yield _Listing({review.examination_id}, own, released=False, purpose="proficiency", basis="", still=still)
+        async with parts.database.for_long_statements() as patient, patient.snapshot() as tx:
+            images = await galleries.images_of(tx, subject_id)
+            looks = await record_looks.page(tx, query, place, ENTRIES_AT_ONCE)
+        last = looks[-1].entry.leaf_hash if len(looks) == ENTRIES_AT_ONCE else None
+        return AccessPage([_access(look) for look in looks if _shows(look, images)], last)
+
+    async def _enter(
+        self, account: Account, gallery: str, person: str, why: str, after: str | None
+    ) -> tuple[int | None, tuple[datetime, str] | None]:
+        """The person's id, and where the page begins. Commits. The reference stands in no entry: it may be a name."""
+        async with self._parts.database.write() as tx:
+            place = None if after is None else await _place(tx, after)
+            subject_id = await galleries.find_subject(tx, gallery, person)
+            details = {"reason": why} if after is None else {"reason": why, "after": after}
+            if subject_id is None:
+                subject, outcome = f"gallery/{gallery}", NOBODY
+            else:
+                subject, outcome = _record(gallery, subject_id), MADE if after is None else CONTINUED
+            await self._parts.note(tx, account, ACTION, subject, outcome, details)
+        return subject_id, place
+
+
+async def _place(tx: Transaction, leaf_hash: str) -> tuple[datetime, str]:
+    found = await audit_entries.by_leaf_hash(tx, leaf_hash)
+    if found is None:
+        raise InvalidInputError("There is no such page: take the `next` of the one before.", "fields")
+    return found.at, found.entry_id
+
+
+def _shows(look: RecordLook, images: Collection[int]) -> bool:
+    """Whether the entry is a look at the person, or a use of their record."""
+    entry = look.entry
+    if look.candidate_ref is None and look.case_candidates is None:
+        return entry.outcome != CONTINUED
+    refs = frozenset(_refs(look, images))
+    still = look.probe_image is not None and look.probe_image in images
+    if entry.action in _PICTURES:
+        details = entry.entry["details"]
+        return (still and details.get("picture") == "still") or details.get("candidateRef") in refs
+    if look.case_candidates is not None:
+        return bool(refs) or still
+    released = [] if look.findings is None else [one["candidateRef"] for one in look.findings["candidates"]]
+    return entry.action not in _AFTER_RELEASE or look.candidate_ref in released
+
+
+def _refs(look: RecordLook, images: Collection[int]) -> Iterator[str]:
+    """What stands for the person in the lead, the case or this examination of it."""
+    if look.candidate_ref is not None:
+        meant = {look.candidate_ref}
+        yield look.candidate_ref
+    else:
+        listed = look.case_candidates or ()
+        meant = {str(one["ref"]) for one in listed if any(image in images for image in one["imageIds"])}
+    yield from (own for own, ref in look.candidates or () if ref in meant)
 
 
 def comma_separated(accesses: Iterable[Access]) -> str:
@@ -177,5 +188,7 @@ def _record(gallery: str, subject_id: int) -> str:
     return f"gallery/{gallery}/subject/{subject_id}"
 
 
-def _access(entry: AuditEntryRecord, purpose: str, basis: str) -> Access:
+def _access(look: RecordLook) -> Access:
+    entry: AuditEntryRecord = look.entry
+    purpose, basis = look.purpose or "", look.legal_basis or ""
     return Access(entry.at, entry.actor, entry.action, entry.subject, purpose, basis, entry.leaf_hash)

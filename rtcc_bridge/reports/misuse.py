@@ -13,14 +13,14 @@ import structlog
 
 from rtcc_bridge.audit.canonical import canonical_json
 from rtcc_bridge.audit.entries import REFUSED, SYSTEM
-from rtcc_bridge.errors import ConfigurationError, UnavailableError
+from rtcc_bridge.errors import ConfigurationError, TransientError
 from rtcc_bridge.leads import agreement, opinions, rounds
 from rtcc_bridge.leads.proficiency import answers
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_parts import MisuseRule
-from rtcc_bridge.reports.misuse_signals import DEFINITIONS, History, Signal, SignalKind, Trace, signals
+from rtcc_bridge.reports.misuse_signals import DEFINITIONS, History, Signal, SignalKind, Trace, same_stills, signals
 from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.roster import Roster, read_roster
 from rtcc_bridge.storage import examinations, report_rows
@@ -31,7 +31,9 @@ _EVERY_SECONDS: Final = 900.0
 _LOOK_BACK: Final = timedelta(days=30)
 """An analyst is known by the still that they attached, which lies before what came of it."""
 
-_OF_PROBES: Final = frozenset({"probe.attach", "probe.edit", "probe.search", "probe.approve", "probe.approval_lapsed"})
+_OF_PROBES: Final = frozenset(
+    {"probe.attach", "probe.edit", "probe.choose_face", "probe.search", "probe.approve", "probe.approval_lapsed"}
+)
 _ON_SHIFT: Final = frozenset(
     {
         "probe.attach", "probe.edit", "probe.choose_face", "probe.view", "probe.preview", "probe.approve",
@@ -104,7 +106,7 @@ class MisuseWatch:
         while True:
             try:
                 await self.tell()
-            except (UnavailableError, ConfigurationError) as error:
+            except (TransientError, ConfigurationError) as error:
                 _log.warning("signs of misuse are not counted", error=str(error))
             await asyncio.sleep(_EVERY_SECONDS)
 
@@ -117,12 +119,13 @@ async def read_history(tx: Transaction, since: datetime, until: datetime, roster
     """What happened from `since` to `until`. Exercises are left out, and so is what the policy refused."""
     acts = await _without_exercises(tx, [act async for act in _of_probes(tx, since - _LOOK_BACK, until)])
     analysts = {act.subject: act.actor for act in acts if act.action == "probe.attach"}
+    stills = same_stills((act.still, act.face) for act in acts)
     acts = [act for act in acts if act.at >= since]
     return History(
-        searches=[_deed(one, analysts) for one in acts if one.action == "probe.search"],
-        versions=[_deed(one) for one in acts if one.action in {"probe.attach", "probe.edit"}],
-        approvals=[_deed(one) for one in acts if one.action == "probe.approve"],
-        lapses=[_deed(one, analysts) for one in acts if one.action == "probe.approval_lapsed"],
+        searches=[_deed(one, stills, analysts) for one in acts if one.action == "probe.search"],
+        versions=[_deed(one, stills) for one in acts if one.action in {"probe.attach", "probe.edit"}],
+        approvals=[_deed(one, stills) for one in acts if one.action == "probe.approve"],
+        lapses=[_deed(one, stills, analysts) for one in acts if one.action == "probe.approval_lapsed"],
         acts=[] if roster is None else await _acts(tx, since, until),
         reviews=await _reviews(tx, since, until),
         answers=[
@@ -136,7 +139,10 @@ async def read_history(tx: Transaction, since: datetime, until: datetime, roster
 
 
 class _Act(NamedTuple):
-    """What counts here of an entry, which is many times as large: there are months of them in memory at once."""
+    """What counts here of an entry, which is many times as large: there are months of them in memory at once.
+
+    still, face: the sha256 of an original's bytes, and of the pixels of a face that was cut out of it, if one was.
+    """
 
     at: datetime
     actor: str
@@ -144,6 +150,7 @@ class _Act(NamedTuple):
     subject: str
     incident_id: str
     still: str
+    face: str | None
     version: str
     opened: bool
 
@@ -167,6 +174,7 @@ async def _of_probes(tx: Transaction, since: datetime, until: datetime) -> Async
                 subject=once(entry.subject),
                 incident_id=once(str(entry.entry["authority"].get("incidentId", ""))),
                 still=once(str(details.get("originalSha256"))),
+                face=details.get("cropSha256"),
                 version=once(canonical_json(list(details.get("edits") or ())).decode()),
                 opened=bool(details.get("opened", False)),
             )
@@ -198,13 +206,13 @@ async def _reviews(tx: Transaction, since: datetime, until: datetime) -> list[Tr
     return found
 
 
-def _deed(act: _Act, analysts: Mapping[str, str] | None = None) -> Trace:
-    """analysts: by probe, for what somebody else did with an analyst's still."""
+def _deed(act: _Act, stills: Mapping[str, str], analysts: Mapping[str, str] | None = None) -> Trace:
+    """stills: by the hash of an original. analysts: by probe, for what somebody else did with an analyst's still."""
     return Trace(
         at=act.at,
         account=act.actor if analysts is None else analysts.get(act.subject, "not known"),
         reference=act.subject,
-        still=act.still,
+        still=stills[act.still],
         version=act.version,
         flag=act.opened,
     )

@@ -1,7 +1,7 @@
 """Signs of misuse (P27): one table, each sign with its exact definition and what finds it in a history. Pure.
 
 A sign is no verdict: each has harmless explanations, and a person looks into it. Nothing here compares faces: a still
-is the same when its bytes are.
+is the same when its bytes are, or when the face that was cut out of it has the very same pixels (`same_stills`).
 """
 
 from collections import defaultdict
@@ -33,7 +33,8 @@ class SignalKind(StrEnum):
 class Trace:
     """Something that an account did, or that came of what it did, at a moment. reference: a probe, lead or review.
 
-    still: the sha256 of the bytes that it was done with. version: its edits, as one text. flag: said by each list.
+    still: what it was done with, the same for all copies of it (`same_stills`). version: its edits, as one text. flag:
+    said by each list.
     """
 
     at: datetime
@@ -142,13 +143,15 @@ def _missed(history: History, rule: MisuseRule) -> Iterator[Signal]:
 DEFINITIONS: Final = (
     Definition(
         SignalKind.SAME_STILL,
-        "A still with the same bytes was searched {same_still_searches} times or more, by whomever, in whichever case.",
+        "The same still was searched {same_still_searches} times or more, by whomever, in whichever case. It is the "
+        "same with the same bytes, and saved anew as well, where the face cut out of it has the same pixels.",
         _same_still,
     ),
     Definition(
         SignalKind.RECROPS,
-        "An analyst tried {versions_of_a_still} or more different edits of a still with the same bytes, the unedited "
-        "one included, by attaching or editing it, whether or not each was searched.",
+        "An analyst tried {versions_of_a_still} or more different edits of the same still, the unedited one included, "
+        "by attaching or editing it, whether or not each was searched. It is the same as above; a copy that was saved "
+        "anew is known as one when a face has been chosen in both.",
         _recrops,
     ),
     Definition(
@@ -194,6 +197,27 @@ def signals(history: History, rule: MisuseRule) -> list[Signal]:
         for definition in DEFINITIONS
         for one in sorted(definition.find(history, rule), key=lambda one: (-one.count, one.accounts))
     ]
+
+
+def same_stills(seen: Iterable[tuple[str, str | None]]) -> Mapping[str, str]:
+    """For each original one name that it has in common with its copies.
+
+    seen: (sha256 of an original's bytes, sha256 of the pixels of a face that was cut out of it, if one was). Originals
+    that have a face's pixels in common are copies of one still, and so are their copies.
+    """
+    groups: dict[str, set[str]] = {}
+    by_face: dict[str, str] = {}
+    for original, face in seen:
+        group = groups.setdefault(original, {original})
+        if face is None:
+            continue
+        other = groups[by_face.setdefault(face, original)]
+        if other is not group:
+            small, large = sorted((group, other), key=len)
+            large |= small
+            groups |= dict.fromkeys(small, large)
+    names = {key: min(group) for key, group in {id(group): group for group in groups.values()}.items()}
+    return {original: names[id(group)] for original, group in groups.items()}
 
 
 _Key = TypeVar("_Key")

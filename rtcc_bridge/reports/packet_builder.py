@@ -169,6 +169,7 @@ class PacketBuilder:
     async def _add_proofs(self, own: Contents, whole: WholeLead) -> None:
         names = {whole.probe.probe_id: "search", whole.lead.lead_id: "lead"}
         names |= {one.examination_id: f"round-{one.round}" for one in whole.examinations}
+        names |= {one: f"handed-over-{number}" for number, one in enumerate(whole.handed_over, 1)}
         proved = 0
         for subject, name in names.items():
             try:

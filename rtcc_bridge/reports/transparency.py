@@ -37,13 +37,16 @@ class Times:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransparencyReport:
     """What is published. tables: by key; those of searches add up to the same number. overlapping: earlier reports that
-    could be subtracted from this one. is_preliminary: its period is not over, and it is not for the public.
+    could be subtracted from this one. made_before: when this very period was reported already, the first time first:
+    what had become of its searches then may have changed. is_preliminary: its period is not over, and it is not for
+    the public.
     """
 
     period: Period
     made_at: datetime
     is_preliminary: bool
     overlapping: tuple[Period, ...]
+    made_before: tuple[datetime, ...]
     policy_title: str
     policy_hash: str
     tables: Mapping[str, Shown]
@@ -81,7 +84,9 @@ class TransparencyDesk:
                 raise InvalidInputError("This period is still to come: there is nothing to report on.", "fields")
             is_preliminary = not period.is_over(now)
             async with parts.database.write() as tx:
-                earlier = period.overlapping(await _published(tx))
+                published = await _published(tx)
+                earlier = period.overlapping(one for one, _ in published)
+                made_before = tuple(at for one, at in published if one == period)
                 if earlier and not overlapping and not is_preliminary:
                     raise PolicyRefusalError(
                         "P26",
@@ -93,10 +98,16 @@ class TransparencyDesk:
                 outcome = PRELIMINARY if is_preliminary else MADE
                 await parts.note(tx, account, ACTION, "report", outcome, details)
         async with parts.database.for_long_statements() as patient, patient.snapshot() as tx:
-            return await self._count(tx, period, now, is_preliminary, earlier)
+            return await self._count(tx, period, now, is_preliminary, earlier, made_before)
 
     async def _count(
-        self, tx: Transaction, period: Period, now: datetime, is_preliminary: bool, earlier: tuple[Period, ...]
+        self,
+        tx: Transaction,
+        period: Period,
+        now: datetime,
+        is_preliminary: bool,
+        earlier: tuple[Period, ...],
+        made_before: tuple[datetime, ...],
     ) -> TransparencyReport:
         training = {one.name for one in await galleries.every(tx) if one.kind == TRAINING_GALLERY}
         tally = Tally(period, frozenset(training))
@@ -111,6 +122,7 @@ class TransparencyDesk:
             made_at=now,
             is_preliminary=is_preliminary,
             overlapping=earlier,
+            made_before=made_before,
             policy_title=self._parts.policy.title,
             policy_hash=self._parts.policy.hash,
             tables=_tables(tally, kinds, reviews),
@@ -132,12 +144,12 @@ def _tables(tally: Tally, kinds: Mapping[str, IncidentKind], reviews: Mapping[st
     }
 
 
-async def _published(tx: Transaction) -> list[Period]:
-    """The periods of all reports that may be in the world."""
+async def _published(tx: Transaction) -> list[tuple[Period, datetime]]:
+    """The periods of all reports that may be in the world, and when each was made; the oldest first."""
     beginning = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
     async with aclosing(report_rows.acts(tx, (ACTION,), beginning)) as entries:
         return [
-            Period(entry.entry["details"]["first"], entry.entry["details"]["last"])
+            (Period(entry.entry["details"]["first"], entry.entry["details"]["last"]), entry.at)
             async for entry in entries
             if entry.outcome == MADE
         ]

@@ -1,9 +1,12 @@
 """The transparency report as a page, as a table for other programs, and as JSON. One set of words for all of them."""
 
+import base64
 import csv
+import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -45,7 +48,7 @@ WORDS: Final[Mapping[str, str]] = {
     "refused_after_it": "refused after the search: withdrawn",
     "still_awaited_or_withdrawn": "still awaited, or withdrawn before",
     "no_third_examiner": "no third examiner was asked",
-    "third_examiner": "the two differed, and a third was asked",
+    "third_examiner": "the two differed, so that a third had to be asked",
 }
 ACTS: Final[Mapping[Act, str]] = {
     Act.STILLS: "stills that were attached",
@@ -85,6 +88,16 @@ def act_rows(report: TransparencyReport) -> Iterator[Row]:
         yield Row(ACTS[act], count)
 
 
+def style() -> str:
+    """How the page looks; it stands in the page, which has nothing outside it. Blocks."""
+    return (files("rtcc_bridge.reports") / "templates" / "transparency.css").read_text(encoding="utf-8")
+
+
+def style_source() -> str:
+    """By which a Content-Security-Policy lets this style in and no other (CSP Level 3, section 8.4). Blocks."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()}'"
+
+
 def page(report: TransparencyReport) -> str:
     """One HTML file with nothing outside it. Blocks a few milliseconds."""
     environment = Environment(
@@ -96,7 +109,13 @@ def page(report: TransparencyReport) -> str:
     )
     tables = [(title, tuple(rows_of(report, key)), report.tables[key].total) for key, title in TITLES.items()]
     return environment.get_template("transparency.html").render(
-        report=report, tables=tables, acts=tuple(act_rows(report)), notes=NOTES, left_out=LEFT_OUT
+        report=report,
+        tables=tables,
+        acts=tuple(act_rows(report)),
+        notes=NOTES,
+        left_out=LEFT_OUT,
+        made_before=tuple(f"{one:%Y-%m-%d %H:%M} UTC" for one in report.made_before),
+        style=style(),
     )
 
 
@@ -108,6 +127,7 @@ def comma_separated(report: TransparencyReport) -> str:
     rows.writerow(("period", "months (UTC)", str(report.period)))
     rows.writerow(("period", "made at", rfc3339(report.made_at)))
     rows.writerow(("period", "preliminary", "yes" if report.is_preliminary else "no"))
+    rows.writerows(("period", "made before", rfc3339(one)) for one in report.made_before)
     rows.writerow(("policy", "sha256", report.policy_hash))
     for key in TITLES:
         for name, count in report.tables[key].counts.items():
@@ -129,6 +149,7 @@ def as_json(report: TransparencyReport) -> dict[str, Any]:
         "period": {"first": report.period.first, "last": report.period.last},
         "madeAt": rfc3339(report.made_at),
         "preliminary": report.is_preliminary,
+        "madeBefore": [rfc3339(one) for one in report.made_before],
         "overlapping": [str(one) for one in report.overlapping],
         "policyHash": report.policy_hash,
         "tables": {key: {"rows": dict(found.counts), "total": found.total} for key, found in report.tables.items()},

@@ -41,12 +41,16 @@ class ConsideredCandidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeLead:
-    """The rows of one lead. entries: what the audit log says of its probe, of itself and of its examinations."""
+    """The rows of one lead. entries: what the audit log says of its probe, of itself and of its examinations.
+
+    handed_over: the ids of third examinations that somebody had before another one got them (P12).
+    """
 
     probe: ProbeRecord
     lead: LeadRecord
     candidates: Sequence[ConsideredCandidate]
     examinations: Sequence[ExaminationRecord]
+    handed_over: Sequence[str]
     opinions: Mapping[int, OpinionRecord]
     release: ReleaseRecord | None
     receivers: Sequence[ReceiverRecord]
@@ -56,7 +60,8 @@ class WholeLead:
     @property
     def subjects(self) -> tuple[str, ...]:
         """What the audit log calls it and its parts."""
-        return (self.probe.probe_id, self.lead.lead_id, *(one.examination_id for one in self.examinations))
+        of_examinations = (one.examination_id for one in self.examinations)
+        return (self.probe.probe_id, self.lead.lead_id, *of_examinations, *self.handed_over)
 
 
 async def find_lead(database: Database, lead_id: str) -> LeadRecord:
@@ -95,12 +100,14 @@ async def gather(database: Database, vault: ObjectVault, lead_id: str, *, identi
         require_concluded(found)
         rounds = await examinations.of_lead(tx, lead_id)
         release = await releases.find(tx, lead_id)
-        subjects = {probe.probe_id, lead_id, *(one.examination_id for one in rounds)}
+        handed_over = [examination_id for examination_id, _ in await examinations.handed_over(tx, lead_id)]
+        subjects = {probe.probe_id, lead_id, *(one.examination_id for one in rounds), *handed_over}
         return WholeLead(
             probe=probe,
             lead=found,
             candidates=await _candidates(tx, found, listed, release, identify_all=identify_all),
             examinations=rounds,
+            handed_over=handed_over,
             opinions=await opinions.filed_of_lead(tx, lead_id),
             release=release,
             receivers=await releases.receivers(tx, lead_id),

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from rtcc_bridge.audit.commitments import Name, NameKind
-from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError, UnavailableError
 from rtcc_bridge.policy import case_numbers
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
@@ -19,6 +21,8 @@ from rtcc_bridge.storage.legal_holds import LegalHoldRecord
 MOST_LISTED: Final = 1000
 _PLACE: Final = "retention.hold"
 _LIFT: Final = "retention.release_hold"
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +85,19 @@ class HoldDesk:
             return await legal_holds.page(tx, standing_only=standing_only, limit=MOST_LISTED)
 
     async def _prepare(self, case_number: str) -> None:
-        """The log can name a case of which something is kept; of a purged one no name comes back."""
+        """The log can name a case of which something is kept; of a purged one no name comes back.
+
+        Where no key can be had for that, the hold is placed all the same, since it is what keeps evidence (P23): its
+        entry cites the row of the hold, and the row names the case.
+        """
         async with self._parts.database.read() as tx:
             kept = await retention.kept_of_case(tx, case_number)
-        if kept:
+        if not kept:
+            return
+        try:
             await self._parts.audit.prepare(Name(NameKind.CASE, case_number))
+        except UnavailableError as error:
+            _log.warning("a legal hold is entered without a commitment to its case", error=str(error))
 
     async def _place(self, tx: Transaction, account: Account, order: HoldOrder, why: str) -> LegalHoldRecord:
         """The searches are locked first: a purge that is under way comes before the hold, or sees it."""

@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from rtcc_bridge.errors import IntegrityError, UnavailableError
+from rtcc_bridge.errors import BusyError, IntegrityError, UnavailableError
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import postgres
 from rtcc_bridge.storage.cancellation import cancellation_kept
@@ -25,6 +25,8 @@ Transaction: TypeAlias = AsyncConnection
 
 _SILENT: Final = "the database did not answer in time"
 _LONG_STATEMENT_SECONDS: Final = 4 * 3600.0
+_LONG_AT_ONCE: Final = 2
+_LONG_RETRY_SECONDS: Final = 60.0
 _WRITES = "rtcc_writes"
 _ON_COMMIT = "rtcc_on_commit"
 
@@ -65,6 +67,7 @@ class Database:
         self._engine = _create_sqlite_engine(settings) if self._sqlite else postgres.create_engine(settings)
         self._writer = asyncio.Lock()
         self._turn_seconds = 2 * settings.busy_timeout_seconds
+        self._long = asyncio.Semaphore(_LONG_AT_ONCE)
         self._refused_last_write = False
         self._after_commit: list[Callable[[], None]] = []
 
@@ -210,15 +213,28 @@ class Database:
 
     @asynccontextmanager
     async def for_long_statements(self) -> AsyncIterator["Database"]:
-        """The same database with connections of its own, whose statements may take hours, as migrations may."""
-        if self._sqlite:  # limits no statement
-            yield self
-            return
-        patient = Database(self._settings.model_copy(update={"statement_timeout_seconds": _LONG_STATEMENT_SECONDS}))
-        try:
+        """The same database with a connection of its own, whose statements may take hours, as migrations may.
+
+        At most two at once in this process, whoever asks how often. Raises BusyError when others take too long.
+        """
+        async with AsyncExitStack() as stack:
+            await self._take_long_turn(stack)
+            if self._sqlite:  # limits no statement
+                yield self
+                return
+            limits = {"statement_timeout_seconds": _LONG_STATEMENT_SECONDS, "pool_size": 1}
+            patient = Database(self._settings.model_copy(update=limits))
+            stack.push_async_callback(patient.close)
             yield patient
-        finally:
-            await patient.close()
+
+    async def _take_long_turn(self, stack: AsyncExitStack) -> None:
+        try:
+            async with asyncio.timeout(self._turn_seconds):
+                await self._long.acquire()
+        except TimeoutError as error:
+            message = "Other reports are being made at this moment: try again in a minute."
+            raise BusyError(message, _LONG_RETRY_SECONDS) from error
+        stack.callback(self._long.release)
 
     async def close(self) -> None:
         await self._engine.dispose()

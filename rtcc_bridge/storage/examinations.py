@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, func, insert, or_, select, update
+from sqlalchemy import Select, delete, exists, func, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.tables import examinations, leads, probes
+from rtcc_bridge.storage.tables import examinations, handed_over_examinations, leads, opinions, probes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +146,34 @@ async def close_open(tx: Transaction, lead_id: str, at: datetime) -> None:
     """Closes what nobody has filed: the lead has ended."""
     where = (examinations.c.lead_id == lead_id) & examinations.c.filed_at.is_(None)
     await tx.execute(update(examinations).where(where).values(closed_at=at))
+
+
+async def unfiled_of_round(tx: Transaction, number: int, limit: int) -> Sequence[ExaminationRecord]:
+    """The examinations of leads in that round that somebody has to conclude, the longest waiting first."""
+    is_open = examinations.c.filed_at.is_(None) & examinations.c.closed_at.is_(None)
+    query = select(examinations).where(is_open & (examinations.c.round == number) & examinations.c.lead_id.is_not(None))
+    query = query.order_by(examinations.c.opened_at, examinations.c.examination_id).limit(limit)
+    return [_record(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def hand_over(tx: Transaction, record: ExaminationRecord, reason: str, at: datetime) -> None:
+    """Takes the examination, and what was noted in it, from whom it was reserved for; that it was theirs is kept.
+
+    The caller has read it with `lock=True` in the same transaction.
+    """
+    kept = ("examination_id", "lead_id", "candidates", "reserved_for", "opened_at", "taken_at")
+    values = {name: getattr(record, name) for name in kept} | {"handed_over_at": at, "reason": reason}
+    await tx.execute(delete(opinions).where(opinions.c.examination_id == record.examination_id))
+    await tx.execute(delete(examinations).where(examinations.c.examination_id == record.examination_id))
+    await tx.execute(insert(handed_over_examinations).values(values))
+
+
+async def handed_over(tx: Transaction, lead_id: str) -> Sequence[tuple[str, str]]:
+    """(examination id, whose it was) of each examination of the lead that was handed over, the oldest first."""
+    table = handed_over_examinations.c
+    query = select(table.examination_id, table.reserved_for).where(table.lead_id == lead_id)
+    rows = await tx.execute(query.order_by(table.handed_over_at, table.examination_id))
+    return [(row.examination_id, row.reserved_for) for row in rows]
 
 
 async def count_unfiled(tx: Transaction, account: str) -> int:

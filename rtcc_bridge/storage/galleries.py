@@ -186,13 +186,6 @@ async def images_of(tx: Transaction, subject_id: int) -> set[int]:
     return set((await tx.execute(query)).scalars())
 
 
-async def enrolled_at(tx: Transaction, subject_id: int) -> datetime:
-    """When the person came into the gallery."""
-    query = select(subjects.c.created_at).where(subjects.c.subject_id == subject_id)
-    found: datetime = (await tx.execute(query)).scalar_one()
-    return found
-
-
 async def references(tx: Transaction, gallery: str) -> AsyncIterator[tuple[int, str]]:
     """The id and the agency's own reference of every subject of the gallery."""
     query = select(subjects.c.subject_id, subjects.c.subject_ref).where(subjects.c.gallery == gallery)

@@ -139,15 +139,6 @@ async def due(tx: Transaction, now: datetime, states: Collection[str], limit: in
     return await _all(tx, _locked(query).limit(limit))
 
 
-async def listing(tx: Transaction, subject_id: int) -> list[tuple[LeadRecord, str]]:
-    """Every lead that lists this person, with the reference that stands for them there; the oldest first."""
-    joined = leads.join(lead_candidates, lead_candidates.c.lead_id == leads.c.lead_id)
-    query = select(*leads.c, lead_candidates.c.candidate_ref).select_from(joined)
-    query = query.where(lead_candidates.c.subject_id == subject_id).order_by(leads.c.created_at, leads.c.lead_id)
-    rows = (await tx.execute(query)).mappings()
-    return [(LeadRecord(**{one.name: row[one.name] for one in leads.c}), row["candidate_ref"]) for row in rows]
-
-
 async def candidates_of(tx: Transaction, lead_id: str) -> list[LeadCandidateRecord]:
     """Whom the lead's references stand for."""
     rows = await tx.execute(select(lead_candidates).where(lead_candidates.c.lead_id == lead_id))

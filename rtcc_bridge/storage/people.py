@@ -45,12 +45,16 @@ class ServiceTokenRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRecord:
-    """One row: what was last said of a person, at a sign-in or when it was asked again."""
+    """One row: what was last said of a person, at a sign-in or when it was asked again.
+
+    unvouched_since: when whoever said it ended the person's session, or took that back.
+    """
 
     person: str
     roles: Sequence[str]
     certificates: Mapping[str, str]
     seen_at: datetime
+    unvouched_since: datetime | None = None
 
 
 async def add_account(tx: Transaction, record: LocalAccountRecord) -> bool:
@@ -121,6 +125,11 @@ async def note_use(tx: Transaction, token_id: str, at: datetime) -> None:
 
 async def put_person(tx: Transaction, record: PersonRecord) -> None:
     await replace_all(tx, people, [asdict(record)])
+
+
+async def stop_asking(tx: Transaction, person: str, at: datetime) -> None:
+    """Nobody asks the person to examine anything, until they are told of again (`put_person`)."""
+    await tx.execute(update(people).where(people.c.person == person).values(unvouched_since=at))
 
 
 async def every_person(tx: Transaction) -> list[PersonRecord]:

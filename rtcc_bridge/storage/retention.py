@@ -14,6 +14,7 @@ from rtcc_bridge.storage.tables import (
     dispositions,
     examinations,
     lead_candidates,
+    lead_receivers,
     leads,
     legal_holds,
     opinions,
@@ -23,6 +24,9 @@ from rtcc_bridge.storage.tables import (
 
 WAS_STATED: Final = "stated"
 """All that a purge leaves of a warrant: whether a policy would have permitted the search is asked later, too (P09)."""
+
+PURGED_RECEIVER: Final = " purged {}"
+"""All that a purge leaves of who received a lead. No person is called that: nobody's id begins with a space."""
 
 _RELEASED: Final = or_(
     exists().where(releases.c.lead_id == leads.c.lead_id),
@@ -167,7 +171,8 @@ async def wipe_probe(tx: Transaction, probe_id: str, *, state: str, at: datetime
 async def wipe_lead(tx: Transaction, lead_id: str) -> None:
     """Takes out of the lead and what belongs to it who was on its list, and what was written about their faces.
 
-    Conclusions stay, by references that lead to nobody any more: how often examiners agree is counted from them.
+    Conclusions stay, by references that lead to nobody any more: how often examiners agree is counted from them. That
+    somebody received the lead stays as well, and when; who it was goes with the requestor's name.
     """
     await tx.execute(update(leads).where(leads.c.lead_id == lead_id).values(candidates_object=None))
     await tx.execute(delete(lead_candidates).where(lead_candidates.c.lead_id == lead_id))
@@ -181,7 +186,18 @@ async def wipe_lead(tx: Transaction, lead_id: str) -> None:
     for row in (await tx.execute(reports.where(corroborations.c.lead_id == lead_id))).all():
         kinds = [{"kind": one["kind"]} for one in row.evidence]
         where = corroborations.c.corroboration_id == row.corroboration_id
-        await tx.execute(update(corroborations).where(where).values(evidence=kinds, investigator=""))
+        await tx.execute(update(corroborations).where(where).values(evidence=kinds, investigator="", reported_by=""))
+    await _forget_receivers(tx, lead_id)
+
+
+async def _forget_receivers(tx: Transaction, lead_id: str) -> None:
+    """Each gets a number: the account is half of the row's key, so it cannot be empty for all of them."""
+    received = lead_receivers.c.lead_id == lead_id
+    query = select(lead_receivers.c.account).where(received)
+    query = query.order_by(lead_receivers.c.received_at, lead_receivers.c.account)
+    for number, account in enumerate((await tx.execute(query)).scalars().all(), 1):
+        values = {"account": PURGED_RECEIVER.format(number)}
+        await tx.execute(update(lead_receivers).where(received & (lead_receivers.c.account == account)).values(values))
 
 
 def _without_words(opinion: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,15 @@
-"""Sessions of people who signed in, and sign-ins that are under way at the identity provider."""
+"""Sessions of people who signed in, and answers of the identity provider that are used up."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.tables import sessions, sign_ins
+from rtcc_bridge.storage.inserts import insert_if_absent
+from rtcc_bridge.storage.tables import sessions, used_sign_ins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +33,6 @@ class SessionRecord:
     checked_at: datetime
     checking_until: datetime | None
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignInRecord:
-    """One row: what was sent to the provider, until the browser comes back. The first two are hashes."""
-
-    state_hash: str
-    browser_hash: str
-    nonce: str
-    verifier: str
-    back: str
-    created_at: datetime
 
 
 async def add(tx: Transaction, record: SessionRecord) -> None:
@@ -94,23 +83,19 @@ async def remove_ended(tx: Transaction, ended_before: datetime, unseen_since: da
     return await _remove(tx, or_(sessions.c.expires_at <= ended_before, sessions.c.seen_at <= unseen_since))
 
 
-async def add_sign_in(tx: Transaction, record: SignInRecord) -> None:
-    await tx.execute(insert(sign_ins).values(asdict(record)))
+async def is_sign_in_used(tx: Transaction, state_hash: str) -> bool:
+    query = select(used_sign_ins.c.state_hash).where(used_sign_ins.c.state_hash == state_hash)
+    return (await tx.execute(query)).first() is not None
 
 
-async def count_sign_ins(tx: Transaction) -> int:
-    return int((await tx.execute(select(func.count()).select_from(sign_ins))).scalar_one())
+async def use_sign_in(tx: Transaction, state_hash: str, at: datetime) -> bool:
+    """Whether nobody came back from the provider with that answer before."""
+    return await insert_if_absent(tx, used_sign_ins, {"state_hash": state_hash, "used_at": at})
 
 
-async def take_sign_in(tx: Transaction, state_hash: str) -> SignInRecord | None:
-    """Takes it away, so that nobody comes back from the provider twice with one answer."""
-    statement = delete(sign_ins).where(sign_ins.c.state_hash == state_hash).returning(*sign_ins.c)
-    row = (await tx.execute(statement)).mappings().one_or_none()
-    return None if row is None else SignInRecord(**row)
-
-
-async def remove_old_sign_ins(tx: Transaction, begun_before: datetime) -> int:
-    return (await tx.execute(delete(sign_ins).where(sign_ins.c.created_at <= begun_before))).rowcount
+async def forget_used_sign_ins(tx: Transaction, used_before: datetime) -> int:
+    """Those that are over by themselves."""
+    return (await tx.execute(delete(used_sign_ins).where(used_sign_ins.c.used_at <= used_before))).rowcount
 
 
 async def _remove(tx: Transaction, which: Any) -> list[SessionRecord]:

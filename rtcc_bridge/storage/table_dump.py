@@ -23,11 +23,12 @@ from rtcc_bridge.storage.tables import (
     restorations,
     sessions,
     sign_ins,
+    used_sign_ins,
 )
 
 _ROWS_AT_ONCE: Final = 500
 
-_OF_THE_MOMENT: Final = {oldest_program, processes, restorations, sessions, sign_ins}
+_OF_THE_MOMENT: Final = {oldest_program, processes, restorations, sessions, sign_ins, used_sign_ins}
 """Nobody who has signed out is let in again by a backup."""
 
 TABLES: Final[Mapping[str, Table]] = {

@@ -478,6 +478,20 @@ examinations = Table(
     UniqueConstraint("lead_id", "round"),
 )
 
+# Third examinations that were taken from somebody and given to another: who may have looked at the list meanwhile.
+handed_over_examinations = Table(
+    "handed_over_examinations",
+    metadata,
+    Column("examination_id", String(64), primary_key=True),
+    Column("lead_id", String(64), ForeignKey("leads.lead_id"), nullable=False, index=True),
+    Column("candidates", JSON, nullable=False),  # as in `examinations`
+    Column("reserved_for", String(256), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("taken_at", UtcDateTime),
+    Column("handed_over_at", UtcDateTime, nullable=False),
+    Column("reason", String(32), nullable=False),
+)
+
 # What examiners think. Nothing that a reviewer can fetch is read from here but the reviewer's own row (P12).
 opinions = Table(
     "opinions",
@@ -557,6 +571,7 @@ sessions = Table(
     Column("expires_at", UtcDateTime, nullable=False),
 )
 
+# Written by programs of before revision 0018 alone, which may still work beside this one.
 sign_ins = Table(
     "sign_ins",
     metadata,
@@ -566,6 +581,13 @@ sign_ins = Table(
     Column("verifier", String(128), nullable=False),
     Column("back", String(2048), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+)
+
+used_sign_ins = Table(
+    "used_sign_ins",
+    metadata,
+    Column("state_hash", String(64), primary_key=True),  # the provider vouched for somebody with this answer
+    Column("used_at", UtcDateTime, nullable=False, index=True),
 )
 
 local_accounts = Table(
@@ -604,6 +626,7 @@ people = Table(
     Column("roles", JSON, nullable=False),
     Column("certificates", JSON, nullable=False),  # by name: when it was issued, and may end
     Column("seen_at", UtcDateTime, nullable=False),
+    Column("unvouched_since", UtcDateTime),  # nobody answers for the person: they are asked to examine nothing
 )
 
 legal_holds = Table(

@@ -20,6 +20,7 @@ from rtcc_bridge.reports.period import Period
 from rtcc_bridge.reports.transparency import TransparencyReport
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.operations import JSON_TYPE, Answer, Body, Operation, Parameter, WireModel, answer, read_json
+from rtcc_bridge.web.security_headers import INLINE_STYLE
 from rtcc_bridge.web.services import services_of
 
 ZIP_TYPE: Final = "application/zip"
@@ -51,6 +52,7 @@ class AccessLogRequest(WireModel):
     gallery: str = Field(min_length=1, max_length=128)
     person: str = Field(min_length=1, max_length=256, description="The agency's own reference.")
     reason: str = Field(min_length=1, max_length=MAX_REASON_CHARACTERS, description="It stays in the audit log.")
+    after: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="`next` of the page before.")
 
 
 class AccessView(WireModel):
@@ -67,9 +69,10 @@ class AccessView(WireModel):
 
 
 class AccessLogView(WireModel):
-    """The oldest first."""
+    """The oldest first, a page of them."""
 
     items: tuple[AccessView, ...]
+    next: str | None = Field(description="To be sent as `after` for the rest; null at the end.")
 
 
 class SignalView(WireModel):
@@ -102,6 +105,8 @@ async def get_transparency(request: web.Request) -> web.Response:
     desk = services_of(request).reports.transparency
     overlapping = request.query.get("overlapping") == "true"
     made = await desk.make(request[ACCOUNT], period, overlapping=overlapping)
+    if wanted == "html":
+        request[INLINE_STYLE] = forms.style_source()
     return await _transparency(made, wanted)
 
 
@@ -118,7 +123,7 @@ async def make_packet(request: web.Request) -> web.Response:
 async def make_access_log(request: web.Request) -> web.Response:
     wanted = await read_json(request, AccessLogRequest)
     desk = services_of(request).reports.access_log
-    found = await desk.make(request[ACCOUNT], wanted.gallery, wanted.person, wanted.reason)
+    found = await desk.make(request[ACCOUNT], wanted.gallery, wanted.person, wanted.reason, wanted.after)
     items = tuple(
         AccessView(
             at=one.at,
@@ -130,9 +135,9 @@ async def make_access_log(request: web.Request) -> web.Response:
             legal_basis=one.basis,
             audit_leaf=one.audit_leaf,
         )
-        for one in found
+        for one in found.items
     )
-    return answer(AccessLogView(items=items))
+    return answer(AccessLogView(items=items, next=found.next))
 
 
 async def list_misuse(request: web.Request) -> web.Response:
@@ -220,7 +225,7 @@ OPERATIONS: Final = (
         tag="reports",
         body=Body(AccessLogRequest),
         answers=(Answer("The looks, the oldest first.", AccessLogView),),
-        problems=(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+        problems=(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
     ),
     Operation(
         method="GET",

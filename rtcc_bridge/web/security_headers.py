@@ -4,9 +4,12 @@ from typing import Final
 
 from aiohttp import web
 
+_POLICY: Final = "Content-Security-Policy"
+_OWN_STYLE: Final = "style-src 'self'"
+
 SECURITY_HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    _POLICY: (
+        f"default-src 'none'; script-src 'self'; {_OWN_STYLE}; img-src 'self' blob:; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'; trusted-types 'none'"
     ),
@@ -17,7 +20,11 @@ SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""No inline script or style, nothing from another address, no text that becomes markup (trusted types)."""
+"""No inline script, no inline style but one that is named (`INLINE_STYLE`), nothing from another address, no text that
+becomes markup (trusted types)."""
+
+INLINE_STYLE = web.RequestKey("inline_style", str)
+"""Set by whoever answers with a page that is kept as one file: the hash of the one style that stands in it."""
 
 STATIC_PREFIX: Final = "/static/"
 
@@ -25,5 +32,8 @@ STATIC_PREFIX: Final = "/static/"
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """For the signal `on_response_prepare`, so that errors and streams have them too."""
     response.headers.update(SECURITY_HEADERS)
+    if (style := request.get(INLINE_STYLE)) is not None:
+        policy = SECURITY_HEADERS[_POLICY].replace(_OWN_STYLE, f"style-src {style}")
+        response.headers[_POLICY] = policy
     caching = "no-cache" if request.path.startswith(STATIC_PREFIX) else "no-store"
     response.headers.setdefault("Cache-Control", caching)

@@ -6,8 +6,9 @@ from typing import Final
 from aiohttp import web
 
 from rtcc_bridge.errors import InvalidInputError, NotFoundError, PolicyRefusalError, SignInRequiredError
+from rtcc_bridge.people.departures import SIGN_IN_TAKES
 from rtcc_bridge.people.local_accounts import LocalAccounts
-from rtcc_bridge.people.provider import SIGN_IN_TAKES, IdentityProvider
+from rtcc_bridge.people.provider import IdentityProvider
 from rtcc_bridge.people.signed_in import SignedIn
 from rtcc_bridge.web.access import watching_strangers
 from rtcc_bridge.web.accounts import cookie_prefix, session_cookie
@@ -47,10 +48,10 @@ async def sign_in_locally(request: web.Request) -> web.Response:
 
 
 async def go_to_provider(request: web.Request) -> web.Response:
-    """Sends the browser to the provider, with a cookie by which it is known when it comes back."""
-    departure = await _provider(request).depart(local_path(request.query.get("back")))
-    response = _see(departure.address)
-    _set_cookie(request, response, _departure_cookie(request), departure.browser, int(SIGN_IN_TAKES.total_seconds()))
+    """Sends the browser to the provider, with a cookie that holds all that is remembered of it."""
+    on_the_way = await _provider(request).depart(local_path(request.query.get("back")))
+    response = _see(on_the_way.address)
+    _set_cookie(request, response, _departure_cookie(request), on_the_way.cookie, int(SIGN_IN_TAKES.total_seconds()))
     return response
 
 
@@ -65,7 +66,7 @@ async def come_back(request: web.Request) -> web.Response:
     except SignInRequiredError as refusal:
         response = _page(request, str(refusal), HTTPStatus.UNAUTHORIZED)
     else:
-        response = await _begin(request, found.person, found.back)
+        response = await _begin(request, found.person, local_path(found.back))
     response.del_cookie(name, path="/", secure=_secure(request), httponly=True, samesite="Lax")
     return response
 

@@ -26,8 +26,10 @@ from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.probes.stored_crop import open_crop
 from rtcc_bridge.settings import DatabaseSettings
-from rtcc_bridge.storage import probes, tables
+from rtcc_bridge.storage import corroborations, probes, releases, tables
+from rtcc_bridge.storage.corroborations import CorroborationRecord
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.releases import ReceiverRecord
 from tests.databases import TestServer
 from tests.e2e.calls import URGENT, ClientOf, leads_of, on_floor, publish, until
 from tests.e2e.conftest import Place
@@ -42,13 +44,15 @@ AGE = timedelta(days=40)
 
 @dataclass(frozen=True)
 class Planted:
-    """What was searched, and everything of it by which it would be known. keys: the wrapped keys of its objects."""
+    """What was searched, and everything of it by which it would be known. keys: the wrapped keys of its objects; names:
+    of people in the rows that belong to its lead."""
 
     probe_id: str
     lead_id: str
     objects: tuple[str, ...]
     pieces: Mapping[str, bytes]
     keys: Mapping[str, bytes]
+    names: Mapping[str, bytes]
 
 
 def marked(picture: bytes) -> bytes:
@@ -79,9 +83,28 @@ async def planted(core: Core, pack: ModelPack, probe_id: str, lead_id: str, stil
     }
     for what in ("still", "crop", "list", "template"):
         assert any(name.startswith(f"the {what}") for name in pieces)
-    return Planted(
-        probe_id, lead_id, objects, pieces, {f"the key of {name}": key.wrapped_key for name, key in keys.items()}
+    wrapped = {f"the key of {name}": key.wrapped_key for name, key in keys.items()}
+    return Planted(probe_id, lead_id, objects, pieces, wrapped, await named(core, lead_id))
+
+
+async def named(core: Core, lead_id: str) -> Mapping[str, bytes]:
+    """Writes down, as after a release, who had the lead and who said what came of it: names that nobody else bears."""
+    names = {who: f"{who} {secrets.token_hex(16)}" for who in ("receiver", "investigator", "reporter")}
+    now = core.clock.now()
+    received = ReceiverRecord(lead_id=lead_id, account=names["receiver"], received_at=now)
+    report = CorroborationRecord(
+        corroboration_id=secrets.token_hex(16),
+        lead_id=lead_id,
+        outcome="unresolved",
+        evidence=[],
+        investigator=names["investigator"],
+        reported_by=names["reporter"],
+        reported_at=now,
     )
+    async with core.database.write() as tx:
+        await releases.add_receiver(tx, received)
+        await corroborations.add(tx, report)
+    return {who: name.encode() for who, name in names.items()}
 
 
 async def grow_old(core: Core, planted: Planted) -> None:
@@ -146,7 +169,7 @@ async def test_what_was_purged_is_nowhere(
             known = await planted(core, default_pack, probe_id, lead_id, still)
             assert all((place.objects / name).is_file() for name in known.objects)
             found = in_files(known, place.folder, server_folder)
-            assert all(any(name in one for one in found) for name in known.keys)
+            assert all(any(name in one for one in found) for name in (*known.keys, *known.names))
             code, output = await place.command("backup", str(place.folder / "backup"))
             assert code == 0, output
             await client.post(f"leads/{lead_id}/withdraw", "supervisor", {"reason": "another camera"})
@@ -201,13 +224,13 @@ async def searched(client: DemoClient, http: aiohttp.ClientSession, place: Place
 
 
 def in_files(known: Planted, *folders: Path | None) -> list[str]:
-    return found_in_files({**known.pieces, **known.keys}, *filter(None, folders))
+    return found_in_files({**known.pieces, **known.keys, **known.names}, *filter(None, folders))
 
 
 def after_purge(known: Planted, server_folder: Path | None) -> Planted:
-    """What must be nowhere then. A wrapped key stays in PostgreSQL's files until it uses the room (docs/retention.md);
-    what it was the key of is gone."""
-    return known if server_folder is None else replace(known, keys={})
+    """What must be nowhere then. A wrapped key, or a name, stays in PostgreSQL's files until it uses the room
+    (docs/retention.md); what it was the key of is gone."""
+    return known if server_folder is None else replace(known, keys={}, names={})
 
 
 async def _are_replaced(daemon: int, before: frozenset[int]) -> bool:

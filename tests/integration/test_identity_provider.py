@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.people.departures import Departure
 from rtcc_bridge.policy.policy_parts import CertificateKind
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
@@ -155,8 +156,8 @@ async def test_an_answer_that_another_browser_brings_is_refused(town: Town) -> N
         await victim.ask("/sign-in/provider")  # one that has begun a sign-in of its own
         assert (await victim.ask(address)).status == 401
         assert victim.session is None
-    assert (await town.browser.ask(address)).status == 401  # and the answer is used up
     assert await town.rows() == []
+    assert (await town.browser.ask(address)).status == 303  # it is the answer of the browser that began
 
 
 async def test_an_answer_is_good_once_and_for_ten_minutes(town: Town) -> None:
@@ -170,12 +171,37 @@ async def test_an_answer_is_good_once_and_for_ten_minutes(town: Town) -> None:
 
     town.browser.ask = noting  # type: ignore[method-assign]  # the browser as it is, and written down
     await town.provider.sign_in(town.browser, "anna")
-    assert (await original(answers[-1])).status == 401
+    kept = next(one["__Host-rtcc_sign_in"].value for one in town.browser.seen if "__Host-rtcc_sign_in" in one)
+    for cookies in ({}, {"__Host-rtcc_sign_in": kept}):
+        town.browser.cookies["ours"] |= cookies
+        assert (await original(answers[-1])).status == 401
+    town.site.kit.clock.advance(61)
+    assert (await town.browser.api("/incidents")).status == 200, "the provider was not told of a code that came twice"
     answer = await original("/sign-in/provider")
     town.site.kit.clock.advance(601)
     state = query_of(answer.headers["Location"])["state"]
     late = await original(f"/sign-in/callback?code=x&state={state}&iss={quote(town.provider.issuer, safe='')}")
     assert late.status == 401
+
+
+async def test_p29_strangers_who_begin_sign_ins_fill_nothing_that_others_need(town: Town) -> None:
+    # But for the refusal's entry, and the site's own sign of life.
+    everything = [one for one in tables.metadata.sorted_tables if one.name not in {"audit_entries", "processes"}]
+    before = [await town.site.kit.rows(table) for table in everything]
+    async with browser(town.site) as stranger:
+        for _ in range(50):
+            assert (await stranger.ask("/sign-in/provider")).status == 303
+        begun = Departure.read(stranger.cookies["ours"]["__Host-rtcc_sign_in"])
+        assert begun is not None
+        issuer = quote(town.provider.issuer, safe="")
+        forged = await stranger.ask(f"/sign-in/callback?code=forged&state={begun.state}&iss={issuer}")
+        assert forged.status == 401, "the provider knows no such code"
+    assert [await town.site.kit.rows(table) for table in everything] == before
+    await town.person("anna", ANNA)
+    assert len(await town.site.kit.rows(tables.used_sign_ins)) == 1
+    town.site.kit.clock.advance(700)
+    await town.provider.sign_in(town.browser, "anna")
+    assert len(await town.site.kit.rows(tables.used_sign_ins)) == 1, "what is over is forgotten"
 
 
 @pytest.mark.parametrize("query", ["", "?code=x", "?state=y&code=x", "?error=access_denied", "?state=" + "a" * 43])

@@ -1,6 +1,10 @@
 """Reports over the API: who gets them, in which forms, and what is told when something is not set up."""
 
+import base64
+import hashlib
 import io
+import json
+import re
 import sys
 import zipfile
 from collections.abc import AsyncIterator
@@ -11,7 +15,9 @@ import pytest
 
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
+from rtcc_bridge.reports import access_log
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.web.security_headers import SECURITY_HEADERS
 from tests.doubles import ManualClock
 from tests.life_kit import build_life
 from tests.website import Website, acting, running_site
@@ -117,3 +123,31 @@ async def test_a_key_that_others_may_read_signs_nothing(site: Website, tmp_path:
 
 async def test_a_person_nobody_knows_has_no_log(site: Website) -> None:
     assert (await asked(site, "POST", "/reports/access-log", "auditor", ACCESS))[0] == 404
+
+
+async def test_the_page_s_one_style_is_let_in_by_its_hash_and_none_else(site: Website) -> None:
+    """It is kept as one file, so the style stands in it; the policy of all other answers lets no such style in."""
+    async with site.client.get(f"/api/v1{TRANSPARENCY}", headers=acting("auditor")) as answer:
+        page, policy = await answer.text(), answer.headers["Content-Security-Policy"]
+    [style] = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert "font-family" in style
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    directives = dict(one.strip().split(" ", 1) for one in policy.split(";"))
+    assert directives["style-src"] == f"'sha256-{digest}'"
+    assert not re.search(r"\sstyle=|<script|\son[a-z]+=", page)
+    rest = SECURITY_HEADERS["Content-Security-Policy"].replace("style-src 'self'", "")
+    assert policy.replace(f"style-src {directives['style-src']}", "") == rest
+    async with site.client.get(f"/api/v1{TRANSPARENCY}&format=json", headers=acting("auditor")) as answer:
+        assert answer.headers["Content-Security-Policy"] == SECURITY_HEADERS["Content-Security-Policy"]
+
+
+async def test_an_access_log_comes_in_pages(site: Website, monkeypatch: pytest.MonkeyPatch) -> None:
+    await build_life(site.kit).enrol("person")
+    monkeypatch.setattr(access_log, "ENTRIES_AT_ONCE", 1)
+    status, _, content = await asked(site, "POST", "/reports/access-log", "auditor", ACCESS)
+    page = json.loads(content)
+    assert (status, len(page["items"])) == (200, 1)
+    status, _, content = await asked(site, "POST", "/reports/access-log", "auditor", {**ACCESS, "after": page["next"]})
+    assert (status, [one["action"] for one in json.loads(content)["items"]]) == (200, [])
+    unknown = {**ACCESS, "after": "0" * 64}
+    assert (await asked(site, "POST", "/reports/access-log", "auditor", unknown))[0] == 422

@@ -3,17 +3,19 @@
 import csv
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from rtcc_bridge.errors import InvalidInputError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads.proficiency import NewCase
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
-from rtcc_bridge.reports.access_log import ACTION, Access, comma_separated
+from rtcc_bridge.reports import access_log
+from rtcc_bridge.reports.access_log import ACTION, CONTINUED, MADE, NOBODY, Access, comma_separated
 from rtcc_bridge.reports.discovery import PacketOrder
-from rtcc_bridge.storage import tables
-from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, PEER, REQUESTOR, LifeKit
+from rtcc_bridge.storage import examinations, tables
+from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, PEER, REQUESTOR, THIRD, LifeKit
 from tests.probe_kit import CERTIFIED, FORM
 from tests.report_kit import report_desks
 
@@ -21,7 +23,7 @@ WHY = "the person asked for it"
 
 
 async def log_of(life: LifeKit, folder: Path, person: str, gallery: str = "demo") -> list[Access]:
-    return list(await report_desks(life.kit, folder).access_log.make(AUDITOR, gallery, person, WHY))
+    return list((await report_desks(life.kit, folder).access_log.make(AUDITOR, gallery, person, WHY)).items)
 
 
 async def person_at(life: LifeKit, lead_id: str, place: int) -> str:
@@ -135,13 +137,98 @@ async def test_nor_does_an_auditor_who_examines_as_well(life: LifeKit, tmp_path:
 async def test_not_of_nobody_and_not_without_a_reason(life: LifeKit, tmp_path: Path) -> None:
     await life.enrol("person")
     desk = report_desks(life.kit, tmp_path).access_log
-    with pytest.raises(NotFoundError):
-        await desk.make(AUDITOR, "demo", "nobody", WHY)
-    with pytest.raises(NotFoundError):
-        await desk.make(AUDITOR, "nowhere", "person", WHY)
     with pytest.raises(InvalidInputError):
         await desk.make(AUDITOR, "demo", "person", "  ")
+    with pytest.raises(InvalidInputError):
+        await desk.make(AUDITOR, "demo", "person", WHY, "0" * 64)
     assert await life.kit.audited(ACTION) == []
+
+
+@pytest.mark.parametrize(("gallery", "person"), [("demo", "a name of nobody"), ("nowhere", "person")])
+async def test_who_asks_for_somebody_unknown_is_in_the_log(
+    life: LifeKit, tmp_path: Path, gallery: str, person: str
+) -> None:
+    """Whether somebody is in a gallery can be asked so too."""
+    await life.enrol("person")
+    with pytest.raises(NotFoundError):
+        await report_desks(life.kit, tmp_path).access_log.make(AUDITOR, gallery, person, WHY)
+    [entry] = await life.kit.audited(ACTION)
+    assert (entry["actor"], entry["subject"], entry["outcome"]) == (AUDITOR.name, f"gallery/{gallery}", NOBODY)
+    assert entry["entry"]["details"] == {"reason": WHY}
+    assert "a name" not in str(entry["entry"])
+
+
+async def test_the_log_of_somebody_on_many_lists_comes_in_pages(
+    life: LifeKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, each page reads, and holds, so many entries and no more."""
+    lead_id = await life.taken()
+    person = await person_at(life, lead_id, 0)
+    for _ in range(5):
+        life.kit.clock.advance(60)
+        await life.life.examination.view(lead_id, FIRST)
+    monkeypatch.setattr(access_log, "ENTRIES_AT_ONCE", 3)
+    desk = report_desks(life.kit, tmp_path).access_log
+    page = await desk.make(AUDITOR, "demo", person, WHY)
+    pages = [list(page.items)]
+    while page.next is not None:
+        page = await desk.make(AUDITOR, "demo", person, WHY, page.next)
+        pages.append(list(page.items))
+    assert max(map(len, pages)) <= 3
+    found = [one for items in pages for one in items]
+    assert Counter(one.action for one in found) == {"lead.candidates": 1, "examination.view": 5, ACTION: 1}
+    assert [one.at for one in found] == sorted(one.at for one in found)
+    assert len({one.audit_leaf for one in found}) == len(found)
+    made = await life.kit.audited(ACTION)
+    assert Counter(entry["outcome"] for entry in made) == {MADE: 1, CONTINUED: len(pages) - 1}, "each page is audited"
+
+
+async def test_its_work_does_not_grow_with_lists_times_looks(life: LifeKit, tmp_path: Path) -> None:
+    """The database is asked as often for one list as for many."""
+    lead_id = await life.taken()
+    person = await person_at(life, lead_id, 0)
+    ref = (await life.listed(lead_id))[0]
+    [listed] = await life.kit.rows(tables.lead_candidates, candidate_ref=ref)
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    engine = life.kit.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    asked = []
+    for more in (0, 4):
+        for _ in range(more):
+            other = await life.taken()
+            where = tables.lead_candidates.c.candidate_ref == (await life.listed(other))[0]
+            async with life.kit.database.write() as tx:
+                values = {"subject_id": listed["subject_id"]}
+                await tx.execute(update(tables.lead_candidates).where(where).values(values))
+        statements.clear()
+        found = await log_of(life, tmp_path, person)
+        assert [one.action for one in found].count("lead.candidates") == 1 + more
+        asked.append(len(statements))
+    event.remove(engine, "before_cursor_execute", note)
+    assert asked[0] == asked[1]
+
+
+async def test_looks_of_a_third_who_was_replaced_are_in_it(life: LifeKit, tmp_path: Path) -> None:
+    lead_id = await life.taken()
+    person = await person_at(life, lead_id, 0)
+    await life.conclude(lead_id, (0,))
+    await life.review(lead_id, PEER)
+    [third] = await life.kit.rows(tables.examinations, lead_id=lead_id, round=3)
+    await life.life.review.take(third["examination_id"], THIRD)
+    own = {ref: mine for mine, ref in third["candidates"]}[(await life.listed(lead_id))[0]]
+    await life.life.pictures.reviewed_candidate(third["examination_id"], THIRD, own, 1)
+    async with life.kit.database.write() as tx:
+        review = await examinations.find(tx, third["examination_id"], lock=True)
+        assert review is not None
+        await examinations.hand_over(tx, review, "may_not_examine", life.kit.clock.now())
+    found = await log_of(life, tmp_path, person)
+    theirs = [one for one in found if one.account == THIRD.name]
+    assert [one.action for one in theirs] == ["review.take", "examination.picture"]
+    assert {one.basis for one in theirs} == {FORM.legal_basis}
 
 
 async def test_as_a_table_it_holds_no_formula(life: LifeKit, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
+from rtcc_bridge.audit.commitments import Commitments
 from rtcc_bridge.audit.entries import leaf_hash
 from rtcc_bridge.audit.journal import AuditJournal
 from rtcc_bridge.audit.journal_merge import MERGED_ACTION, UNKNOWN_AFTER_SECONDS, JournalMerge
@@ -18,10 +19,12 @@ from rtcc_bridge.people.sessions import Sessions
 from rtcc_bridge.people.signed_in import SignedIn, Voucher
 from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.audit_kit import AuditKit, full, locked
+from tests.life_kit import LifeKit
 from tests.probe_kit import (
     ADMINISTRATOR,
     ANALYST,
@@ -35,6 +38,7 @@ from tests.probe_kit import (
     search_handler,
     upload,
 )
+from tests.retention_kit import CASE, RetentionKit
 
 ENDED = "the incident is cancelled"
 
@@ -141,7 +145,7 @@ async def test_a_session_ends_and_a_token_is_revoked_all_the_same(
     kit: ProbeKit, journal: AuditJournal, merge: JournalMerge
 ) -> None:
     audit = kit.parts.audit
-    sessions = Sessions(kit.database, audit, kit.clock, IdentitySettings(), None)
+    sessions = Sessions(kit.database, audit, kit.clock, IdentitySettings(), None, has_local_accounts=True)
     tokens = ServiceTokens(kit.database, audit, kit.clock, RefusalLog(kit.database, audit, kit.metrics))
     person = SignedIn(voucher=Voucher.LOCAL, account=ANALYST)
     secret = await sessions.begin(person)
@@ -154,6 +158,41 @@ async def test_a_session_ends_and_a_token_is_revoked_all_the_same(
     assert await kit.rows(tables.sessions) == []
     assert {one.entry["action"] for one in journal.waiting()} == {"session.end", "token.revoke"}
     assert await merge.merge() == 2
+
+
+@HINDERED
+async def test_a_legal_hold_is_placed_all_the_same(
+    life: LifeKit, journal: AuditJournal, merge: JournalMerge, hindered: Hindrance
+) -> None:
+    """It keeps what may free somebody from the next purge; lifting it does not, and waits for the log."""
+    retention = RetentionKit(life)
+    await life.kit.attached()
+    async with hindered(life.kit.database):
+        hold = await retention.desk.holds.place(ADMINISTRATOR, HoldOrder(case_number=CASE), "a letter of the court")
+        with pytest.raises(Exception, match=r"full|extend|lock"):
+            await retention.desk.holds.lift(ADMINISTRATOR, hold.hold_id, "over")
+    [row] = await life.kit.rows(tables.legal_holds)
+    assert (row["hold_id"], row["lifted_at"]) == (hold.hold_id, None)
+    assert await life.kit.audited("retention.hold") == []
+    assert await merge.merge() == 1
+    [entry] = await life.kit.audited("retention.hold")
+    assert (entry["subject"], entry["outcome"]) == (hold.hold_id, "held")
+
+
+async def test_nor_does_a_hold_wait_for_the_key_of_a_name(life: LifeKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log commits to the case's number with a key that the key service wraps, which may be away."""
+    retention = RetentionKit(life)
+    await life.kit.attached()
+    async with life.kit.database.write() as tx:
+        await tx.execute(tables.audit_commitments.delete())
+
+    async def away(*_arguments: object) -> None:
+        raise UnavailableError("the key service does not answer")
+
+    monkeypatch.setattr(Commitments, "prepare", away)
+    hold = await retention.desk.holds.place(ADMINISTRATOR, HoldOrder(case_number=CASE), "a letter of the court")
+    [entry] = await life.kit.audited("retention.hold")
+    assert (entry["subject"], "names" in entry["entry"]) == (hold.hold_id, False)
 
 
 async def test_an_attempt_that_is_refused_is_entered_later_too(

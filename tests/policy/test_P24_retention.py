@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, update
 
 from rtcc_bridge.audit.commitments import Commitments, Name, NameKind
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError, UnavailableError
@@ -113,6 +113,37 @@ async def test_what_was_released_is_held_until_its_case_is_disposed_of(here: Ret
     assert await here.kit.rows(tables.dispositions) == []
     [release] = await here.kit.rows(tables.releases, lead_id=lead_id)
     assert release["requestor"] == ""
+
+
+async def test_nothing_of_a_purged_search_names_its_requestor(here: RetentionKit) -> None:
+    """Who had the lead, who vouched for what came of it and who wrote that down is one and the same person."""
+    lead_id = await here.life.released()
+    life = here.life.life
+    await life.release.received(lead_id, REQUESTOR)
+    await life.corroboration.report(
+        lead_id, REQUESTOR, OutcomeReport(outcome=Outcome.UNRESOLVED, investigator=REQUESTOR.name)
+    )
+    await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.ACQUITTAL, date(2026, 1, 1))
+    [received] = await here.kit.rows(tables.lead_receivers, lead_id=lead_id)
+    assert received["account"] == REQUESTOR.name
+    async with here.kit.database.write() as tx:
+        other = {**received, "account": "another receiver", "received_at": received["received_at"] - SECOND}
+        await tx.execute(insert(tables.lead_receivers).values(other))
+    here.pass_time(policy().retention.after_disposition_days * DAY)
+    assert await here.purge() == 1
+    # The log holds who acted, which is what it is for (decision 35).
+    tables_of_names = [table for table in tables.metadata.sorted_tables if table.name != "audit_entries"]
+    for table in tables_of_names:
+        for row in await here.kit.rows(table):
+            assert REQUESTOR.name not in row.values(), table.name
+    left = await here.kit.rows(tables.lead_receivers, lead_id=lead_id)
+    assert {(row["account"], row["received_at"]) for row in left} == {
+        (" purged 1", received["received_at"] - SECOND),
+        (" purged 2", received["received_at"]),
+    }
+    [report] = await here.kit.rows(tables.corroborations, lead_id=lead_id)
+    assert (report["reported_by"], report["investigator"], report["outcome"]) == ("", "", "unresolved")
+    assert len(await life.withdrawal.receivers(lead_id, ADMINISTRATOR)) == 2, "that somebody had it is still told"
 
 
 async def test_a_disposition_from_before_the_release_is_not_of_what_was_released(here: RetentionKit) -> None:

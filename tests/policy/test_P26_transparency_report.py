@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rtcc_bridge.audit.entries import REFUSED
+from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import InvalidInputError, PolicyRefusalError
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account
 from rtcc_bridge.reports import transparency_forms as forms
@@ -285,3 +286,20 @@ def test_a_pdf_fetches_nothing(tmp_path: Path) -> None:
 def test_the_words_are_complete() -> None:
     assert set(forms.ACTS) == set(Act)
     assert {*Became, *Approved, *PURPOSES} <= forms.WORDS.keys()
+
+
+async def test_the_same_period_reported_again_says_so(life: LifeKit, tmp_path: Path) -> None:
+    """What becomes of searches goes on, so the second one may differ: whoever has it has to know of the first."""
+    life.kit.clock.advance(TO_DECEMBER)
+    first = await made(life, tmp_path)
+    assert first.made_before == ()
+    assert "reported before" not in forms.page(first)
+    life.kit.clock.advance(3600)
+    again = await made(life, tmp_path)
+    assert again.made_before == (first.made_at,)
+    assert f"This period was reported before, on {first.made_at:%Y-%m-%d %H:%M} UTC." in forms.page(again)
+    assert f"period,made before,{rfc3339(first.made_at)}" in forms.comma_separated(again).splitlines()
+    assert forms.as_json(again)["madeBefore"] == [rfc3339(first.made_at)]
+    life.kit.clock.advance(3600)
+    assert (await made(life, tmp_path)).made_before == (first.made_at, again.made_at)
+    assert (await made(life, tmp_path, Period.read("2026-03", "2026-05"))).made_before == ()

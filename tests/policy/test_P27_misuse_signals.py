@@ -17,10 +17,22 @@ from rtcc_bridge.reports.misuse import MisuseWatch
 from rtcc_bridge.reports.misuse_signals import Signal, SignalKind
 from rtcc_bridge.storage import tables
 from tests.life_kit import ADMINISTRATOR, PEER, LifeKit, opinion, under
-from tests.probe_kit import ANALYST, SUPERVISOR, ProbeKit
+from tests.probe_kit import (
+    ANALYST,
+    SUPERVISOR,
+    Gallery,
+    ProbeKit,
+    face_search,
+    form,
+    record_of,
+    search_handler,
+    upload,
+)
 from tests.report_kit import report_desks
 
 History = Callable[[LifeKit], Awaitable[None]]
+
+SAVED_ANEW = b"the same picture, saved again " * 100
 
 
 async def found(life: LifeKit, folder: Path, roster: Path | None = None) -> dict[SignalKind, list[Signal]]:
@@ -41,6 +53,52 @@ async def looked_at_before(kit: ProbeKit, incident_id: str = "incident-1") -> No
 async def the_same_still_twice(life: LifeKit) -> None:
     await life.lead()
     await life.lead()
+
+
+async def attached_anew(life: LifeKit, copy: bytes, incident_id: str = "incident-1") -> str:
+    """The picture in other bytes; the stand-in cuts the same pixels out of every still."""
+    if not await life.kit.rows(tables.incidents, incident_id=incident_id):
+        await life.kit.incident(incident_id)
+    probe = await life.kit.desk.attach(incident_id, form(), ANALYST, upload(copy))
+    return probe.probe_id
+
+
+async def the_same_still_saved_anew(life: LifeKit) -> None:
+    """As a copy without its metadata is: other bytes, and the very pixels of the face."""
+    await life.lead()
+    probe_id = await attached_anew(life, SAVED_ANEW, "incident-2")
+    await life.kit.desk.choose_face(probe_id, 1, ANALYST)
+    await life.kit.desk.approve(probe_id, SUPERVISOR)
+    search = face_search(Gallery())
+    async with search.batcher:
+        handler = search_handler(life.kit, search)
+        for row in await life.kit.requests():
+            await handler.handle(record_of(row))
+
+
+async def edits_of_copies(life: LifeKit) -> None:
+    """Two edits of the still, then two of a copy that was saved anew, so that no bytes see more than two."""
+    first = await life.kit.attached()
+    await life.kit.desk.edit(first.probe_id, [Rotate(1.0)], ANALYST)
+    await life.kit.desk.choose_face(first.probe_id, 1, ANALYST)
+    copy = await attached_anew(life, SAVED_ANEW)
+    for degrees in (2.0, 3.0):
+        await life.kit.desk.edit(copy, [Rotate(degrees)], ANALYST)
+    await life.kit.desk.choose_face(copy, 1, ANALYST)
+
+
+async def another_still(life: LifeKit) -> None:
+    """Whose face is never chosen: nothing says that it is a copy."""
+    await life.lead()
+    await attached_anew(life, SAVED_ANEW)
+
+
+async def edits_of_other_stills(life: LifeKit) -> None:
+    first = await life.kit.attached()
+    await life.kit.desk.edit(first.probe_id, [Rotate(1.0)], ANALYST)
+    other = await attached_anew(life, SAVED_ANEW)
+    for degrees in (2.0, 3.0):
+        await life.kit.desk.edit(other, [Rotate(degrees)], ANALYST)
 
 
 async def a_still_once(life: LifeKit) -> None:
@@ -125,7 +183,9 @@ async def two_right_answers(life: LifeKit) -> None:
 
 CASES = [
     (SignalKind.SAME_STILL, the_same_still_twice, a_still_once, "analyst"),
+    (SignalKind.SAME_STILL, the_same_still_saved_anew, another_still, "analyst"),
     (SignalKind.RECROPS, four_edits, three_edits, "analyst"),
+    (SignalKind.RECROPS, edits_of_copies, edits_of_other_stills, "analyst"),
     (SignalKind.UNOPENED_APPROVALS, approved_unseen, approved_after_a_look, "supervisor"),
     (SignalKind.LAPSED_DEFERRALS, a_lapse, a_deferral_in_time, "analyst"),
     (SignalKind.NEVER_DISAGREES, five_agreements, a_disagreement_among_them, "reviewer"),
@@ -237,3 +297,7 @@ async def test_the_metric_counts_and_names_nobody(life: LifeKit, tmp_path: Path)
     ]
     assert lines
     assert not any(account in line for line in lines for account in DEMO_ACCOUNTS)
+    [family] = [one for one in life.kit.metrics.registry.collect() if one.name == "rtcc_bridge_misuse_signals"]
+    labels = {frozenset(sample.labels) for sample in family.samples}
+    assert labels == {frozenset({"signal"})}, "nothing by which one of them could be told (decision 46)"
+    assert {sample.labels["signal"] for sample in family.samples} == {kind.value for kind in SignalKind}

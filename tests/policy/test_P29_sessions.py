@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.people.local_accounts import LocalAccounts
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Role
@@ -108,6 +109,24 @@ async def test_a_disabled_account_is_out_with_the_next_request(site: Website) ->
     await accounts_of(site).disable(ADMINISTRATOR, "boris")
     assert await status(site, cookie) == 401
     assert await sign_in(site) is None
+
+
+async def test_whose_account_is_disabled_is_asked_to_examine_nothing(site: Website) -> None:
+    assert await sign_in(site) is not None
+    await accounts_of(site).set_password(ADMINISTRATOR, "boris", "another horse battery")
+    [person] = await site.kit.rows(tables.people)
+    assert person["unvouched_since"] is None
+    await accounts_of(site).disable(ADMINISTRATOR, "boris")
+    [person] = await site.kit.rows(tables.people)
+    assert person["unvouched_since"] == site.kit.clock.now()
+
+
+@pytest.mark.parametrize(("login", "person"), [("system", None), ("nobody", None), ("boris.two", "Administrator ")])
+async def test_no_account_is_of_one_of_our_own_actors(site: Website, login: str, person: str | None) -> None:
+    with pytest.raises(PolicyRefusalError, match="uses for itself") as caught:
+        await accounts_of(site).add(ADMINISTRATOR, login, [Role.SUPERVISOR], PASSWORD, person=person)
+    assert caught.value.rule == "P29"
+    assert len(await site.kit.rows(tables.local_accounts)) == 1
 
 
 async def test_a_role_that_is_taken_from_a_local_account_is_gone_with_the_next_request(site: Website) -> None:

@@ -5,10 +5,12 @@ from typing import Any, get_args
 
 import pytest
 
+from rtcc_bridge.audit.entries import SYSTEM
+from rtcc_bridge.commands.options import ACTOR
 from rtcc_bridge.errors import SignInRequiredError
 from rtcc_bridge.identity_settings import IdentitySettings, RoleName
 from rtcc_bridge.people.claims import account_of, claim
-from rtcc_bridge.policy.accounts import Role
+from rtcc_bridge.policy.accounts import ACTORS_OF_OURS, NOBODY, Role
 from rtcc_bridge.policy.certificates import Certificate
 
 
@@ -116,3 +118,14 @@ def test_of_a_course_that_was_taken_again_the_newer_certificate_counts(spans: tu
 @pytest.mark.parametrize("training", [None, "course", ["course"], [["course=2027-03-01"]], 5, {"course": True}])
 def test_what_names_no_day_is_no_certificate(training: Any) -> None:
     assert account_of(claims(training=training), settings()).certificates == {}
+
+
+@pytest.mark.parametrize("person", ["system", "SYSTEM ", "nobody", "administrator", "token/1"])
+def test_no_subject_is_one_of_our_own_actors(person: str) -> None:
+    with pytest.raises(SignInRequiredError, match="uses for itself"):
+        account_of(claims(sub=person), settings())
+
+
+def test_our_own_actors_are_all_that_are_reserved() -> None:
+    assert {SYSTEM, NOBODY.name, ACTOR} == ACTORS_OF_OURS
+    assert account_of(claims(sub="systems"), settings()).name == "systems"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from rtcc_bridge.people.certificate_texts import certificates_to_json
-from rtcc_bridge.people.known import GONE_AFTER, KnownExaminers
+from rtcc_bridge.people.known import GONE_AFTER, KnownExaminers, known_people
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
 from rtcc_bridge.policy.certificates import Certificate
 from rtcc_bridge.policy.policy_parts import CertificateKind
@@ -70,3 +70,30 @@ async def test_the_demo_s_analysts_are_asked_where_accounts_can_be_taken(
     assert set(await asked(database, clock, *DEMO_ACCOUNTS.values())) == {"analyst", "reviewer", "examiner"}
     await seen(database, "reviewer", clock.now(), [Role.FLOOR])
     assert set(await asked(database, clock, *DEMO_ACCOUNTS.values())) == {"analyst", "examiner"}
+
+
+async def test_nobody_is_asked_for_whom_the_provider_does_not_answer_any_more(
+    database: Database, clock: ManualClock
+) -> None:
+    await seen(database, "e-1", clock.now())
+    await seen(database, "reviewer", clock.now())
+    async with database.write() as tx:
+        await people.stop_asking(tx, "e-1", clock.now())
+        await people.stop_asking(tx, "reviewer", clock.now())
+    assert set(await asked(database, clock, *DEMO_ACCOUNTS.values())) == {"analyst", "examiner"}
+    examiners = KnownExaminers(clock, in_force(policy()), ())
+    async with database.read() as tx:
+        assert not await examiners.may_finish(tx, "e-1")
+        known = {one.name for one in await known_people(tx, clock.now())}
+    assert known == {"e-1", "reviewer"}, "whose certificates end is told all the same"
+    await seen(database, "e-1", clock.now())
+    assert "e-1" in await asked(database, clock)
+
+
+async def test_what_is_begun_may_be_finished_without_certificates(database: Database, clock: ManualClock) -> None:
+    await seen(database, "e-1", clock.now(), certificates={})
+    await seen(database, "e-2", clock.now(), [Role.FLOOR])
+    examiners = KnownExaminers(clock, in_force(policy()), ())
+    async with database.read() as tx:
+        assert await examiners.everybody(tx) == []
+        assert [await examiners.may_finish(tx, person) for person in ("e-1", "e-2", "e-3")] == [True, False, False]

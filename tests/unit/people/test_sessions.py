@@ -12,7 +12,7 @@ from rtcc_bridge.identity_settings import IdentitySettings
 from rtcc_bridge.people.session_secret import hash_of, is_secret, new_secret, seal, unseal
 from rtcc_bridge.people.sessions import Sessions
 from rtcc_bridge.people.signed_in import SignedIn, Voucher
-from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.policy.accounts import ACTORS_OF_OURS, Account, Role
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
@@ -51,7 +51,7 @@ def provider() -> Provider:
 
 @pytest.fixture
 def sessions(database: Database, clock: ManualClock, provider: Provider) -> Sessions:
-    return Sessions(database, AuditLog(clock), clock, SETTINGS, provider)
+    return Sessions(database, AuditLog(clock), clock, SETTINGS, provider, has_local_accounts=False)
 
 
 async def test_what_is_fresh_is_not_asked_again(sessions: Sessions, clock: ManualClock, provider: Provider) -> None:
@@ -200,3 +200,72 @@ def test_a_refresh_token_opens_under_its_own_secret_alone() -> None:
     assert is_secret(secret)
     assert not is_secret(hash_of(secret))
     assert not any(map(is_secret, ("", "a" * 42, "a" * 44, "ä" * 43, "a" * 42 + "\n")))
+
+
+async def unvouched(database: Database) -> dict[str, bool]:
+    """By person, whether nobody answers for them."""
+    async with database.read() as tx:
+        rows = await tx.execute(select(tables.people.c.person, tables.people.c.unvouched_since))
+        return {row.person: row.unvouched_since is not None for row in rows}
+
+
+@pytest.mark.parametrize("says", ["refuses", "names somebody else"])
+async def test_whoever_the_provider_takes_its_word_back_for_is_asked_to_examine_nothing(
+    sessions: Sessions, clock: ManualClock, provider: Provider, database: Database, says: str
+) -> None:
+    secret = await sessions.begin(PERSON)
+    assert await unvouched(database) == {"e-2": False}
+    clock.advance(61)
+    if says == "refuses":
+        provider.problem = SignInRequiredError("P29", "gone")
+    else:
+        provider.says = replace(BORIS, name="e-3")
+    with pytest.raises(SignInRequiredError):
+        await sessions.find(secret, acts=True)
+    assert await unvouched(database) == {"e-2": True}
+    await sessions.begin(PERSON)
+    assert await unvouched(database) == {"e-2": False}
+
+
+async def test_so_is_whoever_s_session_the_provider_ends(sessions: Sessions, database: Database) -> None:
+    await sessions.begin(PERSON)
+    await sessions.begin(replace(PERSON, account=replace(BORIS, name="e-4"), subject="s-4", session="p-4"))
+    assert await sessions.end_of_provider("s-2", None) == 1
+    assert await unvouched(database) == {"e-2": True, "e-4": False}
+
+
+async def test_and_nobody_for_whom_it_does_not_say_so(
+    sessions: Sessions, clock: ManualClock, database: Database
+) -> None:
+    """A session that locks, is over or is signed out of says nothing of who works here."""
+    secret = await sessions.begin(PERSON)
+    await sessions.end(secret)
+    await sessions.begin(PERSON)
+    clock.advance(13 * 3600)
+    assert await sessions.forget_old() == 1
+    assert await unvouched(database) == {"e-2": False}
+
+
+async def test_a_session_of_a_local_account_is_good_in_the_demo_alone(
+    sessions: Sessions, clock: ManualClock, provider: Provider, database: Database
+) -> None:
+    """A database of a demo that is put to real use, or a row that somebody wrote into it."""
+    of_the_demo = Sessions(database, AuditLog(clock), clock, SETTINGS, provider, has_local_accounts=True)
+    local = replace(PERSON, voucher=Voucher.LOCAL, subject=None, session=None, refresh_token=None)
+    secret = await of_the_demo.begin(local)
+    with pytest.raises(SignInRequiredError, match="no local accounts") as caught:
+        await sessions.find(secret, acts=True)
+    assert caught.value.rule == "P29"
+    async with database.read() as tx:
+        assert (await tx.execute(select(tables.sessions))).all() == []
+    with pytest.raises(SignInRequiredError, match="no local accounts"):
+        await sessions.begin(local)
+
+
+@pytest.mark.parametrize("person", [*sorted(ACTORS_OF_OURS), " System ", "token/abc"])
+async def test_nobody_signs_in_as_one_of_our_own_actors(sessions: Sessions, database: Database, person: str) -> None:
+    with pytest.raises(SignInRequiredError, match="uses for itself") as caught:
+        await sessions.begin(replace(PERSON, account=replace(BORIS, name=person)))
+    assert caught.value.rule == "P29"
+    async with database.read() as tx:
+        assert (await tx.execute(select(tables.sessions))).all() == []

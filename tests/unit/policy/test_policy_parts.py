@@ -148,6 +148,8 @@ def test_a_scale_may_do_without_its_finer_grades(tmp_path: Path) -> None:
     [
         (("review", "release_at_most"), 3),
         (("review", "release_at_most"), 0),
+        (("review", "third_within_hours"), 0),
+        (("review", "third_within_hours"), 169),
         (("review", "remind_hours_before"), [24, 168]),
         (("review", "remind_hours_before"), [24, 24]),
         (("review", "remind_hours_before"), [0]),

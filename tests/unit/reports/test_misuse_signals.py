@@ -8,7 +8,15 @@ import pytest
 
 from rtcc_bridge.metrics import MISUSE_SIGNALS
 from rtcc_bridge.policy.policy_parts import MisuseRule
-from rtcc_bridge.reports.misuse_signals import DEFINITIONS, MOST_REFERENCES, History, SignalKind, Trace, signals
+from rtcc_bridge.reports.misuse_signals import (
+    DEFINITIONS,
+    MOST_REFERENCES,
+    History,
+    SignalKind,
+    Trace,
+    same_stills,
+    signals,
+)
 from rtcc_bridge.reports.roster import Roster
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
@@ -163,3 +171,27 @@ def test_a_long_list_is_counted_whole_and_shown_in_part() -> None:
 def test_the_worst_comes_first() -> None:
     many, few = traces(3, "second"), traces(1, "analyst")
     assert [one.accounts for one in signals(History(lapses=[*few, *many]), RULE)] == [("second",), ("analyst",)]
+
+
+def test_originals_with_a_face_s_pixels_in_common_are_one_still() -> None:
+    seen = [
+        ("a", None),
+        ("a", "1"),
+        ("b", "2"),
+        ("c", "1"),
+        ("d", None),
+        ("b", "3"),
+        ("e", "3"),
+        ("c", "2"),
+        ("f", "4"),
+    ]
+    found = same_stills(seen)
+    assert found == {**dict.fromkeys("abce", "a"), "d": "d", "f": "f"}
+    assert same_stills(reversed(seen)) == found, "in whatever order they are heard of"
+    assert same_stills([]) == {}
+
+
+def test_many_copies_of_one_still_can_be_grouped() -> None:
+    """Each merge looks at the smaller side, and each group's name is made once: else this runs into its time limit."""
+    seen = [(f"{number:06}", "face") for number in range(50_000)]
+    assert set(same_stills(seen).values()) == {"000000"}

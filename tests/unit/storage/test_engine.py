@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError as DuplicateError
 
-from rtcc_bridge.errors import IntegrityError, UnavailableError
+from rtcc_bridge.errors import BusyError, IntegrityError, UnavailableError
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database, Transaction, on_commit, savepoint
 
@@ -226,5 +226,21 @@ async def test_what_was_deleted_is_in_none_of_the_files(tmp_path: Path) -> None:
             assert not await database.forget_deleted(), "somebody reads: it has to be tried again"
         assert await database.forget_deleted()
         assert files_with_it() == []
+    finally:
+        await database.close()
+
+
+async def test_long_statements_take_turns_so_that_reports_cannot_use_up_the_database(database_url: str) -> None:
+    database = Database(DatabaseSettings(url=SecretStr(database_url), busy_timeout_seconds=0.1))
+    try:
+        async with AsyncExitStack() as stack:
+            for _ in range(2):
+                patient = await stack.enter_async_context(database.for_long_statements())
+                async with patient.read() as tx:
+                    await tx.execute(text("SELECT 1"))
+            with pytest.raises(BusyError, match="Other reports"):
+                await stack.enter_async_context(database.for_long_statements())
+        async with database.for_long_statements() as patient, patient.snapshot() as tx:
+            assert (await tx.execute(text("SELECT 1"))).scalar_one() == 1
     finally:
         await database.close()
