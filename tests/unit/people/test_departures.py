@@ -67,6 +67,7 @@ def test_it_is_over_after_ten_minutes_and_not_begun_in_the_future() -> None:
         f"short.{BEGUN.begun_at}.Lw",
         BEGUN.cookie + "A" * MOST_COOKIE_CHARACTERS,
     ],
+    ids=range(11),  # the secret is drawn anew in each process
 )
 def test_what_is_none_of_ours_is_not_read(cookie: str) -> None:
     assert Departure.read(cookie) is None
