@@ -241,9 +241,11 @@ async def _first_threat(simulator: Simulator, stage: staging.Stage, console: Con
         f"An imminent threat is on the board: {stage.address}/incidents/{name}\n"
         "Next, on that page:\n"
         "  1. Switch to the Analyst, at the foot of the page.\n"
-        "  2. Attach the still for the purpose imminent threat; fill the other fields as you like, tick the box.\n"
+        '  2. Attach the still for the purpose imminent threat, with the requestor "requestor"; tick the box.\n'
         "  3. Choose the face and search for it. The lead appears on the board at once.\n"
-        "  4. Acknowledge it; the Supervisor's approval may follow within the hour.",
+        "  4. Supervisor, page Approvals: read the request and approve it; within the hour is soon enough.\n"
+        "  5. Analyst: acknowledge the lead on the board, and examine it. Peer reviewer, page Review: the same.\n"
+        "  6. Analyst: release it. Investigator, page Released leads: read it, and report what evidence said.",
         highlight=False,
         soft_wrap=True,
     )

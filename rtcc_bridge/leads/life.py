@@ -8,6 +8,7 @@ from rtcc_bridge.leads.pictures import PictureViewer
 from rtcc_bridge.leads.proficiency import ProficiencyDesk
 from rtcc_bridge.leads.release import ReleaseDesk
 from rtcc_bridge.leads.review import ReviewDesk
+from rtcc_bridge.leads.standing import StandingDesk
 from rtcc_bridge.leads.withdrawal import WithdrawalDesk
 from rtcc_bridge.probes.picture_reader import PictureReader
 
@@ -18,6 +19,7 @@ class LeadLife:
     def __init__(self, parts: LifeParts, workers: PictureReader) -> None:
         self.examination = ExaminationDesk(parts)
         self.review = ReviewDesk(parts)
+        self.standing = StandingDesk(parts)
         self.release = ReleaseDesk(parts)
         self.pictures = PictureViewer(parts, workers, self.examination, self.review, self.release)
         self.corroboration = CorroborationDesk(parts)

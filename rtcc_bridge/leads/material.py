@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import DetectedFace, Lane
+from rtcc_bridge.probes.edits import edits_from_json
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json
 from rtcc_bridge.storage import galleries, leads, probes, proficiency_cases
 from rtcc_bridge.storage.engine import Transaction
@@ -16,12 +18,16 @@ from rtcc_bridge.storage.objects import ObjectVault
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealedPicture:
-    """A picture to show. chosen: the one face of it that may be seen, the others being masked (P04)."""
+    """A picture to show. chosen: the one face of it that may be seen, the others being masked (P04).
+
+    edits: what is done to the stored original first (P05); the faces lie in what comes of that.
+    """
 
     object_key: str
     lane: Lane
     chosen: DetectedFace | None = None
     others: tuple[DetectedFace, ...] = ()
+    edits: tuple[Edit, ...] = ()
 
 
 async def still_of(tx: Transaction, examination: ExaminationRecord) -> SealedPicture:
@@ -39,7 +45,8 @@ async def still_of(tx: Transaction, examination: ExaminationRecord) -> SealedPic
         raise NotFoundError("The still of this lead is kept no longer.")
     faces = faces_from_json(probe.faces or ())
     chosen = face_of_number(faces, probe.chosen_face).face
-    return SealedPicture(probe.original_object, lane, chosen, bystanders(faces, probe.chosen_face))
+    others, edits = bystanders(faces, probe.chosen_face), edits_from_json(probe.edits or ())
+    return SealedPicture(probe.original_object, lane, chosen, others, edits)
 
 
 async def pictures_of(

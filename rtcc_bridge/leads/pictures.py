@@ -20,6 +20,7 @@ from rtcc_bridge.probes.stills import PREVIEW_SIDE_PX
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.examinations import ExaminationRecord
+from rtcc_bridge.storage.leads import LeadRecord
 
 _GONE: Final = "This picture is kept no longer."
 
@@ -78,6 +79,13 @@ class PictureViewer:
             found = await pictures_of(tx, self._parts.vault, examination)
         return {ref: len(pictures) for ref, pictures in found.items()}
 
+    async def released_counts(self, lead: LeadRecord) -> Mapping[str, int]:
+        """How many pictures there are of each candidate of a released lead, by the lead's references."""
+        async with self._parts.database.read() as tx:
+            images = await images_of_lead(tx, self._parts.vault, lead)
+            found = await galleries.living_pictures(tx, {image for some in images.values() for image in some})
+        return {ref: sum(image in found for image in some) for ref, some in images.items()}
+
     async def _still(self, subject: str, account: Account, deed: Deed, own: "_Own") -> bytes:
         async def find(tx: Transaction, examination: ExaminationRecord) -> SealedPicture:
             return await still_of(tx, examination)
@@ -117,7 +125,8 @@ class PictureViewer:
         except IntegrityError as error:
             _log.error("a picture cannot be read", object_key=picture.object_key, error=str(error))
             raise NotFoundError("The stored picture is damaged and cannot be read any more.") from error
-        shown = await self._workers.preview(data, PREVIEW_SIDE_PX, picture.chosen, picture.others, picture.lane)
+        masks, lane = (picture.chosen, picture.others), picture.lane
+        shown = await self._workers.preview(data, PREVIEW_SIDE_PX, *masks, lane, picture.edits)
         return shown.jpeg
 
 

@@ -93,6 +93,13 @@ async def newest(
     return await _all(tx, query.order_by(leads.c.created_at.desc(), leads.c.lead_id).limit(limit))
 
 
+async def acknowledgers(tx: Transaction, lead_ids: Collection[str]) -> Mapping[str, str]:
+    """Who has taken these leads, by lead; those that nobody has are left out."""
+    query = select(leads.c.lead_id, leads.c.acknowledged_by).where(leads.c.lead_id.in_(padded(lead_ids)))
+    rows = await tx.execute(query.where(leads.c.acknowledged_by.is_not(None)))
+    return {row.lead_id: row.acknowledged_by for row in rows}
+
+
 async def of_incident(tx: Transaction, incident_id: str, states: Collection[str]) -> list[LeadRecord]:
     """The incident's leads in one of the states, locked, for changing them."""
     query = select(leads).where(leads.c.incident_id == incident_id, leads.c.review_state.in_(states))

@@ -1,10 +1,11 @@
 """What the board and the pages show of incidents and leads, worded and ready for the templates."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from rtcc_bridge.leads.examiners import EXAMINED_IN
 from rtcc_bridge.leads.lead import LIVE_STATES
 from rtcc_bridge.web.views import IncidentView, LeadView, ThreatView
 from rtcc_bridge.web.words import incident_words, lead_detail, lead_state, result_words
@@ -39,7 +40,8 @@ class IncidentCard(Card):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeadCard(Card):
-    """A lead on the board. approve_by: set while its approval is pending."""
+    """A lead on the board. approve_by: set while its approval is pending. to_examine: whether it is the reader's own
+    and its examiners have not come to an end; is_own: whether the reader has taken it."""
 
     state: str
     state_words: str
@@ -55,6 +57,8 @@ class LeadCard(Card):
     approve_by: datetime | None
     created_at: datetime
     announcement: str
+    is_own: bool = False
+    to_examine: bool = False
 
 
 def incident_card(view: IncidentView) -> IncidentCard:
@@ -76,7 +80,8 @@ def incident_card(view: IncidentView) -> IncidentCard:
     )
 
 
-def lead_card(view: LeadView, incidents: Mapping[str, IncidentCard]) -> LeadCard:
+def lead_card(view: LeadView, incidents: Mapping[str, IncidentCard], own: Collection[str] = ()) -> LeadCard:
+    """own: the leads that the reader has taken."""
     data = view.data
     state, state_words = lead_state(data)
     incident = incidents.get(data.incident_id)
@@ -99,6 +104,8 @@ def lead_card(view: LeadView, incidents: Mapping[str, IncidentCard]) -> LeadCard
         approve_by=data.approval.approve_by if pending and data.approval is not None else None,
         created_at=view.created_at,
         announcement=f"Lead, {state_words}: {result or lead_detail(data) or ''}. Needs corroboration.",
+        is_own=data.lead_id in own,
+        to_examine=data.lead_id in own and data.review_state in EXAMINED_IN and data.result == "candidates",
     )
 
 

@@ -1,18 +1,16 @@
 """The pages: rendered on the server, kept live by small scripts that follow the feed and load the page's parts anew."""
 
-from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
 from rtcc_bridge.incidents import board
-from rtcc_bridge.leads.earlier import EarlierSearch
-from rtcc_bridge.leads.examiners import decides_and_never_examines
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, same_person
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, same_person
 from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.purposes import Purpose
@@ -20,11 +18,17 @@ from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
 from rtcc_bridge.storage import incidents, leads, outbox, probes
 from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE
-from rtcc_bridge.web.cards import IncidentCard, LeadCard, by_key, incident_card, lead_card
+from rtcc_bridge.web.approval_pages import APPROVAL_PAGES
+from rtcc_bridge.web.bench_pages import BENCH_PAGES
+from rtcc_bridge.web.cards import by_key, incident_card, lead_card
 from rtcc_bridge.web.incidents import PAGE, one_incident, open_incidents
+from rtcc_bridge.web.lead_pages import LEAD_PAGES
 from rtcc_bridge.web.leads import newest_leads
 from rtcc_bridge.web.operations import Handler
+from rtcc_bridge.web.oversight_pages import OVERSIGHT_PAGES
+from rtcc_bridge.web.page_cards import earlier_searches, named_incidents, taken_by
 from rtcc_bridge.web.probes import approval_queue, with_lead
+from rtcc_bridge.web.route_deeds import GUARDS
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.sign_in import local_path
 from rtcc_bridge.web.templating import page
@@ -44,7 +48,8 @@ async def floor_board(request: web.Request) -> web.Response:
     waiting = await approval_queue(services) if may(request[ACCOUNT], Deed.SEE_APPROVALS) else None
     wanted = {view.data.incident_id for view in newest.items}
     wanted |= {probe.incident_id for probe in waiting.items} if waiting is not None else set()
-    named = await _named(services, wanted, by_key(cards))
+    named = await named_incidents(services, wanted, by_key(cards))
+    own = await taken_by(services, [view.data.lead_id for view in newest.items], request[ACCOUNT])
     return page(
         request,
         "board.html",
@@ -52,7 +57,7 @@ async def floor_board(request: web.Request) -> web.Response:
         incidents=cards,
         more=found.total - len(cards),
         total=found.total,
-        leads=tuple(lead_card(view, named) for view in newest.items),
+        leads=tuple(lead_card(view, named, own) for view in newest.items),
         waiting=None if waiting is None else waiting.items,
         named=named,
         purposes=PURPOSES,
@@ -76,6 +81,7 @@ async def incident_page(request: web.Request) -> web.Response:
         known = followed is not None and followed.status != "merged"
         authority = await authority_of(tx, incident_id, services.policy, now) if known else None
     card = incident_card(view)
+    own = await taken_by(services, [lead.lead_id for lead in found], account)
     offer = _offer(services, authority)
     return page(
         request,
@@ -85,7 +91,7 @@ async def incident_page(request: web.Request) -> web.Response:
         merged_into=view.merged_into,
         has_case=bool(record.case_number),
         stills=tuple(reversed(stills)),
-        leads=tuple(lead_card(lead_view(lead), {card.key: card}) for lead in found),
+        leads=tuple(lead_card(lead_view(lead), {card.key: card}, own) for lead in found),
         offer=offer,
         warrant_for=tuple(
             PURPOSES[purpose][0]
@@ -112,6 +118,7 @@ async def probe_page(request: web.Request) -> web.Response:
     record = await services.probes.open(probe_id, account)
     view = await with_lead(services, record)
     card = incident_card(await one_incident(services, record.incident_id))
+    own = () if view.lead is None else await taken_by(services, [view.lead.data.lead_id], account)
     state = ProbeState(view.state)
     may_decide = may(account, Deed.DECIDE_SEARCH) and _decidable(state, view.approval.state)
     return page(
@@ -120,7 +127,7 @@ async def probe_page(request: web.Request) -> web.Response:
         feed_position=position,
         probe=view,
         incident=card,
-        lead=None if view.lead is None else lead_card(view.lead, {card.key: card}),
+        lead=None if view.lead is None else lead_card(view.lead, {card.key: card}, own),
         state=state,
         state_words=PROBE_STATES[state],
         sees_still=view.chosen_face is not None or same_person(account.name, record.analyst),
@@ -129,47 +136,38 @@ async def probe_page(request: web.Request) -> web.Response:
         purpose=PURPOSES[Purpose(view.purpose)],
         may_choose=may(account, Deed.CHOOSE_FACE) and same_person(account.name, record.analyst),
         may_decide=may_decide,
-        earlier=await _earlier(services, probe_id, account) if may_decide else (),
+        earlier=await earlier_searches(services, probe_id, account) if may_decide else (),
         states=PROBE_STATES,
     )
 
 
-async def _earlier(
-    services: WebServices, probe_id: str, account: Account
-) -> Sequence[tuple[EarlierSearch, LeadCard | None]]:
-    """What came of the same picture before, for whoever decides on the search and will not examine it (P12)."""
-    if not decides_and_never_examines(account):
-        return ()
-    found = await services.life.earlier.of_probe(probe_id, account)
-    return [(one, None if one.lead is None else lead_card(lead_view(one.lead), {})) for one in found]
-
-
 async def switch_account(request: web.Request) -> web.Response:
-    """The demo's role switch."""
+    """The demo's role switch. It stays on a page of the floor, and goes from another's work to the board."""
     form = await request.post()
     name = form.get("account")
     if not isinstance(name, str) or name not in DEMO_ACCOUNTS:
         raise PolicyRefusalError("P10", f"There is no such account: use one of {', '.join(DEMO_ACCOUNTS)}.")
-    response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": local_path(form.get("back"))})
+    back = local_path(form.get("back"))
+    there = back if _is_of_the_floor(back) else "/"
+    response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": there})
     response.set_cookie(ACCOUNT_COOKIE, name, httponly=True, samesite="Strict", path="/")
     return response
 
 
+def _is_of_the_floor(path: str) -> bool:
+    """Whether the page is everybody's: the others are about a person's own work, which another is refused."""
+    segments = urlsplit(path).path.split("/")
+    for method, pattern, _ in PAGES:
+        wanted = pattern.split("/")
+        if len(wanted) == len(segments) and all(
+            one.startswith("{") or one == given for one, given in zip(wanted, segments, strict=True)
+        ):
+            return GUARDS[method, pattern].deed is Deed.WATCH_FLOOR
+    return False
+
+
 def _decidable(state: ProbeState, approval: str) -> bool:
     return approval == Approval.PENDING and state in DECIDABLE
-
-
-async def _named(
-    services: WebServices, wanted: Set[str], known: Mapping[str, IncidentCard]
-) -> Mapping[str, IncidentCard]:
-    """The incidents that are spoken of; those that are closed by now are not among the open ones that are known."""
-    found = dict(known)
-    now = services.clock.now()
-    async with services.database.read() as tx:
-        for incident_id in wanted - known.keys():
-            if (record := await incidents.get(tx, incident_id)) is not None:
-                found[incident_id] = incident_card(incident_view(board.floor_view(record, (), now)))
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +214,10 @@ PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/incidents/{incidentId}", incident_page),
     ("GET", "/incidents/{incidentId}/notes", notes_page),
     ("GET", "/probes/{probeId}", probe_page),
+    *APPROVAL_PAGES,
+    *BENCH_PAGES,
+    *LEAD_PAGES,
+    *OVERSIGHT_PAGES,
 )
 
 ROLE_SWITCH: Final[tuple[str, str, Handler]] = ("POST", "/demo/account", switch_account)

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field
 from rtcc_bridge.errors import ConfigurationError, InvalidInputError, UnavailableError
 from rtcc_bridge.reports import transparency_forms as forms
 from rtcc_bridge.reports.discovery import PacketOrder
+from rtcc_bridge.reports.misuse import MisuseReport
 from rtcc_bridge.reports.misuse_signals import SignalKind
 from rtcc_bridge.reports.parts import MAX_REASON_CHARACTERS
 from rtcc_bridge.reports.pdf import pdf
@@ -140,9 +141,14 @@ async def make_access_log(request: web.Request) -> web.Response:
     return answer(AccessLogView(items=items, next=found.next))
 
 
-async def list_misuse(request: web.Request) -> web.Response:
+async def misuse_report(request: web.Request) -> MisuseReport:
+    """The signs, for whoever asks. Raises as the desk does; UnavailableError for a roster that is none."""
     with _set_up("The roster"):
-        found = await services_of(request).reports.misuse.look(request[ACCOUNT])
+        return await services_of(request).reports.misuse.look(request[ACCOUNT])
+
+
+async def list_misuse(request: web.Request) -> web.Response:
+    found = await misuse_report(request)
     signals = tuple(
         SignalView(
             kind=one.kind,

@@ -85,6 +85,19 @@ _REVIEW: Final = "/api/v1/reviews/{reviewId}"
 _LEAD: Final = "/api/v1/leads/{leadId}"
 _PICTURE: Final = "candidates/{candidateRef}/pictures/{number}"
 
+_LIFE_PAGES: Final = {
+    ("GET", "/approvals"): Guard(Deed.SEE_APPROVALS, "probe.queue"),
+    ("GET", "/approvals/{probeId}"): Guard(Deed.SEE_APPROVALS, "probe.view", "probeId"),
+    ("GET", "/examine/{leadId}"): Guard(Deed.EXAMINE_LEAD, "examination.view", "leadId"),
+    ("GET", "/review"): Guard(Deed.REVIEW_LEAD, "review.queue"),
+    ("GET", "/review/{reviewId}"): Guard(Deed.REVIEW_LEAD, "review.view", "reviewId"),
+    ("GET", "/leads/{leadId}"): Guard(Deed.RELEASE_LEAD, "lead.standing", "leadId"),
+    ("GET", "/released"): Guard(Deed.RECEIVE_LEAD, "lead.received"),
+    ("GET", "/released/{leadId}"): Guard(Deed.RECEIVE_LEAD, "lead.receive", "leadId"),
+    ("GET", "/oversight"): Guard(Deed.SEE_DEFERRALS, "deferral.view"),
+    ("GET", "/oversight/misuse"): Guard(Deed.SEE_MISUSE_SIGNALS, "misuse.view"),
+}
+
 _LEAD_LIFE: Final = {
     ("POST", f"{_LEAD}/acknowledge"): Guard(Deed.ACKNOWLEDGE_LEAD, "lead.acknowledge", "leadId"),
     ("GET", _EXAMINED): Guard(Deed.EXAMINE_LEAD, "examination.view", "leadId"),
@@ -135,6 +148,7 @@ GUARDS: Final[Mapping[tuple[str, str], Guard]] = MappingProxyType(
         **{address: Guard(None, action) for address, action in _OPEN.items()},
         **_LOOKS,
         **_ACTS,
+        **_LIFE_PAGES,
         **_LEAD_LIFE,
         **_OVERSIGHT,
     }

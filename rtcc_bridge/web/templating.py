@@ -11,8 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rtcc_bridge.policy.accounts import NOBODY
 from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.web.accounts import ACCOUNT, VISITOR, has_role_switch
+from rtcc_bridge.web.life_words import ANYWHERE, SHORTCUTS
+from rtcc_bridge.web.navigation import places
 from rtcc_bridge.web.services import services_of
-from rtcc_bridge.web.words import ROLES
+from rtcc_bridge.web.words import DEMO_PEOPLE
 
 TEMPLATES = web.AppKey("templates", Environment)
 HTML: Final = "text/html"
@@ -42,7 +44,10 @@ def page(request: web.Request, template: str, status: int = 200, **content: Any)
         account=account,
         analyst=may(account, Deed.ATTACH_STILL),
         supervisor=may(account, Deed.DECIDE_SEARCH),
-        roles=ROLES,
+        sees_leads=may(account, Deed.RELEASE_LEAD),
+        places=places(account),
+        keys=(*SHORTCUTS.get(template, ()), *ANYWHERE),
+        people=DEMO_PEOPLE,
         demo=settings.profile == "demo",
         role_switch=role_switch,
         signed_in=bool(account.login),

@@ -10,7 +10,6 @@ from typing import Final
 
 from rtcc_bridge.incidents.incident import THREAT_TYPE, UNKNOWN_TYPE
 from rtcc_bridge.leads.events import LeadData
-from rtcc_bridge.policy.accounts import Role
 from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.probes.state import Approval, ProbeState
 
@@ -61,10 +60,19 @@ PURPOSES: Final[Mapping[Purpose, tuple[str, str]]] = MappingProxyType(
     }
 )
 
-ROLES: Final[Mapping[Role, str]] = MappingProxyType(
-    {Role.FLOOR: "Floor", Role.ANALYST: "Analyst", Role.SUPERVISOR: "Supervisor"}
+DEMO_PEOPLE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "floor": "Floor",
+        "analyst": "Analyst",
+        "supervisor": "Supervisor",
+        "reviewer": "Peer reviewer",
+        "examiner": "Third examiner",
+        "requestor": "Investigator",
+        "administrator": "Administrator",
+        "auditor": "Auditor",
+    }
 )
-"""The roles that the pages have something for; the role switch offers these."""
+"""The demo's accounts that the role switch offers, in the order in which a lead passes through their hands."""
 
 PROBE_STATES: Final[Mapping[ProbeState, tuple[str, str]]] = MappingProxyType(
     {

@@ -6,15 +6,13 @@ Everything that a page logs as an error, and every breach of its content securit
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from PIL import Image
-from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.roles import Role
@@ -26,38 +24,19 @@ from rtcc_bridge.policy.accounts import Role as Duty
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
-from tests.doubles import ManualClock
+from tests.e2e.visitors import Visitor, new_visitor, right_now, running_browser
 from tests.nasty_texts import NASTY_TEXTS
 from tests.ports import free_port
 from tests.probe_kit import PictureWorkers, face
-from tests.tools import program
 from tests.website import Website, running_site
 
 WIDTH, HEIGHT = 640, 480
-SEEN_SECONDS = 15
 
 
 def jpeg() -> bytes:
     content = io.BytesIO()
     Image.new("RGB", (WIDTH, HEIGHT), (70, 90, 110)).save(content, "JPEG")
     return content.getvalue()
-
-
-@dataclass
-class Visitor:
-    """A person at a browser of their own."""
-
-    page: Page
-    address: str
-    complaints: list[str] = field(default_factory=list)
-    tolerated: tuple[str, ...] = ()
-
-    async def open(self, path: str = "/") -> Page:
-        await self.page.goto(self.address + path)
-        return self.page
-
-    def checked(self) -> None:
-        assert [text for text in self.complaints if not any(part in text for part in self.tolerated)] == []
 
 
 Visit = Callable[..., Awaitable[Visitor]]
@@ -71,11 +50,8 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    chromium = program("chromium", "chromium")
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    async with running_browser() as launched:
         yield launched
-        await launched.close()
 
 
 @pytest.fixture
@@ -91,23 +67,6 @@ async def visit(browser: Browser, site: Website) -> AsyncIterator[Visit]:
     yield arrive
     for visitor in visitors:
         visitor.checked()
-
-
-async def new_visitor(browser: Browser, address: str, account: str, **options: Any) -> Visitor:
-    context = await browser.new_context(viewport={"width": 1280, "height": 720}, **options)
-    await context.add_cookies([{"name": "rtcc_demo_account", "value": account, "url": address}])
-    page = await context.new_page()
-    page.set_default_timeout(SEEN_SECONDS * 1000)
-    expect.set_options(timeout=SEEN_SECONDS * 1000)
-    visitor = Visitor(page, address)
-    page.on("console", lambda message: visitor.complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: visitor.complaints.append(f"dialog: {dialog.message}"))
-    return visitor
-
-
-def right_now() -> ManualClock:
-    return ManualClock(datetime.now(UTC))
 
 
 def still() -> dict[str, Any]:

@@ -268,6 +268,7 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
         Deed.RECEIVE_LEAD,
         lambda on, who: on.life.pictures.released_candidate(NOWHERE, who, NOWHERE, 1),
     ),
+    "StandingDesk.of_lead": (Deed.RELEASE_LEAD, lambda on, who: on.life.standing.of_lead(NOWHERE, who)),
     "ReleaseDesk.release": (Deed.RELEASE_LEAD, lambda on, who: on.life.release.release(NOWHERE, who, ())),
     "ReleaseDesk.received": (Deed.RECEIVE_LEAD, lambda on, who: on.life.release.received(NOWHERE, who)),
     "ReleaseDesk.all_received": (Deed.RECEIVE_LEAD, lambda on, who: on.life.release.all_received(who)),

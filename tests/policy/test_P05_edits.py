@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from sqlalchemy import update
 
 from rtcc_bridge.errors import ConflictError, InvalidInputError, PolicyRefusalError
 from rtcc_bridge.matching.edits import Brightness, Crop, Edit, Rotate
 from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.probes import ProbeRecord
+from tests.life_kit import FIRST, LifeKit
 from tests.probe_kit import (
     ANALYST,
     FLOOR,
@@ -73,6 +76,15 @@ async def test_steps_can_come_with_the_still(kit: ProbeKit) -> None:
     assert kit.workers.edits == [tuple(STEPS)]
     (entry,) = await kit.audited("probe.attach")
     assert entry["entry"]["details"]["edits"] == RECORDED
+
+
+async def test_examiners_see_the_picture_after_its_steps_in_which_the_others_were_found(life: LifeKit) -> None:
+    """Without them the masks would lie at the wrong places of another picture (P04)."""
+    lead_id = await life.taken()
+    async with life.kit.database.write() as tx:
+        await tx.execute(update(tables.probes).values(edits=RECORDED))
+    await life.life.pictures.examined_still(lead_id, FIRST)
+    assert life.kit.workers.edits[-1] == tuple(STEPS)
 
 
 async def test_once_a_face_is_chosen_nothing_is_edited(kit: ProbeKit) -> None:

@@ -207,8 +207,9 @@ async def test_nothing_that_the_reviewer_can_fetch_differs_with_the_first_opinio
     assert support.keys() == exclusion.keys()
     assert len(support) > 60
     assert {address for address in support if support[address] != exclusion[address]} == set()
-    own = f"GET /api/v1/reviews/{review['examination_id']}"
-    assert support[own].startswith(b"200"), "the reviewer does see the list"
+    for own in ("/api/v1/reviews", "/review"):
+        seen_list = support[f"GET {own}/{review['examination_id']}"]
+        assert seen_list.startswith(b"200"), "the reviewer does see the list"
     assert b"notch" not in b"".join(support.values())
     assert len(published[0]) >= 5
     assert published[0] == published[1], "nor do the events on any topic, the feed's among them"
@@ -262,7 +263,8 @@ async def test_the_proof_would_see_a_leak(
             seen.append(await fetched(site, FIRST.name))
     support, exclusion = seen
     differing = {address for address in support if support[address] != exclusion[address]}
-    assert {address.rsplit("/", 1)[1] for address in differing} == {"examination"}
+    [lead_id] = {address.split("/")[-2] for address in differing if address.endswith("/examination")}
+    assert differing == {f"GET /api/v1/leads/{lead_id}/examination", f"GET /examine/{lead_id}"}
 
 
 @pytest.mark.parametrize("account", [PEER, THIRD], ids=lambda account: account.name)
@@ -319,3 +321,35 @@ async def test_the_order_of_a_review_says_nothing_of_the_first_ones(life: LifeKi
         orders.add(tuple(listed.index(ref) for _, ref in row["candidates"]))
     assert len(orders) > 1
     assert orders != {tuple(range(6))}
+
+
+async def test_how_a_lead_stands_is_told_to_its_first_examiner_once_they_have_concluded(life: LifeKit) -> None:
+    lead_id = await life.taken()
+    with pytest.raises(PolicyRefusalError, match="Conclude first") as early:
+        await life.life.standing.of_lead(lead_id, FIRST)
+    assert early.value.rule == "P12"
+    await life.conclude(lead_id, (0,))
+    assert (await life.life.standing.of_lead(lead_id, FIRST)).agreed is None
+    assert {entry["outcome"] for entry in await life.kit.audited("lead.standing")} == {"refused"}, (
+        "nothing was told yet"
+    )
+    await life.review(lead_id, PEER, (0,))
+    agreed = (await life.life.standing.of_lead(lead_id, FIRST)).agreed
+    assert agreed is not None
+    assert list(agreed.supported) == [(await life.listed(lead_id))[0]]
+
+
+async def test_how_a_lead_stands_does_not_tell_that_two_have_differed(life: LifeKit) -> None:
+    lead_id = await life.taken()
+    await life.conclude(lead_id, (0,))
+    before = await life.life.standing.of_lead(lead_id, FIRST)
+    await life.review(lead_id, PEER, (1,))  # a third one is asked now
+    assert await life.life.standing.of_lead(lead_id, FIRST) == before
+
+
+@pytest.mark.parametrize("account", [PEER, THIRD], ids=lambda account: account.name)
+async def test_how_a_lead_stands_is_told_to_no_reviewer(life: LifeKit, account: Any) -> None:
+    lead_id = await life.agreed()
+    with pytest.raises(PolicyRefusalError) as caught:
+        await life.life.standing.of_lead(lead_id, account)
+    assert caught.value.rule == "P12"

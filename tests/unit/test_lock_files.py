@@ -17,6 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.npm_tools import LOCK, require_pinned_by_hash
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "requirements"
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
@@ -153,3 +155,8 @@ def test_what_a_hand_edit_or_a_merge_may_leave_is_seen(damage: str, replacement:
     damaged = re.sub(damage, replacement, intact, count=1)
     assert damaged != intact
     assert any(said in problem for problem in problems(damaged, asked_for("runtime")))
+
+
+@pytest.mark.parametrize("folder", ["browser", "tests/axe"])
+def test_what_comes_by_npm_is_pinned_by_hash_and_names_no_registry(folder: str) -> None:
+    require_pinned_by_hash(ROOT / folder / LOCK, at_least=1)

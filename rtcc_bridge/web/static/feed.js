@@ -6,7 +6,7 @@ const LONGEST_PAUSE = 5_000;
 const UNREACHABLE_AFTER = 8_000;
 
 /**
- * Calls onEvent({type}) for each event and onState("live" | "reconnecting" | "unreachable", since) when that changes.
+ * Calls onEvent({type, data}), data being the event's JSON as text, for each event and onState("live" | "reconnecting" | "unreachable", since) when that changes.
  * onReset is called when events in between are no longer kept. Resumes after the last event by itself.
  */
 export function followFeed({ after, heartbeatSeconds, onEvent, onState, onReset }) {
@@ -75,7 +75,7 @@ export function followFeed({ after, heartbeatSeconds, onEvent, onState, onReset 
     }
     if (!data) return;
     if (type === "feed.reset") onReset();
-    else onEvent({ type });
+    else onEvent({ type, data });
   }
 
   async function run() {

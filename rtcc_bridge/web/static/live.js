@@ -44,8 +44,34 @@ function announce(card, before) {
   if (lead && lead !== before?.dataset.announce) say("say-politely", lead);
 }
 
-/** Keeps the page live; returns the function that refreshes it at once. */
-export function keepLive({ onPart = () => {} } = {}) {
+/** Follows the feed and shows how the connection stands. `onEvent` as `followFeed` has it; onReset when some are lost. */
+export function follow({ onEvent, onReset }) {
+  const { feedPosition, heartbeat } = document.body.dataset;
+  tick();
+  followFeed({
+    after: feedPosition,
+    heartbeatSeconds: Number(heartbeat),
+    onEvent,
+    onState: showConnection,
+    onReset,
+  });
+}
+
+/** Whether an event of the feed is about this lead. Whatever cannot be read is taken for one. */
+export function isAboutLead({ type, data }, leadId) {
+  if (!type.startsWith("lead.") && type !== "floor.lead") return false;
+  try {
+    return JSON.parse(data).data.leadId === leadId;
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * Keeps the page live; returns the function that refreshes it at once. isWanted({type, data}): whether an event can have
+ * changed the page: where each look is audited, the page is not loaded for nothing.
+ */
+export function keepLive({ onPart = () => {}, isWanted = () => true } = {}) {
   const refresh = refresher({
     onCard: (card, before) => {
       card.classList.add("arrived");
@@ -56,14 +82,11 @@ export function keepLive({ onPart = () => {} } = {}) {
       onPart(part, before);
     },
   });
-  const { feedPosition, heartbeat } = document.body.dataset;
-  tick();
   whenOver(refresh);
-  followFeed({
-    after: feedPosition,
-    heartbeatSeconds: Number(heartbeat),
-    onEvent: refresh,
-    onState: showConnection,
+  follow({
+    onEvent: (event) => {
+      if (isWanted(event)) refresh();
+    },
     onReset: refresh,
   });
   return refresh;

@@ -8,6 +8,13 @@ const PAUSE_AFTER_FAILURE = 2000;
 const TIMEOUT = 10_000;
 const GONE = [401, 403, 404];
 
+// A form that leads to another page is on its way: to load this one anew would take its place. (The role switch, for
+// example: its new account may be refused the page that is being left.)
+let isLeaving = false;
+window.addEventListener("submit", (event) => {
+  if (!event.defaultPrevented && event.target.method !== "dialog") isLeaving = true;
+});
+
 function load() {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -17,7 +24,7 @@ function load() {
     request.setRequestHeader("Accept", "text/html");
     request.onload = () => {
       if (request.status === 200 && request.response) resolve(request.response);
-      else if (GONE.includes(request.status)) location.reload(); // it says why, once, instead of asking again and again
+      else if (GONE.includes(request.status) && !isLeaving) location.reload(); // it says why, once, instead of asking again and again
       else reject(new Error(`page: ${request.status}`));
     };
     request.onerror = request.ontimeout = () => reject(new Error("page: no answer"));

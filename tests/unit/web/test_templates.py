@@ -11,6 +11,8 @@ import rtcc_bridge.web
 from rtcc_bridge.web.cards import IncidentCard, LeadCard
 from rtcc_bridge.web.templating import page_templates
 from rtcc_bridge.web.views import ThreatView
+from scripts.browser_libraries import FILES
+from scripts.browser_libraries import TARGET as LIBRARIES
 from tests.nasty_texts import NASTY_TEXTS
 
 WEB = Path(rtcc_bridge.web.__file__).parent
@@ -57,7 +59,7 @@ def rendered(nasty: str) -> Seen:
     lead = LeadCard(
         key=nasty, state="unreviewed", state_words=nasty, result=nasty, detail=nasty, incident_id=nasty,
         incident_title=None, place=nasty, probe_id=nasty, live=True, taken=False, exercise=True, approve_by=NOW,
-        created_at=NOW, announcement=nasty,
+        created_at=NOW, announcement=nasty, is_own=True, to_examine=True,
     )  # fmt: skip
     pieces = page_templates().get_template("pieces.html").module
     seen = Seen()
@@ -83,7 +85,7 @@ def test_links_stay_on_this_site_in_one_segment(nasty: str) -> None:
     links = [value or "" for name, value in rendered(nasty).attributes if name in {"href", "data-post"}]
     assert links
     for link in links:
-        assert re.fullmatch(r"/(api/v1/leads|incidents|probes)/[A-Za-z0-9%_.~-]+(/acknowledge)?", link)
+        assert re.fullmatch(r"/(api/v1/leads|incidents|leads|examine|probes)/[A-Za-z0-9%_.~-]+(/acknowledge)?", link)
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
@@ -115,7 +117,9 @@ def test_every_static_file_is_named_and_every_named_one_exists() -> None:
         for path in (*TEMPLATES, *SCRIPTS)
         for name in re.findall(r"/static/([\w.]+)", path.read_text(encoding="utf-8"))
     }
-    assert named == {path.name for path in (WEB / "static").iterdir()}
+    assert named == {path.name for path in (WEB / "static").iterdir()} | {LIBRARIES.name}
+    used = {name for path in SCRIPTS for name in re.findall(r"/static/libraries/([\w.]+)", path.read_text("utf-8"))}
+    assert used == {name for name in FILES if name.endswith(".js")}
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

@@ -4,11 +4,15 @@ from typing import get_args
 
 import pytest
 
+from rtcc_bridge.leads.comparison import Component, Finding
 from rtcc_bridge.leads.events import LeadData, WithdrawalPart
-from rtcc_bridge.policy.accounts import Role
+from rtcc_bridge.leads.lead import Outcome
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
+from rtcc_bridge.policy.policy_parts import Conclusion, EvidenceKind
 from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, Purpose
 from rtcc_bridge.probes.state import Approval, ProbeState
-from rtcc_bridge.web import words
+from rtcc_bridge.reports.misuse_signals import SignalKind
+from rtcc_bridge.web import life_words, words
 from tests.probe_kit import policy
 from tests.unit.leads.event_examples import EXAMPLES
 
@@ -18,7 +22,22 @@ def test_nothing_is_without_words() -> None:
     assert set(words.APPROVALS) == set(Approval)
     assert set(words.PURPOSES) == set(Purpose)
     assert set(words.WITHDRAWALS) == set(get_args(WithdrawalPart.model_fields["cause"].annotation))
-    assert set(words.ROLES) <= set(Role)
+    assert set(words.DEMO_PEOPLE) == set(DEMO_ACCOUNTS) - {"operations"}
+    assert set(life_words.COMPONENTS) == set(Component)
+    assert set(life_words.FINDINGS) == set(Finding)
+    assert set(life_words.CONCLUSIONS) == set(life_words.CONCLUSIONS_FOR_REQUESTORS) == set(Conclusion)
+    assert set(life_words.OUTCOMES) == set(Outcome) - {Outcome.NONE}
+    assert set(life_words.EVIDENCE) == set(EvidenceKind)
+    assert set(life_words.SIGNALS) == set(SignalKind)
+
+
+def test_no_two_keys_of_a_page_are_the_same() -> None:
+    for page, keys in life_words.SHORTCUTS.items():
+        assert len({key for key, _ in (*keys, *life_words.ANYWHERE)}) == len(keys) + len(life_words.ANYWHERE), page
+
+
+def test_candidates_have_letters() -> None:
+    assert [life_words.letter(place) for place in (0, 1, 25, 26, 27, 51, 52)] == ["A", "B", "Z", "AA", "AB", "AZ", "BA"]
 
 
 def test_every_incident_type_that_the_policy_speaks_of_has_words() -> None:

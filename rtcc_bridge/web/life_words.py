@@ -1,0 +1,156 @@
+"""What the pages of a lead's life say: the parts of a face, conclusions, evidence, limits, keys. Beside `words`."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from rtcc_bridge.leads.comparison import Component, Finding
+from rtcc_bridge.leads.lead import Outcome
+from rtcc_bridge.policy.policy_parts import Conclusion, EvidenceKind
+from rtcc_bridge.reports.misuse_signals import SignalKind
+
+COMPONENTS: Final[Mapping[Component, str]] = MappingProxyType(
+    {
+        Component.SKIN: "Skin",
+        Component.LINES: "Lines",
+        Component.SCARS: "Scars",
+        Component.MARKS: "Marks",
+        Component.ALTERATIONS: "Alterations",
+        Component.FACIAL_HAIR: "Facial hair",
+        Component.FACE_OUTLINE: "Face, head outline",
+        Component.HAIRLINE: "Hairline",
+        Component.FOREHEAD: "Forehead",
+        Component.CHEEKS: "Cheeks",
+        Component.CHIN_AND_JAW: "Chin and jaw",
+        Component.NECK: "Neck",
+        Component.EYEBROWS: "Eyebrows",
+        Component.EYES: "Eyes",
+        Component.NOSE: "Nose",
+        Component.EARS: "Ears",
+        Component.MOUTH: "Mouth",
+    }
+)
+"""In the order of the form: surface, outline, features."""
+
+FINDINGS: Final[Mapping[Finding, str]] = MappingProxyType(
+    {Finding.SIMILAR: "Similar", Finding.DIFFERENT: "Different", Finding.NOT_VISIBLE: "Not visible"}
+)
+
+CONCLUSIONS: Final[Mapping[Conclusion, str]] = MappingProxyType(
+    {
+        Conclusion.STRONG_SUPPORT: "Strong support",
+        Conclusion.SUPPORT: "Support",
+        Conclusion.LIMITED_SUPPORT: "Limited support",
+        Conclusion.INCONCLUSIVE: "Inconclusive",
+        Conclusion.EXCLUSION: "Exclusion",
+    }
+)
+
+CONCLUSIONS_FOR_REQUESTORS: Final[Mapping[Conclusion, str]] = MappingProxyType(
+    {
+        Conclusion.STRONG_SUPPORT: "Two examiners see strong support that the two pictures show one person.",
+        Conclusion.SUPPORT: "Two examiners see support that the two pictures show one person.",
+        Conclusion.LIMITED_SUPPORT: "Two examiners see limited support that the two pictures show one person.",
+        Conclusion.INCONCLUSIVE: "A third examiner could not tell.",
+        Conclusion.EXCLUSION: "A third examiner holds that the two pictures show different people.",
+    }
+)
+"""What an agreed conclusion, or dissent, means to somebody who is no examiner."""
+
+OUTCOMES: Final[Mapping[Outcome, tuple[str, str]]] = MappingProxyType(
+    {
+        Outcome.CORROBORATED: ("Corroborated", "Independent evidence points to the same person. Give each item."),
+        Outcome.REFUTED: ("Refuted", "Independent evidence says that it is somebody else."),
+        Outcome.UNRESOLVED: ("Unresolved", "Nothing was found either way, so far."),
+    }
+)
+
+EVIDENCE: Final[Mapping[EvidenceKind, str]] = MappingProxyType(
+    {
+        EvidenceKind.DNA: "DNA",
+        EvidenceKind.FINGERPRINTS: "Fingerprints",
+        EvidenceKind.IDENTITY_DOCUMENT: "Identity document",
+        EvidenceKind.OFFICIAL_RECORD: "Official record",
+        EvidenceKind.PHONE_RECORDS: "Phone records",
+        EvidenceKind.LOCATION_RECORDS: "Location records",
+        EvidenceKind.FINANCIAL_RECORDS: "Financial records",
+        EvidenceKind.DIGITAL_TRACES: "Digital traces",
+        EvidenceKind.PHYSICAL_TRACE: "Physical trace",
+        EvidenceKind.SEIZED_PROPERTY: "Seized property",
+        EvidenceKind.VEHICLE: "Vehicle",
+        EvidenceKind.OTHER_RECORDING: "Other recording",
+        EvidenceKind.ADMISSION: "Admission",
+        EvidenceKind.ALIBI: "Alibi",
+        EvidenceKind.WITNESS_IDENTIFICATION: "Identification by a witness, made before the disclosure",
+    }
+)
+
+SIGNALS: Final[Mapping[SignalKind, str]] = MappingProxyType(
+    {
+        SignalKind.SAME_STILL: "The same still again",
+        SignalKind.RECROPS: "Cropped until something came up",
+        SignalKind.OFF_SHIFT: "Off shift",
+        SignalKind.UNOPENED_APPROVALS: "Approved unopened",
+        SignalKind.LAPSED_DEFERRALS: "Approval did not come",
+        SignalKind.NEVER_DISAGREES: "Never disagrees",
+        SignalKind.MISSED_CASES: "Misses seeded cases",
+    }
+)
+
+LIST_LIMITS: Final = (
+    "The list is a search's, and a search always finds who looks alike. Nobody on it need be the person in the still.",
+    "The order is random. Nothing on this page says how alike the search found anybody.",
+    "Differences weigh as much as similarities. What a poor picture hides is neither: it is not visible.",
+    "Nothing is measured: distances in a photograph depend on the camera and the pose.",
+)
+"""Of the method, for the list as a whole and never for a candidate (P13)."""
+
+Shortcuts = Sequence[tuple[str, str]]
+
+ANYWHERE: Final[Shortcuts] = (("?", "Show these keys"),)
+
+BENCH_SHORTCUTS: Final[Shortcuts] = (
+    ("j", "Next candidate"),
+    ("k", "Previous candidate"),
+    ("x", "Exclude at first sight, or bring back"),
+    ("c", "Keep the candidate and compare"),
+    ("1", "This part is similar"),
+    ("2", "This part is different"),
+    ("3", "This part is not visible"),
+    ("u", "Back to the part before"),
+    ("n", "Write a note on what was judged last; Enter goes back"),
+    ("e", "To the conclusion"),
+    ("p", "Next photo of the candidate"),
+    ("z", "Both pictures move together, or each alone"),
+    ("f", "Flip the candidate's picture"),
+    ("g", "Grey, both pictures"),
+    ("0", "Both pictures as they came"),
+    ("s", "Read it through and file it"),
+)
+
+SHORTCUTS: Final[Mapping[str, Shortcuts]] = MappingProxyType(
+    {
+        "approvals.html": (
+            ("j", "Next request"),
+            ("k", "Previous request"),
+            ("a", "To the approval; Enter then approves"),
+            ("r", "To the refusal: type a reason, then Enter"),
+        ),
+        "bench.html": BENCH_SHORTCUTS,
+        "reviews.html": (("j", "Next review"), ("k", "Previous review")),
+        "received.html": (("j", "Next lead"), ("k", "Previous lead")),
+        "released.html": (("o", "To the outcome"),),
+        "lead.html": (("r", "To the release; Enter then releases"),),
+        "probe.html": (("1", "Choose face 1; so up to 9. Enter then searches"),),
+    }
+)
+"""By the page's template. The keys are also what `keys.js` acts on, so that none is listed that does nothing."""
+
+
+def letter(place: int) -> str:
+    """A candidate's name on one list: A, B, ... Z, AA. Letters, since a number would read as a rank."""
+    text, rest = "", place
+    while rest >= 0:
+        text = chr(ord("A") + rest % 26) + text
+        rest = rest // 26 - 1
+    return text

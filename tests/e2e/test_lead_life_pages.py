@@ -1,0 +1,398 @@
+"""The pages of a lead's life in a real Chromium: the whole of it by keyboard, by one person who switches roles.
+
+Everything that a page logs as an error, and every breach of its content security policy, fails the test; so does every
+rule of axe-core that a page breaks, in both themes.
+"""
+
+import asyncio
+import hashlib
+import io
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+from playwright.async_api import Browser, Page, Route, expect
+
+from rtcc_bridge.leads.comparison import Component
+from rtcc_bridge.matching.edits import Edit
+from rtcc_bridge.matching.types import DetectedFace, Lane
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.probes.worker_messages import Preview
+from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.engine import Database
+from scripts.browser_libraries import MissingProgramError, copy_libraries
+from tests.e2e.visitors import Visitor, new_visitor, right_now, running_browser
+from tests.life_kit import LifeKit, build_life
+from tests.npm_tools import installed
+from tests.probe_kit import PictureWorkers, face
+from tests.tools import is_missing
+from tests.website import Website, running_site
+
+AXE = Path(__file__).resolve().parents[1] / "axe"
+AXE_FILE = "node_modules/axe-core/axe.min.js"
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+BROKEN = """async (runOnly) => (await axe.run(document, { runOnly, resultTypes: ["violations"] })).violations.map(
+  (one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" | ")}`)"""
+PARTS = len(Component)
+SIZE = (480, 600)
+
+
+class PaintedPictures(PictureWorkers):
+    """Stand-ins whose previews differ with what is shown, so that two candidates do not look the same."""
+
+    async def preview(
+        self,
+        data: bytes,
+        side: int,
+        chosen: DetectedFace | None = None,
+        others: Sequence[DetectedFace] = (),
+        lane: Lane = Lane.ROUTINE,
+        edits: Sequence[Edit] = (),
+    ) -> Preview:
+        shown = await super().preview(data, side, chosen, others, lane, edits)
+        red, green, blue = hashlib.sha256(data).digest()[:3]
+        picture = Image.new("RGB", SIZE, (red // 2 + 60, green // 2 + 60, blue // 2 + 60))
+        drawing = ImageDraw.Draw(picture)
+        drawing.ellipse((120, 120, 360, 470), fill=(225, 190, 165))
+        for left in (175, 265):
+            drawing.ellipse((left, 240, left + 45, 262), fill=(40, 40, 60))
+        drawing.arc((190, 330, 290, 400), 20, 160, fill=(120, 40, 40), width=8)
+        content = io.BytesIO()
+        picture.save(content, "JPEG")
+        return Preview(content.getvalue(), *SIZE, shown.stage_seconds)
+
+
+@pytest.fixture
+async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
+    async with running_site(database, right_now(), Metrics(), tmp_path, workers=PaintedPictures()) as running:
+        yield running
+
+
+@pytest.fixture
+def life(site: Website) -> LifeKit:
+    return build_life(site.kit)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with running_browser() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    return (installed(AXE, ()) / AXE_FILE).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries() -> None:
+    """What the package's build copies into it."""
+    try:
+        copy_libraries()
+    except MissingProgramError as missing:
+        is_missing(str(missing))
+
+
+@asynccontextmanager
+async def visiting(browser: Browser, site: Website, account: str, *tolerated: str) -> AsyncIterator[Visitor]:
+    visitor = await new_visitor(browser, site.address, account)
+    visitor.tolerated = tolerated
+    yield visitor
+    visitor.checked()
+
+
+async def acts_as(page: Page, who: str) -> None:
+    """The role switch, by keyboard."""
+    await page.get_by_role("button", name=who, exact=True).focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name=who, exact=True)).to_have_attribute("aria-pressed", "true")
+    await is_live(page)
+
+
+async def follows(page: Page, name: str) -> None:
+    """A link of the navigation, by keyboard."""
+    await page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).focus()
+    await page.keyboard.press("Enter")
+    await is_live(page)
+
+
+async def is_live(page: Page) -> None:
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+
+
+async def keys(page: Page, *pressed: str) -> None:
+    for key in pressed:
+        await page.keyboard.press(key)
+
+
+async def clean(page: Page, axe: str) -> None:
+    """No rule of WCAG 2.2 AA is broken, in the dark and in the light, and nothing runs out of the page sideways.
+
+    A theme changes colours alone, so in the light only the rule that judges these is asked again.
+    """
+    await page.evaluate(f"window.axe || (() => {{ {axe} }})()")
+    broken = await page.evaluate(BROKEN, {"type": "tag", "values": WCAG})
+    await page.emulate_media(color_scheme="light")
+    broken += await page.evaluate(BROKEN, {"type": "rule", "values": ["color-contrast"]})
+    await page.emulate_media(color_scheme="dark")
+    assert broken == [], page.url
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), page.url
+
+
+async def an_imminent_search(site: Website, life: LifeKit, people: int = 3) -> str:
+    """A threat, a still, a chosen face and the list that was found. Returns its lead's id."""
+    await site.report("INC-1", location={"text": "Harbor Street 12"}, notes=["Caller is on the line"])
+    await site.alert("INC-1", headline="Armed person at the station")
+    site.kit.workers.faces = (face(1, left=200.0), face(2, left=400.0))
+    probe = await site.attach("INC-1", purpose="imminent_threat", requestor="requestor")
+    await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+    await site.search_all([await life.enrol(f"person {number}", pictures=2) for number in range(people)])
+    [lead] = await site.kit.rows(tables.leads)
+    return str(lead["lead_id"])
+
+
+async def supported(site: Website, round_number: int) -> list[str]:
+    """The lead's references in the order in which this round's examiner has them."""
+    [row] = [one for one in await site.kit.rows(tables.examinations) if one["round"] == round_number]
+    return [meaning for _, meaning in row["candidates"]]
+
+
+async def compares(page: Page) -> None:
+    """The whole form of the candidate in sight, and support, without a mouse."""
+    await keys(page, "c")
+    await expect(page.locator(".part.current")).to_have_attribute("data-component", "skin")
+    await keys(page, "1", "2", *["3"] * (PARTS - 2))
+    await expect(page.locator("#parts-left")).to_have_text("every part looked at")
+    await expect(page.locator("#scale input").first).to_be_focused()
+    await keys(page, "ArrowDown")  # from the first step of the scale to the second
+    await expect(page.get_by_role("radio", name="Support", exact=True)).to_be_checked()
+
+
+async def concludes(page: Page, place: int, count: int) -> None:
+    """Excludes everybody at first sight but the candidate at `place`, compares that one, and files it."""
+    await is_live(page)
+    await expect(page.locator("#candidate canvas").first).to_be_visible()
+    for number in range(count):
+        await expect(page.locator("#strip [aria-current]")).to_have_count(1)
+        await page.locator("#strip button").nth(number).focus()
+        await keys(page, "Enter")
+        if number == place:
+            await compares(page)
+        else:
+            await keys(page, "x")
+    await expect(page.locator("#saved")).to_have_text("Saved")
+    await keys(page, "s")
+    await expect(page.get_by_role("dialog")).to_contain_text("Exclusion, at first sight")
+    await page.get_by_role("button", name="File it").focus()
+    await keys(page, "Enter")
+    await expect(page.get_by_role("heading", name="You have concluded")).to_be_visible()
+
+
+@pytest.mark.timeout(300)
+async def test_a_threat_becomes_a_corroborated_lead_by_keyboard_and_one_person_in_every_role(
+    site: Website, life: LifeKit, browser: Browser, axe: str
+) -> None:
+    lead_id = await an_imminent_search(site, life)
+    async with visiting(browser, site, "floor") as visitor:
+        page = await visitor.open("/")
+        await is_live(page)
+        await expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_count(1)
+
+        await acts_as(page, "Supervisor")
+        await follows(page, "Approvals")
+        await clean(page, axe)
+        await keys(page, "j", "Enter")
+        await expect(page.locator("#request")).to_contain_text("Caller is on the line")
+        await expect(page.locator(".deadline")).to_contain_text("Withdrawn in")
+        await is_live(page)
+        await clean(page, axe)
+        await keys(page, "?")
+        await expect(page.get_by_role("dialog")).to_contain_text("To the approval; Enter then approves")
+        await keys(page, "Escape", "a", "Enter")
+        await expect(page.locator("#decided")).to_contain_text("Approved")
+        await expect(page.locator("#following")).to_be_focused()
+
+        await acts_as(page, "Analyst")
+        await page.get_by_role("button", name="Acknowledge").focus()
+        await keys(page, "Enter")
+        await page.get_by_role("link", name="Examine").focus()
+        await keys(page, "Enter")
+        await is_live(page)
+        await expect(page.locator("#strip button")).to_have_count(3)
+        await clean(page, axe)
+        chosen = (await supported(site, 1))[1]
+        await concludes(page, 1, 3)
+        await clean(page, axe)
+
+        await acts_as(page, "Peer reviewer")
+        await follows(page, "Review")
+        await clean(page, axe)
+        await keys(page, "j", "Enter")
+        await expect(page.get_by_role("heading", name="Review, blind")).to_be_visible()
+        await clean(page, axe)
+        own = (await supported(site, 2)).index(chosen)
+        await concludes(page, own, 3)
+        assert await page.evaluate("Object.keys(localStorage).filter((one) => one.startsWith('rtcc-draft'))") == []
+
+        await acts_as(page, "Analyst")
+        await page.get_by_role("link", name="Examine").focus()
+        await keys(page, "Enter")
+        await page.get_by_role("link", name="Open the lead").focus()
+        await keys(page, "Enter")
+        await is_live(page)
+        await expect(page.locator("#release")).to_contain_text("Candidate B")
+        await clean(page, axe)
+        await keys(page, "r", "Enter")
+        await expect(page.locator("#standing")).to_contain_text("Released. The requestor reads it")
+
+        await acts_as(page, "Investigator")
+        await follows(page, "Released leads")
+        await clean(page, axe)
+        await keys(page, "j", "Enter")
+        await is_live(page)
+        await expect(page.locator(".limits-panel")).to_contain_text("That is not an identification.")
+        await expect(page.locator(".photos img")).to_have_count(2)
+        await keys(page, "o", "Space")  # corroborated: an item of evidence is asked for
+        await page.get_by_label("Investigator who vouches for it").focus()
+        await page.keyboard.type("badge 4711")
+        await keys(page, "Tab")
+        await page.keyboard.type("DNA")
+        await keys(page, "Tab")
+        await page.keyboard.type("26-11-4")
+        await page.get_by_role("textbox", name="Obtained").fill("2026-11-01T12:00")
+        await clean(page, axe)
+        await page.get_by_role("button", name="Report the outcome").focus()
+        await keys(page, "Enter")
+        await expect(page.locator("#outcome")).to_contain_text("Reported: Corroborated.")
+
+        await acts_as(page, "Supervisor")
+        await page.goto(f"{site.address}/leads/{lead_id}")
+        await clean(page, axe)
+        await page.locator("#withdraw input").focus()
+        await page.keyboard.type("the item was mixed up")
+        await keys(page, "Enter")
+        await expect(page.locator("#standing")).to_contain_text("The lead has ended")
+        await acts_as(page, "Investigator")
+        await follows(page, "Released leads")
+        await keys(page, "j", "Enter")
+        await expect(page.get_by_role("heading", name="Do not use this lead")).to_be_visible()
+        await clean(page, axe)
+        await page.get_by_role("button", name="I know that it is not to be used").focus()
+        await keys(page, "Enter")
+        await expect(page.locator("#released")).to_contain_text("You confirmed that you know")
+    [receiver] = await site.kit.rows(tables.lead_receivers, account="requestor")
+    assert receiver["withdrawal_acknowledged_at"] is not None
+    [outcome] = await site.kit.rows(tables.corroborations)
+    assert (outcome["outcome"], outcome["evidence"][0]["kind"]) == ("corroborated", "dna")
+
+
+@pytest.mark.once
+async def test_an_examination_survives_a_reload_an_outage_and_an_expired_session_and_ends_with_its_lead(
+    site: Website, life: LifeKit, browser: Browser
+) -> None:
+    lead_id = await an_imminent_search(site, life, people=2)
+    await site.post(f"/leads/{lead_id}/acknowledge", "analyst")
+    async with visiting(browser, site, "analyst", "401", "net::ERR") as visitor:
+        page = await visitor.open(f"/examine/{lead_id}")
+        await is_live(page)
+        await keys(page, "c", "1", "n")
+        await page.keyboard.type("a scar over it")
+        await keys(page, "Enter")
+        await expect(page.locator("#saved")).to_have_text("Saved")
+        await page.reload()
+        await expect(page.locator("#strip button").first).to_contain_text(f"{PARTS - 1} left")
+
+        async def signed_out(route: Route) -> None:
+            await route.fulfill(status=401, json={"title": "Sign in first"})
+
+        await page.route("**/examination", signed_out)
+        await keys(page, "c", "2")
+        await expect(page.locator("#saved")).to_contain_text("Sign in again")
+        await page.unroute("**/examination")
+        await page.reload()  # as after signing in
+        await expect(page.locator("#saved")).to_have_text("Saved")
+        await expect(page.locator("#strip button").first).to_contain_text(f"{PARTS - 2} left")
+        [noted] = [row["opinion"]["compared"][0] for row in await site.kit.rows(tables.opinions)]
+        assert {one["component"]: one["note"] for one in noted["findings"]} == {"skin": "a scar over it", "lines": ""}
+
+        await is_live(page)
+        await page.context.set_offline(True)
+        await keys(page, "c", "3")
+        await expect(page.locator("#saved")).to_contain_text("the daemon does not answer")
+        await page.context.set_offline(False)
+        await expect(page.locator("#saved")).to_have_text("Saved")
+
+        await is_live(page)
+        await site.post(f"/leads/{lead_id}/withdraw", "supervisor", {"reason": "the wrong still"})
+        await expect(page.locator("#outages")).to_contain_text("There is nothing to examine here any more")
+        await expect(page.locator("#exclude")).to_be_disabled()
+        assert await page.evaluate("Object.keys(localStorage).length") == 0
+
+
+@pytest.mark.once
+async def test_pictures_move_together_and_each_is_looked_at_once(
+    site: Website, life: LifeKit, browser: Browser
+) -> None:
+    lead_id = await an_imminent_search(site, life, people=2)
+    await site.post(f"/leads/{lead_id}/acknowledge", "analyst")
+    async with visiting(browser, site, "analyst") as visitor:
+        page = await visitor.open(f"/examine/{lead_id}")
+        await is_live(page)
+        for name in ("still", "candidate"):
+            await expect(page.locator(f"#{name} canvas").first).to_be_visible()
+        before = await drawn(page, "candidate")
+        await page.locator("#still .openseadragon-canvas").hover()
+        await page.mouse.wheel(0, -400)
+        moved = await changes(page, "candidate", before)
+        await keys(page, "z")  # each alone
+        alone = await drawn(page, "candidate")
+        before = await drawn(page, "still")
+        await page.mouse.wheel(0, -400)
+        await changes(page, "still", before)
+        assert await drawn(page, "candidate") == alone == moved
+        await keys(page, "g", "f")
+        assert "grayscale(1)" in await page.evaluate("document.querySelector('#candidate canvas').style.filter")
+        await keys(page, "0")
+        await keys(page, "p", "p", "j", "k")
+        await expect(page.locator("#photo-count")).to_have_text("photo 1 of 2")
+    looks = [row["entry"]["details"] for row in await site.kit.rows(tables.audit_entries, action="examination.picture")]
+    assert len(looks) == len({str(sorted(one.items())) for one in looks}) == 4, "the still, A twice, B once"
+
+
+async def drawn(page: Page, name: str) -> str:
+    """What the frame shows, once it has come to rest."""
+    seen = ""
+    for _ in range(100):
+        now = str(await page.evaluate(f"document.querySelector('#{name} canvas').toDataURL()"))
+        if now == seen:
+            return now
+        seen = now
+        await asyncio.sleep(0.3)  # longer than the library's own animation
+    raise AssertionError("the picture does not come to rest")
+
+
+async def changes(page: Page, name: str, before: str) -> str:
+    for _ in range(50):
+        if (now := await drawn(page, name)) != before:
+            return now
+    raise AssertionError("the picture stays as it was")
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("account", "seen"),
+    [
+        ("floor", ["Floor board"]),
+        ("analyst", ["Floor board", "Review"]),
+        ("supervisor", ["Floor board", "Approvals", "Released leads", "Oversight"]),
+        ("requestor", ["Floor board", "Released leads"]),
+        ("administrator", ["Floor board", "Oversight"]),
+    ],
+)
+async def test_the_navigation_shows_what_a_role_may_do(site: Website, account: str, seen: list[str]) -> None:
+    async with site.client.get("/", headers={"X-Demo-Account": account}) as answer:
+        text = await answer.text()
+    nav = text[text.index("<nav") : text.index("</nav>")]
+    assert [name.split("<")[0] for name in nav.split('">')[2:]] == seen

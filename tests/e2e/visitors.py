@@ -1,0 +1,58 @@
+"""People at a browser, for the tests of pages: everything that a page logs as an error fails the test."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.doubles import ManualClock
+from tests.tools import program
+
+SEEN_SECONDS = 15
+
+
+@dataclass
+class Visitor:
+    """A person at a browser of their own."""
+
+    page: Page
+    address: str
+    complaints: list[str] = field(default_factory=list)
+    tolerated: tuple[str, ...] = ()
+
+    async def open(self, path: str = "/") -> Page:
+        await self.page.goto(self.address + path)
+        return self.page
+
+    def checked(self) -> None:
+        assert [text for text in self.complaints if not any(part in text for part in self.tolerated)] == []
+
+
+@asynccontextmanager
+async def running_browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium. Skips the test where there is none."""
+    chromium = program("chromium", "chromium")
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield launched
+        await launched.close()
+
+
+async def new_visitor(browser: Browser, address: str, account: str, **options: Any) -> Visitor:
+    context = await browser.new_context(viewport={"width": 1280, "height": 720}, **options)
+    await context.add_cookies([{"name": "rtcc_demo_account", "value": account, "url": address}])
+    page = await context.new_page()
+    page.set_default_timeout(SEEN_SECONDS * 1000)
+    expect.set_options(timeout=SEEN_SECONDS * 1000)
+    visitor = Visitor(page, address)
+    page.on("console", lambda message: visitor.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: visitor.complaints.append(f"dialog: {dialog.message}"))
+    return visitor
+
+
+def right_now() -> ManualClock:
+    return ManualClock(datetime.now(UTC))
