@@ -37,6 +37,13 @@ async def differing(life: LifeKit) -> str:
     return lead_id
 
 
+async def with_a_review_to_do(life: LifeKit, examiner: Account) -> None:
+    waiting = await life.taken()
+    await life.conclude(waiting, (0,))
+    [row] = await life.kit.rows(tables.examinations, lead_id=waiting, round=2)
+    await life.life.review.take(row["examination_id"], examiner)
+
+
 async def test_a_third_is_assigned_who_has_no_part_in_the_lead(life: LifeKit) -> None:
     lead_id = await differing(life)
     [third] = await life.kit.rows(tables.examinations, lead_id=lead_id, round=3)
@@ -187,8 +194,9 @@ async def test_a_third_who_takes_too_long_is_replaced_and_not_asked_again_while_
     assert await hand_over_due(life.parts) == 0, "nobody else can be asked, and this one may conclude"
     for added in (second, last):
         examiners.accounts = (*examiners.accounts, added)
+        await with_a_review_to_do(life, added)
         assert await hand_over_due(life.parts) == 1
-        assert (await third_of(life, lead_id))["reserved_for"] == added.name
+        assert (await third_of(life, lead_id))["reserved_for"] == added.name, "the busiest, and not asked before"
         kit.clock.advance(24 * 3600 - 1)
         assert await hand_over_due(life.parts) == 0
         kit.clock.advance(1)
@@ -255,10 +263,7 @@ async def test_the_daemon_looks_by_itself(kit: ProbeKit) -> None:
 async def test_the_third_is_the_one_with_the_least_to_do(kit: ProbeKit) -> None:
     busy, idle = (Account(name, frozenset({Role.ANALYST}), CERTIFIED) for name in ("busy", "idle"))
     life = build_life(kit, Examiners(FIRST, PEER, busy, idle))
-    waiting = await life.taken()
-    await life.conclude(waiting, (0,))
-    [row] = await kit.rows(tables.examinations, lead_id=waiting, round=2)
-    await life.life.review.take(row["examination_id"], busy)
+    await with_a_review_to_do(life, busy)
     lead_id = await differing(life)
     [third] = await kit.rows(tables.examinations, lead_id=lead_id, round=3)
     assert third["reserved_for"] == "idle"
