@@ -79,7 +79,7 @@ STREAM: Final = (
         name="ConsumerLag",
         expr=(
             'sum by (topic) (rtcc_bridge_consumer_lag{topic=~".*probes\\\\.imminent"}) > 5\n'
-            'or sum by (topic) (rtcc_bridge_consumer_lag{topic!~".*probes\\\\..*"}) > 1000'
+            'or sum by (topic) (rtcc_bridge_consumer_lag{topic!~".*(probes\\\\..*|gallery\\\\.records)"}) > 1000'
         ),
         hold="1m",
         severity=CRITICAL,
@@ -88,11 +88,14 @@ STREAM: Final = (
     ),
     Alert(
         name="ConsumerLag",
-        expr='sum by (topic) (rtcc_bridge_consumer_lag{topic=~".*probes\\\\.routine"}) > 200',
+        expr=(
+            'sum by (topic) (rtcc_bridge_consumer_lag{topic=~".*probes\\\\.routine"}) > 200\n'
+            'or sum by (topic) (rtcc_bridge_consumer_lag{topic=~".*gallery\\\\.records"}) > 1000'
+        ),
         hold="10m",
         severity=WARNING,
-        summary="Routine searches pile up",
-        description="{{ $value }} requests wait on {{ $labels.topic }}.",
+        summary="Routine searches, or the record system's orders, pile up",
+        description="{{ $value }} records wait on {{ $labels.topic }}.",
     ),
     Alert(
         name="TopicPaused",

@@ -133,7 +133,7 @@ SLOS: Final = (FLOOR, CANDIDATES, IMMINENT_LANE)
 AVAILABILITY: Final = Recording(
     AVAILABLE,
     """(
-  min(max by (dependency) (rtcc_bridge_ready{dependency!="matcher.routine"}))
+  min(max by (dependency) (rtcc_bridge_ready{dependency!~"matcher.routine|records"}))
   * (count(count by (role) (rtcc_bridge_process_role)) == bool 4)
   * (sum(rtcc_bridge_relay_active) >= bool 1)
 )
@@ -141,6 +141,8 @@ or vector(0)
 """,
 )
 """1 while a threat's still would be searched: each role has a process, each dependency is ready in one, a relay works.
+
+The routine lane and the record system's orders are no part of it.
 
 Measured in time and not in searches: there are a few of those a day, and a lane that is down while nobody needs it is
 down all the same. What Prometheus cannot scrape counts as down.

@@ -45,6 +45,8 @@ def test_matchers_are_scaled_by_keda_as_their_own_user() -> None:
     scaled = rendered.one("ScaledObject", "matcher")["spec"]
     assert scaled["scaleTargetRef"]["name"] == rendered.one("Deployment", "matcher")["metadata"]["name"]
     assert "replicas" not in rendered.one("Deployment", "matcher")["spec"]
+    behavior = scaled["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert behavior == {"scaleDown": {"stabilizationWindowSeconds": 600}}, "KEDA's own cooldown is about none at all"
     for trigger in scaled["triggers"]:
         assert trigger["type"] == "kafka"
         assert trigger["metadata"]["tls"] == "enable"

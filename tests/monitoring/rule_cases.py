@@ -14,6 +14,7 @@ TOPICS: Final = {
     "incidents": "rtcc.incidents",
     "imminent": "rtcc-bridge.probes.imminent",
     "routine": "rtcc-bridge.probes.routine",
+    "records": "rtcc.gallery.records",
 }
 
 
@@ -76,11 +77,19 @@ def histogram(name: str, total: float, within: float, bound: str, samples: int) 
 
 
 def floor_of(
-    *, relay: str, ready: str = "1+0x900", roles: tuple[str, ...] = ("web", "consumer", "matcher", "relay")
+    *,
+    relay: str = "1+0x900",
+    ready: str = "1+0x900",
+    records: str = "1+0x900",
+    roles: tuple[str, ...] = ("web", "consumer", "matcher", "relay"),
 ) -> dict[str, str]:
-    """A floor with these roles; `relay` and `ready` are samples."""
+    """A floor with these roles; `relay`, `ready` (the broker) and `records` are samples."""
     series = {f'rtcc_bridge_process_role{{role="{role}"}}': "1+0x900" for role in roles}
-    return series | {'rtcc_bridge_ready{dependency="broker"}': ready, "rtcc_bridge_relay_active": relay}
+    series |= {
+        f'rtcc_bridge_ready{{dependency="{name}"}}': samples
+        for name, samples in (("broker", ready), ("records", records))
+    }
+    return series | {"rtcc_bridge_relay_active": relay}
 
 
 def minutes() -> Iterator[Case]:
@@ -100,6 +109,16 @@ def minutes() -> Iterator[Case]:
         "ImminentLaneBudgetBurn", CRITICAL,
         floor_of(relay="1+0x75 0+0x10"), floor_of(relay="1+0x90"),
         at="80m", names=("no relay for four minutes", "all there"),
+    )  # fmt: skip
+    yield from pair(
+        "ImminentLaneBudgetBurn", CRITICAL,
+        floor_of(ready="1+0x75 0+0x10"), floor_of(records="1+0x75 0+0x10"),
+        at="80m", names=("no broker for four minutes", "the record system's orders wait"),
+    )  # fmt: skip
+    yield from pair(
+        "ImminentLaneBudgetBurn", CRITICAL,
+        floor_of(roles=("web", "consumer", "relay")), floor_of(),
+        at="80m", names=("no matcher", "a process of each role"),
     )  # fmt: skip
     yield from pair(
         "ProcessDown", WARNING, {f"up{{{INSTANCE}}}": "1+0x10 0+0x10"}, {f"up{{{INSTANCE}}}": "1+0x10 0+0x0 1+0x20"},
@@ -138,13 +157,18 @@ def minutes() -> Iterator[Case]:
             gauge("clock_offset_seconds", 'instance="a"', good), labels={"instance": "a"},
         )  # fmt: skip
     for severity, topic, bad, good in (
-        (CRITICAL, "imminent", 6, 5), (CRITICAL, "incidents", 1001, 1000), (WARNING, "routine", 201, 200)
+        (CRITICAL, "imminent", 6, 5), (CRITICAL, "incidents", 1001, 1000), (WARNING, "routine", 201, 200),
+        (WARNING, "records", 1001, 1000),
     ):  # fmt: skip
         labels = f'topic="{TOPICS[topic]}", partition="0", instance="a"'
         yield from pair(
             "ConsumerLag", severity, gauge("consumer_lag", labels, bad), gauge("consumer_lag", labels, good),
             labels={"topic": TOPICS[topic]}, names=(f"{topic} wait", f"{topic} do not"),
         )  # fmt: skip
+    yield Case(
+        alert="ConsumerLag", severity=CRITICAL, name="bookings are not the floor", fires=False, at="16m",
+        series=gauge("consumer_lag", f'topic="{TOPICS["records"]}", partition="0", instance="a"', 5000),
+    )  # fmt: skip
     incidents = f'topic="{TOPICS["incidents"]}"'
     yield from pair(
         "TopicPaused", CRITICAL, gauge("topic_paused", incidents, 1), gauge("topic_paused", incidents, 0),
@@ -183,6 +207,10 @@ def minutes() -> Iterator[Case]:
         "SearchesFail", CRITICAL, {failed: "0+0.3x40"}, {failed: "0+0x8 1+0x20", found: "0+5x40"},
         names=("one after the other", "one"),
     )  # fmt: skip
+    yield Case(
+        alert="SearchesFail", severity=CRITICAL, name="stills cannot be read", fires=True, at="16m",
+        series={failed.replace("failed", "unreadable"): "0+0.3x40"},
+    )  # fmt: skip
     young, old = 'gallery="city", instance="a"', 'gallery="city", instance="b"'
     yield from pair(
         "GalleryHeadUnconfirmed", CRITICAL,
@@ -216,6 +244,11 @@ def minutes() -> Iterator[Case]:
         "AuditBehind", WARNING, gauge("audit_unsequenced_seconds", 'instance="a"', 40),
         gauge("audit_unsequenced_seconds", 'instance="a"', 2) | gauge("audit_journal_entries", 'instance="a"', 0),
         names=("no sequencer", "all have their place"),
+    )  # fmt: skip
+    yield Case(
+        alert="AuditBehind", severity=WARNING, name="safer acts wait in the journal", fires=True, at="16m",
+        series=gauge("audit_unsequenced_seconds", 'instance="a"', 2)
+        | gauge("audit_journal_entries", 'instance="a"', 3),
     )  # fmt: skip
     yield from pair(
         "AuditContradicted", CRITICAL, gauge("audit_contradicted", 'instance="a", place="witness"', 1),
@@ -269,6 +302,25 @@ def days() -> Iterator[Case]:
         "FloorLatencyBudgetBurn", WARNING,
         histogram(floor, 1000, 960, "0.5", 80), histogram(floor, 1000, 995, "0.5", 80),
         at="40h", names=("4 % are late for days", "half a per cent is"),
+    )  # fmt: skip
+    lately, for_days, ended = (
+        {
+            f'rtcc_bridge_{floor}_count{{instance="a"}}': "0+1000x200",
+            f'rtcc_bridge_{floor}_bucket{{instance="a", le="0.5"}}': good,
+        }
+        for good in ("0+1000x140 140000+920x60", "0+980x200", "0+1000x158 158000+500x20 168000+1000x20")
+    )
+    yield Case(
+        alert="FloorLatencyBudgetBurn", severity=CRITICAL, name="8 % are late for six hours", fires=True, at="77h",
+        series=lately,
+    )  # fmt: skip
+    yield Case(
+        alert="FloorLatencyBudgetBurn", severity=WARNING, name="2 % are late for three days", fires=True, at="80h",
+        series=for_days,
+    )  # fmt: skip
+    yield Case(
+        alert="FloorLatencyBudgetBurn", severity=CRITICAL, name="half were late, and none is any more", fires=False,
+        at="91h", series=ended,
     )  # fmt: skip
     yield from pair(
         "CandidateLatencyBudgetBurn", WARNING,
