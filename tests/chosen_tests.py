@@ -17,10 +17,10 @@ for all on a second kind of database or broker. A test whose cases make other st
 _NOT_ALIKE: Final = frozenset({"every_case", databases.POSTGRESQL, brokers.KAFKA})
 
 
-def of_run(items: Sequence[pytest.Item], database: str, broker: str) -> list[pytest.Item]:
+def of_run(items: Sequence[pytest.Item], database: str, broker: str, *, every_case: bool = False) -> list[pytest.Item]:
     """The tests among these that a run on this database and this broker consists of, in their order."""
     chosen = [item for item in items if _belongs(item, database, broker)]
-    if (database, broker) == (databases.SQLITE, brokers.TANSU):
+    if every_case or (database, broker) == (databases.SQLITE, brokers.TANSU):
         return chosen
     return _first_of_like_cases(chosen)
 

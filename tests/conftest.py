@@ -49,6 +49,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         f"started for them or on the one at {brokers.ADDRESS_VARIABLE} (which then is the default)",
     )
 
+    parser.addoption(
+        "--every-case",
+        action="store_true",
+        help="on another database or broker than the embedded ones too, all cases of a test and not the first of those "
+        "that say the same to it",
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes, so it begins first and no worker waits for it at the end")
@@ -86,7 +93,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     What takes long comes first.
     """
-    kept = chosen_tests.of_run(items, config.getoption("--database"), config.getoption("--broker"))
+    kept = chosen_tests.of_run(
+        items, config.getoption("--database"), config.getoption("--broker"), every_case=config.getoption("--every-case")
+    )
     left_out = set(items) - set(kept)
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
     items[:] = sorted(kept, key=lambda item: item.get_closest_marker("long") is None)

@@ -64,3 +64,9 @@ def test_once_more_runs_what_a_database_or_a_broker_has_a_part_in(items: list[py
     different = ["different[1]", "different[2]", "partly_of_one[1]", "partly_of_one[2]", "of_the_broker"]
     assert names(chosen, "integration") == ["alike[1]", "alike[2]", *different]
     assert names(chosen, "policy") == ["alike[1]", *different]
+
+
+def test_every_case_runs_there_when_it_is_asked_for(items: list[pytest.Item]) -> None:
+    chosen = chosen_tests.of_run(items, POSTGRESQL, KAFKA, every_case=True)
+    assert names(chosen, "policy") == names(chosen, "integration")
+    assert "alike[2]" in names(chosen, "policy")

@@ -148,7 +148,11 @@ async def partitions(stage: Stage, extent: Extent) -> None:
     network, seconds = NetworkFaults(stage.plant), extent.cut_seconds
     for role, party in _CUTS:
         deed = partial(network.role_cut_off, role, party, seconds)
-        await stage.under(f"network: {role} cut off from {party} for {seconds:g} s", deed, "one of two processes")
+        name = f"network: {role} cut off from {party} for {seconds:g} s"
+        if role == "relay":
+            await _relay_cut_off(stage, name, deed, has_to_be_relieved=party == "database")
+        else:
+            await stage.under(name, deed, "one of two processes")
     await stage.under(
         f"network: broker cut off from the other two for {seconds:g} s",
         partial(network.leader_cut_off, seconds),
@@ -159,7 +163,44 @@ async def partitions(stage: Stage, extent: Extent) -> None:
     )
 
 
+async def _relay_cut_off(
+    stage: Stage, name: str, cut: Callable[[], Awaitable[int]], *, has_to_be_relieved: bool
+) -> None:
+    """Without the database a relay has nothing that it could publish, and the other one takes over."""
+    first, at_work = stage.plant.of_role("relay")[0].name, DatabaseFaults(stage.plant, stage.database).relay_at_work
+    afterwards = None
+
+    async def deed() -> int:
+        nonlocal afterwards
+        await _first_relay_works(stage)
+        done = await cut()
+        afterwards = await at_work()
+        return done
+
+    await stage.under(
+        name,
+        deed,
+        lambda: f"the one at work of two processes; {afterwards} works at the end of it",
+        lambda: ["no other relay took over"] if has_to_be_relieved and afterwards in {None, first} else [],
+    )
+
+
+async def _first_relay_works(stage: Stage) -> None:
+    """Has the first relay at work, which is the one that faults are done to: the other one would not notice."""
+    first, *others = stage.plant.of_role("relay")
+    at_work = DatabaseFaults(stage.plant, stage.database).relay_at_work
+    if await at_work() == first.name:
+        return
+    for other in others:
+        await other.kill()
+    while await at_work() != first.name:  # noqa: ASYNC110 - another process changes it
+        await asyncio.sleep(0.2)
+    for other in others:
+        await other.start()
+
+
 async def slow_network(stage: Stage, extent: Extent) -> None:
+    await _first_relay_works(stage)
     deed = partial(NetworkFaults(stage.plant).far_away, ROLES, extent.away_seconds, delay_seconds=0.2, loss=0.05)
     name = f"network: 200 ms delay, 5 % loss for {extent.away_seconds:g} s"
     await stage.under(name, deed, "one process of each role")
@@ -192,6 +233,7 @@ async def clock_behind(stage: Stage, extent: Extent) -> None:
 async def _clocks_jump(stage: Stage, extent: Extent, by_seconds: float, name: str) -> None:
     """What was refused as from the future is replayed when the clock is right, as an operator would do."""
     replayed = 0
+    await _first_relay_works(stage)
 
     async def deed() -> int:
         nonlocal replayed

@@ -9,7 +9,7 @@ from rtcc_bridge.storage.tables import Id, UtcDateTime
 
 revision: str = "0010"
 down_revision: str | None = "0009"
-oldest_program: str = "0001"
+oldest_program: str = "0010"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -9,7 +9,7 @@ from rtcc_bridge.storage.tables import UtcDateTime
 
 revision: str = "0011"
 down_revision: str | None = "0010"
-oldest_program: str = "0001"
+oldest_program: str = "0011"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -7,7 +7,7 @@ from alembic import op
 
 revision: str = "0014"
 down_revision: str | None = "0013"
-oldest_program: str = "0001"
+oldest_program: str = "0011"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
