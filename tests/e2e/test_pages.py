@@ -407,10 +407,10 @@ async def test_text_from_outside_stays_text(site: Website, visit: Visit) -> None
         await expect(card.locator(".headline")).to_have_text(shown(nasty))
         stated = {"legalBasis": f"{nasty}!", "requestor": f"{nasty}!", "caseNumber": f"{nasty}!"}
         probe = await site.attach(name, **stated)
-        await analyst.goto(f"{site.address}/incidents/{quote(name, safe='')}")
+        await analyst.goto(f"{site.address}/incidents/{quote(name, safe='')}/notes")
         await expect(analyst.locator(".notes li").first).to_have_text(shown(nasty))
         await analyst.goto(f"{site.address}/probes/{probe['probeId']}")
-        await expect(analyst.locator("dl").last).to_contain_text(shown(f"{nasty}!"))
+        await expect(analyst.locator("main dl").last).to_contain_text(shown(f"{nasty}!"))
         for page in (board, analyst):
             assert await page.evaluate("window.struck === undefined")
             assert await page.locator("main script, main iframe, main [onerror], main [onload]").count() == 0

@@ -185,7 +185,8 @@ async def test_what_was_purged_is_nowhere(
             assert found_in_memory(known.pieces, process_id) == []
         assert not any((place.objects / name).exists() for name in known.objects)
         backup = place.folder / "backup"
-        assert in_files(after_purge(known, server_folder), place.folder, server_folder, scratch) == []
+        left = in_files(after_purge(known, server_folder), place.folder, server_folder, scratch)
+        assert [one for one in left if not _is_a_name_in(backup, one)] == []
         code, output = await place.command("retention", "receipts")
         assert probe_id in output
         code, output = await place.command("retention", "hold", "--probe", probe_id, "--reason", "a letter")
@@ -193,7 +194,8 @@ async def test_what_was_purged_is_nowhere(
     await destroy_database(place.database_url, place.folder)
     code, output = await place.command("restore", str(backup))
     assert (code, "1 purges of searches" in output) == (0, True), output
-    assert in_files(after_purge(known, server_folder), place.folder, server_folder, scratch) == []
+    left = in_files(after_purge(known, server_folder), place.folder, server_folder, scratch)
+    assert [one for one in left if not _is_a_name_in(backup, one)] == []
     assert not any((place.objects / name).exists() for name in known.objects)
     database = Database(DatabaseSettings(url=SecretStr(place.database_url)))
     try:
@@ -231,6 +233,11 @@ def after_purge(known: Planted, server_folder: Path | None) -> Planted:
     """What must be nowhere then. A wrapped key, or a name, stays in PostgreSQL's files until it uses the room
     (docs/retention.md); what it was the key of is gone."""
     return known if server_folder is None else replace(known, keys={}, names={})
+
+
+def _is_a_name_in(backup: Path, found: str) -> bool:
+    """A backup of before holds rows in the clear until it is deleted (docs/retention.md)."""
+    return any(found.startswith(f"{who} in {backup}/tables/") for who in ("receiver", "investigator", "reporter"))
 
 
 async def _are_replaced(daemon: int, before: frozenset[int]) -> bool:

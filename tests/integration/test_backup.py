@@ -152,7 +152,8 @@ async def test_what_was_removed_after_the_backup_stays_removed_and_every_event_h
             head = await galleries.find(tx, GALLERY)
             assert await leads.find(tx, after.lead_id) is None
             states = {lead: await leads.find(tx, lead) for lead in (both.lead_id, ben.lead_id)}
-            (audited,) = await audit_entries.by_subject(tx, f"backup/{report.backup_id}")
+            made, audited = await audit_entries.by_subject(tx, f"backup/{report.backup_id}")
+            assert made.action == "system.backed_up"
             assert await outbox.oldest_position(tx) > POSITIONS_LEFT_OUT > lost_position
         assert await core.vault.unseal(pictures["ben"], kept) == b"ben"
         assert not (installation.objects / pictures["ada"]).exists()
@@ -297,7 +298,8 @@ async def test_without_the_ledger_nothing_is_restored_unless_a_reason_is_recorde
     async with open_core(installation.settings) as core:
         assert await living(core) == {"ada", "ben"}
         async with core.database.read() as tx:
-            (audited,) = await audit_entries.by_subject(tx, f"backup/{report.backup_id}")
+            made, audited = await audit_entries.by_subject(tx, f"backup/{report.backup_id}")
+            assert made.action == "system.backed_up"
             head = await galleries.find(tx, GALLERY)
             assert head is not None
         assert audited.outcome == "restored_without_ledger"

@@ -33,7 +33,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
-from tests.gallery_kit import SOURCE_WORDS, WordPortraits, open_kit
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, WordPortraits, open_kit
 
 class Killed(WordPortraits):
     async def read(self, data):
