@@ -91,17 +91,23 @@ class EmbeddedBroker:
             await self._reader
 
     def freeze(self) -> None:
-        """Stops the broker's process from running, as an outage does (for fault tests)."""
-        self._signal(signal.SIGSTOP)
+        """Stops the broker's process from running, as an outage does (for fault tests).
+
+        Blocks until each of its threads stands still: on a busy machine one may answer for a moment more.
+        """
+        process_id = self._signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process_id, os.WSTOPPED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Lets it go on."""
         self._signal(signal.SIGCONT)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals) -> int:
+        """Returns the process's id."""
         if self._process is None:
             raise UnavailableError("the embedded broker is not running")
         self._process.send_signal(number)
+        return self._process.pid
 
     async def _wait_until_it_answers(self, process: asyncio.subprocess.Process) -> None:
         admin: AIOKafkaAdminClient | None = None
