@@ -51,8 +51,9 @@ async def test_the_supervisor_sees_what_came_of_the_still_before(life: LifeKit) 
     assert found.lead is not None
     assert found.lead.review_state == "released"
     assert await earlier(life, first, SUPERVISOR) == [], "a later search is no earlier outcome"
-    [look, _] = await life.kit.audited("probe.earlier")
-    assert (look["actor"], look["outcome"], look["subject"]) == ("supervisor", "shown", again)
+    looks = await life.kit.audited("probe.earlier")
+    assert {(look["actor"], look["outcome"]) for look in looks} == {("supervisor", "shown")}
+    assert sorted(look["subject"] for look in looks) == sorted([first, again])
 
 
 async def test_examiners_see_it_when_they_have_concluded_and_not_before(life: LifeKit) -> None:
