@@ -202,8 +202,8 @@ async def test_what_was_purged_is_nowhere(
         async with database.read() as tx:
             row = (await tx.execute(select(tables.probes).where(tables.probes.c.probe_id == probe_id))).one()
             assert (row.purged_at is not None, row.case_number, row.faces) == (True, "", None)
-            left = await tx.execute(text("SELECT object_key FROM object_keys"))
-            assert not set(known.objects) & {one.object_key for one in left}
+            keys = await tx.execute(text("SELECT object_key FROM object_keys"))
+            assert not set(known.objects) & {one.object_key for one in keys}
     finally:
         await database.close()
 
