@@ -104,7 +104,7 @@ class PoolReading(Reading):
 
     @asynccontextmanager
     async def failing(self, failure: str) -> AsyncIterator[tuple[PictureReader, bytes]]:
-        limits: dict[str, dict[str, Any]] = {TOO_SLOW: {"timeout_seconds": 0.001}, BUSY: {"max_waiting": 0}}
+        limits: dict[str, dict[str, Any]] = {TOO_SLOW: {"timeout_seconds": 1e-9}, BUSY: {"max_waiting": 0}}
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(self.opened(**limits.get(failure, {})))
             if failure == STOPPED:
