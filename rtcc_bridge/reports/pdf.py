@@ -17,7 +17,7 @@ def pdf(html: str) -> bytes:
     """Nothing is fetched for it, whatever the page names. Blocks (seconds). Raises ConfigurationError."""
     try:
         from weasyprint import HTML  # noqa: PLC0415 - an extra, and half a second
-        from weasyprint.urls import URLFetcher  # noqa: PLC0415 - as above
+        from weasyprint.urls import URLFetcher  # noqa: PLC0415 - an extra, and half a second
     except (ImportError, OSError) as error:  # OSError: a library of the system is missing
         problem = ConfigurationProblem("reports", f"PDFs cannot be made here ({error})", _REMEDY)
         raise ConfigurationError(problem) from error

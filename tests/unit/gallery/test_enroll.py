@@ -40,7 +40,8 @@ RETAIN = datetime(2031, 1, 1, tzinfo=UTC)
 async def enroll(kit: GalleryKit, source: FolderSource | ManifestSource | Path, **options: object) -> EnrollReceipt:
     source = FolderSource(source, **SOURCE_WORDS) if isinstance(source, Path) else source
     enroller = kit.enroller(options.pop("portraits", None))  # type: ignore[arg-type]
-    return await enroller.enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR, **options)  # type: ignore[arg-type]
+    kind = GalleryKind.DEMO
+    return await enroller.enroll(source, "city", kind, account=ADMINISTRATOR, **options)  # type: ignore[arg-type]  # each of its own type
 
 
 async def content(kit: GalleryKit) -> tuple[list[GalleryImageRecord], list[SegmentRecord]]:
