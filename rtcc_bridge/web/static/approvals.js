@@ -1,6 +1,6 @@
 // The supervisor's queue and one request: approve, or refuse with a reason, by mouse or keyboard.
 
-import { post, showProblem, wireButtons } from "/static/calls.js";
+import { showProblem, wireButtons, wireReasons } from "/static/calls.js";
 import { onKeys, stepByKeys } from "/static/keys.js";
 import { keepLive, say } from "/static/live.js";
 import { pollQueue } from "/static/polled.js";
@@ -28,15 +28,7 @@ wireButtons(({ ok, document: answer, button }) => {
   refresh();
 });
 
-document.addEventListener("submit", async (event) => {
-  const form = event.target.closest("#refuse");
-  if (!form) return;
-  event.preventDefault();
-  const button = form.querySelector("button");
-  if (button.disabled) return;
-  button.disabled = true;
-  const { ok, document: answer } = await post(form.dataset.action, { reason: new FormData(form).get("reason") });
-  button.disabled = false;
+wireReasons("#refuse", ({ ok, document: answer, form }) => {
   if (ok) {
     decides = true;
     form.reset(); // so that the part is swapped although somebody was writing in it

@@ -58,3 +58,18 @@ export function wireButtons(onAnswer) {
   });
   document.body.removeAttribute("data-starting");
 }
+
+/** Forms that post the reason written in them to their data-action; `onAnswer` gets the answer, and the form. */
+export function wireReasons(selector, onAnswer) {
+  document.addEventListener("submit", async (event) => {
+    const form = event.target.closest(selector);
+    if (!form) return;
+    event.preventDefault();
+    const button = form.querySelector("button");
+    if (button.disabled) return;
+    button.disabled = true;
+    const answer = await post(form.dataset.action, { reason: new FormData(form).get("reason") });
+    button.disabled = false;
+    onAnswer({ ...answer, form });
+  });
+}
