@@ -20,7 +20,7 @@ from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.cards import incident_card
 from rtcc_bridge.web.incidents import one_incident
-from rtcc_bridge.web.life_words import COMPONENTS, CONCLUSIONS, FINDINGS, LIST_LIMITS, letter
+from rtcc_bridge.web.life_words import COMPONENTS, CONCLUSION_KEYS, CONCLUSIONS, FINDINGS, LIST_LIMITS, letter
 from rtcc_bridge.web.operations import Handler
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.templating import page
@@ -112,7 +112,9 @@ async def _bench(request: web.Request, sheet: Worksheet, bench: Bench, **content
         conclusions=_own_conclusions(sheet),
         components=COMPONENTS,
         findings=FINDINGS,
-        scale={one: CONCLUSIONS[one] for one in services.policy.conclusions.scale},
+        scale={
+            one: {"words": CONCLUSIONS[one], "key": CONCLUSION_KEYS[one]} for one in services.policy.conclusions.scale
+        },
         limits=LIST_LIMITS,
         **content,
     )

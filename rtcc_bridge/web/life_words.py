@@ -46,6 +46,18 @@ CONCLUSIONS: Final[Mapping[Conclusion, str]] = MappingProxyType(
     }
 )
 
+CONCLUSION_KEYS: Final[Mapping[Conclusion, str]] = MappingProxyType(
+    {
+        Conclusion.STRONG_SUPPORT: "5",
+        Conclusion.SUPPORT: "6",
+        Conclusion.LIMITED_SUPPORT: "7",
+        Conclusion.INCONCLUSIVE: "8",
+        Conclusion.EXCLUSION: "9",
+    }
+)
+"""One key for each, so that none is nearer than another (P13). Apart from 1 to 3, which judge parts: whoever presses one of
+those once too often concludes nothing."""
+
 CONCLUSIONS_FOR_REQUESTORS: Final[Mapping[Conclusion, str]] = MappingProxyType(
     {
         Conclusion.STRONG_SUPPORT: "Two examiners see strong support that the two pictures show one person.",
@@ -112,7 +124,7 @@ ANYWHERE: Final[Shortcuts] = (("?", "Show these keys"),)
 BENCH_SHORTCUTS: Final[Shortcuts] = (
     ("j", "Next candidate"),
     ("k", "Previous candidate"),
-    ("x", "Exclude at first sight, or bring back"),
+    ("x", "Exclude at first sight, or bring back; a form that was begun stays"),
     ("c", "Keep the candidate and compare"),
     ("1", "This part is similar"),
     ("2", "This part is different"),
@@ -120,11 +132,13 @@ BENCH_SHORTCUTS: Final[Shortcuts] = (
     ("u", "Back to the part before"),
     ("n", "Write a note on what was judged last; Enter goes back"),
     ("e", "To the conclusion"),
+    *((key, f"Conclude: {CONCLUSIONS[conclusion]}") for conclusion, key in CONCLUSION_KEYS.items()),
     ("p", "Next photo of the candidate"),
     ("z", "Both pictures move together, or each alone"),
     ("f", "Flip the candidate's picture"),
     ("g", "Grey, both pictures"),
     ("0", "Both pictures as they came"),
+    ("l", "The limits of the method"),
     ("s", "Read it through and file it"),
 )
 

@@ -165,8 +165,10 @@ async def compares(page: Page) -> None:
     await expect(page.locator(".part.current")).to_have_attribute("data-component", "skin")
     await keys(page, "1", "2", *["3"] * (PARTS - 2))
     await expect(page.locator("#parts-left")).to_have_text("every part looked at")
-    await expect(page.locator("#scale input").first).to_be_focused()
-    await keys(page, "ArrowDown")  # from the first step of the scale to the second
+    await expect(page.locator("#scale")).to_be_focused()
+    await keys(page, "3")  # once too often: no step of the scale has a key of the parts
+    await expect(page.locator("#scale input:checked")).to_have_count(0)
+    await keys(page, "6")
     await expect(page.get_by_role("radio", name="Support", exact=True)).to_be_checked()
 
 
@@ -180,8 +182,10 @@ async def concludes(page: Page, place: int, count: int) -> None:
         await keys(page, "Enter")
         if number == place:
             await compares(page)
+            await keys(page, "x")  # a form that was begun is not taken away by one key
+            await expect(page.locator("#form")).to_be_visible()
         else:
-            await keys(page, "x")
+            await keys(page, "c", "x")  # kept by a slip: there is no form yet that would be lost
     await expect(page.locator("#saved")).to_have_text("Saved")
     await keys(page, "s")
     await expect(page.get_by_role("dialog")).to_contain_text("Exclusion, at first sight")

@@ -208,6 +208,12 @@ async function begin() {
     focusPart(nextPart());
   }
 
+  /** Whether there is a form that would be lost. */
+  function isBegun() {
+    const { standing, findings, conclusion, note } = notes();
+    return standing === "kept" && (findings.size > 0 || conclusion !== null || note !== "");
+  }
+
   function nextPart(after = null) {
     const all = sheet.components;
     const order = after ? [...all.slice(all.indexOf(after) + 1), ...all.slice(0, all.indexOf(after) + 1)] : all;
@@ -227,8 +233,15 @@ async function begin() {
     part = null;
     render();
     const scale = byId("scale");
-    (scale.querySelector("input:checked") ?? scale.querySelector("input")).focus();
+    (scale.querySelector("input:checked") ?? scale).focus(); // the scale as a whole, so that no step of it is nearer
     scale.scrollIntoView({ block: "nearest" });
+  }
+
+  function conclude(radio) {
+    if (notes().standing !== "kept") return;
+    notes().conclusion = radio.value;
+    changed();
+    focusConclusion();
   }
 
   function find(finding) {
@@ -263,7 +276,7 @@ async function begin() {
     const line = document.createElement("li");
     const head = document.createElement("strong");
     head.textContent = TEXTS.candidate(name);
-    const words = byId("scale").querySelector(`[value="${CSS.escape(conclusion ?? "")}"] + span`)?.textContent;
+    const words = byId("scale").querySelector(`[value="${CSS.escape(conclusion ?? "")}"] + span .words`)?.textContent;
     line.append(head, " ", standing === "excluded" ? TEXTS.atFirstSight : (words ?? TEXTS.undecided));
     return line;
   }
@@ -357,7 +370,7 @@ async function begin() {
     onKeys({
       j: () => go(at + 1),
       k: () => go(at - 1),
-      x: () => notes().standing !== "kept" && exclude(), // one key does not take a form away
+      x: () => !isBegun() && exclude(), // one key does not take a form away
       c: keep,
       1: () => find(FINDINGS[0]),
       2: () => find(FINDINGS[1]),
@@ -370,8 +383,11 @@ async function begin() {
       f: () => document.querySelector('[data-of="candidate"] [data-tool="flip"]').click(),
       g: () => byId("grey").click(),
       0: reset,
+      l: () => byId("limits").toggleAttribute("open"),
       s: readThrough,
     });
+    const steps = [...byId("scale").querySelectorAll("[data-key]")];
+    onKeys(Object.fromEntries(steps.map((radio) => [radio.dataset.key, () => conclude(radio)])));
   }
 
   function wireViewTools() {
