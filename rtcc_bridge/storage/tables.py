@@ -294,6 +294,7 @@ gallery_images = Table(
     Column("lawful_basis", String(1024), nullable=False),
     Column("retain_until", UtcDateTime, nullable=False),
     Column("retention_told_at", UtcDateTime),  # by the record system; none: no booking has spoken of it
+    Column("taken_on", String(10)),  # a date, in whose day the picture was taken; none: nobody said
     Column("quality_score", Integer),
     Column("segment_id", String(64), nullable=False, index=True),
     Column("segment_row", Integer, nullable=False),

@@ -95,9 +95,9 @@ async def review_page(request: web.Request) -> web.Response:
 
 async def _bench(request: web.Request, sheet: Worksheet, bench: Bench, **content: Any) -> web.Response:
     services, record = services_of(request), sheet.examination
-    counts = await services.life.pictures.counts(record)
+    dates = await services.life.pictures.dates(record)
     candidates = [
-        {"ref": ref, "name": letter(place), "pictures": counts.get(ref, 0)} for place, ref in enumerate(record.refs)
+        {"ref": ref, "name": letter(place), "takenOn": dates.get(ref, ())} for place, ref in enumerate(record.refs)
     ]
     return page(
         request,

@@ -44,8 +44,8 @@ async def get_picture(request: web.Request) -> web.Response:
 
 
 async def _sheet(request: web.Request, sheet: Worksheet) -> web.Response:
-    counts = await services_of(request).life.pictures.counts(sheet.examination)
-    return answer(examination_view(request.match_info["leadId"], sheet, counts))
+    dates = await services_of(request).life.pictures.dates(sheet.examination)
+    return answer(examination_view(request.match_info["leadId"], sheet, dates))
 
 
 OPERATIONS: Final = (

@@ -59,7 +59,7 @@ async def get_picture(request: web.Request) -> web.Response:
 
 
 async def _sheet(request: web.Request, sheet: Worksheet) -> web.Response:
-    return answer(review_view(sheet, await services_of(request).life.pictures.counts(sheet.examination)))
+    return answer(review_view(sheet, await services_of(request).life.pictures.dates(sheet.examination)))
 
 
 OPERATIONS: Final = (

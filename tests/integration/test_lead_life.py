@@ -75,6 +75,7 @@ async def test_a_lead_from_candidates_to_corroboration(site: Website) -> None:
 
     sheet = await site.get(f"/leads/{lead_id}/examination", "analyst")
     assert [one["pictures"] for one in sheet["candidates"]] == [2, 2, 2]
+    assert [one["takenOn"] for one in sheet["candidates"]] == [[None, "2019-05-30"]] * 3
     assert (sheet["concluded"], sheet["notice"]) == (False, LEAD_CONSTANTS["notice"])
     ref = sheet["candidates"][1]["candidateRef"]
     await picture(site, f"/leads/{lead_id}/examination/still", "analyst")

@@ -76,6 +76,7 @@ async function begin() {
   function go(place) {
     at = (place + candidates.length) % candidates.length;
     part = judged = null;
+    byId("photos").removeAttribute("open");
     render();
     showCandidate();
     say("say-politely", TEXTS.movedTo(current().name, sheet.standing(current().ref)));
@@ -108,8 +109,8 @@ async function begin() {
 
   async function showCandidate() {
     if (!views) return;
-    const { ref, pictures } = current();
-    if (!pictures) {
+    const { ref, takenOn } = current();
+    if (!takenOn.length) {
       views.candidate.say(TEXTS.noPhoto);
       return;
     }
@@ -123,17 +124,47 @@ async function begin() {
   }
 
   function otherPhoto() {
-    const { ref, pictures } = current();
-    if (pictures < 2) return;
-    photo.set(ref, ((photo.get(ref) ?? 1) % pictures) + 1);
+    const { ref, takenOn } = current();
+    if (takenOn.length > 1) openPhoto(((photo.get(ref) ?? 1) % takenOn.length) + 1);
+  }
+
+  function openPhoto(number) {
+    photo.set(current().ref, number);
     render();
     showCandidate();
+    say("say-politely", byId("photo-count").textContent);
+  }
+
+  /** The candidate's photos, each with the day on which it was taken. */
+  function renderPhotos() {
+    const { ref, takenOn } = current();
+    const number = photo.get(ref) ?? 1;
+    const days = takenOn.map(inWords);
+    byId("photo-count").textContent = days.length ? TEXTS.photo(number, days.length, days[number - 1]) : "";
+    byId("other-photo").hidden = byId("photos").hidden = days.length < 2;
+    const lines = days.map((day, place) => {
+      const line = document.createElement("li");
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "tool";
+      button.dataset.photo = place + 1;
+      button.textContent = TEXTS.photoInList(place + 1, day);
+      if (place + 1 === number) button.setAttribute("aria-current", "true");
+      line.append(button);
+      return line;
+    });
+    byId("photo-list").replaceChildren(...lines);
+  }
+
+  function inWords(day) {
+    if (!day) return TEXTS.dateNotKnown;
+    return TEXTS.takenOn(new Date(day).toLocaleDateString([], { dateStyle: "medium", timeZone: "UTC" }));
   }
 
   // What is shown of the notes
 
   function render() {
-    const { ref, name, pictures } = current();
+    const { ref, name } = current();
     const { standing, findings, remarks, conclusion } = notes();
     for (const button of document.querySelectorAll("#strip button")) {
       if (button.dataset.ref === ref) button.setAttribute("aria-current", "true");
@@ -142,8 +173,7 @@ async function begin() {
       button.querySelector(".standing").textContent = sheet.standing(button.dataset.ref);
     }
     byId("candidate-name").textContent = byId("form-title").textContent = TEXTS.candidate(name);
-    byId("photo-count").textContent = pictures > 1 ? TEXTS.photo(photo.get(ref) ?? 1, pictures) : "";
-    byId("other-photo").hidden = pictures < 2;
+    renderPhotos();
     byId("triage").hidden = standing !== "open";
     byId("excluded").hidden = standing !== "excluded";
     byId("form").hidden = byId("unkeep").hidden = standing !== "kept";
@@ -333,6 +363,13 @@ async function begin() {
     byId("keep").addEventListener("click", keep);
     document.querySelector("[data-next-open]").addEventListener("click", goOn);
     byId("other-photo").addEventListener("click", otherPhoto);
+    byId("photo-list").addEventListener("click", (event) => {
+      const button = event.target.closest("[data-photo]");
+      if (!button) return;
+      byId("photos").removeAttribute("open");
+      byId("photos").querySelector("summary").focus(); // the list is made anew
+      openPhoto(Number(button.dataset.photo));
+    });
     byId("read-through").addEventListener("click", readThrough);
     byId("file").addEventListener("click", file);
     byId("form").addEventListener("submit", (event) => event.preventDefault());
