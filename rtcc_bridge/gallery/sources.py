@@ -93,7 +93,7 @@ class FolderSource:
 
 
 class ManifestSource:
-    """A CSV file in UTF-8 with the `COLUMNS`, perhaps `TAKEN_ON`; others are ignored. Paths are relative to its folder."""
+    """A CSV file in UTF-8 with the `COLUMNS`, perhaps `TAKEN_ON`; others are ignored. Paths begin in its folder."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -499,6 +499,7 @@ opinions = Table(
     metadata,
     Column("examination_id", String(64), ForeignKey("examinations.examination_id"), primary_key=True),
     Column("opinion", JSON, nullable=False),  # by this examiner's references
+    Column("aids", JSON),  # [{candidateRef, aid}]: what was laid over the still, and how; none: nothing
     Column("nonce", String(64)),  # with it the audit log's commitment can be checked, and without it not be guessed
     Column("updated_at", UtcDateTime, nullable=False),
 )

@@ -5,8 +5,8 @@ from typing import Final
 
 from aiohttp import web
 
-from rtcc_bridge.leads.comparison import Opinion
-from rtcc_bridge.leads.examination import Worksheet
+from rtcc_bridge.leads.comparison import AidUse, Opinion
+from rtcc_bridge.leads.opinions import Worksheet
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.operations import Answer, Body, Operation, answer, read_json
 from rtcc_bridge.web.picture_answers import PICTURE_ANSWERS, PICTURE_PROBLEMS, jpeg, picture_number
@@ -25,6 +25,12 @@ async def keep(request: web.Request) -> web.Response:
     opinion = await read_json(request, Opinion)
     sheet = await services_of(request).life.examination.keep(request.match_info["leadId"], request[ACCOUNT], opinion)
     return await _sheet(request, sheet)
+
+
+async def use_aid(request: web.Request) -> web.Response:
+    use = await read_json(request, AidUse)
+    desk = services_of(request).life.examination
+    return await _sheet(request, await desk.use_aid(request.match_info["leadId"], request[ACCOUNT], use))
 
 
 async def conclude(request: web.Request) -> web.Response:
@@ -68,6 +74,17 @@ OPERATIONS: Final = (
         tag="examination",
         body=Body(Opinion),
         answers=(Answer("As it was kept, in place of what was kept before.", ExaminationView),),
+        problems=(*_REFUSALS, HTTPStatus.UNPROCESSABLE_ENTITY),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/leads/{leadId}/examination/aids",
+        handler=use_aid,
+        name="useExaminationAid",
+        summary="Note, before it is had, that overlay or blink is used on a candidate kept for the form",
+        tag="examination",
+        body=Body(AidUse),
+        answers=(Answer("What was noted; the same once more changes nothing.", ExaminationView),),
         problems=(*_REFUSALS, HTTPStatus.UNPROCESSABLE_ENTITY),
     ),
     Operation(

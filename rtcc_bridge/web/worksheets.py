@@ -5,9 +5,9 @@ from datetime import date
 
 from pydantic import AwareDatetime, Field
 
-from rtcc_bridge.leads.comparison import Opinion
+from rtcc_bridge.leads.comparison import AidUse, Opinion
 from rtcc_bridge.leads.events import OpaqueRef
-from rtcc_bridge.leads.examination import Worksheet
+from rtcc_bridge.leads.opinions import Worksheet
 from rtcc_bridge.publishing.lead_constants import NOTICE, Notice
 from rtcc_bridge.web.operations import WireModel
 
@@ -30,6 +30,7 @@ class WorksheetView(WireModel):
     concluded: bool = Field(description="Whether the opinion was filed; nothing of it changes then.")
     candidates: tuple[ListedCandidate, ...] = Field(description="In an order of this examiner's own.")
     opinion: Opinion = Field(description="As far as it was noted.")
+    aids: tuple[AidUse, ...] = Field(description="What you have used overlay and blink on.")
     notice: Notice = NOTICE
 
 
@@ -79,4 +80,5 @@ def _common(sheet: Worksheet, pictures: Mapping[str, Sequence[str | None]]) -> d
             for ref in record.refs
         ],
         "opinion": sheet.opinion,
+        "aids": sheet.aids,
     }

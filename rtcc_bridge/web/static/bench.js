@@ -1,6 +1,7 @@
 // The examiner's bench: two pictures, triage with one key, the structured comparison, the conclusion. For the first
 // examiner and for a blind reviewer it is the same.
 
+import { Aids } from "/static/aids.js";
 import { post, showProblem, wireButtons } from "/static/calls.js";
 import { Draft, forgetDraft } from "/static/drafts.js";
 import { onKeys } from "/static/keys.js";
@@ -32,6 +33,13 @@ async function begin() {
   const nameOf = new Map(parts.map((part) => [part.dataset.component, part.querySelector("legend").textContent]));
   const sheet = new Worksheet(candidates, [...nameOf.keys()], JSON.parse(setup.opinion));
   const draft = new Draft({ key: draftKey, address: setup.keep, onState: showSaved, onRefused: refused });
+  const aids = new Aids({
+    address: setup.aids,
+    used: JSON.parse(setup.used),
+    beforeUse: () => draft.save(),
+    onChange: renderAids,
+    onRefused: (problem) => showProblem(byId("answer"), problem),
+  });
   const photo = new Map();
   let views = null;
   let at = 0;
@@ -45,6 +53,8 @@ async function begin() {
   follow({ onEvent: ({ type }) => (type.startsWith("lead.") || type === "floor.lead") && watch(), onReset: watch });
   views = await openViews(byId("still"), byId("candidate"));
   if (!views.canZoom) showOutage("zoom", TEXTS.noZoom);
+  aids.overlay = views.overlay;
+  renderAids();
   showStill();
   showCandidate();
 
@@ -77,6 +87,7 @@ async function begin() {
     at = (place + candidates.length) % candidates.length;
     part = judged = null;
     byId("photos").removeAttribute("open");
+    aids.stop();
     render();
     showCandidate();
     say("say-politely", TEXTS.movedTo(current().name, sheet.standing(current().ref)));
@@ -119,7 +130,9 @@ async function begin() {
       const address = await picture(`${setup.pictures}/candidates/${ref}/pictures/${number}`);
       if (current().ref === ref && (photo.get(ref) ?? 1) === number) views.candidate.show(address);
     } catch (problem) {
-      if (current().ref === ref) views.candidate.say(problem.detail ?? TEXTS.pictureFailed);
+      if (current().ref !== ref) return;
+      aids.stop();
+      views.candidate.say(problem.detail ?? TEXTS.pictureFailed);
     }
   }
 
@@ -156,6 +169,26 @@ async function begin() {
     byId("photo-list").replaceChildren(...lines);
   }
 
+  /** Overlay and blink: beside the form alone. */
+  function renderAids() {
+    const { name } = current();
+    const isCompared = notes().standing === "kept" && !isOver;
+    if (!isCompared) aids.stop();
+    for (const button of document.querySelectorAll("[data-aid]")) {
+      button.disabled = !isCompared || !aids.overlay;
+      press(button, aids.shown === button.dataset.aid);
+    }
+    const line = byId("still-words");
+    const words = aids.words(name) || line.dataset.words;
+    if (line.textContent !== words) line.textContent = words; // it is read out
+  }
+
+  function useAid(aid) {
+    const { ref } = current();
+    const isCompared = () => current().ref === ref && notes().standing === "kept" && !isOver;
+    if (isCompared()) aids.toggle(aid, ref, isCompared);
+  }
+
   function inWords(day) {
     if (!day) return TEXTS.dateNotKnown;
     return TEXTS.takenOn(new Date(day).toLocaleDateString([], { dateStyle: "medium", timeZone: "UTC" }));
@@ -174,6 +207,7 @@ async function begin() {
     }
     byId("candidate-name").textContent = byId("form-title").textContent = TEXTS.candidate(name);
     renderPhotos();
+    renderAids();
     byId("triage").hidden = standing !== "open";
     byId("excluded").hidden = standing !== "excluded";
     byId("form").hidden = byId("unkeep").hidden = standing !== "kept";
@@ -308,6 +342,8 @@ async function begin() {
     head.textContent = TEXTS.candidate(name);
     const words = byId("scale").querySelector(`[value="${CSS.escape(conclusion ?? "")}"] + span .words`)?.textContent;
     line.append(head, " ", standing === "excluded" ? TEXTS.atFirstSight : (words ?? TEXTS.undecided));
+    const used = aids.on(ref).map((aid) => document.querySelector(`[data-aid="${aid}"]`).firstChild.textContent.trim());
+    if (used.length) line.append(TEXTS.used(used.join(TEXTS.and).toLowerCase()));
     return line;
   }
 
@@ -352,6 +388,7 @@ async function begin() {
     showOutage("ended", TEXTS.ended);
     byId("read-through").disabled = true;
     for (const field of bench.querySelectorAll(".form-panel button, .form-panel input")) field.disabled = true;
+    renderAids();
   }
 
   function wire() {
@@ -417,6 +454,8 @@ async function begin() {
       e: () => notes().standing === "kept" && focusConclusion(),
       p: otherPhoto,
       z: link,
+      o: () => useAid("overlay"),
+      b: () => useAid("blink"),
       f: () => document.querySelector('[data-of="candidate"] [data-tool="flip"]').click(),
       g: () => byId("grey").click(),
       0: reset,
@@ -438,6 +477,9 @@ async function begin() {
       });
       tools.addEventListener("input", (event) => view()?.set({ [event.target.dataset.tool]: event.target.value }));
     }
+    for (const button of document.querySelectorAll("[data-aid]")) {
+      button.addEventListener("click", () => useAid(button.dataset.aid));
+    }
     byId("linked").addEventListener("click", link);
     byId("reset").addEventListener("click", reset);
     byId("grey").addEventListener("click", () => {
@@ -456,6 +498,7 @@ async function begin() {
   }
 
   function reset() {
+    aids.stop();
     for (const button of bench.querySelectorAll(".view-tools [aria-pressed], #grey")) press(button, false);
     for (const slider of bench.querySelectorAll(".view-tools input")) slider.value = "100";
     for (const view of [views?.still, views?.candidate]) {

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from rtcc_bridge.leads.comparison import Component, Finding
+from rtcc_bridge.leads.comparison import Aid, Component, Finding
 from rtcc_bridge.leads.events import EstimatedFpir, LeadData, WithdrawalPart
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
@@ -25,6 +25,7 @@ def test_nothing_is_without_words() -> None:
     assert set(words.DEMO_PEOPLE) == set(DEMO_ACCOUNTS) - {"operations"}
     assert set(life_words.COMPONENTS) == set(Component)
     assert set(life_words.FINDINGS) == set(Finding)
+    assert set(life_words.AIDS) == set(Aid)
     assert set(life_words.CONCLUSIONS) == set(life_words.CONCLUSIONS_FOR_REQUESTORS) == set(Conclusion)
     assert set(life_words.OUTCOMES) == set(Outcome) - {Outcome.NONE}
     assert set(life_words.EVIDENCE) == set(EvidenceKind)

@@ -1,4 +1,4 @@
-"""The day on which a gallery picture was taken, which examiners see beside it."""
+"""The day on which a gallery picture was taken, and which comparison aids an examiner has used."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,9 @@ depends_on: str | Sequence[str] | None = None
 
 def upgrade() -> None:
     op.add_column("gallery_images", sa.Column("taken_on", sa.String(10)))
+    op.add_column("opinions", sa.Column("aids", sa.JSON()))
 
 
 def downgrade() -> None:
+    op.drop_column("opinions", "aids")
     op.drop_column("gallery_images", "taken_on")
