@@ -386,6 +386,7 @@ async function begin() {
     if (!isOver) return;
     draft.forget();
     showOutage("ended", TEXTS.ended);
+    byId("filing").close();
     byId("read-through").disabled = true;
     for (const field of bench.querySelectorAll(".form-panel button, .form-panel input")) field.disabled = true;
     renderAids();
@@ -444,14 +445,6 @@ async function begin() {
     onKeys({
       j: () => go(at + 1),
       k: () => go(at - 1),
-      x: () => !isBegun() && exclude(), // one key does not take a form away
-      c: keep,
-      1: () => find(FINDINGS[0]),
-      2: () => find(FINDINGS[1]),
-      3: () => find(FINDINGS[2]),
-      u: back,
-      n: () => notes().standing === "kept" && byId("note").focus(),
-      e: () => notes().standing === "kept" && focusConclusion(),
       p: otherPhoto,
       z: link,
       o: () => useAid("overlay"),
@@ -460,10 +453,25 @@ async function begin() {
       g: () => byId("grey").click(),
       0: reset,
       l: () => byId("limits").toggleAttribute("open"),
-      s: readThrough,
     });
     const steps = [...byId("scale").querySelectorAll("[data-key]")];
-    onKeys(Object.fromEntries(steps.map((radio) => [radio.dataset.key, () => conclude(radio)])));
+    onKeysWhileOpen({
+      x: () => !isBegun() && exclude(), // one key does not take a form away
+      c: keep,
+      1: () => find(FINDINGS[0]),
+      2: () => find(FINDINGS[1]),
+      3: () => find(FINDINGS[2]),
+      u: back,
+      n: () => notes().standing === "kept" && byId("note").focus(),
+      e: () => notes().standing === "kept" && focusConclusion(),
+      s: readThrough,
+      ...Object.fromEntries(steps.map((radio) => [radio.dataset.key, () => conclude(radio)])),
+    });
+  }
+
+  /** Of a list that is examined no longer nothing is noted any more. */
+  function onKeysWhileOpen(some) {
+    onKeys(Object.fromEntries(Object.entries(some).map(([key, act]) => [key, () => isOver || act()])));
   }
 
   function wireViewTools() {
