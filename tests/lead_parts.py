@@ -138,6 +138,7 @@ class LeadBench:
             provenance="booking",
             lawful_basis="arrest",
             retain_until=self.clock.now() + timedelta(days=365),
+            taken_on=None,
             quality_score=80,
             segment_id="segment",
             segment_row=0,

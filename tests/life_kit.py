@@ -108,14 +108,15 @@ class LifeKit:
         return self.kit.parts.leads
 
     async def enrol(self, subject_ref: str, pictures: int = 1) -> Candidate:
-        """A person with sealed pictures, as a search would list them."""
+        """A person with sealed pictures, as a search would list them; of the first nobody knows when it was taken."""
         kit = self.kit
         first = await kit.enrol(subject_ref)
         found = [first.best.image_id]
         [row] = await kit.rows(tables.gallery_images, image_id=found[0])
         for number in range(1, pictures):
             values = {name: value for name, value in row.items() if name != "image_id"}
-            values |= {"image_sha256": hashlib.sha256(f"{subject_ref}/{number}".encode()).hexdigest()}
+            digest = hashlib.sha256(f"{subject_ref}/{number}".encode()).hexdigest()
+            values |= {"image_sha256": digest, "taken_on": "2019-05-30"}
             async with kit.database.write() as tx:
                 key = (await tx.execute(insert(tables.gallery_images).values(values))).inserted_primary_key
             assert key is not None

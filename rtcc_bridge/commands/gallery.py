@@ -81,7 +81,8 @@ def enroll(
 
     SOURCE is a folder with one folder for each person (then --provenance, --lawful-basis and --retain-until say what
     holds for all of them), or a CSV manifest with the columns image, subject_ref, provenance, lawful_basis and
-    retain_until. An interrupted run is resumed by starting it again. Exits with 1 when something was left out.
+    retain_until; in a column taken_on it may say when each picture was taken. An interrupted run is resumed by
+    starting it again. Exits with 1 when something was left out.
     """
     settings = load_settings(config)
     configure_logging(settings.log)

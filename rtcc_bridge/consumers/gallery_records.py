@@ -15,7 +15,7 @@ from rtcc_bridge.consumers.cloud_events import parse
 from rtcc_bridge.consumers.messages import BookingMessage, RemovalMessage, validated
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.errors import InvalidInputError, RejectedError
-from rtcc_bridge.gallery.checked_rows import retention_from
+from rtcc_bridge.gallery.checked_rows import retention_from, taken_from
 from rtcc_bridge.gallery.identity import normal_ref
 from rtcc_bridge.gallery.records import Booking, BookingDesk, OrderKind, RemovalDesk, RemovalOrder
 from rtcc_bridge.gallery.set_aside import SetAsideError
@@ -97,6 +97,10 @@ def _booking(message: BookingMessage, said_at: datetime) -> Booking:
         retain_until = retention_from(message.retain_until)
     except SetAsideError as error:
         raise InvalidInputError(f"retainUntil: {error.detail}", "invalid_fields") from error
+    try:
+        taken_on = None if message.taken_on is None else taken_from(message.taken_on, said_at)
+    except SetAsideError as error:
+        raise InvalidInputError(f"takenOn: {error.detail}", "invalid_fields") from error
     return Booking(
         subject_ref=normal_ref(message.subject_ref),
         picture=message.picture,
@@ -106,4 +110,5 @@ def _booking(message: BookingMessage, said_at: datetime) -> Booking:
         retain_until=retain_until,
         is_adult=message.adult,
         said_at=said_at,
+        taken_on=taken_on,
     )

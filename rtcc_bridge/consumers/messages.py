@@ -146,6 +146,12 @@ class BookingMessage(WireModel):
     retain_until: str = Field(
         alias="retainUntil", max_length=64, description="A date (its end, UTC) or a time with its offset, ISO 8601."
     )
+    taken_on: str | None = Field(
+        None,
+        alias="takenOn",
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        description="The day on which the picture was taken, ISO 8601; examiners see it beside the picture.",
+    )
     adult: bool = Field(description="Whether the person was an adult. The picture of a minor is not enrolled.")
 
 

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypeAlias
 
 from rtcc_bridge.errors import ConflictError
@@ -25,7 +25,10 @@ Refusals: TypeAlias = Mapping[str, tuple[Reason, str]]
 
 @dataclass(frozen=True, slots=True)
 class NewImage:
-    """One image to add. picture: the sealed picture, none for a template that came without one."""
+    """One image to add. picture: the sealed picture, none for a template that came without one.
+
+    taken_on: as in `CheckedRow`.
+    """
 
     subject_ref: str
     sha256: str
@@ -34,6 +37,7 @@ class NewImage:
     lawful_basis: str
     retain_until: datetime
     quality_score: int | None
+    taken_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,30 @@ class GalleryAdditions:
                 return Added(version, len(images), refused)
         return Added(gallery.version, 0, refused)
 
+    async def tell_dates(self, gallery: str, dates: Mapping[str, tuple[str, date]], actor: str) -> None:
+        """Notes when images were taken that are enrolled without a date; whatever is known already stays.
+
+        dates: (subject reference, date) by sha256. Commits once, with an audit entry, if there is anything to note.
+        Raises UnavailableError.
+        """
+        if not dates:
+            return
+        told = {sha256: (ref, day.isoformat()) for sha256, (ref, day) in dates.items()}
+        async with self._parts.database.read() as tx:  # a repetition writes nothing
+            if not await galleries.tell_dates(tx, gallery, told, changing=False):
+                return
+        async with self._parts.database.write() as tx:
+            if count := await galleries.tell_dates(tx, gallery, told, changing=True):
+                await self._parts.audit.append(
+                    tx,
+                    actor=actor,
+                    action="gallery.dated",
+                    subject=f"gallery/{gallery}",
+                    outcome="dated",
+                    authority={},
+                    details={"images": count},
+                )
+
     async def _add_all(
         self, gallery: GalleryRecord, images: Sequence[NewImage], templates: Float32Array, actor: str
     ) -> int:
@@ -171,6 +199,7 @@ class GalleryAdditions:
                 provenance=image.provenance,
                 lawful_basis=image.lawful_basis,
                 retain_until=image.retain_until,
+                taken_on=None if image.taken_on is None else image.taken_on.isoformat(),
                 quality_score=image.quality_score,
                 segment_id=header.segment_id,
                 segment_row=row,

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,11 +15,15 @@ from rtcc_bridge.gallery.sources import SourceRow
 
 _LONGEST_REF: Final = 256
 _LONGEST_TEXT: Final = 1024
+_FIRST_PHOTOGRAPH: Final = date(1826, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRow:
-    """A row that may be enrolled as far as its words go. sha256: of the file's bytes when they were first read."""
+    """A row that may be enrolled as far as its words go. sha256: of the file's bytes when they were first read.
+
+    taken_on: when the picture was taken; None: nobody says.
+    """
 
     image: str
     sha256: str
@@ -26,6 +31,7 @@ class CheckedRow:
     provenance: str
     lawful_basis: str
     retain_until: datetime
+    taken_on: date | None = None
 
 
 def check_row(row: SourceRow, root: Path, now: datetime, max_bytes: int) -> tuple[CheckedRow, bytes]:
@@ -39,11 +45,12 @@ def check_row(row: SourceRow, root: Path, now: datetime, max_bytes: int) -> tupl
     if not subject_ref or len(subject_ref) > _LONGEST_REF or not subject_ref.isprintable():
         detail = f"a subject reference of 1 to {_LONGEST_REF} printable characters is needed"
         raise SetAsideError(Reason.NO_SUBJECT, detail)
+    taken_on = taken_from(row.taken_on, now) if row.taken_on else None
     if retain_until <= now:
         raise SetAsideError(Reason.RETENTION_PASSED, f"its retention ended on {row.retain_until} (P06)")
     data = read_picture(_inside(root, row.image), max_bytes)
     sha256 = hashlib.sha256(data).hexdigest()
-    return CheckedRow(row.image, sha256, subject_ref, provenance, lawful_basis, retain_until), data
+    return CheckedRow(row.image, sha256, subject_ref, provenance, lawful_basis, retain_until, taken_on), data
 
 
 def read_row(row: CheckedRow, root: Path, max_bytes: int) -> bytes:
@@ -68,6 +75,23 @@ def retention_from(text: str) -> datetime:
             Reason.NO_RETENTION, f"{text!r} names no time zone: write a date, or a time with its offset"
         )
     return moment.astimezone(UTC)
+
+
+def taken_from(text: str, now: datetime) -> date:
+    """The day of an ISO 8601 date, which no time zone has still before it. Raises SetAsideError."""
+    detail = f"{text!r} is no day on which a picture was taken, as in 2019-05-30"
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise SetAsideError(Reason.BAD_ROW, detail) from error
+    if not _FIRST_PHOTOGRAPH <= day <= (now + timedelta(days=1)).date():
+        raise SetAsideError(Reason.BAD_ROW, detail)
+    return day
+
+
+def dates_of(rows: Iterable[CheckedRow]) -> Mapping[str, tuple[str, date]]:
+    """(subject reference, date) by sha256 of those rows that say when their picture was taken."""
+    return {row.sha256: (row.subject_ref, row.taken_on) for row in rows if row.taken_on is not None}
 
 
 def read_picture(path: Path, max_bytes: int) -> bytes:

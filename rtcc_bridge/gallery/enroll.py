@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.additions import Added, GalleryAdditions, NewImage
-from rtcc_bridge.gallery.checked_rows import CheckedRow, check_row, read_row
+from rtcc_bridge.gallery.checked_rows import CheckedRow, check_row, dates_of, read_row
 from rtcc_bridge.gallery.enroll_report import EnrollReport, SetAsideImage
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, normal_ref
 from rtcc_bridge.gallery.parts import GalleryParts
@@ -207,6 +207,8 @@ class Enroller:
         """Enrols a batch; the result is what was left out of it."""
         added = await self._pictures.add(run.gallery, read.pictures, run.actor)
         run.count(added, read.rows)
+        already = [sha256 for sha256, (reason, _) in added.refused.items() if reason is Reason.ALREADY_ENROLLED]
+        await self._additions.tell_dates(run.gallery.name, dates_of(read.checked[one] for one in already), run.actor)
         left_out = [(read.checked[sha256], *why) for sha256, why in added.refused.items()]
         set_aside = [SetAsideImage(row.image, row.subject_ref, reason, detail) for row, reason, detail in left_out]
         return [*read.set_aside, *set_aside]

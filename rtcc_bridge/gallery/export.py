@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import IntegrityError, InvalidInputError, NotFoundError
 from rtcc_bridge.gallery.parts import GalleryParts
-from rtcc_bridge.gallery.sources import COLUMNS
+from rtcc_bridge.gallery.sources import COLUMNS, TAKEN_ON
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
@@ -27,7 +27,7 @@ from rtcc_bridge.storage.galleries import GalleryImageRecord
 
 MANIFEST: Final = "manifest.csv"
 PICTURES: Final = "pictures"
-EXPORT_COLUMNS: Final = (*COLUMNS, "image_sha256", "quality_score", "added_version")
+EXPORT_COLUMNS: Final = (*COLUMNS, TAKEN_ON, "image_sha256", "quality_score", "added_version")
 _EXPORT: Final = "gallery.exported"
 _AT_ONCE: Final = 500
 
@@ -179,7 +179,7 @@ def _facts(order: ExportOrderRecord) -> ExportOrderFacts:
 
 def _row(image: GalleryImageRecord, ref: str, file: str) -> tuple[Any, ...]:
     until = rfc3339(image.retain_until)
-    words = (file, ref, image.provenance, image.lawful_basis, until)
+    words = (file, ref, image.provenance, image.lawful_basis, until, image.taken_on or "")
     return (*words, image.image_sha256, image.quality_score, image.added_version)
 
 

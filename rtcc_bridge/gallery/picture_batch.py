@@ -159,4 +159,5 @@ def _new_image(seen: SeenPicture) -> NewImage:
         lawful_basis=seen.row.lawful_basis,
         retain_until=seen.row.retain_until,
         quality_score=seen.portrait.quality_score,
+        taken_on=seen.row.taken_on,
     )

@@ -7,7 +7,7 @@ to be remembered of an event for that: a repetition finds its effect.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, TypeAlias
 
@@ -16,7 +16,7 @@ import structlog
 from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.errors import ConflictError, RejectedError, UnavailableError
 from rtcc_bridge.gallery.additions import GalleryAdditions
-from rtcc_bridge.gallery.checked_rows import CheckedRow
+from rtcc_bridge.gallery.checked_rows import CheckedRow, dates_of
 from rtcc_bridge.gallery.expunge import Expunger
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, require_same_pack
 from rtcc_bridge.gallery.parts import GalleryParts
@@ -54,7 +54,10 @@ class RemovalOrder:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """One picture of a person. picture: its name in the store of pictures. said_at: when the record system said it."""
+    """One picture of a person. picture: its name in the store of pictures. said_at: when the record system said it.
+
+    taken_on: when the picture was taken; None: it does not say.
+    """
 
     subject_ref: str
     picture: str
@@ -64,6 +67,7 @@ class Booking:
     retain_until: datetime
     is_adult: bool
     said_at: datetime
+    taken_on: date | None = None
 
 
 class RemovalDesk:
@@ -171,6 +175,7 @@ class BookingDesk:
                 outcomes[place] = batch.refused.get(booking.sha256)
             self._tell(outcomes[place])
         await self._follow_retention([_retention_said(one) for one in bookings])
+        await self._additions.tell_dates(self._gallery, dates_of(rows.values()), SYSTEM)
         return outcomes
 
     async def _follow_retention(self, said: Sequence[RetentionSaid]) -> None:
@@ -236,4 +241,5 @@ def _row(booking: Booking) -> CheckedRow:
         provenance=booking.provenance,
         lawful_basis=booking.lawful_basis,
         retain_until=booking.retain_until,
+        taken_on=booking.taken_on,
     )

@@ -14,18 +14,24 @@ from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.set_aside import Reason
 
 COLUMNS: Final = ("image", "subject_ref", "provenance", "lawful_basis", "retain_until")
+TAKEN_ON: Final = "taken_on"
+"""A column that a manifest may have, and a row may leave empty."""
 _OVERFLOW: Final = "\0overflow"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One picture as its source names it; nothing has been checked yet. retain_until is text (`retention_from`)."""
+    """One picture as its source names it; nothing has been checked yet, and the dates are text.
+
+    taken_on: empty where the source does not say when the picture was taken.
+    """
 
     image: str
     subject_ref: str
     provenance: str
     lawful_basis: str
     retain_until: str
+    taken_on: str = ""
     problem: tuple[Reason, str] | None = None
     """Set when the row could not even be read."""
 
@@ -75,7 +81,8 @@ class FolderSource:
                 yield self._row(image, person, problem)
 
     def _row(self, image: str, person: str, problem: tuple[Reason, str] | None) -> SourceRow:
-        return SourceRow(image, person, self._provenance, self._lawful_basis, self._retain_until, problem)
+        words = (self._provenance, self._lawful_basis, self._retain_until)
+        return SourceRow(image, person, *words, problem=problem)
 
     def _visible(self, folder: str) -> list[str]:
         try:
@@ -86,7 +93,7 @@ class FolderSource:
 
 
 class ManifestSource:
-    """A CSV file in UTF-8 with the `COLUMNS`; others are ignored. Paths are relative to the file's folder."""
+    """A CSV file in UTF-8 with the `COLUMNS`, perhaps `TAKEN_ON`; others are ignored. Paths begin in its folder."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -120,20 +127,21 @@ class ManifestSource:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield SourceRow("", "", "", "", "", (Reason.BAD_ROW, f"line {reader.line_num}: {error}"))
+                problem = (Reason.BAD_ROW, f"line {reader.line_num}: {error}")
+                yield SourceRow("", "", "", "", "", problem=problem)
             else:
                 yield _manifest_row(fields, reader.line_num)
 
 
 def _manifest_row(fields: Mapping[str, str | list[str] | None], line: int) -> SourceRow:
-    texts = [value.strip() if isinstance(value := fields[column], str) else "" for column in COLUMNS]
+    columns = (*COLUMNS, TAKEN_ON)
+    texts = [value.strip() if isinstance(value := fields.get(column), str) else "" for column in columns]
     problem = None
     if _OVERFLOW in fields or None in fields.values():
         problem = (Reason.BAD_ROW, f"line {line} has another number of fields than the header")
     elif not all(_is_text(text) for text in texts):
         problem = (Reason.BAD_ROW, f"line {line} is not UTF-8 or holds control characters")
-    image, subject_ref, provenance, lawful_basis, retain_until = texts
-    return SourceRow(image, subject_ref, provenance, lawful_basis, retain_until, problem)
+    return SourceRow(*texts, problem=problem)
 
 
 def _is_text(text: str) -> bool:

@@ -83,6 +83,31 @@ class Opinion(Form):
     compared: tuple[ComparedCandidate, ...] = Field(default=(), max_length=MOST_CANDIDATES)
 
 
+class Aid(StrEnum):
+    """What an examiner may see the two pictures by beside the form: one through the other, or one after the other.
+
+    Both show at a glance what is alike, and hide what differs, so they never stand in for the form.
+    """
+
+    OVERLAY = "overlay"
+    BLINK = "blink"
+
+
+class AidUse(Form):
+    """That an aid was used on a candidate."""
+
+    candidate_ref: OpaqueRef
+    aid: Aid
+
+
+def require_beside_form(use: AidUse, opinion: Opinion) -> None:
+    """P13: an aid is for candidates that triage has kept. Raises PolicyRefusalError."""
+    if use.candidate_ref not in {one.candidate_ref for one in opinion.compared}:
+        raise PolicyRefusalError(
+            "P13", "Overlay and blink are used beside the form alone: keep the candidate for comparison first."
+        )
+
+
 def require_of_list(opinion: Opinion, listed: Collection[str]) -> None:
     """P13: the opinion is about candidates of this list, each once. Raises PolicyRefusalError."""
     refs = list(_refs(opinion))

@@ -1,26 +1,17 @@
 """The first examination: of the list, by whoever took the lead (P13)."""
 
-from dataclasses import dataclass
-
 from rtcc_bridge.errors import ConflictError, PolicyRefusalError
 from rtcc_bridge.leads import opinions, rounds
-from rtcc_bridge.leads.comparison import Opinion
+from rtcc_bridge.leads.comparison import AidUse, Opinion
 from rtcc_bridge.leads.examiners import require_examiner
 from rtcc_bridge.leads.lead import ReviewState
 from rtcc_bridge.leads.life_parts import LifeParts, locked
+from rtcc_bridge.leads.opinions import Worksheet
 from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.storage import examinations
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.examinations import ExaminationRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Worksheet:
-    """What an examiner has before them: the list in their own order, and what they have noted. No score, no rank."""
-
-    examination: ExaminationRecord
-    opinion: Opinion
 
 
 class ExaminationDesk:
@@ -40,7 +31,7 @@ class ExaminationDesk:
             async with self._parts.database.write() as tx:
                 examination = await self.own(tx, lead_id, account)
                 await self._parts.note(tx, account, action, lead_id, "shown")
-                return Worksheet(examination, await opinions.opinion_of(tx, examination))
+                return await opinions.worksheet_of(tx, examination)
 
     async def keep(self, lead_id: str, account: Account, opinion: Opinion) -> Worksheet:
         """Keeps what the examiner has noted so far. Raises as `view` and `opinions.keep` do."""
@@ -48,8 +39,15 @@ class ExaminationDesk:
             require_examiner(account, Deed.EXAMINE_LEAD)
             async with self._parts.on_lead(lead_id, "examination.keep") as (tx, _):
                 examination = await self.own(tx, lead_id, account)
-                await opinions.keep(self._parts, tx, examination, opinion)
-                return Worksheet(examination, opinion)
+                return await opinions.keep(self._parts, tx, examination, opinion)
+
+    async def use_aid(self, lead_id: str, account: Account, use: AidUse) -> Worksheet:
+        """Notes that overlay or blink is used, before it is. Raises as `view` and `opinions.use_aid` do."""
+        async with self._parts.watching(account, opinions.AID_USED, lead_id):
+            require_examiner(account, Deed.EXAMINE_LEAD)
+            async with self._parts.on_lead(lead_id, opinions.AID_USED) as (tx, _):
+                examination = await self.own(tx, lead_id, account)
+                return await opinions.use_aid(self._parts, tx, examination, use, account)
 
     async def conclude(self, lead_id: str, account: Account, opinion: Opinion) -> Worksheet:
         """Files the conclusion, whatever it is, and opens the peer review where it is not open yet.
@@ -66,7 +64,7 @@ class ExaminationDesk:
                     await self._parts.leads.open_review(tx, lead, account.name)
                 else:  # on the imminent lane the reviewer may have concluded before
                     await opinions.settle(self._parts, tx, lead)
-                return Worksheet(filed, opinion)
+                return filed
 
     async def own(self, tx: Transaction, lead_id: str, account: Account) -> ExaminationRecord:
         """The first examination, for its own examiner. Raises as `view` does.

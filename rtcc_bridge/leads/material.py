@@ -12,6 +12,7 @@ from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json
 from rtcc_bridge.storage import galleries, leads, probes, proficiency_cases
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.examinations import ExaminationRecord
+from rtcc_bridge.storage.galleries import LivingPicture
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.objects import ObjectVault
 
@@ -38,7 +39,7 @@ async def still_of(tx: Transaction, examination: ExaminationRecord) -> SealedPic
         found = await galleries.living_pictures(tx, [case.probe_image])
         if case.probe_image not in found:
             raise NotFoundError("The pictures of this review are kept no longer.")
-        return SealedPicture(found[case.probe_image], lane)
+        return SealedPicture(found[case.probe_image].object_key, lane)
     lead = await _lead(tx, examination)
     probe = await probes.find(tx, lead.probe_id)
     if probe is None or probe.original_object is None or probe.chosen_face is None:
@@ -51,7 +52,7 @@ async def still_of(tx: Transaction, examination: ExaminationRecord) -> SealedPic
 
 async def pictures_of(
     tx: Transaction, vault: ObjectVault, examination: ExaminationRecord
-) -> Mapping[str, Sequence[str]]:
+) -> Mapping[str, Sequence[LivingPicture]]:
     """The sealed pictures of each candidate that are still in the gallery, by the examiner's own reference.
 
     In the order of their ids, which says nothing of how alike they are.

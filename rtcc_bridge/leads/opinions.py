@@ -7,8 +7,10 @@ proved later which opinion was filed, and not be guessed before.
 
 import hashlib
 import secrets
-from collections.abc import Mapping
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from rtcc_bridge.audit.canonical import canonical_json
 from rtcc_bridge.audit.entries import SYSTEM
@@ -16,7 +18,15 @@ from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.leads import agreement, rounds
 from rtcc_bridge.leads import lead as rules
 from rtcc_bridge.leads.agreement import Agreement, ListOutcome, Verdicts
-from rtcc_bridge.leads.comparison import Opinion, require_complete, require_of_list, verdicts
+from rtcc_bridge.leads.comparison import (
+    Aid,
+    AidUse,
+    Opinion,
+    require_beside_form,
+    require_complete,
+    require_of_list,
+    verdicts,
+)
 from rtcc_bridge.leads.conclusions import require_on_scale
 from rtcc_bridge.leads.examiners import people_of, third_examiner
 from rtcc_bridge.leads.life_parts import LifeParts
@@ -29,28 +39,71 @@ from rtcc_bridge.storage.examinations import ExaminationRecord
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.opinions import OpinionRecord
 
-_NO_OPINION = Opinion()
+AID_USED: Final = "examination.aid"
+"""The action under which the use of an aid is audited."""
 
 
-async def opinion_of(tx: Transaction, examination: ExaminationRecord) -> Opinion:
+@dataclass(frozen=True, slots=True)
+class Worksheet:
+    """What an examiner has before them: the list in their own order, and what they have noted. No score, no rank.
+
+    aids: what they have laid over the still. Only the desk notes that.
+    """
+
+    examination: ExaminationRecord
+    opinion: Opinion
+    aids: Sequence[AidUse] = ()
+
+
+async def worksheet_of(tx: Transaction, examination: ExaminationRecord) -> Worksheet:
     """What this examiner has noted so far."""
     record = await opinions.find(tx, examination.examination_id)
-    return _NO_OPINION if record is None else Opinion.model_validate(dict(record.opinion))
+    if record is None:
+        return Worksheet(examination, Opinion())
+    return Worksheet(examination, Opinion.model_validate(dict(record.opinion)), aids_of(record))
 
 
-async def keep(parts: LifeParts, tx: Transaction, examination: ExaminationRecord, opinion: Opinion) -> None:
+def aids_of(record: OpinionRecord) -> Sequence[AidUse]:
+    """In the order of their first use."""
+    return tuple(AidUse.model_validate(dict(one)) for one in record.aids or ())
+
+
+async def use_aid(
+    parts: LifeParts, tx: Transaction, examination: ExaminationRecord, use: AidUse, account: Account
+) -> Worksheet:
+    """Notes that an aid is used on a candidate, before it is; once more changes nothing.
+
+    The audit log does not hold on whom: that somebody was kept for the form is no hint for a reviewer to have (P12).
+
+    Raises PolicyRefusalError (P13) when the candidate was not kept, ConflictError when it was concluded or closed.
+    """
+    _require_open(examination)
+    sheet = await worksheet_of(tx, examination)
+    require_beside_form(use, sheet.opinion)
+    if use in sheet.aids:
+        return sheet
+    used = Worksheet(examination, sheet.opinion, (*sheet.aids, use))
+    await _put(parts, tx, used, None)
+    details = {"round": examination.round, "aid": use.aid.value}
+    await parts.note(tx, account, AID_USED, examination.examination_id, "used", details)
+    return used
+
+
+async def keep(parts: LifeParts, tx: Transaction, examination: ExaminationRecord, opinion: Opinion) -> Worksheet:
     """Keeps a draft: exclusions with one key, forms that are half filled in.
 
     Raises PolicyRefusalError (P13) when it is not about this list, ConflictError when it was concluded or closed.
     """
     _require_open(examination)
     require_of_list(opinion, examination.refs)
-    await _put(parts, tx, examination, opinion, None)
+    sheet = replace(await worksheet_of(tx, examination), opinion=opinion)
+    await _put(parts, tx, sheet, None)
+    return sheet
 
 
 async def file(
     parts: LifeParts, tx: Transaction, examination: ExaminationRecord, opinion: Opinion, account: Account
-) -> ExaminationRecord:
+) -> Worksheet:
     """Files the conclusion, which nobody changes any more.
 
     Raises PolicyRefusalError (P13) for what is missing, ConflictError when it was concluded or closed.
@@ -59,7 +112,8 @@ async def file(
     require_complete(opinion, examination.refs)
     require_on_scale(verdicts(opinion).values(), parts.policy.conclusions.scale)
     nonce = secrets.token_hex(32)
-    await _put(parts, tx, examination, opinion, nonce)
+    sheet = replace(await worksheet_of(tx, examination), opinion=opinion)
+    await _put(parts, tx, sheet, nonce)
     filed = replace(examination, filed_at=parts.clock.now())
     await examinations.change(tx, filed)
     details = {
@@ -68,7 +122,7 @@ async def file(
         **marks(account.certificates, parts.policy.certificates, parts.clock.now()),
     }
     await parts.note(tx, account, "examination.conclude", examination.examination_id, "concluded", details)
-    return filed
+    return replace(sheet, examination=filed)
 
 
 def commitment(opinion: Opinion, nonce: str) -> str:
@@ -94,6 +148,16 @@ async def standing(tx: Transaction, lead_id: str) -> Agreement | None:
         return None
     heard = [_by_the_leads_references(one, filed[one.round]) for one in expected]
     return agreement.of_two(*heard) if len(heard) == agreement.ENOUGH else agreement.of_three(*heard)
+
+
+async def aids_used(tx: Transaction, lead_id: str) -> Mapping[str, Collection[Aid]]:
+    """What any examiner has used on a candidate, by the lead's references: for whoever may know what all think."""
+    filed, used = await opinions.filed_of_lead(tx, lead_id), defaultdict[str, set[Aid]](set)
+    for examination in await examinations.of_lead(tx, lead_id):
+        for use in aids_of(filed[examination.round]) if examination.round in filed else ():
+            if (ref := examination.meaning(use.candidate_ref)) is not None:
+                used[ref].add(use.aid)
+    return used
 
 
 async def settle(parts: LifeParts, tx: Transaction, lead: LeadRecord) -> None:
@@ -133,12 +197,11 @@ def _by_the_leads_references(examination: ExaminationRecord, record: OpinionReco
     return {ref: given[own] for own, ref in examination.candidates}
 
 
-async def _put(
-    parts: LifeParts, tx: Transaction, examination: ExaminationRecord, opinion: Opinion, nonce: str | None
-) -> None:
+async def _put(parts: LifeParts, tx: Transaction, sheet: Worksheet, nonce: str | None) -> None:
     record = OpinionRecord(
-        examination_id=examination.examination_id,
-        opinion=opinion.model_dump(mode="json", by_alias=True),
+        examination_id=sheet.examination.examination_id,
+        opinion=sheet.opinion.model_dump(mode="json", by_alias=True),
+        aids=[use.model_dump(mode="json", by_alias=True) for use in sheet.aids] or None,
         nonce=nonce,
         updated_at=parts.clock.now(),
     )

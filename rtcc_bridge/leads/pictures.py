@@ -20,6 +20,7 @@ from rtcc_bridge.probes.stills import PREVIEW_SIDE_PX
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.examinations import ExaminationRecord
+from rtcc_bridge.storage.galleries import LivingPicture
 from rtcc_bridge.storage.leads import LeadRecord
 
 _GONE: Final = "This picture is kept no longer."
@@ -73,11 +74,14 @@ class PictureViewer:
             await self._parts.note(tx, account, "lead.picture", lead_id, "shown", details)
         return await self._jpeg(picture)
 
-    async def counts(self, examination: ExaminationRecord) -> Mapping[str, int]:
-        """How many pictures there are of each candidate, by the examiner's own reference."""
+    async def dates(self, examination: ExaminationRecord) -> Mapping[str, Sequence[str | None]]:
+        """When each picture of each candidate was taken, as far as that is known, by the examiner's own reference.
+
+        One for each picture, in the order of their numbers: so it says how many there are, too.
+        """
         async with self._parts.database.read() as tx:
             found = await pictures_of(tx, self._parts.vault, examination)
-        return {ref: len(pictures) for ref, pictures in found.items()}
+        return {ref: [picture.taken_on for picture in pictures] for ref, pictures in found.items()}
 
     async def released_counts(self, lead: LeadRecord) -> Mapping[str, int]:
         """How many pictures there are of each candidate of a released lead, by the lead's references."""
@@ -134,8 +138,8 @@ _Own = Callable[[Transaction, str, Account], Awaitable[ExaminationRecord]]
 """The examination that a lead's or a review's id means, for its own examiner; raises for everybody else."""
 
 
-def _numbered(pictures: Sequence[str], number: int, lane: Lane) -> SealedPicture:
+def _numbered(pictures: Sequence[LivingPicture], number: int, lane: Lane) -> SealedPicture:
     """From 1. Raises NotFoundError."""
     if not 1 <= number <= len(pictures):
         raise NotFoundError(_GONE)
-    return SealedPicture(pictures[number - 1], lane)
+    return SealedPicture(pictures[number - 1].object_key, lane)

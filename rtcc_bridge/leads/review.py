@@ -8,10 +8,10 @@ from typing import Final
 
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads import opinions, rounds
-from rtcc_bridge.leads.comparison import Opinion
-from rtcc_bridge.leads.examination import Worksheet
+from rtcc_bridge.leads.comparison import AidUse, Opinion
 from rtcc_bridge.leads.examiners import CasePeople, people_of, require_examiner, require_independent
 from rtcc_bridge.leads.life_parts import LifeParts, locked
+from rtcc_bridge.leads.opinions import Worksheet
 from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.policy.rules import require_certified
@@ -58,7 +58,7 @@ class ReviewDesk:
                     await examinations.change(tx, review)
                     await self._parts.note(tx, account, action, review_id, "taken")
                 _require_taken_by(account, review)
-                return Worksheet(review, await opinions.opinion_of(tx, review))
+                return await opinions.worksheet_of(tx, review)
 
     async def view(self, review_id: str, account: Account) -> Worksheet:
         """The list in the reviewer's own order and their own notes; each look is audited before it is had.
@@ -71,7 +71,7 @@ class ReviewDesk:
             async with self._parts.database.write() as tx:
                 review = await self.own(tx, review_id, account)
                 await self._parts.note(tx, account, action, review_id, "shown")
-                return Worksheet(review, await opinions.opinion_of(tx, review))
+                return await opinions.worksheet_of(tx, review)
 
     async def keep(self, review_id: str, account: Account, opinion: Opinion) -> Worksheet:
         """Keeps what the reviewer has noted so far. Raises as `view` and `opinions.keep` do."""
@@ -79,8 +79,15 @@ class ReviewDesk:
             require_examiner(account, Deed.REVIEW_LEAD)
             async with self._parts.database.write() as tx:
                 review = await self.own(tx, review_id, account)
-                await opinions.keep(self._parts, tx, review, opinion)
-                return Worksheet(review, opinion)
+                return await opinions.keep(self._parts, tx, review, opinion)
+
+    async def use_aid(self, review_id: str, account: Account, use: AidUse) -> Worksheet:
+        """Notes that overlay or blink is used, before it is. Raises as `view` and `opinions.use_aid` do."""
+        async with self._parts.watching(account, opinions.AID_USED, review_id):
+            require_examiner(account, Deed.REVIEW_LEAD)
+            async with self._parts.database.write() as tx:
+                review = await self.own(tx, review_id, account)
+                return await opinions.use_aid(self._parts, tx, review, use, account)
 
     async def conclude(self, review_id: str, account: Account, opinion: Opinion) -> Worksheet:
         """Files the opinion. What becomes of the lead is not told here: the first one may still be out.
@@ -97,9 +104,9 @@ class ReviewDesk:
                 await _require_may_review(tx, account, review, lead)
                 filed = await opinions.file(self._parts, tx, review, opinion, account)
                 if lead is not None:
-                    self._observe(tx, filed)
+                    self._observe(tx, filed.examination)
                     await opinions.settle(self._parts, tx, lead)
-                return Worksheet(filed, opinion)
+                return filed
 
     async def own(self, tx: Transaction, review_id: str, account: Account) -> ExaminationRecord:
         """The review, for its own reviewer. Raises as `view` does."""

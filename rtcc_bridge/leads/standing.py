@@ -1,10 +1,12 @@
 """How a lead stands for whoever may release it. Nobody is told who may still be asked what they think of it (P12)."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.leads import opinions, rounds
 from rtcc_bridge.leads.agreement import Agreement, ListOutcome
+from rtcc_bridge.leads.comparison import Aid
 from rtcc_bridge.leads.examiners import decides_and_never_examines
 from rtcc_bridge.leads.lead import LeadResult
 from rtcc_bridge.leads.life_parts import LifeParts, locked
@@ -19,11 +21,14 @@ from rtcc_bridge.storage.leads import LeadRecord
 class Standing:
     """agreed: what the examiners say alike, by the lead's references; None while somebody has to conclude.
 
+    aids: what examiners have used overlay and blink on, by those references; nothing before they agree.
+
     Whether a second or a third examiner is waited for is not told: that would tell whether two have differed.
     """
 
     lead: LeadRecord
     agreed: Agreement | None
+    aids: Mapping[str, Collection[Aid]] = field(default_factory=dict)
 
 
 class StandingDesk:
@@ -46,9 +51,10 @@ class StandingDesk:
                 lead = await locked(tx, lead_id)
                 await _require_concluded(tx, account, lead)
                 agreed = await _agreed(tx, lead)
-                if agreed is not None:  # before, nothing of it is told
-                    await self._parts.note(tx, account, action, lead_id, "shown")
-                return Standing(lead, agreed)
+                if agreed is None:  # nothing of it is told
+                    return Standing(lead, None)
+                await self._parts.note(tx, account, action, lead_id, "shown")
+                return Standing(lead, agreed, await opinions.aids_used(tx, lead_id))
 
 
 async def _require_concluded(tx: Transaction, account: Account, lead: LeadRecord) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.leads.comparison import Opinion, verdicts
-from rtcc_bridge.leads.opinions import commitment
+from rtcc_bridge.leads.opinions import aids_of, commitment
 from rtcc_bridge.leads.release import LIMITS
 from rtcc_bridge.publishing.lead_constants import LEAD_CONSTANTS
 from rtcc_bridge.reports.whole_lead import ConsideredCandidate, WholeLead
@@ -111,6 +111,7 @@ def _examination(one: ExaminationRecord, whole: WholeLead) -> dict[str, Any]:
     filed = None if record is None else Opinion.model_validate(dict(record.opinion))
     given = {} if filed is None else verdicts(filed)
     compared = {} if filed is None else {form.candidate_ref: form for form in filed.compared}
+    used = () if record is None else aids_of(record)
     numbers = {candidate.candidate_ref: candidate.number for candidate in whole.candidates}
     conclusions = []
     for own, ref in one.candidates:
@@ -124,6 +125,7 @@ def _examination(one: ExaminationRecord, whole: WholeLead) -> dict[str, Any]:
                 "atFirstSight": form is None,
                 "findings": [] if form is None else [part.model_dump(mode="json") for part in form.findings],
                 "note": "" if form is None else form.note,
+                "aids": [use.aid.value for use in used if use.candidate_ref == own],
             }
         )
     return {

@@ -221,6 +221,7 @@ def _conclusion(row: Mapping[str, Any]) -> tuple[str, ...]:
         if part["finding"] != "not_visible"
     )
     how = "at first sight" if row["atFirstSight"] else "compared part by part"
+    how += "".join(f", with {aid}" for aid in row["aids"])
     return (str(row["candidate"]), row["conclusion"], how, "; ".join(filter(None, (seen, row["note"]))))
 
 

@@ -49,7 +49,7 @@ class GalleryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewImageRecord:
-    """One image to add; the database gives it its id."""
+    """One image to add; the database gives it its id. taken_on: a date as in 2019-05-30; None: it is not known."""
 
     gallery: str
     subject_id: int
@@ -58,6 +58,7 @@ class NewImageRecord:
     provenance: str
     lawful_basis: str
     retain_until: datetime
+    taken_on: str | None
     quality_score: int | None
     segment_id: str
     segment_row: int
@@ -105,6 +106,14 @@ class KnownImage:
 
     subject_ref: str
     added_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LivingPicture:
+    """A sealed picture of an image that is searched. taken_on: as in `NewImageRecord`."""
+
+    object_key: str
+    taken_on: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,14 +328,37 @@ async def searched_images(tx: Transaction, image_ids: Collection[int]) -> set[in
     return found
 
 
-async def living_pictures(tx: Transaction, image_ids: Collection[int]) -> Mapping[int, str]:
+async def living_pictures(tx: Transaction, image_ids: Collection[int]) -> Mapping[int, LivingPicture]:
     """The sealed pictures of those images that are searched and have one, by image id (P25)."""
-    found: dict[int, str] = {}
+    found: dict[int, LivingPicture] = {}
     for some in slices(sorted(image_ids)):
-        query = select(gallery_images.c.image_id, gallery_images.c.image_object)
+        query = select(gallery_images.c.image_id, gallery_images.c.image_object, gallery_images.c.taken_on)
         where = gallery_images.c.image_id.in_(some) & _is_alive() & gallery_images.c.image_object.is_not(None)
-        found |= {row.image_id: row.image_object for row in await tx.execute(query.where(where))}
+        rows = await tx.execute(query.where(where))
+        found |= {row.image_id: LivingPicture(row.image_object, row.taken_on) for row in rows}
     return found
+
+
+async def tell_dates(tx: Transaction, gallery: str, dates: Mapping[str, tuple[str, str]], *, changing: bool) -> int:
+    """Notes when enrolled images were taken where that was not known; says of how many. A date that is known stays.
+
+    dates: (subject reference, date) by the sha256 of the image. changing: otherwise nothing is written.
+    """
+    unknown = (gallery_images.c.gallery == gallery) & _is_alive() & gallery_images.c.taken_on.is_(None)
+    joined = gallery_images.join(subjects, gallery_images.c.subject_id == subjects.c.subject_id)
+    columns = (gallery_images.c.image_id, gallery_images.c.image_sha256, subjects.c.subject_ref)
+    told = 0
+    for some in slices(sorted(dates)):
+        query = select(*columns).select_from(joined).where(unknown & gallery_images.c.image_sha256.in_(some))
+        for row in (await tx.execute(query.order_by(gallery_images.c.image_id))).all():
+            subject_ref, taken_on = dates[row.image_sha256]
+            if row.subject_ref != subject_ref:
+                continue
+            told += 1
+            if changing:
+                statement = update(gallery_images).where(gallery_images.c.image_id == row.image_id)
+                await tx.execute(statement.values(taken_on=taken_on))
+    return told
 
 
 async def segments(tx: Transaction, gallery: str, *, after: int, up_to: int) -> Sequence[SegmentRecord]:

@@ -1,6 +1,6 @@
 """What examiners think of a list: private until all who have to conclude have done so (P12)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -16,11 +16,13 @@ from rtcc_bridge.storage.tables import examinations, opinions
 class OpinionRecord:
     """One row of `opinions`.
 
-    opinion: as JSON, by the examiner's own references. nonce: none while it is a draft.
+    opinion: as JSON, by the examiner's own references. aids: [{candidateRef, aid}, ...] by them too, which the examiner
+    does not write. nonce: none while it is a draft.
     """
 
     examination_id: str
     opinion: Mapping[str, Any]
+    aids: Sequence[Mapping[str, str]] | None
     nonce: str | None
     updated_at: datetime
 

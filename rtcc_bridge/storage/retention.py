@@ -180,7 +180,7 @@ async def wipe_lead(tx: Transaction, lead_id: str) -> None:
     query = select(opinions.c.examination_id, opinions.c.opinion).where(opinions.c.examination_id.in_(of_lead))
     for row in (await tx.execute(query)).all():
         statement = update(opinions).where(opinions.c.examination_id == row.examination_id)
-        await tx.execute(statement.values(opinion=_without_words(row.opinion), nonce=None))
+        await tx.execute(statement.values(opinion=_without_words(row.opinion), aids=None, nonce=None))
     await tx.execute(update(releases).where(releases.c.lead_id == lead_id).values(requestor=""))
     reports = select(corroborations.c.corroboration_id, corroborations.c.evidence)
     for row in (await tx.execute(reports.where(corroborations.c.lead_id == lead_id))).all():

@@ -294,6 +294,7 @@ gallery_images = Table(
     Column("lawful_basis", String(1024), nullable=False),
     Column("retain_until", UtcDateTime, nullable=False),
     Column("retention_told_at", UtcDateTime),  # by the record system; none: no booking has spoken of it
+    Column("taken_on", String(10)),  # a date, in whose day the picture was taken; none: nobody said
     Column("quality_score", Integer),
     Column("segment_id", String(64), nullable=False, index=True),
     Column("segment_row", Integer, nullable=False),
@@ -498,6 +499,7 @@ opinions = Table(
     metadata,
     Column("examination_id", String(64), ForeignKey("examinations.examination_id"), primary_key=True),
     Column("opinion", JSON, nullable=False),  # by this examiner's references
+    Column("aids", JSON),  # [{candidateRef, aid}]: what was laid over the still, and how; none: nothing
     Column("nonce", String(64)),  # with it the audit log's commitment can be checked, and without it not be guessed
     Column("updated_at", UtcDateTime, nullable=False),
 )

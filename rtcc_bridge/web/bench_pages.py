@@ -12,7 +12,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from rtcc_bridge.leads.comparison import verdicts
-from rtcc_bridge.leads.examination import Worksheet
+from rtcc_bridge.leads.opinions import Worksheet
 from rtcc_bridge.probes.faces import face_of_number, faces_from_json
 from rtcc_bridge.storage import leads, probes
 from rtcc_bridge.storage.leads import LeadRecord
@@ -20,7 +20,16 @@ from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.cards import incident_card
 from rtcc_bridge.web.incidents import one_incident
-from rtcc_bridge.web.life_words import COMPONENTS, CONCLUSIONS, FINDINGS, LIST_LIMITS, letter
+from rtcc_bridge.web.life_words import (
+    AIDS,
+    COMPONENTS,
+    CONCLUSION_KEYS,
+    CONCLUSIONS,
+    FINDINGS,
+    LIST_LIMITS,
+    aids_in_words,
+    letter,
+)
 from rtcc_bridge.web.operations import Handler
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.templating import page
@@ -29,23 +38,26 @@ from rtcc_bridge.web.views import lead_view
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where the bench's script reads pictures, keeps drafts, files the conclusion, and looks whether it still may."""
+    """Where the bench's script reads pictures, keeps drafts, notes the use of an aid, files the conclusion, and looks
+    whether it still may."""
 
     kind: str
     subject: str
     pictures: str
     keep: str
+    aids: str
     file: str
     watch: str
 
 
 @dataclass(frozen=True, slots=True)
 class OwnConclusion:
-    """What the examiner said of a candidate."""
+    """What the examiner said of a candidate. aids: in words; empty when none was used on them."""
 
     name: str
     words: str
     at_first_sight: bool
+    aids: str
 
 
 async def examine_page(request: web.Request) -> web.Response:
@@ -61,7 +73,7 @@ async def examine_page(request: web.Request) -> web.Response:
     return await _bench(
         request,
         sheet,
-        Bench("lead", lead_id, mine, mine, f"{own}/conclusions", own),
+        Bench("lead", lead_id, mine, mine, f"{mine}/aids", f"{own}/conclusions", own),
         feed_position=position,
         about=await _about(services, lead),
         face=None if probe is None else _face_of(probe),
@@ -89,15 +101,15 @@ async def review_page(request: web.Request) -> web.Response:
     position = services.feed.position or 0
     sheet = await services.life.review.view(review_id, request[ACCOUNT])
     own = f"/api/v1/reviews/{quote(review_id)}"
-    bench = Bench("review", review_id, own, f"{own}/draft", f"{own}/opinion", "/api/v1/reviews")
+    bench = Bench("review", review_id, own, f"{own}/draft", f"{own}/aids", f"{own}/opinion", "/api/v1/reviews")
     return await _bench(request, sheet, bench, feed_position=position, about=None, face=None)
 
 
 async def _bench(request: web.Request, sheet: Worksheet, bench: Bench, **content: Any) -> web.Response:
     services, record = services_of(request), sheet.examination
-    counts = await services.life.pictures.counts(record)
+    dates = await services.life.pictures.dates(record)
     candidates = [
-        {"ref": ref, "name": letter(place), "pictures": counts.get(ref, 0)} for place, ref in enumerate(record.refs)
+        {"ref": ref, "name": letter(place), "takenOn": dates.get(ref, ())} for place, ref in enumerate(record.refs)
     ]
     return page(
         request,
@@ -109,10 +121,14 @@ async def _bench(request: web.Request, sheet: Worksheet, bench: Bench, **content
         closed=record.closed_at is not None,
         candidates=candidates,
         opinion=sheet.opinion.model_dump(mode="json", by_alias=True),
+        aids=AIDS,
+        used=[one.model_dump(mode="json", by_alias=True) for one in sheet.aids],
         conclusions=_own_conclusions(sheet),
         components=COMPONENTS,
         findings=FINDINGS,
-        scale={one: CONCLUSIONS[one] for one in services.policy.conclusions.scale},
+        scale={
+            one: {"words": CONCLUSIONS[one], "key": CONCLUSION_KEYS[one]} for one in services.policy.conclusions.scale
+        },
         limits=LIST_LIMITS,
         **content,
     )
@@ -124,7 +140,12 @@ def _own_conclusions(sheet: Worksheet) -> Sequence[OwnConclusion]:
         return ()
     given = verdicts(sheet.opinion)
     return [
-        OwnConclusion(letter(place), CONCLUSIONS[given[ref]], ref in sheet.opinion.excluded)
+        OwnConclusion(
+            letter(place),
+            CONCLUSIONS[given[ref]],
+            ref in sheet.opinion.excluded,
+            aids_in_words([one.aid for one in sheet.aids if one.candidate_ref == ref]),
+        )
         for place, ref in enumerate(sheet.examination.refs)
     ]
 

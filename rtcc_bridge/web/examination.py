@@ -5,8 +5,8 @@ from typing import Final
 
 from aiohttp import web
 
-from rtcc_bridge.leads.comparison import Opinion
-from rtcc_bridge.leads.examination import Worksheet
+from rtcc_bridge.leads.comparison import AidUse, Opinion
+from rtcc_bridge.leads.opinions import Worksheet
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.operations import Answer, Body, Operation, answer, read_json
 from rtcc_bridge.web.picture_answers import PICTURE_ANSWERS, PICTURE_PROBLEMS, jpeg, picture_number
@@ -27,6 +27,12 @@ async def keep(request: web.Request) -> web.Response:
     return await _sheet(request, sheet)
 
 
+async def use_aid(request: web.Request) -> web.Response:
+    use = await read_json(request, AidUse)
+    desk = services_of(request).life.examination
+    return await _sheet(request, await desk.use_aid(request.match_info["leadId"], request[ACCOUNT], use))
+
+
 async def conclude(request: web.Request) -> web.Response:
     opinion = await read_json(request, Opinion)
     desk = services_of(request).life.examination
@@ -44,8 +50,8 @@ async def get_picture(request: web.Request) -> web.Response:
 
 
 async def _sheet(request: web.Request, sheet: Worksheet) -> web.Response:
-    counts = await services_of(request).life.pictures.counts(sheet.examination)
-    return answer(examination_view(request.match_info["leadId"], sheet, counts))
+    dates = await services_of(request).life.pictures.dates(sheet.examination)
+    return answer(examination_view(request.match_info["leadId"], sheet, dates))
 
 
 OPERATIONS: Final = (
@@ -68,6 +74,17 @@ OPERATIONS: Final = (
         tag="examination",
         body=Body(Opinion),
         answers=(Answer("As it was kept, in place of what was kept before.", ExaminationView),),
+        problems=(*_REFUSALS, HTTPStatus.UNPROCESSABLE_ENTITY),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/leads/{leadId}/examination/aids",
+        handler=use_aid,
+        name="useExaminationAid",
+        summary="Note, before it is had, that overlay or blink is used on a candidate kept for the form",
+        tag="examination",
+        body=Body(AidUse),
+        answers=(Answer("What was noted; the same once more changes nothing.", ExaminationView),),
         problems=(*_REFUSALS, HTTPStatus.UNPROCESSABLE_ENTITY),
     ),
     Operation(

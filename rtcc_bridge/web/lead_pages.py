@@ -16,7 +16,14 @@ from rtcc_bridge.storage import probes
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.cards import incident_card, lead_card
 from rtcc_bridge.web.incidents import one_incident
-from rtcc_bridge.web.life_words import CONCLUSIONS, CONCLUSIONS_FOR_REQUESTORS, EVIDENCE, OUTCOMES, letter
+from rtcc_bridge.web.life_words import (
+    CONCLUSIONS,
+    CONCLUSIONS_FOR_REQUESTORS,
+    EVIDENCE,
+    OUTCOMES,
+    aids_in_words,
+    letter,
+)
 from rtcc_bridge.web.operations import Handler
 from rtcc_bridge.web.page_cards import named_incidents
 from rtcc_bridge.web.services import WebServices, services_of
@@ -63,7 +70,12 @@ def _agreed(standing: Standing) -> Sequence[Mapping[str, str]]:
         return ()
     listed = [one["candidateRef"] for one in standing.lead.data["candidates"]]
     return [
-        {"ref": ref, "name": letter(place), "words": CONCLUSIONS[standing.agreed.supported[ref]]}
+        {
+            "ref": ref,
+            "name": letter(place),
+            "words": CONCLUSIONS[standing.agreed.supported[ref]],
+            "aids": aids_in_words(standing.aids.get(ref, ())),
+        }
         for place, ref in enumerate(listed)
         if ref in standing.agreed.supported
     ]

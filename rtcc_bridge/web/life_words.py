@@ -1,10 +1,10 @@
 """What the pages of a lead's life say: the parts of a face, conclusions, evidence, limits, keys. Beside `words`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from rtcc_bridge.leads.comparison import Component, Finding
+from rtcc_bridge.leads.comparison import Aid, Component, Finding
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.policy.policy_parts import Conclusion, EvidenceKind
 from rtcc_bridge.reports.misuse_signals import SignalKind
@@ -36,6 +36,8 @@ FINDINGS: Final[Mapping[Finding, str]] = MappingProxyType(
     {Finding.SIMILAR: "Similar", Finding.DIFFERENT: "Different", Finding.NOT_VISIBLE: "Not visible"}
 )
 
+AIDS: Final[Mapping[Aid, str]] = MappingProxyType({Aid.OVERLAY: "Overlay", Aid.BLINK: "Blink"})
+
 CONCLUSIONS: Final[Mapping[Conclusion, str]] = MappingProxyType(
     {
         Conclusion.STRONG_SUPPORT: "Strong support",
@@ -45,6 +47,18 @@ CONCLUSIONS: Final[Mapping[Conclusion, str]] = MappingProxyType(
         Conclusion.EXCLUSION: "Exclusion",
     }
 )
+
+CONCLUSION_KEYS: Final[Mapping[Conclusion, str]] = MappingProxyType(
+    {
+        Conclusion.STRONG_SUPPORT: "5",
+        Conclusion.SUPPORT: "6",
+        Conclusion.LIMITED_SUPPORT: "7",
+        Conclusion.INCONCLUSIVE: "8",
+        Conclusion.EXCLUSION: "9",
+    }
+)
+"""One key for each, so that none is nearer than another (P13). Apart from 1 to 3, which judge parts: whoever presses
+one of those once too often concludes nothing."""
 
 CONCLUSIONS_FOR_REQUESTORS: Final[Mapping[Conclusion, str]] = MappingProxyType(
     {
@@ -102,6 +116,7 @@ LIST_LIMITS: Final = (
     "The order is random. Nothing on this page says how alike the search found anybody.",
     "Differences weigh as much as similarities. What a poor picture hides is neither: it is not visible.",
     "Nothing is measured: distances in a photograph depend on the camera and the pose.",
+    "Overlay and blink show what is alike and hide what differs. The form decides, and their use is recorded.",
 )
 """Of the method, for the list as a whole and never for a candidate (P13)."""
 
@@ -112,7 +127,7 @@ ANYWHERE: Final[Shortcuts] = (("?", "Show these keys"),)
 BENCH_SHORTCUTS: Final[Shortcuts] = (
     ("j", "Next candidate"),
     ("k", "Previous candidate"),
-    ("x", "Exclude at first sight, or bring back"),
+    ("x", "Exclude at first sight, or bring back; a form that was begun stays"),
     ("c", "Keep the candidate and compare"),
     ("1", "This part is similar"),
     ("2", "This part is different"),
@@ -120,11 +135,15 @@ BENCH_SHORTCUTS: Final[Shortcuts] = (
     ("u", "Back to the part before"),
     ("n", "Write a note on what was judged last; Enter goes back"),
     ("e", "To the conclusion"),
+    *((key, f"Conclude: {CONCLUSIONS[conclusion]}") for conclusion, key in CONCLUSION_KEYS.items()),
     ("p", "Next photo of the candidate"),
     ("z", "Both pictures move together, or each alone"),
     ("f", "Flip the candidate's picture"),
     ("g", "Grey, both pictures"),
     ("0", "Both pictures as they came"),
+    ("o", "Beside the form: the candidate over the still, or away"),
+    ("b", "Beside the form: still and candidate in turn, or the still alone"),
+    ("l", "The limits of the method"),
     ("s", "Read it through and file it"),
 )
 
@@ -145,6 +164,11 @@ SHORTCUTS: Final[Mapping[str, Shortcuts]] = MappingProxyType(
     }
 )
 """By the page's template. The keys are also what `keys.js` acts on, so that none is listed that does nothing."""
+
+
+def aids_in_words(used: Collection[Aid]) -> str:
+    """Which aids were used on a candidate; empty for none."""
+    return " and ".join(words.lower() for aid, words in AIDS.items() if aid in used)
 
 
 def letter(place: int) -> str:

@@ -5,8 +5,8 @@ from typing import Final
 
 from aiohttp import web
 
-from rtcc_bridge.leads.comparison import Opinion
-from rtcc_bridge.leads.examination import Worksheet
+from rtcc_bridge.leads.comparison import AidUse, Opinion
+from rtcc_bridge.leads.opinions import Worksheet
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.operations import Answer, Body, Operation, answer, read_json
 from rtcc_bridge.web.picture_answers import PICTURE_ANSWERS, PICTURE_PROBLEMS, jpeg, picture_number
@@ -42,6 +42,11 @@ async def keep(request: web.Request) -> web.Response:
     return await _sheet(request, await desk.keep(request.match_info["reviewId"], request[ACCOUNT], opinion))
 
 
+async def use_aid(request: web.Request) -> web.Response:
+    use, desk = await read_json(request, AidUse), services_of(request).life.review
+    return await _sheet(request, await desk.use_aid(request.match_info["reviewId"], request[ACCOUNT], use))
+
+
 async def conclude(request: web.Request) -> web.Response:
     opinion, desk = await read_json(request, Opinion), services_of(request).life.review
     return await _sheet(request, await desk.conclude(request.match_info["reviewId"], request[ACCOUNT], opinion))
@@ -59,7 +64,7 @@ async def get_picture(request: web.Request) -> web.Response:
 
 
 async def _sheet(request: web.Request, sheet: Worksheet) -> web.Response:
-    return answer(review_view(sheet, await services_of(request).life.pictures.counts(sheet.examination)))
+    return answer(review_view(sheet, await services_of(request).life.pictures.dates(sheet.examination)))
 
 
 OPERATIONS: Final = (
@@ -102,6 +107,17 @@ OPERATIONS: Final = (
         tag="reviews",
         body=Body(Opinion),
         answers=(Answer("As it was kept, in place of what was kept before.", ReviewView),),
+        problems=(*_REFUSALS, HTTPStatus.UNPROCESSABLE_ENTITY),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/reviews/{reviewId}/aids",
+        handler=use_aid,
+        name="useReviewAid",
+        summary="Note, before it is had, that overlay or blink is used on a candidate kept for the form",
+        tag="reviews",
+        body=Body(AidUse),
+        answers=(Answer("What was noted; the same once more changes nothing.", ReviewView),),
         problems=(*_REFUSALS, HTTPStatus.UNPROCESSABLE_ENTITY),
     ),
     Operation(

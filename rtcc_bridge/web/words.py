@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from rtcc_bridge.incidents.incident import THREAT_TYPE, UNKNOWN_TYPE
-from rtcc_bridge.leads.events import LeadData
+from rtcc_bridge.leads.events import EstimatedFpir, LeadData
 from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.probes.state import Approval, ProbeState
 
@@ -140,6 +140,11 @@ UNATTENDED: Final[Mapping[str, str]] = MappingProxyType(
 """What it means for the floor that no process has that role. (Without web there is no board to say it.)"""
 
 
+_BASES: Final = (100, 1_000, 10_000, 100_000)
+_FEWEST: Final = 10
+"""Of so many searches that at least so few are meant: a larger number that is counted from says no more."""
+
+
 def outage_words(name: str) -> str:
     return DEPENDENCIES.get(name.replace(".", " ").split(" ")[0], f"{name} is not ready.")
 
@@ -163,6 +168,17 @@ def result_words(data: LeadData) -> str:
     if data.result == "inconclusive":
         return "Nothing could be told"
     return "1 candidate to compare" if data.candidate_count == 1 else f"{data.candidate_count} candidates to compare"
+
+
+def of_searches(estimate: EstimatedFpir) -> str:
+    """How often a search lists somebody although the person is not there, as a count of whole searches.
+
+    Not as a percentage: beside candidates that would be read as how likely one of them is the person.
+    """
+    searches = next((base for base in _BASES if estimate.value * base >= _FEWEST), _BASES[-1])
+    low, value, high = (round(part * searches) for part in (estimate.low, estimate.value, estimate.high))
+    about = f"about {value:,}" if value else "fewer than 1"
+    return f"{about} of {searches:,} searches like this one (between {low:,} and {high:,})"
 
 
 def lead_state(data: LeadData) -> tuple[str, str]:

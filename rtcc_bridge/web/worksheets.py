@@ -1,12 +1,13 @@
 """What an examiner gets to see and sends back, of a lead of their own or of a review. No score, no rank (P13)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 from pydantic import AwareDatetime, Field
 
-from rtcc_bridge.leads.comparison import Opinion
+from rtcc_bridge.leads.comparison import AidUse, Opinion
 from rtcc_bridge.leads.events import OpaqueRef
-from rtcc_bridge.leads.examination import Worksheet
+from rtcc_bridge.leads.opinions import Worksheet
 from rtcc_bridge.publishing.lead_constants import NOTICE, Notice
 from rtcc_bridge.web.operations import WireModel
 
@@ -16,6 +17,9 @@ class ListedCandidate(WireModel):
 
     candidate_ref: OpaqueRef
     pictures: int = Field(ge=0, description="How many there are, numbered from 1; none once all were removed.")
+    taken_on: tuple[date | None, ...] = Field(
+        description="When each of them was taken, in their order; null where the gallery does not know."
+    )
 
 
 class WorksheetView(WireModel):
@@ -26,6 +30,7 @@ class WorksheetView(WireModel):
     concluded: bool = Field(description="Whether the opinion was filed; nothing of it changes then.")
     candidates: tuple[ListedCandidate, ...] = Field(description="In an order of this examiner's own.")
     opinion: Opinion = Field(description="As far as it was noted.")
+    aids: tuple[AidUse, ...] = Field(description="What you have used overlay and blink on.")
     notice: Notice = NOTICE
 
 
@@ -56,20 +61,24 @@ class ReviewQueue(WireModel):
     items: tuple[ReviewItem, ...]
 
 
-def examination_view(lead_id: str, sheet: Worksheet, pictures: Mapping[str, int]) -> ExaminationView:
+def examination_view(lead_id: str, sheet: Worksheet, pictures: Mapping[str, Sequence[str | None]]) -> ExaminationView:
     return ExaminationView(lead_id=lead_id, **_common(sheet, pictures))
 
 
-def review_view(sheet: Worksheet, pictures: Mapping[str, int]) -> ReviewView:
+def review_view(sheet: Worksheet, pictures: Mapping[str, Sequence[str | None]]) -> ReviewView:
     return ReviewView(review_id=sheet.examination.examination_id, **_common(sheet, pictures))
 
 
-def _common(sheet: Worksheet, pictures: Mapping[str, int]) -> dict[str, object]:
+def _common(sheet: Worksheet, pictures: Mapping[str, Sequence[str | None]]) -> dict[str, object]:
     record = sheet.examination
     return {
         "lane": record.lane,
         "opened_at": record.opened_at,
         "concluded": record.filed_at is not None,
-        "candidates": [{"candidateRef": ref, "pictures": pictures.get(ref, 0)} for ref in record.refs],
+        "candidates": [
+            {"candidateRef": ref, "pictures": len(pictures.get(ref, ())), "takenOn": pictures.get(ref, ())}
+            for ref in record.refs
+        ],
         "opinion": sheet.opinion,
+        "aids": sheet.aids,
     }

@@ -4,69 +4,42 @@ Everything that a page logs as an error, and every breach of its content securit
 rule of axe-core that a page breaks, in both themes.
 """
 
-import asyncio
-import hashlib
-import io
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageDraw
 from playwright.async_api import Browser, Page, Route, expect
 
-from rtcc_bridge.leads.comparison import Component
-from rtcc_bridge.matching.edits import Edit
-from rtcc_bridge.matching.types import DetectedFace, Lane
-from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.probes.worker_messages import Preview
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
-from scripts.browser_libraries import MissingProgramError, copy_libraries
-from tests.e2e.visitors import Visitor, new_visitor, right_now, running_browser
+from tests.e2e.bench_kit import (
+    PARTS,
+    an_imminent_search,
+    bring_libraries,
+    changes,
+    concludes,
+    drawn,
+    is_live,
+    keys,
+    painted_site,
+    supported,
+    visiting,
+)
+from tests.e2e.visitors import running_browser
 from tests.life_kit import LifeKit, build_life
 from tests.npm_tools import installed
-from tests.probe_kit import PictureWorkers, face
-from tests.tools import is_missing
-from tests.website import Website, running_site
+from tests.website import Website
 
 AXE = Path(__file__).resolve().parents[1] / "axe"
 AXE_FILE = "node_modules/axe-core/axe.min.js"
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 BROKEN = """async (runOnly) => (await axe.run(document, { runOnly, resultTypes: ["violations"] })).violations.map(
   (one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" | ")}`)"""
-PARTS = len(Component)
-SIZE = (480, 600)
-
-
-class PaintedPictures(PictureWorkers):
-    """Stand-ins whose previews differ with what is shown, so that two candidates do not look the same."""
-
-    async def preview(
-        self,
-        data: bytes,
-        side: int,
-        chosen: DetectedFace | None = None,
-        others: Sequence[DetectedFace] = (),
-        lane: Lane = Lane.ROUTINE,
-        edits: Sequence[Edit] = (),
-    ) -> Preview:
-        shown = await super().preview(data, side, chosen, others, lane, edits)
-        red, green, blue = hashlib.sha256(data).digest()[:3]
-        picture = Image.new("RGB", SIZE, (red // 2 + 60, green // 2 + 60, blue // 2 + 60))
-        drawing = ImageDraw.Draw(picture)
-        drawing.ellipse((120, 120, 360, 470), fill=(225, 190, 165))
-        for left in (175, 265):
-            drawing.ellipse((left, 240, left + 45, 262), fill=(40, 40, 60))
-        drawing.arc((190, 330, 290, 400), 20, 160, fill=(120, 40, 40), width=8)
-        content = io.BytesIO()
-        picture.save(content, "JPEG")
-        return Preview(content.getvalue(), *SIZE, shown.stage_seconds)
 
 
 @pytest.fixture
 async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
-    async with running_site(database, right_now(), Metrics(), tmp_path, workers=PaintedPictures()) as running:
+    async with painted_site(database, tmp_path) as running:
         yield running
 
 
@@ -88,19 +61,7 @@ def axe() -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def libraries() -> None:
-    """What the package's build copies into it."""
-    try:
-        copy_libraries()
-    except MissingProgramError as missing:
-        is_missing(str(missing))
-
-
-@asynccontextmanager
-async def visiting(browser: Browser, site: Website, account: str, *tolerated: str) -> AsyncIterator[Visitor]:
-    visitor = await new_visitor(browser, site.address, account)
-    visitor.tolerated = tolerated
-    yield visitor
-    visitor.checked()
+    bring_libraries()
 
 
 async def acts_as(page: Page, who: str) -> None:
@@ -118,15 +79,6 @@ async def follows(page: Page, name: str) -> None:
     await is_live(page)
 
 
-async def is_live(page: Page) -> None:
-    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
-
-
-async def keys(page: Page, *pressed: str) -> None:
-    for key in pressed:
-        await page.keyboard.press(key)
-
-
 async def clean(page: Page, axe: str) -> None:
     """No rule of WCAG 2.2 AA is broken, in the dark and in the light, and nothing runs out of the page sideways.
 
@@ -139,55 +91,6 @@ async def clean(page: Page, axe: str) -> None:
     await page.emulate_media(color_scheme="dark")
     assert broken == [], page.url
     assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), page.url
-
-
-async def an_imminent_search(site: Website, life: LifeKit, people: int = 3) -> str:
-    """A threat, a still, a chosen face and the list that was found. Returns its lead's id."""
-    await site.report("INC-1", location={"text": "Harbor Street 12"}, notes=["Caller is on the line"])
-    await site.alert("INC-1", headline="Armed person at the station")
-    site.kit.workers.faces = (face(1, left=200.0), face(2, left=400.0))
-    probe = await site.attach("INC-1", purpose="imminent_threat", requestor="requestor")
-    await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
-    await site.search_all([await life.enrol(f"person {number}", pictures=2) for number in range(people)])
-    [lead] = await site.kit.rows(tables.leads)
-    return str(lead["lead_id"])
-
-
-async def supported(site: Website, round_number: int) -> list[str]:
-    """The lead's references in the order in which this round's examiner has them."""
-    [row] = [one for one in await site.kit.rows(tables.examinations) if one["round"] == round_number]
-    return [meaning for _, meaning in row["candidates"]]
-
-
-async def compares(page: Page) -> None:
-    """The whole form of the candidate in sight, and support, without a mouse."""
-    await keys(page, "c")
-    await expect(page.locator(".part.current")).to_have_attribute("data-component", "skin")
-    await keys(page, "1", "2", *["3"] * (PARTS - 2))
-    await expect(page.locator("#parts-left")).to_have_text("every part looked at")
-    await expect(page.locator("#scale input").first).to_be_focused()
-    await keys(page, "ArrowDown")  # from the first step of the scale to the second
-    await expect(page.get_by_role("radio", name="Support", exact=True)).to_be_checked()
-
-
-async def concludes(page: Page, place: int, count: int) -> None:
-    """Excludes everybody at first sight but the candidate at `place`, compares that one, and files it."""
-    await is_live(page)
-    await expect(page.locator("#candidate canvas").first).to_be_visible()
-    for number in range(count):
-        await expect(page.locator("#strip [aria-current]")).to_have_count(1)
-        await page.locator("#strip button").nth(number).focus()
-        await keys(page, "Enter")
-        if number == place:
-            await compares(page)
-        else:
-            await keys(page, "x")
-    await expect(page.locator("#saved")).to_have_text("Saved")
-    await keys(page, "s")
-    await expect(page.get_by_role("dialog")).to_contain_text("Exclusion, at first sight")
-    await page.get_by_role("button", name="File it").focus()
-    await keys(page, "Enter")
-    await expect(page.get_by_role("heading", name="You have concluded")).to_be_visible()
 
 
 @pytest.mark.timeout(300)
@@ -356,34 +259,24 @@ async def test_pictures_move_together_and_each_is_looked_at_once(
         await keys(page, "g", "f")
         assert "grayscale(1)" in await page.evaluate("document.querySelector('#candidate canvas').style.filter")
         await keys(page, "0")
+        await expect(page.locator("#photo-count")).to_have_text("photo 1 of 2, date not known")
         async with page.expect_response("**/pictures/2"):
             await keys(page, "p")
+        await expect(page.locator("#photo-count")).to_have_text("photo 2 of 2, taken May 30, 2019")
+        await page.locator("#photos summary").focus()
+        await keys(page, "Enter", "Tab")
+        await expect(page.locator("#photo-list button").first).to_be_focused()
+        await expect(page.locator("#photo-list button").last).to_have_text("Photo 2, taken May 30, 2019")
+        await keys(page, "Enter")
+        await expect(page.locator("#photo-count")).to_have_text("photo 1 of 2, date not known")
+        await keys(page, "p")
         await keys(page, "p")  # the first photo again, which is not asked for again
         async with page.expect_response("**/pictures/1"):
             await keys(page, "j")
         await keys(page, "k")
-        await expect(page.locator("#photo-count")).to_have_text("photo 1 of 2")
+        await expect(page.locator("#photo-count")).to_have_text("photo 1 of 2, date not known")
     looks = [row["entry"]["details"] for row in await site.kit.rows(tables.audit_entries, action="examination.picture")]
     assert len(looks) == len({str(sorted(one.items())) for one in looks}) == 4, "the still, A twice, B once"
-
-
-async def drawn(page: Page, name: str) -> str:
-    """What the frame shows, once it has come to rest."""
-    seen = ""
-    for _ in range(100):
-        now = str(await page.evaluate(f"document.querySelector('#{name} canvas').toDataURL()"))
-        if now == seen:
-            return now
-        seen = now
-        await asyncio.sleep(0.3)  # longer than the library's own animation
-    raise AssertionError("the picture does not come to rest")
-
-
-async def changes(page: Page, name: str, before: str) -> str:
-    for _ in range(50):
-        if (now := await drawn(page, name)) != before:
-            return now
-    raise AssertionError("the picture stays as it was")
 
 
 @pytest.mark.once

@@ -75,6 +75,7 @@ async def test_a_lead_from_candidates_to_corroboration(site: Website) -> None:
 
     sheet = await site.get(f"/leads/{lead_id}/examination", "analyst")
     assert [one["pictures"] for one in sheet["candidates"]] == [2, 2, 2]
+    assert [one["takenOn"] for one in sheet["candidates"]] == [[None, "2019-05-30"]] * 3
     assert (sheet["concluded"], sheet["notice"]) == (False, LEAD_CONSTANTS["notice"])
     ref = sheet["candidates"][1]["candidateRef"]
     await picture(site, f"/leads/{lead_id}/examination/still", "analyst")
@@ -83,6 +84,11 @@ async def test_a_lead_from_candidates_to_corroboration(site: Website) -> None:
         f"/leads/{lead_id}/examination", "analyst", {"excluded": [sheet["candidates"][0]["candidateRef"]]}
     )
     assert len(kept["opinion"]["excluded"]) == 1
+    overlay = {"candidateRef": ref, "aid": "overlay"}
+    assert await refusal(site, "POST", f"/leads/{lead_id}/examination/aids", "analyst", overlay) == (403, "P13")
+    await site.post(f"/leads/{lead_id}/examination", "analyst", {"compared": [{"candidateRef": ref}]})
+    used = await site.post(f"/leads/{lead_id}/examination/aids", "analyst", overlay)
+    assert used["aids"] == [overlay]
     filed = await site.post(f"/leads/{lead_id}/conclusions", "analyst", opinion(sheet, ref))
     assert filed["concluded"]
     assert (await site.get(f"/leads/{lead_id}"))["data"]["reviewState"] == "in_review"
@@ -94,6 +100,7 @@ async def test_a_lead_from_candidates_to_corroboration(site: Website) -> None:
     await picture(site, f"/reviews/{review_id}/still", "reviewer")
     await picture(site, f"/reviews/{review_id}/candidates/{own}/pictures/1", "reviewer")
     await site.post(f"/reviews/{review_id}/draft", "reviewer", {"excluded": [], "compared": [{"candidateRef": own}]})
+    await site.post(f"/reviews/{review_id}/aids", "reviewer", {"candidateRef": own, "aid": "blink"})
     await site.post(f"/reviews/{review_id}/opinion", "reviewer", opinion(review, own, "strong_support"))
     assert (await site.get("/reviews", "reviewer"))["items"] == []
 

@@ -22,7 +22,7 @@ from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.retention import RetentionKeeper
 from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.gallery.sources import FolderSource
-from rtcc_bridge.leads.comparison import Opinion
+from rtcc_bridge.leads.comparison import Aid, AidUse, Opinion
 from rtcc_bridge.leads.corroboration import OutcomeReport
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.leads.proficiency import NewCase
@@ -193,6 +193,7 @@ NOWHERE = "A" * 22
 """An id that names nothing."""
 PROVISIONAL = ProvisionalForm("HOMICIDE", "the feed is down")
 REPORT = OutcomeReport(outcome=Outcome.UNRESOLVED, investigator="somebody")
+AID = AidUse(candidate_ref=NOWHERE, aid=Aid.OVERLAY)
 CASE = NewCase(gallery="training", person="one", others=("another",), listed=False)
 
 CALLS: dict[str, tuple[Deed, ServiceCall]] = {
@@ -243,6 +244,8 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
         Deed.EXAMINE_LEAD,
         lambda on, who: on.life.examination.conclude(NOWHERE, who, Opinion()),
     ),
+    "ExaminationDesk.use_aid": (Deed.EXAMINE_LEAD, lambda on, who: on.life.examination.use_aid(NOWHERE, who, AID)),
+    "ReviewDesk.use_aid": (Deed.REVIEW_LEAD, lambda on, who: on.life.review.use_aid(NOWHERE, who, AID)),
     "ReviewDesk.queue": (Deed.REVIEW_LEAD, lambda on, who: on.life.review.queue(who)),
     "ReviewDesk.take": (Deed.REVIEW_LEAD, lambda on, who: on.life.review.take(NOWHERE, who)),
     "ReviewDesk.view": (Deed.REVIEW_LEAD, lambda on, who: on.life.review.view(NOWHERE, who)),

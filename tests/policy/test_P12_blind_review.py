@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine
 
 from rtcc_bridge.errors import PolicyRefusalError
-from rtcc_bridge.leads.comparison import Opinion
+from rtcc_bridge.leads.comparison import Aid, AidUse, ComparedCandidate, Opinion
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.settings import DatabaseSettings
@@ -122,7 +122,10 @@ async def play(site: Website, life: LifeKit, first_opinion: str, *, imminent: bo
     given = opinion(listed)
     if first_opinion == "support":
         given = opinion(listed, support=listed[:2], inconclusive=listed[2:3], note="the same notch in the left helix")
-    await life.life.examination.keep(lead_id, FIRST, Opinion(excluded=given.excluded[:1]))
+    laid_over = listed[0] if first_opinion == "support" else listed[1]
+    form = Opinion(excluded=tuple(listed[3:]), compared=(ComparedCandidate(candidate_ref=laid_over),))
+    await life.life.examination.keep(lead_id, FIRST, form)
+    await life.life.examination.use_aid(lead_id, FIRST, AidUse(candidate_ref=laid_over, aid=Aid.OVERLAY))
     await life.life.examination.conclude(lead_id, FIRST, given)
     await site.settle()
 

@@ -6,7 +6,15 @@ from collections.abc import Callable
 import pytest
 
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
-from rtcc_bridge.leads.comparison import ComparedCandidate, Component, ComponentFinding, Finding, Opinion
+from rtcc_bridge.leads.comparison import (
+    Aid,
+    AidUse,
+    ComparedCandidate,
+    Component,
+    ComponentFinding,
+    Finding,
+    Opinion,
+)
 from rtcc_bridge.leads.opinions import commitment
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.policy_parts import Conclusion
@@ -129,6 +137,51 @@ async def test_a_step_that_the_policys_scale_has_not_is_no_conclusion(life: Life
         await life.life.examination.conclude(lead_id, FIRST, strong)
     assert caught.value.rule == "P13"
     await life.life.examination.conclude(lead_id, FIRST, opinion(listed, support=listed[:1]))
+
+
+async def test_overlay_and_blink_are_for_whoever_was_kept_and_their_use_is_audited_before_it_is_had(
+    life: LifeKit,
+) -> None:
+    lead_id = await life.taken()
+    kept, excluded, untouched = await life.listed(lead_id)
+    desk, use = life.life.examination, AidUse(candidate_ref=kept, aid=Aid.OVERLAY)
+    await desk.keep(lead_id, FIRST, Opinion(excluded=(excluded,), compared=(ComparedCandidate(candidate_ref=kept),)))
+    for ref in (excluded, untouched, "x" * 22):
+        with pytest.raises(PolicyRefusalError, match="beside the form alone") as caught:
+            await desk.use_aid(lead_id, FIRST, AidUse(candidate_ref=ref, aid=Aid.BLINK))
+        assert caught.value.rule == "P13"
+    for _ in range(2):
+        assert (await desk.use_aid(lead_id, FIRST, use)).aids == (use,)
+    [examination] = await life.kit.rows(tables.examinations, lead_id=lead_id)
+    [entry] = [row for row in await life.kit.audited("examination.aid") if row["outcome"] == "used"]
+    assert (entry["actor"], entry["subject"]) == (FIRST.name, examination["examination_id"])
+    assert entry["entry"]["details"] == {"round": 1, "aid": "overlay"}, "on whom is no hint for a reviewer (P12)"
+    given = opinion((kept, excluded, untouched))
+    await desk.keep(lead_id, FIRST, given)
+    assert (await desk.view(lead_id, FIRST)).aids == (use,), "who is excluded in the end was laid over all the same"
+    assert (await desk.conclude(lead_id, FIRST, given)).aids == (use,)
+    with pytest.raises(ConflictError):
+        await desk.use_aid(lead_id, FIRST, use)
+
+
+async def test_what_was_laid_over_the_still_is_told_when_all_have_concluded(life: LifeKit) -> None:
+    lead_id = await life.taken()
+    listed = await life.listed(lead_id)
+    form = Opinion(compared=(ComparedCandidate(candidate_ref=listed[0]),))
+    await life.life.examination.keep(lead_id, FIRST, form)
+    await life.life.examination.use_aid(lead_id, FIRST, AidUse(candidate_ref=listed[0], aid=Aid.OVERLAY))
+    await life.conclude(lead_id, (0,))
+    assert (await life.life.standing.of_lead(lead_id, FIRST)).aids == {}
+    [item] = await life.life.review.queue(PEER)
+    sheet = await life.life.review.take(item.examination_id, PEER)
+    assert sheet.aids == ()
+    own = next(mine for mine, ref in sheet.examination.candidates if ref == listed[0])
+    draft = Opinion(compared=(ComparedCandidate(candidate_ref=own),))
+    await life.life.review.keep(item.examination_id, PEER, draft)
+    blink = AidUse(candidate_ref=own, aid=Aid.BLINK)
+    assert (await life.life.review.use_aid(item.examination_id, PEER, blink)).aids == (blink,)
+    await life.review(lead_id, PEER, (0,))
+    assert (await life.life.standing.of_lead(lead_id, FIRST)).aids == {listed[0]: {Aid.OVERLAY, Aid.BLINK}}
 
 
 def without_conclusion(ref: str) -> ComparedCandidate:

@@ -54,7 +54,7 @@ async def test_a_case_looks_like_every_other_review(life: LifeKit) -> None:
     views = []
     for item in await life.life.review.queue(PEER):
         sheet = await life.life.review.take(item.examination_id, PEER)
-        view = review_view(sheet, await life.life.pictures.counts(sheet.examination))
+        view = review_view(sheet, await life.life.pictures.dates(sheet.examination))
         views.append(view.model_dump(exclude={"review_id", "candidates"}))
         assert len(view.candidates) == 4
         assert all(candidate.pictures >= 1 for candidate in view.candidates)

@@ -1,6 +1,7 @@
 // The examiner's bench: two pictures, triage with one key, the structured comparison, the conclusion. For the first
 // examiner and for a blind reviewer it is the same.
 
+import { Aids } from "/static/aids.js";
 import { post, showProblem, wireButtons } from "/static/calls.js";
 import { Draft, forgetDraft } from "/static/drafts.js";
 import { onKeys } from "/static/keys.js";
@@ -32,6 +33,13 @@ async function begin() {
   const nameOf = new Map(parts.map((part) => [part.dataset.component, part.querySelector("legend").textContent]));
   const sheet = new Worksheet(candidates, [...nameOf.keys()], JSON.parse(setup.opinion));
   const draft = new Draft({ key: draftKey, address: setup.keep, onState: showSaved, onRefused: refused });
+  const aids = new Aids({
+    address: setup.aids,
+    used: JSON.parse(setup.used),
+    beforeUse: () => draft.save(),
+    onChange: renderAids,
+    onRefused: (problem) => showProblem(byId("answer"), problem),
+  });
   const photo = new Map();
   let views = null;
   let at = 0;
@@ -45,6 +53,8 @@ async function begin() {
   follow({ onEvent: ({ type }) => (type.startsWith("lead.") || type === "floor.lead") && watch(), onReset: watch });
   views = await openViews(byId("still"), byId("candidate"));
   if (!views.canZoom) showOutage("zoom", TEXTS.noZoom);
+  aids.overlay = views.overlay;
+  renderAids();
   showStill();
   showCandidate();
 
@@ -76,6 +86,8 @@ async function begin() {
   function go(place) {
     at = (place + candidates.length) % candidates.length;
     part = judged = null;
+    byId("photos").removeAttribute("open");
+    aids.stop();
     render();
     showCandidate();
     say("say-politely", TEXTS.movedTo(current().name, sheet.standing(current().ref)));
@@ -108,8 +120,8 @@ async function begin() {
 
   async function showCandidate() {
     if (!views) return;
-    const { ref, pictures } = current();
-    if (!pictures) {
+    const { ref, takenOn } = current();
+    if (!takenOn.length) {
       views.candidate.say(TEXTS.noPhoto);
       return;
     }
@@ -118,22 +130,74 @@ async function begin() {
       const address = await picture(`${setup.pictures}/candidates/${ref}/pictures/${number}`);
       if (current().ref === ref && (photo.get(ref) ?? 1) === number) views.candidate.show(address);
     } catch (problem) {
-      if (current().ref === ref) views.candidate.say(problem.detail ?? TEXTS.pictureFailed);
+      if (current().ref !== ref) return;
+      aids.stop();
+      views.candidate.say(problem.detail ?? TEXTS.pictureFailed);
     }
   }
 
   function otherPhoto() {
-    const { ref, pictures } = current();
-    if (pictures < 2) return;
-    photo.set(ref, ((photo.get(ref) ?? 1) % pictures) + 1);
+    const { ref, takenOn } = current();
+    if (takenOn.length > 1) openPhoto(((photo.get(ref) ?? 1) % takenOn.length) + 1);
+  }
+
+  function openPhoto(number) {
+    photo.set(current().ref, number);
     render();
     showCandidate();
+    say("say-politely", byId("photo-count").textContent);
+  }
+
+  /** The candidate's photos, each with the day on which it was taken. */
+  function renderPhotos() {
+    const { ref, takenOn } = current();
+    const number = photo.get(ref) ?? 1;
+    const days = takenOn.map(inWords);
+    byId("photo-count").textContent = days.length ? TEXTS.photo(number, days.length, days[number - 1]) : "";
+    byId("other-photo").hidden = byId("photos").hidden = days.length < 2;
+    const lines = days.map((day, place) => {
+      const line = document.createElement("li");
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "tool";
+      button.dataset.photo = place + 1;
+      button.textContent = TEXTS.photoInList(place + 1, day);
+      if (place + 1 === number) button.setAttribute("aria-current", "true");
+      line.append(button);
+      return line;
+    });
+    byId("photo-list").replaceChildren(...lines);
+  }
+
+  /** Overlay and blink: beside the form alone. */
+  function renderAids() {
+    const { name } = current();
+    const isCompared = notes().standing === "kept" && !isOver;
+    if (!isCompared) aids.stop();
+    for (const button of document.querySelectorAll("[data-aid]")) {
+      button.disabled = !isCompared || !aids.overlay;
+      press(button, aids.shown === button.dataset.aid);
+    }
+    const line = byId("still-words");
+    const words = aids.words(name) || line.dataset.words;
+    if (line.textContent !== words) line.textContent = words; // it is read out
+  }
+
+  function useAid(aid) {
+    const { ref } = current();
+    const isCompared = () => current().ref === ref && notes().standing === "kept" && !isOver;
+    if (isCompared()) aids.toggle(aid, ref, isCompared);
+  }
+
+  function inWords(day) {
+    if (!day) return TEXTS.dateNotKnown;
+    return TEXTS.takenOn(new Date(day).toLocaleDateString([], { dateStyle: "medium", timeZone: "UTC" }));
   }
 
   // What is shown of the notes
 
   function render() {
-    const { ref, name, pictures } = current();
+    const { ref, name } = current();
     const { standing, findings, remarks, conclusion } = notes();
     for (const button of document.querySelectorAll("#strip button")) {
       if (button.dataset.ref === ref) button.setAttribute("aria-current", "true");
@@ -142,8 +206,8 @@ async function begin() {
       button.querySelector(".standing").textContent = sheet.standing(button.dataset.ref);
     }
     byId("candidate-name").textContent = byId("form-title").textContent = TEXTS.candidate(name);
-    byId("photo-count").textContent = pictures > 1 ? TEXTS.photo(photo.get(ref) ?? 1, pictures) : "";
-    byId("other-photo").hidden = pictures < 2;
+    renderPhotos();
+    renderAids();
     byId("triage").hidden = standing !== "open";
     byId("excluded").hidden = standing !== "excluded";
     byId("form").hidden = byId("unkeep").hidden = standing !== "kept";
@@ -208,6 +272,12 @@ async function begin() {
     focusPart(nextPart());
   }
 
+  /** Whether there is a form that would be lost. */
+  function isBegun() {
+    const { standing, findings, conclusion, note } = notes();
+    return standing === "kept" && (findings.size > 0 || conclusion !== null || note !== "");
+  }
+
   function nextPart(after = null) {
     const all = sheet.components;
     const order = after ? [...all.slice(all.indexOf(after) + 1), ...all.slice(0, all.indexOf(after) + 1)] : all;
@@ -227,8 +297,15 @@ async function begin() {
     part = null;
     render();
     const scale = byId("scale");
-    (scale.querySelector("input:checked") ?? scale.querySelector("input")).focus();
+    (scale.querySelector("input:checked") ?? scale).focus(); // the scale as a whole, so that no step of it is nearer
     scale.scrollIntoView({ block: "nearest" });
+  }
+
+  function conclude(radio) {
+    if (notes().standing !== "kept") return;
+    notes().conclusion = radio.value;
+    changed();
+    focusConclusion();
   }
 
   function find(finding) {
@@ -263,8 +340,10 @@ async function begin() {
     const line = document.createElement("li");
     const head = document.createElement("strong");
     head.textContent = TEXTS.candidate(name);
-    const words = byId("scale").querySelector(`[value="${CSS.escape(conclusion ?? "")}"] + span`)?.textContent;
+    const words = byId("scale").querySelector(`[value="${CSS.escape(conclusion ?? "")}"] + span .words`)?.textContent;
     line.append(head, " ", standing === "excluded" ? TEXTS.atFirstSight : (words ?? TEXTS.undecided));
+    const used = aids.on(ref).map((aid) => document.querySelector(`[data-aid="${aid}"]`).firstChild.textContent.trim());
+    if (used.length) line.append(TEXTS.used(used.join(TEXTS.and).toLowerCase()));
     return line;
   }
 
@@ -307,8 +386,10 @@ async function begin() {
     if (!isOver) return;
     draft.forget();
     showOutage("ended", TEXTS.ended);
+    byId("filing").close();
     byId("read-through").disabled = true;
     for (const field of bench.querySelectorAll(".form-panel button, .form-panel input")) field.disabled = true;
+    renderAids();
   }
 
   function wire() {
@@ -320,6 +401,13 @@ async function begin() {
     byId("keep").addEventListener("click", keep);
     document.querySelector("[data-next-open]").addEventListener("click", goOn);
     byId("other-photo").addEventListener("click", otherPhoto);
+    byId("photo-list").addEventListener("click", (event) => {
+      const button = event.target.closest("[data-photo]");
+      if (!button) return;
+      byId("photos").removeAttribute("open");
+      byId("photos").querySelector("summary").focus(); // the list is made anew
+      openPhoto(Number(button.dataset.photo));
+    });
     byId("read-through").addEventListener("click", readThrough);
     byId("file").addEventListener("click", file);
     byId("form").addEventListener("submit", (event) => event.preventDefault());
@@ -357,7 +445,18 @@ async function begin() {
     onKeys({
       j: () => go(at + 1),
       k: () => go(at - 1),
-      x: () => notes().standing !== "kept" && exclude(), // one key does not take a form away
+      p: otherPhoto,
+      z: link,
+      o: () => useAid("overlay"),
+      b: () => useAid("blink"),
+      f: () => document.querySelector('[data-of="candidate"] [data-tool="flip"]').click(),
+      g: () => byId("grey").click(),
+      0: reset,
+      l: () => byId("limits").toggleAttribute("open"),
+    });
+    const steps = [...byId("scale").querySelectorAll("[data-key]")];
+    onKeysWhileOpen({
+      x: () => !isBegun() && exclude(), // one key does not take a form away
       c: keep,
       1: () => find(FINDINGS[0]),
       2: () => find(FINDINGS[1]),
@@ -365,13 +464,14 @@ async function begin() {
       u: back,
       n: () => notes().standing === "kept" && byId("note").focus(),
       e: () => notes().standing === "kept" && focusConclusion(),
-      p: otherPhoto,
-      z: link,
-      f: () => document.querySelector('[data-of="candidate"] [data-tool="flip"]').click(),
-      g: () => byId("grey").click(),
-      0: reset,
       s: readThrough,
+      ...Object.fromEntries(steps.map((radio) => [radio.dataset.key, () => conclude(radio)])),
     });
+  }
+
+  /** Of a list that is examined no longer nothing is noted any more. */
+  function onKeysWhileOpen(some) {
+    onKeys(Object.fromEntries(Object.entries(some).map(([key, act]) => [key, () => isOver || act()])));
   }
 
   function wireViewTools() {
@@ -384,6 +484,9 @@ async function begin() {
         view()?.set({ [button.dataset.tool]: is });
       });
       tools.addEventListener("input", (event) => view()?.set({ [event.target.dataset.tool]: event.target.value }));
+    }
+    for (const button of document.querySelectorAll("[data-aid]")) {
+      button.addEventListener("click", () => useAid(button.dataset.aid));
     }
     byId("linked").addEventListener("click", link);
     byId("reset").addEventListener("click", reset);
@@ -403,6 +506,7 @@ async function begin() {
   }
 
   function reset() {
+    aids.stop();
     for (const button of bench.querySelectorAll(".view-tools [aria-pressed], #grey")) press(button, false);
     for (const slider of bench.querySelectorAll(".view-tools input")) slider.value = "100";
     for (const view of [views?.still, views?.candidate]) {

@@ -1,6 +1,6 @@
 // A lead for those who release it: release, withdrawal, more time.
 
-import { post, showProblem, wireButtons } from "/static/calls.js";
+import { post, showProblem, wireButtons, wireReasons } from "/static/calls.js";
 import { onKeys } from "/static/keys.js";
 import { isAboutLead, keepLive } from "/static/live.js";
 import { TEXTS } from "/static/texts.js";
@@ -21,7 +21,6 @@ setInterval(() => {
 
 const BODIES = {
   release: (values) => ({ candidates: values.getAll("candidate") }),
-  withdraw: (values) => ({ reason: values.get("reason") }),
   extend: (values) => ({ hours: Number(values.get("hours")), reason: values.get("reason") }),
 };
 
@@ -38,8 +37,13 @@ document.addEventListener("submit", async (event) => {
   const button = form.querySelector("button");
   if (button.disabled) return;
   button.disabled = true;
-  const { ok, document: answer } = await post(form.dataset.action, body);
+  told(await post(form.dataset.action, body));
   button.disabled = false;
+});
+
+wireReasons("#withdraw", told);
+
+function told({ ok, document: answer }) {
   if (ok) location.reload();
   else showProblem(region(), answer);
-});
+}

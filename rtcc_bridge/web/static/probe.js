@@ -1,6 +1,6 @@
 // A still: the choice of the one face by mouse or keyboard, the supervisor's decision, and the state, kept live.
 
-import { post, showProblem, wireButtons } from "/static/calls.js";
+import { post, showProblem, wireButtons, wireReasons } from "/static/calls.js";
 import { keepLive, say } from "/static/live.js";
 
 const LOOK_EVERY = 2000;
@@ -17,20 +17,23 @@ wireButtons(({ ok, document: answer, button }) => {
 });
 
 document.addEventListener("submit", async (event) => {
-  const form = event.target.closest("#choose, #refuse");
+  const form = event.target.closest("#choose");
   if (!form) return;
   event.preventDefault();
   const button = form.querySelector("button");
   if (button.disabled) return;
   button.disabled = true;
-  const values = new FormData(form);
-  const body = form.id === "choose" ? { number: Number(values.get("number")) } : { reason: values.get("reason") };
-  const { ok, document: answer } = await post(form.dataset.action, body);
+  told(await post(form.dataset.action, { number: Number(new FormData(form).get("number")) }));
   button.disabled = false;
+});
+
+wireReasons("#refuse", told);
+
+function told({ ok, document: answer }) {
   document.activeElement?.blur();
   showProblem(answers(), ok ? null : answer);
   refresh();
-});
+}
 
 document.addEventListener("change", (event) => {
   if (event.target.name === "number") mark();

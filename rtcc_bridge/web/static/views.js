@@ -173,12 +173,47 @@ class ZoomView extends View {
   }
 }
 
-/** The views of the two frames. `linked` says whether one follows the other. */
+/** The candidate as it is shown at this moment, in the frame of the still: half through, or whole. */
+class Overlay {
+  constructor(still, candidate) {
+    this.candidate = candidate;
+    this.canvas = document.createElement("canvas");
+    this.canvas.className = "laid-over";
+    this.canvas.setAttribute("aria-hidden", "true");
+    this.canvas.hidden = true;
+    still.frame.append(this.canvas);
+    candidate.viewer.addHandler("update-viewport", () => this.draw());
+  }
+
+  /** alone: whole, so that of the still nothing is seen. */
+  show({ alone }) {
+    this.canvas.classList.toggle("alone", alone);
+    this.canvas.hidden = false;
+    this.draw();
+  }
+
+  hide() {
+    this.canvas.hidden = true;
+  }
+
+  draw() {
+    if (this.canvas.hidden) return;
+    const { canvas } = this.candidate.viewer.drawer;
+    if (!canvas.width || !canvas.height) return;
+    [this.canvas.width, this.canvas.height] = [canvas.width, canvas.height];
+    this.canvas.getContext("2d").drawImage(canvas, 0, 0);
+    this.canvas.style.filter = this.candidate.filter();
+  }
+}
+
+/** The views of the two frames. `linked` says whether one follows the other. overlay: null where nothing can be. */
 export async function openViews(still, candidate) {
   const OpenSeadragon = await library();
-  if (!OpenSeadragon) return { still: new PlainView(still), candidate: new PlainView(candidate), canZoom: false };
+  if (!OpenSeadragon) {
+    return { still: new PlainView(still), candidate: new PlainView(candidate), overlay: null, canZoom: false };
+  }
   const views = { still: new ZoomView(still, OpenSeadragon), candidate: new ZoomView(candidate, OpenSeadragon) };
-  const both = { ...views, linked: true, canZoom: true };
+  const both = { ...views, overlay: new Overlay(views.still, views.candidate), linked: true, canZoom: true };
   views.still.onMove = (move) => both.linked && views.candidate.follow(move);
   views.candidate.onMove = (move) => both.linked && views.still.follow(move);
   return both;

@@ -4,7 +4,7 @@ import { TEXTS } from "/static/texts.js";
 
 const SUPPORT = ["strong_support", "support", "limited_support"];
 
-/** candidates: [{ref, name, pictures}] in the examiner's order. components: the names of the parts, in their order. */
+/** candidates: [{ref, name, takenOn}] in the examiner's order. components: the names of the parts, in their order. */
 export class Worksheet {
   constructor(candidates, components, opinion) {
     this.candidates = candidates;

@@ -68,6 +68,18 @@ async def test_bookings_of_a_batch_are_enrolled_together(
     assert counted(kit, "gallery_bookings_total", outcome="enrolled") == 3
 
 
+async def test_a_booking_says_when_its_picture_was_taken(
+    kit: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem
+) -> None:
+    without = records.booked("ann", "ann-1")
+    dated = event(without.type, {**without.data, "takenOn": "2019-05-30"})
+    assert await handled(handler, without, records.booked("bob", "bob-1")) == [None, None]
+    assert await handled(handler, dated) == [None]
+    async with kit.database.read() as tx:
+        found = [image.taken_on for image in await galleries.living_images(tx, "city")]
+    assert sorted(found, key=str) == ["2019-05-30", None]
+
+
 async def test_a_repetition_changes_nothing(
     kit: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem
 ) -> None:
@@ -189,6 +201,10 @@ def test_what_an_event_says() -> None:
         ("retainUntil", "soon"),
         ("retainUntil", "2030-12-31T12:00:00"),
         ("retainUntil", None),
+        ("takenOn", "2019-5-30"),
+        ("takenOn", "2019-02-30"),
+        ("takenOn", "2999-01-01"),
+        ("takenOn", 2019),
         ("adult", None),
         ("adult", "yes"),
     ],

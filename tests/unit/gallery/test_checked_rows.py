@@ -3,14 +3,22 @@
 import hashlib
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcc_bridge.gallery.checked_rows import CheckedRow, check_row, read_picture, read_row, retention_from
+from rtcc_bridge.gallery.checked_rows import (
+    CheckedRow,
+    check_row,
+    dates_of,
+    read_picture,
+    read_row,
+    retention_from,
+    taken_from,
+)
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.gallery.sources import SourceRow
 
@@ -44,6 +52,15 @@ def test_a_complete_row_passes(root: Path) -> None:
     assert read_row(checked, root, 100) == (root / "a" / "1.jpg").read_bytes()
     assert checked.retain_until == datetime(2031, 1, 1, tzinfo=UTC)
     assert len(checked.sha256) == 64
+    assert checked.taken_on is None
+
+
+def test_the_day_of_a_picture_is_taken_over(root: Path) -> None:
+    checked = check(replace(ROW, taken_on="2019-05-30"), root)
+    assert checked.taken_on == date(2019, 5, 30)
+    assert dates_of([check(ROW, root)]) == {}
+    assert dates_of([checked]) == {checked.sha256: ("R-1", date(2019, 5, 30))}
+    assert taken_from("2026-11-24", NOW) == date(2026, 11, 24), "it is that day already somewhere"
 
 
 @pytest.mark.parametrize(
@@ -58,6 +75,10 @@ def test_a_complete_row_passes(root: Path) -> None:
         (replace(ROW, retain_until="2030-12-31T00:00:00"), Reason.NO_RETENTION),
         (replace(ROW, retain_until="9999-12-31"), Reason.NO_RETENTION),
         (replace(ROW, retain_until="2026-11-22"), Reason.RETENTION_PASSED),
+        (replace(ROW, taken_on="May 2019"), Reason.BAD_ROW),
+        (replace(ROW, taken_on="2019-05-30T12:00:00Z"), Reason.BAD_ROW),
+        (replace(ROW, taken_on="2026-11-25"), Reason.BAD_ROW),
+        (replace(ROW, taken_on="1066-10-14"), Reason.BAD_ROW),
         (replace(ROW, retain_until="2026-11-23T12:00:00Z"), Reason.RETENTION_PASSED),
         (replace(ROW, subject_ref=""), Reason.NO_SUBJECT),
         (replace(ROW, subject_ref="x" * 257), Reason.NO_SUBJECT),

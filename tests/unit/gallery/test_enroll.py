@@ -2,8 +2,9 @@
 
 import asyncio
 import csv
+import hashlib
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from rtcc_bridge.errors import ConflictError, InvalidInputError, UnavailableError
 from rtcc_bridge.gallery import enroll as enroll_module
-from rtcc_bridge.gallery.additions import NewImage
+from rtcc_bridge.gallery.additions import GalleryAdditions, NewImage
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.portraits import Portrait
 from rtcc_bridge.gallery.receipts import EnrollReceipt, Progress
@@ -67,6 +68,42 @@ async def test_a_folder_is_enrolled_with_everything_that_p06_asks_for(kit: Galle
     for image in images:
         assert (image.provenance, image.lawful_basis, image.retain_until) == ("booking desk", "statute 12", RETAIN)
         assert (image.quality_score, image.added_version, image.segment_id) == (80, 1, segment.segment_id)
+
+
+async def test_the_day_of_a_picture_is_kept_and_told_later_where_it_was_not_known(
+    kit: GalleryKit, pictures: Path
+) -> None:
+    def dated(**days: str) -> ManifestSource:
+        rows = [f"{name[:3]}/{name[3:]},{name[:3]},desk,statute,2030-12-31,{day}" for name, day in days.items()]
+        file = pictures / "manifest.csv"
+        file.write_text("\n".join(["image,subject_ref,provenance,lawful_basis,retain_until,taken_on", *rows]))
+        return ManifestSource(file)
+
+    first, second = sorted(path.name for path in (pictures / "ann").iterdir())
+    await enroll(kit, dated(**{f"ann{first}": "2019-05-30", f"ann{second}": ""}))
+    images, _ = await content(kit)
+    assert sorted(str(image.taken_on) for image in images) == ["2019-05-30", "None"]
+    for _ in range(2):
+        again = await enroll(kit, dated(**{f"ann{first}": "2001-01-01", f"ann{second}": "2024-02-29"}))
+        assert (again.enrolled, again.already_enrolled, again.version) == (0, 2, 1)
+    images, _ = await content(kit)
+    assert sorted(str(image.taken_on) for image in images) == ["2019-05-30", "2024-02-29"], "what is known stays"
+    async with kit.database.read() as tx:
+        told = [row.entry for row in await tx.execute(audit_entries.select()) if row.action == "gallery.dated"]
+    assert [entry["details"] for entry in told] == [{"images": 1}]
+
+
+async def test_the_day_of_a_picture_is_not_that_of_the_same_picture_under_another_name(
+    kit: GalleryKit, pictures: Path
+) -> None:
+    await enroll(kit, pictures)
+    [first, *_] = sorted(path for path in (pictures / "ann").iterdir())
+    digest = hashlib.sha256(first.read_bytes()).hexdigest()
+    additions = GalleryAdditions(kit.parts(), PACK)
+    await additions.tell_dates("city", {digest: ("bob", date(2019, 5, 30))}, "somebody")
+    await additions.tell_dates("city", {}, "somebody")
+    images, _ = await content(kit)
+    assert {image.taken_on for image in images} == {None}
 
 
 async def test_template_and_picture_of_an_image_are_its_own_and_sealed(kit: GalleryKit, pictures: Path) -> None:

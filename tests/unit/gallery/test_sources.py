@@ -59,6 +59,11 @@ def test_a_manifest_is_read_with_its_quotes_its_mark_and_its_own_columns(tmp_pat
     assert source.root == tmp_path
 
 
+def test_a_manifest_may_say_when_each_picture_was_taken(tmp_path: Path) -> None:
+    content = HEADER[:-1] + b",taken_on\na.jpg,R,desk,basis,2030-12-31, 2019-05-30 \nb.jpg,R,desk,basis,2030-12-31,\n"
+    assert [row.taken_on for row in manifest(tmp_path, content).rows()] == ["2019-05-30", ""]
+
+
 @pytest.mark.parametrize(
     "line",
     [

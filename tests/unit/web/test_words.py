@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from rtcc_bridge.leads.comparison import Component, Finding
-from rtcc_bridge.leads.events import LeadData, WithdrawalPart
+from rtcc_bridge.leads.comparison import Aid, Component, Finding
+from rtcc_bridge.leads.events import EstimatedFpir, LeadData, WithdrawalPart
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.policy.policy_parts import Conclusion, EvidenceKind
@@ -25,6 +25,7 @@ def test_nothing_is_without_words() -> None:
     assert set(words.DEMO_PEOPLE) == set(DEMO_ACCOUNTS) - {"operations"}
     assert set(life_words.COMPONENTS) == set(Component)
     assert set(life_words.FINDINGS) == set(Finding)
+    assert set(life_words.AIDS) == set(Aid)
     assert set(life_words.CONCLUSIONS) == set(life_words.CONCLUSIONS_FOR_REQUESTORS) == set(Conclusion)
     assert set(life_words.OUTCOMES) == set(Outcome) - {Outcome.NONE}
     assert set(life_words.EVIDENCE) == set(EvidenceKind)
@@ -43,6 +44,27 @@ def test_candidates_have_letters() -> None:
 def test_every_incident_type_that_the_policy_speaks_of_has_words() -> None:
     spoken_of = {kind for rule in policy().purposes.values() for kind in rule.incident_types}
     assert spoken_of | set(ABSOLUTE_REFUSALS) <= set(words.INCIDENT_TYPES)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "said"),
+    [
+        (0.3, 0.25, 0.351, "about 30 of 100 searches like this one (between 25 and 35)"),
+        (0.0123, 0.008, 0.02, "about 12 of 1,000 searches like this one (between 8 and 20)"),
+        (0.00002, 0.0, 0.00004, "about 2 of 100,000 searches like this one (between 0 and 4)"),
+        (0.0, 0.0, 0.00003, "fewer than 1 of 100,000 searches like this one (between 0 and 3)"),
+    ],
+)
+def test_how_often_a_search_lists_somebody_is_counted_in_searches(
+    value: float, low: float, high: float, said: str
+) -> None:
+    assert words.of_searches(EstimatedFpir(value=value, low=low, high=high)) == said
+
+
+def test_no_conclusion_has_a_key_that_judges_a_part_and_each_has_one() -> None:
+    assert set(life_words.CONCLUSION_KEYS) == set(Conclusion)
+    assert {len(key) for key in life_words.CONCLUSION_KEYS.values()} == {1}
+    assert set(life_words.CONCLUSION_KEYS.values()).isdisjoint({"1", "2", "3"})
 
 
 def test_an_unknown_incident_type_is_shown_as_it_is() -> None:
