@@ -141,6 +141,14 @@ SHORTCUTS: Final[Mapping[str, Shortcuts]] = MappingProxyType(
         "received.html": (("j", "Next lead"), ("k", "Previous lead")),
         "released.html": (("o", "To the outcome"),),
         "lead.html": (("r", "To the release; Enter then releases"),),
+        "clip.html": (
+            (",", "Previous frame; the left arrow does the same"),
+            (".", "Next frame; the right arrow does the same"),
+            ("j", "Ten frames back"),
+            ("l", "Ten frames on"),
+            ("s", "The sharpest frame near here"),
+            ("u", "To the button; Enter then uses the frame"),
+        ),
         "probe.html": (("1", "Choose face 1; so up to 9. Enter then searches"),),
     }
 )
