@@ -165,9 +165,9 @@ class ProbeDesk:
         """The probe for somebody who works on it; see `StillViewer.open`."""
         return await self._stills.open(probe_id, account)
 
-    async def preview(self, probe_id: str, account: Account) -> bytes:
+    async def preview(self, probe_id: str, account: Account, tried: Sequence[Edit] | None = None) -> bytes:
         """The still as a JPEG for the screen; see `StillViewer.preview`."""
-        return await self._stills.preview(probe_id, account)
+        return await self._stills.preview(probe_id, account, tried)
 
     async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> Grounds:
         return await require_intake_grounds(

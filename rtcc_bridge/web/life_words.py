@@ -149,7 +149,21 @@ SHORTCUTS: Final[Mapping[str, Shortcuts]] = MappingProxyType(
             ("s", "The sharpest frame near here"),
             ("u", "To the button; Enter then uses the frame"),
         ),
-        "probe.html": (("1", "Choose face 1; so up to 9. Enter then searches"),),
+        "probe.html": (
+            ("1", "Choose face 1; so up to 9. Enter then searches"),
+            ("o", "The original as it came, and back"),
+            ("[", "Turn a quarter to the left"),
+            ("]", "Turn a quarter to the right"),
+            (";", "Turn one degree to the left"),
+            ("'", "Turn one degree to the right"),
+            ("b", "Brighter"),
+            ("v", "Darker"),
+            ("n", "More contrast"),
+            ("m", "Less contrast"),
+            ("c", "To the crop"),
+            ("z", "Take the last step back"),
+            ("a", "Apply the steps: faces are looked for anew"),
+        ),
     }
 )
 """By the page's template. The keys are also what `keys.js` acts on, so that none is listed that does nothing."""

@@ -34,7 +34,7 @@ from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.sign_in import local_path
 from rtcc_bridge.web.templating import page
 from rtcc_bridge.web.views import incident_view, lead_view
-from rtcc_bridge.web.words import APPROVALS, PROBE_STATES, PURPOSES
+from rtcc_bridge.web.words import APPROVALS, PROBE_STATES, PURPOSES, edit_words
 
 BOARD_LEADS: Final = 30
 INCIDENT_LEADS: Final = 50
@@ -139,6 +139,7 @@ async def probe_page(request: web.Request) -> web.Response:
         purpose=PURPOSES[Purpose(view.purpose)],
         may_choose=may(account, Deed.CHOOSE_FACE) and same_person(account.name, record.analyst),
         may_decide=may_decide,
+        edits=tuple(edit_words(step) for step in view.edits),
         earlier=await earlier_searches(services, probe_id, account) if may_decide else (),
         states=PROBE_STATES,
     )

@@ -6,13 +6,14 @@ from typing import Any, Final
 from aiohttp import web
 
 from rtcc_bridge.policy.permissions import Deed
-from rtcc_bridge.probes.edits import edits_from_json
+from rtcc_bridge.probes.edits import edits_from_json, edits_from_text
 from rtcc_bridge.probes.state import DECIDABLE
 from rtcc_bridge.publishing.backlog import require_room
 from rtcc_bridge.storage import leads, probes
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.web.accounts import ACCOUNT, permitted
-from rtcc_bridge.web.operations import Answer, Body, Operation, answer, read_json
+from rtcc_bridge.web.operations import Answer, Body, Operation, Parameter, answer, read_json
+from rtcc_bridge.web.picture_answers import JPEG, jpeg
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.uploads import FIELDS, IMAGE, MULTIPART, STILL_PART, UploadSlots, read_upload
 from rtcc_bridge.web.views import (
@@ -109,8 +110,9 @@ async def get_probe(request: web.Request) -> web.Response:
 
 async def get_image(request: web.Request) -> web.Response:
     """The desk masks, checks the role and audits the look."""
-    picture = await services_of(request).probes.preview(request.match_info["probeId"], request[ACCOUNT])
-    return web.Response(body=picture, content_type="image/jpeg")
+    asked = request.query.get("edits")
+    tried = None if asked is None else edits_from_text(asked)
+    return jpeg(await services_of(request).probes.preview(request.match_info["probeId"], request[ACCOUNT], tried))
 
 
 async def edit_still(request: web.Request) -> web.Response:
@@ -192,8 +194,17 @@ OPERATIONS: Final = (
         name="getProbeImage",
         summary="The still for the screen; once a face is chosen the others are masked (P04)",
         tag="probes",
-        answers=(Answer("The picture, upright and without metadata.", media_type="image/jpeg"),),
-        problems=(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, _BUSY),
+        parameters=(
+            Parameter(
+                "edits",
+                "query",
+                "JSON: steps as `editStill` takes them, to look at in the place of the recorded ones before a face is "
+                "chosen; an empty list shows the original. Nothing is recorded but the look.",
+                {"type": "string"},
+            ),
+        ),
+        answers=(Answer("The picture, upright and without metadata.", media_type=JPEG),),
+        problems=(*_REFUSALS, HTTPStatus.UNPROCESSABLE_ENTITY, _BUSY),
     ),
     Operation(
         method="POST",

@@ -1,18 +1,17 @@
 """The multipart form of a still or a clip: a few short fields, then the file, which is passed on as it arrives."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import BodyPartReader, ClientError, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from rtcc_bridge.errors import BusyError, InvalidInputError
 from rtcc_bridge.matching.types import Lane
-from rtcc_bridge.probes.edits import edits_from_json
+from rtcc_bridge.probes.edits import edits_from_text
 from rtcc_bridge.probes.grounds import ProbeForm
 from rtcc_bridge.probes.unsettled import too_large
 
@@ -140,15 +139,8 @@ def _form(fields: dict[str, str]) -> ProbeForm:
         attested_original=attested == "true",
         warrant_or_exigency=fields.get("warrantOrExigency") or None,
         same_person_as=fields.get("samePersonAs") or None,
-        edits=edits_from_json(_json(fields.get("edits") or "[]")),
+        edits=edits_from_text(fields.get("edits") or "[]"),
     )
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError("edits is not JSON: send a list of steps.", "fields") from error
 
 
 async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:

@@ -1,6 +1,7 @@
 // A still: the choice of the one face by mouse or keyboard, the supervisor's decision, and the state, kept live.
 
 import { post, showProblem, wireButtons } from "/static/calls.js";
+import { newPicture, wireEdits } from "/static/edits.js";
 import { keepLive, say } from "/static/live.js";
 
 const LOOK_EVERY = 2000;
@@ -8,6 +9,7 @@ const LOOK_EVERY = 2000;
 const refresh = keepLive({ onPart: tell });
 const answers = () => document.getElementById("answer");
 
+wireEdits({ refresh, answers });
 prepare();
 
 wireButtons(({ ok, document: answer, button }) => {
@@ -42,7 +44,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input[type=text], input:not([type])")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input[type=text], input[type=number], input:not([type])")) return;
   if (/^[1-9]$/.test(event.key)) choose(event.key);
   else if (event.key === "Enter" && event.target === document.body) document.getElementById("choose")?.requestSubmit();
 });
@@ -70,6 +72,7 @@ function mark() {
 }
 
 function tell(part, before) {
+  if (part.id === "picture") newPicture();
   prepare();
   const heading = part.querySelector("h1")?.textContent;
   if (heading && heading !== before.querySelector("h1")?.textContent) {
