@@ -165,6 +165,7 @@ async def test_a_still_is_edited_by_keyboard_with_the_original_one_key_away(site
         await page.keyboard.press(key)
     await expect(page.locator("#steps")).to_have_text("Tried, not recorded yet: turn 90°; brightness 30 %.")
     await expect(still).to_have_class("tried")
+    await expect(page.get_by_role("button", name="Search for face 1")).to_be_disabled()
     tried = [Rotate(90.0), Brightness(30)]
     await until(lambda: list(site.kit.workers.edits[-1]) == tried)
     await page.keyboard.press("o")
@@ -173,11 +174,12 @@ async def test_a_still_is_edited_by_keyboard_with_the_original_one_key_away(site
     await page.keyboard.press("o")
     await page.keyboard.press("z")
     assert (await site.get(f"/probes/{probe['probeId']}", "analyst"))["edits"] == [], "nothing is recorded by trying"
-    await page.keyboard.press("a")
+    await page.keyboard.press("Enter")
     await expect(page.locator("#picture")).to_contain_text(
         "Edited, from the original that stays as it came: turned 90°"
     )
     await expect(still).not_to_have_class("tried")
+    await expect(page.get_by_role("button", name="Search for face 1")).to_be_enabled()
     await page.get_by_label("Crop: left").fill("100")
     await page.keyboard.press("Enter")
     await expect(page.locator("#steps")).to_contain_text("crop to 540 by 480")

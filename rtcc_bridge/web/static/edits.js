@@ -116,8 +116,17 @@ function tried() {
   waiting = setTimeout(() => show(isTried() ? steps : null), PAUSE);
 }
 
+/** What is tried is not what would be searched: until it is applied or taken back, nothing can be. */
+export function holdSearch() {
+  const search = document.getElementById("choose-button");
+  if (search) search.disabled = Boolean(editing()) && isTried();
+}
+
 function tellSteps() {
-  document.getElementById("apply").disabled = !isTried();
+  const button = document.getElementById("apply");
+  button.disabled = !isTried();
+  holdSearch();
+  if (isTried() && !document.activeElement.closest("#crop")) button.focus({ preventScroll: true });
   if (isTried()) document.getElementById("steps").textContent = `Tried, not recorded yet: ${steps.map(inWords).join("; ") || "the original"}.`;
 }
 

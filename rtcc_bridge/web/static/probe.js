@@ -1,7 +1,7 @@
 // A still: the choice of the one face by mouse or keyboard, the supervisor's decision, and the state, kept live.
 
 import { post, showProblem, wireButtons } from "/static/calls.js";
-import { newPicture, wireEdits } from "/static/edits.js";
+import { holdSearch, newPicture, wireEdits } from "/static/edits.js";
 import { keepLive, say } from "/static/live.js";
 
 const LOOK_EVERY = 2000;
@@ -84,6 +84,7 @@ function prepare() {
   const choosing = document.getElementById("choose") !== null;
   document.querySelector(".still")?.classList.toggle("choosable", choosing);
   if (!choosing) return;
+  holdSearch();
   mark();
   if (document.querySelector("#choose input:checked")) document.getElementById("choose-button").focus();
 }
