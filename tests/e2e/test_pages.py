@@ -145,6 +145,25 @@ async def test_the_analysts_part_by_keyboard_alone(site: Website, visit: Visit) 
 
 
 @pytest.mark.once
+async def test_one_of_two_hundred_faces_is_chosen_by_keyboard(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    site.kit.workers.faces = tuple(face(number, left=2.8 * number) for number in range(1, 201))
+    probe = await site.attach("INC-1")
+    page = await (await visit("analyst")).open(f"/probes/{probe['probeId']}")
+    await expect(page.locator("[data-face]")).to_have_count(200)
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    await page.keyboard.press("9")
+    await expect(page.get_by_role("radio", name="Face 9", exact=False).first).to_be_checked()
+    await page.get_by_role("radio", name="Face 9", exact=False).first.focus()
+    for _ in range(9):
+        await page.keyboard.press("ArrowUp")  # past the first comes the last
+    await expect(page.get_by_role("button", name="Search for face 200")).to_be_visible()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Waiting for a supervisor")).to_be_visible()
+    assert [row["chosen_face"] for row in await site.kit.rows(tables.probes)] == [200]
+
+
+@pytest.mark.once
 async def test_the_only_face_is_confirmed_with_one_key(site: Website, visit: Visit) -> None:
     await site.report("INC-1")
     probe = await site.attach("INC-1")
@@ -166,6 +185,7 @@ async def test_a_still_is_edited_by_keyboard_with_the_original_one_key_away(site
     await expect(page.locator("#steps")).to_have_text("Tried, not recorded yet: turn 90°; brightness 30 %.")
     await expect(still).to_have_class("tried")
     await expect(page.get_by_role("button", name="Search for face 1")).to_be_disabled()
+    await expect(page.get_by_text("what you see is not what would be searched")).to_be_visible()
     tried = [Rotate(90.0), Brightness(30)]
     await until(lambda: list(site.kit.workers.edits[-1]) == tried)
     await page.keyboard.press("o")

@@ -119,7 +119,9 @@ function tried() {
 /** What is tried is not what would be searched: until it is applied or taken back, nothing can be. */
 export function holdSearch() {
   const search = document.getElementById("choose-button");
-  if (search) search.disabled = Boolean(editing()) && isTried();
+  if (!search) return;
+  search.disabled = Boolean(editing()) && isTried();
+  document.getElementById("held").hidden = !search.disabled;
 }
 
 function tellSteps() {
