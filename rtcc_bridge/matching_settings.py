@@ -26,6 +26,15 @@ class IntakeSettings(Section):
     worker_rest_seconds: Seconds = Field(
         60.0, description="A worker that has read a picture is replaced when it had nothing to do for this long."
     )
+    max_clip_bytes: Bytes = Field(100_000_000, description="Largest clip.")
+    max_clip_seconds: Seconds = Field(300.0, description="Longest clip; read from its header before it is decoded.")
+    max_clip_frames: int = Field(10_000, ge=1, le=20_000, description="Most frames of a clip.")
+    clip_timeout_seconds: Seconds = Field(
+        60.0, description="As worker_timeout_seconds, for a job on a clip: all of its frames are decoded once."
+    )
+    clip_minutes: int = Field(
+        60, ge=5, le=1440, description="A clip is destroyed this long after it came, whether a frame was chosen or not."
+    )
     max_waiting: int = Field(8, ge=1, le=1000, description="Jobs that may wait for a worker; more are answered 503.")
     min_face_px: int | None = Field(
         None,

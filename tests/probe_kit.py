@@ -52,7 +52,11 @@ from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.policy_file import Policy, load_policy
 from rtcc_bridge.policy.policy_parts import CertificateKind
 from rtcc_bridge.probes.approval import ApprovalDesk
-from rtcc_bridge.probes.desk import ProbeDesk, ProbeForm
+from rtcc_bridge.probes.clip_end import ClipKeeper
+from rtcc_bridge.probes.clip_messages import ClipFrame, ClipIndex, ClipPlace, ClipSheet, ClipStill
+from rtcc_bridge.probes.clips import ClipDesk, ClipRules
+from rtcc_bridge.probes.desk import ProbeDesk
+from rtcc_bridge.probes.grounds import ProbeForm
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.provisional import ProvisionalDesk
@@ -60,6 +64,7 @@ from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.search import FaceSearch, FoundCandidates, SearchedGallery, observe_batch, trace_batch
 from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
+from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import LeadSettings, ObjectSettings
 from rtcc_bridge.storage import probes, tables
@@ -85,6 +90,8 @@ ADMINISTRATOR = Account("administrator", frozenset({Role.ADMINISTRATOR}))
 
 STILL = b"the bytes of a still " * 100
 STILL_WIDTH, STILL_HEIGHT = 640, 480
+CLIP = b"the bytes of a clip " * 100
+CLIP_FRAMES = 30
 FORM = ProbeForm(
     purpose="violent_offense",
     legal_basis="reasonable suspicion, section 12",
@@ -161,6 +168,8 @@ class PictureWorkers:
     lanes: list[Lane] = field(default_factory=list)
     edits: list[tuple[Edit, ...]] = field(default_factory=list)
     before_crop: Callable[[], Awaitable[None]] | None = None
+    sheets: list[tuple[ClipPlace, ...]] = field(default_factory=list)
+    cut: list[tuple[bytes, ClipPlace]] = field(default_factory=list)
 
     async def inspect(
         self, chunks: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE, edits: Sequence[Edit] = ()
@@ -192,6 +201,30 @@ class PictureWorkers:
             raise self.error
         pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
         return CroppedFace(FaceCrop(pixels, chosen.landmarks), {"decode": 0.01, "crop": 0.001})
+
+    async def clip_index(self, data: bytes, lane: Lane = Lane.ROUTINE) -> ClipIndex:
+        self.lanes.append(lane)
+        if self.error is not None:
+            raise self.error
+        frames = tuple(ClipFrame(ClipPlace(n, round((n - 1) * 1000 / 30)), 10 * n) for n in range(1, CLIP_FRAMES + 1))
+        return ClipIndex("mov", "h264", STILL_WIDTH, STILL_HEIGHT, 90, (1, 1), frames, 1, {"clip": 0.01})
+
+    async def clip_sheet(
+        self, data: bytes, places: Sequence[ClipPlace], side: int, lane: Lane = Lane.ROUTINE
+    ) -> ClipSheet:
+        if self.error is not None:
+            raise self.error
+        self.sheets.append(tuple(places))
+        greys = [np.full((48, 64, 3), 2 * place.number, np.uint8) for place in places]
+        jpeg = cv2.imencode(".jpg", np.concatenate(greys))[1].tobytes()
+        return ClipSheet(jpeg, 64, 48 * len(places), {"clip": 0.01})
+
+    async def clip_still(self, data: bytes, place: ClipPlace, lane: Lane = Lane.ROUTINE) -> ClipStill:
+        self.cut.append((data, place))
+        if self.error is not None:
+            raise self.error
+        grey = np.full((STILL_HEIGHT, STILL_WIDTH, 3), 2 * place.number, np.uint8)
+        return ClipStill(cv2.imencode(".png", grey)[1].tobytes(), STILL_WIDTH, STILL_HEIGHT, {"clip": 0.01})
 
     async def preview(
         self,
@@ -264,6 +297,8 @@ class ProbeKit:
     approvals: ApprovalDesk
     reconciler: Reconciler
     provisional: ProvisionalDesk
+    clips: ClipDesk
+    clip_keeper: ClipKeeper
     clock: ManualClock
     objects: Path
 
@@ -413,6 +448,7 @@ def build_kit(
     training_gallery: str | None = None,
     workers: PictureReader | None = None,
     max_upload_bytes: int = 25_000_000,
+    max_clip_bytes: int = 1_000_000,
     upload_timeout_seconds: float = 30.0,
     own_policy: Policy | None = None,
 ) -> ProbeKit:
@@ -437,7 +473,12 @@ def build_kit(
     )
     provisional = ProvisionalDesk(parts, incident_desk(parts))
     reconciler = Reconciler(parts, settings, provisional)
-    return ProbeKit(parts, vault, stand_in, desk, ApprovalDesk(parts), reconciler, provisional, clock, objects)
+    reader = workers if isinstance(workers, WorkerPool) else stand_in
+    rules = ClipRules(max_clip_bytes, upload_timeout_seconds, keep_minutes=60)
+    clips = ClipDesk(parts, vault, reader, desk, rules, training_gallery=training_gallery)
+    keeper = ClipKeeper(parts, vault)
+    approvals = ApprovalDesk(parts)
+    return ProbeKit(parts, vault, stand_in, desk, approvals, reconciler, provisional, clips, keeper, clock, objects)
 
 
 def incident_desk(parts: ProbeParts) -> IncidentDesk:

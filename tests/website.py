@@ -251,6 +251,7 @@ async def running_site(
     silent. options: as `build_kit` takes them."""
     intake_settings = IntakeSettings(**(intake or {}))
     options.setdefault("max_upload_bytes", intake_settings.max_upload_bytes)
+    options.setdefault("max_clip_bytes", intake_settings.max_clip_bytes)
     async with open_vault(folder, clock) as vault:
         kit = build_kit(
             database, vault, clock, metrics, folder / "objects", training_gallery=training_gallery, **options
@@ -272,6 +273,7 @@ async def running_site(
             database=database,
             policy_in_force=kit.parts.policy_in_force,
             probes=kit.desk,
+            clips=kit.clips,
             provisional=kit.provisional,
             leads=kit.parts.leads,
             life=LeadLife(life_parts(kit.parts, kit.vault), kit.workers),

@@ -6,8 +6,11 @@ from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
 from rtcc_bridge.settings import Settings
 
 
-def picture_worker(settings: Settings, pack: Path) -> tuple[tuple[str, ...], WorkerLimits]:
-    """The command line of a picture worker with the model pack in the folder `pack`, and what it may use."""
+def picture_worker(settings: Settings, pack: Path, *, clips: bool = False) -> tuple[tuple[str, ...], WorkerLimits]:
+    """The command line of a picture worker with the model pack in the folder `pack`, and what it may use.
+
+    clips: whether it reads clips too, as the web's does.
+    """
     intake = settings.intake
     limits = WorkerLimits(
         workers=intake.workers,
@@ -20,5 +23,9 @@ def picture_worker(settings: Settings, pack: Path) -> tuple[tuple[str, ...], Wor
         jobs_per_worker=intake.jobs_per_worker,
         rest_seconds=intake.worker_rest_seconds,
         max_waiting=intake.max_waiting,
+        max_clip_bytes=intake.max_clip_bytes if clips else 0,
+        max_clip_seconds=intake.max_clip_seconds,
+        max_clip_frames=intake.max_clip_frames,
+        clip_timeout_seconds=intake.clip_timeout_seconds,
     )
     return worker_command(pack, intake.min_face_px, limits), limits

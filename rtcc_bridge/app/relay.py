@@ -12,6 +12,7 @@ from rtcc_bridge.app.retention import purge_keeper_for
 from rtcc_bridge.gallery.compact import SegmentCompactor
 from rtcc_bridge.leads.handover import ThirdExaminerWatch
 from rtcc_bridge.people.expiring import CertificateWatch
+from rtcc_bridge.probes.clip_end import ClipKeeper
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.publishing.relay import Relay
 from rtcc_bridge.supervisor import Stage
@@ -38,6 +39,7 @@ async def add_relay(assembly: Assembly) -> None:
     assembly.add_part("segment scrubber", partial(scrubber_for(core).run, core.metrics))
     assembly.add_part("retention keeper", retention_keeper_for(core).run)
     assembly.add_part("purge keeper", purge_keeper_for(core).run)
+    assembly.add_part("clip keeper", ClipKeeper(core.probe_parts(), core.vault).run)
     assembly.add_part("misuse watch", misuse_watch_for(core).run)
     await add_audit(assembly)
     compactor = SegmentCompactor(core.database, core.vault, core.audit, core.clock)

@@ -17,6 +17,7 @@ from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.matching.modelpack import ModelPack
+from rtcc_bridge.probes.clips import ClipDesk, ClipRules
 from rtcc_bridge.probes.desk import ProbeDesk
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.worker_pool import WorkerPool
@@ -35,7 +36,9 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
     core = assembly.core
     core.authority_keys.require_signer()
     settings = core.settings
-    workers = await assembly.stack.enter_async_context(WorkerPool(*picture_worker(settings, pack.folder), core.metrics))
+    workers = await assembly.stack.enter_async_context(
+        WorkerPool(*picture_worker(settings, pack.folder, clips=True), core.metrics)
+    )
 
     async def workers_ready() -> str | None:
         return None if workers.ready else workers.problem
@@ -49,6 +52,15 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         max_upload_bytes=settings.intake.max_upload_bytes,
         upload_timeout_seconds=settings.web.upload_timeout_seconds,
     )
+    intake = settings.intake
+    clip_desk = ClipDesk(
+        core.probe_parts(),
+        core.vault,
+        workers,
+        desk,
+        ClipRules(intake.max_clip_bytes, settings.web.upload_timeout_seconds, intake.clip_minutes),
+        training_gallery=settings.matching.training_gallery,
+    )
     refusals = RefusalLog(core.database, core.audit, core.metrics)
     people = await add_people(assembly)
     services = WebServices(
@@ -58,6 +70,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         database=core.database,
         policy_in_force=core.policy_in_force,
         probes=desk,
+        clips=clip_desk,
         provisional=provisional_desk_for(core),
         leads=core.leads,
         life=LeadLife(life_parts_for(core), workers),

@@ -4,37 +4,34 @@ Every gate of the policy is asked here and not in the web page, in the transacti
 transaction is open while bytes travel, a picture is decoded or an object is written.
 """
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
 from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import Lane, NumberedFace
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import Account, person_id
-from rtcc_bridge.policy.permissions import Deed, require_permission
-from rtcc_bridge.policy.rules import SearchGrounds
+from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.probes.approval import ApprovalDesk
-from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
+from rtcc_bridge.probes.authority import authority_of
 from rtcc_bridge.probes.case_notes import CaseNotesDesk
 from rtcc_bridge.probes.choice import FaceChoice
-from rtcc_bridge.probes.covering import require_covering
 from rtcc_bridge.probes.declarations import DeclarationDesk
 from rtcc_bridge.probes.deferrals import DeferralDesk
 from rtcc_bridge.probes.editing import StillEditor
 from rtcc_bridge.probes.edits import edits_to_json
 from rtcc_bridge.probes.faces import best_quality, faces_to_json, reason_text, too_poor
+from rtcc_bridge.probes.grounds import Grounds, ProbeForm, require_intake_grounds, require_lengths
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.state import Approval, ProbeState
 from rtcc_bridge.probes.steps import names_of, record_act
 from rtcc_bridge.probes.stills import StillViewer, find_probe, observe_stages
-from rtcc_bridge.probes.unsettled import undo_seal
+from rtcc_bridge.probes.unsettled import UploadSealer
 from rtcc_bridge.probes.worker_messages import FoundFacesReport
 from rtcc_bridge.storage import incidents, probes
 from rtcc_bridge.storage.engine import Transaction
@@ -50,40 +47,12 @@ _ANIMATED: Final = "animated"
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeForm:
-    """What the analyst states beside the still. case_number may stay empty where the incident has one.
+class FrameCut:
+    """The frame of a clip that a still is. provenance: which frame of which clip, for the record. on_entered: what
+    happens to the clip, in the transaction that enters the still."""
 
-    edits: steps that the faces are looked for after (P05). same_person_as: a probe whose approval is to cover this
-    still too, which shows the same unknown person (P01). warrant_or_exigency: needed for the purposes that the policy
-    names (P09).
-    """
-
-    purpose: str
-    legal_basis: str
-    requestor: str
-    case_number: str | None
-    attested_original: bool
-    warrant_or_exigency: str | None = None
-    same_person_as: str | None = None
-    edits: tuple[Edit, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Grounds:
-    """What the gates found to be so."""
-
-    authority: IncidentAuthority
-    case_number: str
-    policy_hash: str
-    warrant_or_exigency: str | None
-    same_person_as: str | None
-
-
-def too_large(max_upload_bytes: int) -> InvalidInputError:
-    """The refusal of a still of more bytes than that."""
-    return InvalidInputError(
-        f"The still is larger than {max_upload_bytes / 1e6:g} MB: send a smaller copy.", "too_large"
-    )
+    provenance: Mapping[str, Any]
+    on_entered: Callable[[Transaction, ProbeRecord], Awaitable[None]]
 
 
 class ProbeDesk:
@@ -111,21 +80,28 @@ class ProbeDesk:
         self.case_notes = CaseNotesDesk(parts)
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
         self._training_gallery = training_gallery
-        self._max_upload_bytes = max_upload_bytes
-        self._upload_timeout_seconds = upload_timeout_seconds
+        self._sealer = UploadSealer(
+            ORIGINAL_KIND, "still", parts.database, vault, max_upload_bytes, upload_timeout_seconds
+        )
 
     async def attach(
-        self, incident_id: str, form: ProbeForm, analyst: Account, upload: AsyncIterator[bytes]
+        self,
+        incident_id: str,
+        form: ProbeForm,
+        analyst: Account,
+        upload: AsyncIterator[bytes],
+        cut: FrameCut | None = None,
     ) -> ProbeRecord:
         """Takes a still in: asks the gates before a byte of it is read, then seals the original and looks for faces.
 
-        The probe comes back in state faces_found, or rejected_quality with its reason: a result, which has a lead.
+        cut: of a still that is a frame of a clip. The probe comes back in state faces_found, or rejected_quality with
+        its reason: a result, which has a lead.
 
         Raises PolicyRefusalError, NotFoundError (incident), ConflictError (broken merge), InvalidInputError (not a
         picture that is accepted, too large, too slow), BusyError, UnavailableError, and what `upload` raises; nothing
         is kept then.
         """
-        _require_lengths(incident_id, form)
+        require_lengths(incident_id, form)
         async with (
             self._refusals.watching(
                 actor=analyst.name, action="probe.attach", subject=incident_id, authority={"purpose": form.purpose}
@@ -136,7 +112,7 @@ class ProbeDesk:
                 grounds = await self._require_grounds(tx, incident_id, form, analyst)
             authority = grounds.authority
             with taken_up("probe.attach", authority.traceparent, incident_id=authority.incident_id):
-                sealed = await self._seal(upload, undo)
+                sealed = await self._sealer.seal(upload, undo)
                 lane = rules.lane_of(imminent_threat=authority.imminent_threat)
                 report = await self._look_at(sealed, lane, form.edits)
                 names = names_of(case_number=grounds.case_number, requestor=form.requestor)
@@ -147,8 +123,11 @@ class ProbeDesk:
                     grounds = await self._require_grounds(tx, incident_id, form, analyst)
                     await self._vault.record(tx, sealed)
                     probe = self._attached(grounds, form, analyst, sealed, report)
+                    probe = replace(probe, cut_from=None if cut is None else cut.provenance)
                     is_about(probe_id=probe.probe_id, incident_id=probe.incident_id, lane=probe.lane)
                     await self._enter(tx, probe, report.faces)
+                    if cut is not None:
+                        await cut.on_entered(tx, probe)
             undo.pop_all()
         observe_stages(self._parts.metrics, report.stage_seconds)
         return probe
@@ -186,53 +165,14 @@ class ProbeDesk:
         """The probe for somebody who works on it; see `StillViewer.open`."""
         return await self._stills.open(probe_id, account)
 
-    async def preview(self, probe_id: str, account: Account) -> bytes:
+    async def preview(self, probe_id: str, account: Account, tried: Sequence[Edit] | None = None) -> bytes:
         """The still as a JPEG for the screen; see `StillViewer.preview`."""
-        return await self._stills.preview(probe_id, account)
+        return await self._stills.preview(probe_id, account, tried)
 
-    async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> _Grounds:
-        """Every gate before a still is taken in (P01, P02, P05, P07, P08, P09, P10, P14, P21)."""
-        require_permission(analyst, Deed.ATTACH_STILL)
-        policy, now = self._parts.policy, self._parts.clock.now()
-        self._parts.policy_in_force.require_in_date(now)
-        rules.require_certified(analyst, policy, now)
-        authority = await authority_of(tx, incident_id, policy, now)
-        incident = authority.incident
-        rules.require_authority(incident)
-        rules.require_unmixed(incident)
-        rules.require_declared_by_another(analyst.name, authority.declared_by)
-        purpose = rules.require_permitted_purpose(policy, form.purpose, incident, imminent_threat=authority.alerted)
-        warrant = rules.require_warrant(policy, purpose, form.warrant_or_exigency)
-        case_number = rules.require_grounds(incident, form.case_number, form.requestor, form.legal_basis)
-        rules.require_attested(attested_original=form.attested_original)
-        rules.require_gallery_for(exercise=incident.exercise, training_gallery=self._training_gallery)
-        first = None
-        if form.same_person_as is not None:
-            further = _search_grounds(authority.incident_id, form, case_number, analyst)
-            verifier = self._parts.authority_keys.require_verifier()
-            first = (await require_covering(tx, form.same_person_as, further, policy, verifier, now)).probe_id
-        return _Grounds(authority, case_number, policy.hash, warrant, first)
-
-    async def _seal(self, upload: AsyncIterator[bytes], undo: AsyncExitStack) -> SealedObject:
-        """Seals the upload as it arrives. It never lies plain on a disk, and occupies no worker however slow it is."""
-        try:
-            async with asyncio.timeout(self._upload_timeout_seconds):
-                sealed = await self._vault.seal(ORIGINAL_KIND, self._bounded(upload))
-                undo_seal(undo, self._parts.database, self._vault, sealed)
-                return sealed
-        except TimeoutError as error:
-            raise InvalidInputError(
-                f"The upload did not end within {self._upload_timeout_seconds:g} s: send the still again.", "stalled"
-            ) from error
-
-    async def _bounded(self, upload: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The upload, which may not have said how long it is."""
-        taken = 0
-        async for piece in upload:
-            taken += len(piece)
-            if taken > self._max_upload_bytes:
-                raise too_large(self._max_upload_bytes)
-            yield piece
+    async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> Grounds:
+        return await require_intake_grounds(
+            self._parts, tx, incident_id, form, analyst, training_gallery=self._training_gallery
+        )
 
     async def _look_at(self, sealed: SealedObject, lane: Lane, edits: Sequence[Edit]) -> FoundFacesReport:
         """Lets a worker find the faces. The still is unsealed only when the worker is there, not while it waits."""
@@ -247,7 +187,7 @@ class ProbeDesk:
             raise
 
     def _attached(
-        self, grounds: _Grounds, form: ProbeForm, analyst: Account, sealed: SealedObject, report: FoundFacesReport
+        self, grounds: Grounds, form: ProbeForm, analyst: Account, sealed: SealedObject, report: FoundFacesReport
     ) -> ProbeRecord:
         now = self._parts.clock.now()
         reasons = too_poor(report.faces)
@@ -280,6 +220,7 @@ class ProbeDesk:
 
     async def _enter(self, tx: Transaction, probe: ProbeRecord, faces: Sequence[NumberedFace]) -> None:
         await probes.insert(tx, probe)
+        cut_from = {} if probe.cut_from is None else {"cutFrom": dict(probe.cut_from)}
         await record_act(
             self._parts,
             tx,
@@ -287,35 +228,12 @@ class ProbeDesk:
             actor=probe.analyst,
             action="probe.attach",
             outcome=probe.state,
-            details={"faces": len(faces), "samePersonAs": probe.same_person_as, "edits": list(probe.edits or ())},
+            details={
+                "faces": len(faces),
+                "samePersonAs": probe.same_person_as,
+                "edits": list(probe.edits or ()),
+                **cut_from,
+            },
         )
         if reasons := too_poor(faces):
             await self._parts.leads.record_rejected_quality(tx, probe, reasons, best_quality(faces))
-
-
-def _search_grounds(incident_id: str, form: ProbeForm, case_number: str, analyst: Account) -> SearchGrounds:
-    return SearchGrounds(
-        incident_id=incident_id,
-        case_number=case_number,
-        purpose=form.purpose,
-        legal_basis=form.legal_basis.strip(),
-        requestor=form.requestor.strip(),
-        analyst=analyst.name,
-    )
-
-
-def _require_lengths(incident_id: str, form: ProbeForm) -> None:
-    """The columns' limits: a database would cut or refuse what is longer."""
-    fields = (
-        ("incident", incident_id, 256),
-        ("purpose", form.purpose, 64),
-        ("legal basis", form.legal_basis, 1024),
-        ("case number", form.case_number or "", 256),
-        ("requestor", form.requestor, 256),
-        ("requestor", person_id(form.requestor), 256),  # which may be longer
-        ("warrant or exigency", form.warrant_or_exigency or "", 1024),
-        ("probe of the same person", form.same_person_as or "", 64),
-    )
-    for name, value, limit in fields:
-        if len(value) > limit:
-            raise InvalidInputError(f"The {name} is longer than {limit} characters: shorten it.", "fields")

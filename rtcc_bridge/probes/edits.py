@@ -1,5 +1,6 @@
 """The edits of a still as JSON: as people state them, as they are kept, as they go to a worker. One form everywhere."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -25,6 +26,15 @@ def edits_from_json(steps: object) -> tuple[Edit, ...]:
     if not isinstance(steps, list | tuple) or len(steps) > MOST_EDITS:
         raise _invalid(f"Edits are a list of at most {MOST_EDITS} steps.")
     return tuple(_from_json(step) for step in steps)
+
+
+def edits_from_text(text: str) -> tuple[Edit, ...]:
+    """The steps in a JSON text. Raises InvalidInputError."""
+    try:
+        steps = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError("edits is not JSON: send a list of steps.", "fields") from error
+    return edits_from_json(steps)
 
 
 def _to_json(edit: Edit) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import DetectedFace, Lane
+from rtcc_bridge.probes.clip_messages import ClipIndex, ClipPlace, ClipSheet, ClipStill
 from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
 
 
@@ -49,4 +50,22 @@ class PictureReader(Protocol):
 
         Once a face is chosen the bystanders are masked (P04).
         """
+        ...
+
+
+class ClipReader(Protocol):
+    """Reads clips, and looks for nobody's face in them (P03). Raises as a `PictureReader` does, of the clip."""
+
+    async def clip_index(self, data: bytes, lane: Lane = Lane.ROUTINE, /) -> ClipIndex:
+        """The frames that are whole, when each is shown and how sharp it is."""
+        ...
+
+    async def clip_sheet(
+        self, data: bytes, places: Sequence[ClipPlace], max_side_px: int, lane: Lane = Lane.ROUTINE, /
+    ) -> ClipSheet:
+        """These frames one below the other as a JPEG without metadata."""
+        ...
+
+    async def clip_still(self, data: bytes, place: ClipPlace, lane: Lane = Lane.ROUTINE, /) -> ClipStill:
+        """This frame as a PNG, upright and in full size."""
         ...

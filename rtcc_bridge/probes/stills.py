@@ -1,18 +1,19 @@
 """The sealed stills of probes: opened for a screen or for cutting a face out, never for anything else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
-from rtcc_bridge.errors import IntegrityError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads.examiners import require_not_blind
+from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
-from rtcc_bridge.probes.edits import edits_from_json
+from rtcc_bridge.probes.edits import edits_from_json, edits_to_json
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import PictureReader
@@ -37,20 +38,27 @@ class StillViewer:
         self._workers = workers
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
 
-    async def preview(self, probe_id: str, account: Account) -> bytes:
+    async def preview(self, probe_id: str, account: Account, tried: Sequence[Edit] | None = None) -> bytes:
         """The still as a JPEG, upright and without metadata; once a face is chosen the others are masked (P04).
 
+        tried: steps to look at in the place of the recorded ones, before a face is chosen; none of them: the original.
         Before, everybody in it is shown to the analyst who has to choose, and the still to nobody else. Each look is
-        audited before it is had (P16, P23). Raises PolicyRefusalError, NotFoundError, BusyError, UnavailableError.
+        audited before it is had (P16, P23).
+
+        Raises PolicyRefusalError, NotFoundError, ConflictError (steps tried when a face is chosen already),
+        InvalidInputError (steps that cannot be done), BusyError, UnavailableError.
         """
         probe = await find_probe(self._parts.database, probe_id)
         async with self._watching(probe, account, "probe.preview"):
             require_permission(account, Deed.SEE_PROBE)
             await self._require_not_blind(account, probe)
             _require_masked(probe, account)
-        await self._note(probe, account, "probe.preview")
+        if tried is not None and probe.chosen_face is not None:
+            raise ConflictError("A face is chosen: the still is shown as it is searched.")
+        details = {} if tried is None else {"tried": edits_to_json(tried)}
+        await self._note(probe, account, "probe.preview", details)
         original, lane = await open_original(self._parts.database, self._vault, probe), Lane(probe.lane)
-        edits = edits_from_json(probe.edits or ())
+        edits = edits_from_json(probe.edits or ()) if tried is None else tuple(tried)
         if probe.chosen_face is None:  # only the analyst who chooses has come this far
             return (await self._workers.preview(original, PREVIEW_SIDE_PX, None, (), lane, edits)).jpeg
         faces = faces_from_json(probe.faces or ())
@@ -70,16 +78,18 @@ class StillViewer:
         async with self._parts.database.read() as tx:
             opened_at = await probe_openings.first(tx, probe_id, account.name)
         if opened_at is None:
-            await self._note(probe, account, "probe.view")
+            await self._note(probe, account, "probe.view", {})
         return probe
 
     async def _require_not_blind(self, account: Account, probe: ProbeRecord) -> None:
         async with self._parts.database.read() as tx:
             await require_not_blind(tx, account, probe)
 
-    async def _note(self, probe: ProbeRecord, account: Account, action: str) -> None:
+    async def _note(self, probe: ProbeRecord, account: Account, action: str, details: Mapping[str, Any]) -> None:
         async with self._parts.database.write() as tx:
-            await record_act(self._parts, tx, probe, actor=account.name, action=action, outcome="shown")
+            await record_act(
+                self._parts, tx, probe, actor=account.name, action=action, outcome="shown", details=details
+            )
             await probe_openings.note(tx, probe.probe_id, account.name, self._parts.clock.now())
 
     def _watching(self, probe: ProbeRecord, account: Account, action: str) -> AbstractAsyncContextManager[None]:

@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from rtcc_bridge.matching.errors import MatchingError, UnreadableImageError
+from rtcc_bridge.probes.clip_messages import (
+    ClipAnswer,
+    ClipIndexRequest,
+    ClipRequest,
+    ClipSheetRequest,
+    ClipStillRequest,
+)
 from rtcc_bridge.probes.sandbox import SandboxLimits, SandboxUnavailableError, enter_sandbox
 from rtcc_bridge.probes.worker_messages import (
     Answer,
@@ -57,6 +64,8 @@ class PictureWork(Protocol):
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace: ...
 
     def preview(self, data: bytes, request: PreviewRequest) -> Preview: ...
+
+    def clip(self, data: bytes, request: ClipRequest) -> ClipAnswer: ...
 
 
 class Pipes:
@@ -157,6 +166,8 @@ def _dispatch(work: PictureWork, request: Request, data: bytes) -> Answer:
             return work.crop(data, request)
         case PreviewRequest():
             return work.preview(data, request)
+        case ClipIndexRequest() | ClipSheetRequest() | ClipStillRequest():
+            return work.clip(data, request)
 
 
 def _ran_out_of_memory(error: BaseException | None) -> bool:
@@ -198,17 +209,27 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--max-detection-pixels", type=int, required=True)
     parser.add_argument("--memory-bytes", type=int, required=True)
     parser.add_argument("--cpu-seconds", type=int, required=True)
+    parser.add_argument("--max-clip-bytes", type=int, default=0)
+    parser.add_argument("--max-clip-seconds", type=float, default=0)
+    parser.add_argument("--max-clip-frames", type=int, default=0)
+    parser.add_argument("--clip-reading-seconds", type=float, default=0)
     given = parser.parse_args(arguments)
 
     def make_work() -> PictureWork:
         # Imported here: a worker that refuses to start has no use for the decoders.
         from rtcc_bridge.matching.decode import DecodeLimits  # noqa: PLC0415
-        from rtcc_bridge.probes.worker_tasks import FaceWork  # noqa: PLC0415
+        from rtcc_bridge.probes.worker_tasks import FaceWork, open_clip_work  # noqa: PLC0415
 
         limits = DecodeLimits(given.max_upload_bytes, given.max_pixels)
-        return FaceWork(given.pack, given.min_face_px, limits, given.max_detection_pixels)
+        clips = None
+        if given.max_clip_bytes:
+            clips = open_clip_work(
+                given.max_clip_bytes, given.max_clip_seconds, given.max_clip_frames, given.clip_reading_seconds
+            )
+        return FaceWork(given.pack, given.min_face_px, limits, given.max_detection_pixels, clips)
 
-    return run(make_work, given.max_upload_bytes, SandboxLimits(given.memory_bytes, given.cpu_seconds))
+    largest = max(given.max_upload_bytes, given.max_clip_bytes)
+    return run(make_work, largest, SandboxLimits(given.memory_bytes, given.cpu_seconds))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,21 @@ from rtcc_bridge.matching.types import (
     QualityComponent,
     Verdict,
 )
+from rtcc_bridge.probes.clip_messages import (
+    ClipAnswer,
+    ClipIndex,
+    ClipIndexRequest,
+    ClipRequest,
+    ClipSheet,
+    ClipSheetRequest,
+    ClipStill,
+    ClipStillRequest,
+    clip_answer_to_json,
+    clip_request_to_json,
+    most_clip_body_bytes,
+    read_clip_answer,
+    read_clip_request,
+)
 from rtcc_bridge.probes.edits import edits_from_json, edits_to_json
 from rtcc_bridge.probes.sandbox import SandboxReport
 from rtcc_bridge.probes.worker_protocol import (
@@ -77,7 +92,7 @@ class PreviewRequest:
     edits: tuple[Edit, ...] = ()
 
 
-Request: TypeAlias = InspectRequest | PortraitRequest | CropRequest | PreviewRequest
+Request: TypeAlias = InspectRequest | PortraitRequest | CropRequest | PreviewRequest | ClipRequest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +140,7 @@ class Preview:
     stage_seconds: Mapping[str, float]
 
 
-Answer: TypeAlias = FoundFacesReport | SeenPortrait | CroppedFace | Preview
+Answer: TypeAlias = FoundFacesReport | SeenPortrait | CroppedFace | Preview | ClipAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +173,8 @@ def max_body_bytes(request: Request) -> int:
             return MAX_CROP_SIDE_PX**2 * 3
         case PreviewRequest(max_side_px=side):
             return side * side * 3 + 65_536
+        case ClipIndexRequest() | ClipSheetRequest() | ClipStillRequest():
+            return most_clip_body_bytes(request)
 
 
 def encode_request(request: Request) -> bytes:
@@ -168,6 +185,8 @@ def encode_request(request: Request) -> bytes:
             fields = {"do": "inspect"}
         case PortraitRequest():
             return encode_json({"do": "portrait"}, MAX_REQUEST_JSON_BYTES)
+        case ClipIndexRequest() | ClipSheetRequest() | ClipStillRequest():
+            return encode_json(clip_request_to_json(request), MAX_REQUEST_JSON_BYTES)
         case CropRequest():
             fields = {"do": "crop", **_chosen_to_json(request.chosen, request.bystanders)}
         case PreviewRequest(max_side_px=side, chosen=None):
@@ -192,6 +211,8 @@ def decode_request(data: bytes) -> Request:
         request = PreviewRequest(_read_side(fields), edits=_read_edits(fields))
     elif asked == "preview_chosen":
         request = PreviewRequest(_read_side(fields), *_read_chosen(fields), _read_edits(fields))
+    elif (about_clip := read_clip_request(asked, fields)) is not None:
+        request = about_clip
     else:
         raise ProtocolError(f"unknown request {asked}")
     fields.end()
@@ -248,6 +269,8 @@ def encode_answer(answer: Answer | WorkerFailure) -> tuple[bytes, bytes]:
         case Preview():
             fields = {"width": answer.width, "height": answer.height}
             body = answer.jpeg
+        case ClipIndex() | ClipSheet() | ClipStill():
+            fields, body = clip_answer_to_json(answer)
     seconds = {name: round(value, 6) for name, value in answer.stage_seconds.items()}
     return encode_json({"ok": True, **fields, "stage_seconds": seconds}), body
 
@@ -274,6 +297,8 @@ def decode_answer(request: Request, data: bytes, body: bytes) -> Answer | Worker
                 answer = CroppedFace(_read_crop(fields, width, height, body), seconds)
             case PreviewRequest():
                 answer = Preview(_read_jpeg(request, width, height, body), width, height, seconds)
+            case ClipIndexRequest() | ClipSheetRequest() | ClipStillRequest():
+                answer = read_clip_answer(request, fields, width, height, seconds, body)
     fields.end()
     return answer
 

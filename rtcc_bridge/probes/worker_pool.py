@@ -16,6 +16,15 @@ from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import DetectedFace, Lane
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.probes.clip_messages import (
+    ClipIndex,
+    ClipIndexRequest,
+    ClipPlace,
+    ClipSheet,
+    ClipSheetRequest,
+    ClipStill,
+    ClipStillRequest,
+)
 from rtcc_bridge.probes.worker_messages import (
     CroppedFace,
     CropRequest,
@@ -28,7 +37,7 @@ from rtcc_bridge.probes.worker_messages import (
     SeenPortrait,
     WorkerFailure,
 )
-from rtcc_bridge.probes.worker_process import WorkerLimits, WorkerLostError
+from rtcc_bridge.probes.worker_process import WorkerLimits, WorkerLostError, is_about_clip
 from rtcc_bridge.probes.worker_protocol import CHUNK_BYTES
 from rtcc_bridge.probes.worker_slots import WorkerSlots
 
@@ -36,8 +45,10 @@ _log = structlog.get_logger(__name__)
 
 _TOO_SLOW: Final = "the picture took too long to read: save it again as JPEG or PNG, or send a smaller one"
 _BREAKS: Final = "the picture made the decoder fail: save it again as JPEG or PNG, and send that"
+_CLIP_TOO_SLOW: Final = "the clip took too long to read: cut out the part in which the face is seen best, and send that"
+_CLIP_BREAKS: Final = "the clip made the decoder fail: export it again as H.264 in MP4, or send the frame as a still"
 
-_Wanted = TypeVar("_Wanted", FoundFacesReport, SeenPortrait, CroppedFace, Preview)
+_Wanted = TypeVar("_Wanted", FoundFacesReport, SeenPortrait, CroppedFace, Preview, ClipIndex, ClipSheet, ClipStill)
 
 
 class WorkerPool:
@@ -120,6 +131,20 @@ class WorkerPool:
         request = PreviewRequest(max_side_px, chosen, tuple(bystanders), tuple(edits))
         return await self._perform(request, _chunks(data), Preview, lane)
 
+    async def clip_index(self, data: bytes, lane: Lane = Lane.ROUTINE) -> ClipIndex:
+        """The frames of a clip: when each is shown and how sharp it is as a whole. Raises as `inspect` does."""
+        return await self._perform(ClipIndexRequest(), _chunks(data), ClipIndex, lane)
+
+    async def clip_sheet(
+        self, data: bytes, places: Sequence[ClipPlace], max_side_px: int, lane: Lane = Lane.ROUTINE
+    ) -> ClipSheet:
+        """These frames, one below the other in one JPEG. Raises as `inspect` does."""
+        return await self._perform(ClipSheetRequest(tuple(places), max_side_px), _chunks(data), ClipSheet, lane)
+
+    async def clip_still(self, data: bytes, place: ClipPlace, lane: Lane = Lane.ROUTINE) -> ClipStill:
+        """This frame without loss. Raises as `inspect` does."""
+        return await self._perform(ClipStillRequest(place), _chunks(data), ClipStill, lane)
+
     async def _perform(
         self, request: Request, upload: AsyncIterator[bytes], wanted: type[_Wanted], lane: Lane
     ) -> _Wanted:
@@ -129,9 +154,10 @@ class WorkerPool:
             except WorkerLostError as lost:
                 _log.warning("picture worker lost", reason=lost.reason, detail=str(lost), pid=worker.pid)
                 self._metrics.worker_restarts_total.labels(lost.reason).inc()
+                clip = is_about_clip(request)
                 if lost.reason == "timeout":
-                    raise InvalidInputError(_TOO_SLOW, reason="decode_timeout") from lost
-                raise InvalidInputError(_BREAKS, reason="decoder_crashed") from lost
+                    raise InvalidInputError(_CLIP_TOO_SLOW if clip else _TOO_SLOW, reason="decode_timeout") from lost
+                raise InvalidInputError(_CLIP_BREAKS if clip else _BREAKS, reason="decoder_crashed") from lost
         if isinstance(answer, WorkerFailure):
             if answer.last:
                 _log.warning("picture worker gave up", reason=answer.reason, detail=answer.detail)

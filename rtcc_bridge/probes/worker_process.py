@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem, InvalidInputError, UnavailableError
+from rtcc_bridge.probes.clip_messages import ClipIndexRequest, ClipSheetRequest, ClipStillRequest
 from rtcc_bridge.probes.sandbox import SandboxReport
 from rtcc_bridge.probes.worker_messages import (
     Answer,
@@ -48,11 +49,16 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 _FORBIDDEN: Final = f"signal {signal.SIGSYS.name}"
 _STDERR_TAIL_BYTES: Final = 2000
 _START_CPU_SECONDS: Final = 120
+_READING_SHARE: Final = 0.8
+"""Of the time for a clip: a worker that sees that it will not be done says so, and lives."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """How many workers there are and what they may use. Times are in seconds, sizes in bytes or pixels."""
+    """How many workers there are and what they may use. Times are in seconds, sizes in bytes or pixels.
+
+    max_clip_bytes: 0 for workers that read stills alone, which then do not load what reads clips.
+    """
 
     workers: int = 1
     max_upload_bytes: int = 25_000_000
@@ -69,11 +75,29 @@ class WorkerLimits:
     start_attempts: int = 3
     restart_pause_seconds: float = 30.0
     stop_timeout_seconds: float = 3.0
+    max_clip_bytes: int = 0
+    max_clip_seconds: float = 300.0
+    max_clip_frames: int = 10_000
+    clip_timeout_seconds: float = 60.0
 
     @property
     def cpu_seconds(self) -> int:
         """The backstop behind the time limit: what a worker may compute in its whole life."""
-        return _START_CPU_SECONDS + int(self.jobs_per_worker * self.timeout_seconds)
+        of_a_job = max(self.timeout_seconds, self.clip_timeout_seconds if self.max_clip_bytes else 0.0)
+        return _START_CPU_SECONDS + int(self.jobs_per_worker * of_a_job)
+
+    def seconds_for(self, request: Request) -> float:
+        """How long the answer to this request may take."""
+        return self.clip_timeout_seconds if is_about_clip(request) else self.timeout_seconds
+
+    def bytes_for(self, request: Request) -> int:
+        """How large what is sent with this request may be."""
+        return self.max_clip_bytes if is_about_clip(request) else self.max_upload_bytes
+
+
+def is_about_clip(request: Request) -> bool:
+    """Whether a clip is sent with this request, and no still."""
+    return isinstance(request, ClipIndexRequest | ClipSheetRequest | ClipStillRequest)
 
 
 class WorkerStartError(UnavailableError):
@@ -96,7 +120,7 @@ def worker_command(pack: Path, min_face_px: int | None, limits: WorkerLimits) ->
 
     min_face_px: None for what the pack says.
     """
-    options = {
+    options: dict[str, Path | float] = {
         "--pack": pack,
         "--max-upload-bytes": limits.max_upload_bytes,
         "--max-pixels": limits.max_pixels,
@@ -106,6 +130,13 @@ def worker_command(pack: Path, min_face_px: int | None, limits: WorkerLimits) ->
     }
     if min_face_px is not None:
         options["--min-face-px"] = min_face_px
+    if limits.max_clip_bytes:
+        options |= {
+            "--max-clip-bytes": limits.max_clip_bytes,
+            "--max-clip-seconds": limits.max_clip_seconds,
+            "--max-clip-frames": limits.max_clip_frames,
+            "--clip-reading-seconds": _READING_SHARE * limits.clip_timeout_seconds,
+        }
     words = [word for name, value in options.items() for word in (name, str(value))]
     return (sys.executable, "-I", "-m", "rtcc_bridge.probes.worker", *words)
 
@@ -172,11 +203,11 @@ class WorkerProcess:
         self.jobs += 1
         await self._send(request, upload)
         try:
-            async with asyncio.timeout(self._limits.timeout_seconds):
+            async with asyncio.timeout(self._limits.seconds_for(request)):
                 header, body = await self._read_answer(max_body_bytes(request))
             answer = decode_answer(request, header, body)
         except TimeoutError:
-            raise WorkerLostError("timeout", f"no answer within {self._limits.timeout_seconds:g} s") from None
+            raise WorkerLostError("timeout", f"no answer within {self._limits.seconds_for(request):g} s") from None
         except (ConnectionError, asyncio.IncompleteReadError):
             raise await self._lost() from None
         except ProtocolError as error:
@@ -189,7 +220,7 @@ class WorkerProcess:
         await self._write(LENGTH.pack(len(encoded)) + encoded)
         try:
             async with asyncio.timeout(self._limits.upload_timeout_seconds) as limit:
-                await self._send_upload(upload)
+                await self._send_upload(upload, self._limits.bytes_for(request))
         except WorkerLostError:
             raise
         except Exception as error:
@@ -203,13 +234,13 @@ class WorkerProcess:
                 ) from error
             raise
 
-    async def _send_upload(self, upload: AsyncIterator[bytes]) -> None:
+    async def _send_upload(self, upload: AsyncIterator[bytes], most_bytes: int) -> None:
         sent = 0
         async for chunk in upload:
             sent += len(chunk)
-            if sent > self._limits.max_upload_bytes:
+            if sent > most_bytes:
                 raise InvalidInputError(
-                    f"the picture is larger than {self._limits.max_upload_bytes / 1e6:g} MB: send a smaller copy",
+                    f"the upload is larger than {most_bytes / 1e6:g} MB: send a smaller copy",
                     reason="too_large",
                 )
             for start in range(0, len(chunk), CHUNK_BYTES):

@@ -14,7 +14,7 @@ import math
 import re
 import struct
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 MAX_REQUEST_JSON_BYTES: Final = 256 * 1024
 MAX_ANSWER_JSON_BYTES: Final = 2 * 1024 * 1024
@@ -104,6 +104,13 @@ class Fields:
 
     def numbers(self, name: str, count: int, low: float, high: float) -> tuple[float, ...]:
         return tuple(self._number(name, value, low, high) for value in self._list(name, count, count))
+
+    def whole_numbers(self, name: str, most: int, low: int, high: int) -> tuple[int, ...]:
+        """A list of at most so many whole numbers."""
+        values = self._list(name, 0, most)
+        if not all(type(value) is int and low <= value <= high for value in values):
+            self._fail(f"{name} holds something else than whole numbers from {low} to {high}")
+        return cast("tuple[int, ...]", tuple(values))
 
     def texts(self, name: str, most: int, limit: int) -> tuple[str, ...]:
         listed = [Fields({"text": value}, f"{self._where}.{name}") for value in self._list(name, 0, most)]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
@@ -21,6 +21,16 @@ from rtcc_bridge.matching.pipeline import FaceFinder
 from rtcc_bridge.matching.quality import assess
 from rtcc_bridge.matching.session import Device
 from rtcc_bridge.matching.types import Box, DetectedFace, FaceCrop, RgbImage, Verdict
+from rtcc_bridge.probes.clip_messages import (
+    ClipAnswer,
+    ClipIndex,
+    ClipIndexRequest,
+    ClipRequest,
+    ClipSheet,
+    ClipSheetRequest,
+    ClipStill,
+    ClipStillRequest,
+)
 from rtcc_bridge.probes.worker_messages import (
     CroppedFace,
     CropRequest,
@@ -30,6 +40,9 @@ from rtcc_bridge.probes.worker_messages import (
     PreviewRequest,
     SeenPortrait,
 )
+
+if TYPE_CHECKING:
+    from rtcc_bridge.probes.clip_reader import ClipReader
 
 _JPEG_QUALITY: Final = 90
 _WARM_UP_MODES: Final = (
@@ -45,8 +58,19 @@ class FaceWork:
     All of them raise UnreadableImageError when the picture is at fault.
     """
 
-    def __init__(self, pack: Path, min_face_px: int | None, limits: DecodeLimits, max_detection_pixels: int) -> None:
-        """min_face_px: None for what the pack says. ModelPackError when the folder `pack` holds none in order."""
+    def __init__(
+        self,
+        pack: Path,
+        min_face_px: int | None,
+        limits: DecodeLimits,
+        max_detection_pixels: int,
+        clips: "ClipWork | None" = None,
+    ) -> None:
+        """min_face_px: None for what the pack says. clips: None for a worker that reads stills alone.
+
+        ModelPackError when the folder `pack` holds none in order.
+        """
+        self._clips = clips
         cv2.setNumThreads(1)
         self._limits = limits
         self._seconds: dict[str, float] = {}
@@ -81,10 +105,14 @@ class FaceWork:
                 boxes = [face.box for face in request.bystanders]
                 mask_bystanders(image, np.zeros(2, np.float32), request.chosen.box, boxes)
             small = _shrunk(image, request.max_side_px)
-            options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-            _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)
+            jpeg = _jpeg(small)
         height, width = small.shape[:2]
-        return Preview(jpeg.tobytes(), width, height, dict(self._seconds))
+        return Preview(jpeg, width, height, dict(self._seconds))
+
+    def clip(self, data: bytes, request: ClipRequest) -> ClipAnswer:
+        if self._clips is None:
+            raise UnreadableImageError("not_an_image", "this is not a picture: send a JPEG, PNG or WebP")
+        return self._clips.answer(data, request)
 
     def _cut_out(self, image: RgbImage, chosen: DetectedFace, bystanders: Sequence[DetectedFace]) -> FaceCrop:
         try:
@@ -125,6 +153,58 @@ class FaceWork:
         assess(decode(data), face)
         self.crop(data, CropRequest(face, (bystander,)))
         self.preview(data, PreviewRequest(64, face, (bystander,)))
+
+
+class ClipWork:
+    """Reads clips for `FaceWork`. Made once, before the files are gone."""
+
+    def __init__(self, reader: "ClipReader") -> None:
+        self._reader = reader
+
+    def answer(self, data: bytes, request: ClipRequest) -> ClipAnswer:
+        """Raises UnreadableImageError when the clip is at fault. No face is looked for (P03)."""
+        started = time.perf_counter()
+        match request:
+            case ClipIndexRequest():
+                return self._reader.index(data)
+            case ClipSheetRequest():
+                image = self._reader.sheet(data, request.places, request.max_side_px)
+                height, width = image.shape[:2]
+                return ClipSheet(_jpeg(image), width, height, {"clip": time.perf_counter() - started})
+            case ClipStillRequest():
+                image = self._reader.still(data, request.place)
+                height, width = image.shape[:2]
+                return ClipStill(_png(image), width, height, {"clip": time.perf_counter() - started})
+
+
+def open_clip_work(max_bytes: int, max_seconds: float, max_frames: int, reading_seconds: float) -> ClipWork:
+    """Loads what reads clips, and has it read one of each kind, so that nothing is loaded later."""
+    from rtcc_bridge.probes.clip_reader import ClipLimits, ClipReader  # noqa: PLC0415  for those who read clips
+    from rtcc_bridge.probes.clip_warm_up import plain_clips  # noqa: PLC0415  likewise
+
+    work = ClipWork(ClipReader(ClipLimits(max_bytes, max_seconds, max_frames, reading_seconds)))
+    for data in plain_clips():
+        found = work.answer(data, ClipIndexRequest())
+        assert isinstance(found, ClipIndex)
+        place = found.frames[-1].place
+        work.answer(data, ClipSheetRequest((place,), 64))
+        work.answer(data, ClipStillRequest(place))
+        for broken in (data[: len(data) // 2], data[:16]):
+            with contextlib.suppress(UnreadableImageError):
+                work.answer(broken, ClipIndexRequest())
+    return work
+
+
+def _jpeg(image: RgbImage) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    return jpeg.tobytes()
+
+
+def _png(image: RgbImage) -> bytes:
+    """Without loss. A low level of compression: the file is sealed and read again at once."""
+    _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    return png.tobytes()
 
 
 def _shrunk(image: RgbImage, max_side_px: int) -> RgbImage:

@@ -52,6 +52,7 @@ def lead_facts(whole: WholeLead) -> dict[str, Any]:
         },
         "still": {
             "originalSha256": probe.original_sha256,
+            "cutFrom": None if probe.cut_from is None else dict(probe.cut_from),
             "width": probe.image_width,
             "height": probe.image_height,
             "edits": list(probe.edits or ()),

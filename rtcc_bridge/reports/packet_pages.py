@@ -113,11 +113,26 @@ def _still(facts: Mapping[str, Any]) -> dict[str, Any]:
     edits = "; ".join(", ".join(f"{key} {value}" for key, value in step.items()) for step in still["edits"])
     return {
         "sha256 of the original": still["originalSha256"],
+        **_cut_from(still["cutFrom"]),
         "size": f"{still['width']} x {still['height']} pixels",
         "edits, in their order": edits or "none",
         "faces found": len(still["faces"]),
         "face chosen": still["chosenFace"],
         "chosen at": still["chosenAt"],
+    }
+
+
+def _cut_from(cut: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Which frame of which clip the original was; nothing for a picture that was attached as one."""
+    if cut is None:
+        return {}
+    across, down = cut["pixelAspect"]
+    return {
+        "the original is a frame of a clip": f"frame {cut['frame']}, at {cut['milliseconds'] / 1000:.3f} s",
+        "sha256 of the clip": cut["clipSha256"],
+        "container and codec of the clip": f"{cut['container']}, {cut['codec']}",
+        "turned upright by": f"{cut['rotation']} degrees clockwise",
+        "pixels of the clip": "square" if across == down else f"{across}:{down}, made square",
     }
 
 

@@ -21,8 +21,9 @@ class ProbeRecord:
     edits, which are steps as `probes.edits` reads them.
     crop_landmarks: [[x, y] * 5] in pixels of the crop, whose sealed object is crop_height * crop_width * 3 bytes RGB.
     traceparent: the place in its trace of the last step that was taken with it. same_person_as: the probe whose
-    approval covers this one as well, the still showing the same unknown person (P01). purged_at: since then no picture,
-    name or word of it is left (P24).
+    approval covers this one as well, the still showing the same unknown person (P01). cut_from: which frame of which
+    clip the still was, as `clips.provenance` writes it. purged_at: since then no picture, name or word of it is left
+    (P24).
     """
 
     probe_id: str
@@ -62,6 +63,7 @@ class ProbeRecord:
     authority_token: Mapping[str, Any] | None = None
     crop_sha256: str | None = None
     purged_at: datetime | None = None
+    cut_from: Mapping[str, Any] | None = None
     created_at: datetime
     updated_at: datetime
 

@@ -168,6 +168,7 @@ probes = Table(
     Column("edits", JSON),  # the steps that lead from the original to what `faces` was found in (P05)
     Column("crop_sha256", String(64), index=True),  # of the cut-out face's pixels: the same face in another copy (P12)
     Column("purged_at", UtcDateTime),  # pictures, names and words are gone; the row says that there was a search (P24)
+    Column("cut_from", JSON),  # which frame of which clip the still was
     # Only of what is kept: what was purged would fill the past of it.
     Index(
         "ix_probes_kept_created_at",
@@ -176,6 +177,32 @@ probes = Table(
         postgresql_where=text("purged_at IS NULL"),
     ),
     Index("ix_probes_case_number", "case_number"),
+)
+
+clips = Table(
+    "clips",
+    metadata,
+    Column("clip_id", String(64), primary_key=True),
+    Column("incident_id", String(256), nullable=False),
+    Column("analyst", String(256), nullable=False),
+    Column("purpose", String(64), nullable=False),
+    Column("lane", String(16), nullable=False),
+    Column("form", JSON),  # what was stated beside it, until it ends
+    Column("clip_object", String(256)),
+    Column("clip_sha256", String(64), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("frames", JSON),  # list of [number, milliseconds, sharpness]
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),  # the sealed clip is gone since
+    Column("outcome", String(16)),  # chosen, expired
+    Column("probe_id", String(64)),
+    # Few are kept at any time; what has ended would fill the past of it.
+    Index(
+        "ix_clips_kept", "expires_at", sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")
+    ),
 )
 
 probe_openings = Table(

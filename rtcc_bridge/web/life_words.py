@@ -160,7 +160,29 @@ SHORTCUTS: Final[Mapping[str, Shortcuts]] = MappingProxyType(
         "received.html": (("j", "Next lead"), ("k", "Previous lead")),
         "released.html": (("o", "To the outcome"),),
         "lead.html": (("r", "To the release; Enter then releases"),),
-        "probe.html": (("1", "Choose face 1; so up to 9. Enter then searches"),),
+        "clip.html": (
+            (",", "Previous frame; the left arrow does the same"),
+            (".", "Next frame; the right arrow does the same"),
+            ("j", "Ten frames back"),
+            ("l", "Ten frames on"),
+            ("s", "The sharpest frame near here"),
+            ("u", "To the button; Enter then uses the frame"),
+        ),
+        "probe.html": (
+            ("1", "Choose face 1; so up to 9. Enter then searches"),
+            ("o", "The original as it came, and back"),
+            ("[", "Turn a quarter to the left"),
+            ("]", "Turn a quarter to the right"),
+            (";", "Turn one degree to the left"),
+            ("'", "Turn one degree to the right"),
+            ("b", "Brighter"),
+            ("v", "Darker"),
+            ("n", "More contrast"),
+            ("m", "Less contrast"),
+            ("c", "To the crop"),
+            ("z", "Take the last step back"),
+            ("a", "Apply the steps: faces are looked for anew"),
+        ),
     }
 )
 """By the page's template. The keys are also what `keys.js` acts on, so that none is listed that does nothing."""

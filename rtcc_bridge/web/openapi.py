@@ -14,6 +14,7 @@ from rtcc_bridge import __version__
 from rtcc_bridge.errors import NotFoundError
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNT_HEADER, DEMO_ACCOUNTS
 from rtcc_bridge.web import (
+    clips,
     earlier,
     examination,
     exceptions,
@@ -89,6 +90,7 @@ async def get_schema(request: web.Request) -> web.Response:
 OPERATIONS: Final = (
     *incidents.OPERATIONS,
     *probes.OPERATIONS,
+    *clips.OPERATIONS,
     *earlier.OPERATIONS,
     *exceptions.OPERATIONS,
     *provisional.OPERATIONS,

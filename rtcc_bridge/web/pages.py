@@ -16,11 +16,12 @@ from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
-from rtcc_bridge.storage import incidents, leads, outbox, probes
+from rtcc_bridge.storage import clips, incidents, leads, outbox, probes
 from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE
 from rtcc_bridge.web.approval_pages import APPROVAL_PAGES
 from rtcc_bridge.web.bench_pages import BENCH_PAGES
 from rtcc_bridge.web.cards import by_key, incident_card, lead_card
+from rtcc_bridge.web.clip_pages import CLIP_PAGES
 from rtcc_bridge.web.incidents import PAGE, one_incident, open_incidents
 from rtcc_bridge.web.lead_pages import LEAD_PAGES
 from rtcc_bridge.web.leads import newest_leads
@@ -33,7 +34,7 @@ from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.sign_in import local_path
 from rtcc_bridge.web.templating import page
 from rtcc_bridge.web.views import incident_view, lead_view
-from rtcc_bridge.web.words import APPROVALS, PROBE_STATES, PURPOSES
+from rtcc_bridge.web.words import APPROVALS, PROBE_STATES, PURPOSES, edit_words
 
 BOARD_LEADS: Final = 30
 INCIDENT_LEADS: Final = 50
@@ -76,6 +77,7 @@ async def incident_page(request: web.Request) -> web.Response:
             raise NotFoundError("This incident was not seen on the feed. It may not have arrived yet: try again.")
         view = incident_view(await board.incident_view(tx, record, now))
         stills = await probes.of_incidents(tx, {incident_id}) if works_on_it else ()
+        waiting = await clips.open_of_incident(tx, incident_id, account.name) if works_on_it else ()
         found = await leads.newest(tx, INCIDENT_LEADS, incident_id=incident_id)
         followed = await incidents.resolve(tx, incident_id)
         known = followed is not None and followed.status != "merged"
@@ -91,6 +93,7 @@ async def incident_page(request: web.Request) -> web.Response:
         merged_into=view.merged_into,
         has_case=bool(record.case_number),
         stills=tuple(reversed(stills)),
+        clips=waiting,
         leads=tuple(lead_card(lead_view(lead), {card.key: card}, own) for lead in found),
         offer=offer,
         warrant_for=tuple(
@@ -100,7 +103,7 @@ async def incident_page(request: web.Request) -> web.Response:
         ),
         purposes=PURPOSES,
         states=PROBE_STATES,
-        max_upload_bytes=services.settings.intake.max_upload_bytes,
+        intake=services.settings.intake,
     )
 
 
@@ -136,6 +139,7 @@ async def probe_page(request: web.Request) -> web.Response:
         purpose=PURPOSES[Purpose(view.purpose)],
         may_choose=may(account, Deed.CHOOSE_FACE) and same_person(account.name, record.analyst),
         may_decide=may_decide,
+        edits=tuple(edit_words(step) for step in view.edits),
         earlier=await earlier_searches(services, probe_id, account) if may_decide else (),
         states=PROBE_STATES,
     )
@@ -214,6 +218,7 @@ PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/incidents/{incidentId}", incident_page),
     ("GET", "/incidents/{incidentId}/notes", notes_page),
     ("GET", "/probes/{probeId}", probe_page),
+    *CLIP_PAGES,
     *APPROVAL_PAGES,
     *BENCH_PAGES,
     *LEAD_PAGES,

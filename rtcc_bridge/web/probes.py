@@ -6,15 +6,16 @@ from typing import Any, Final
 from aiohttp import web
 
 from rtcc_bridge.policy.permissions import Deed
-from rtcc_bridge.probes.edits import edits_from_json
+from rtcc_bridge.probes.edits import edits_from_json, edits_from_text
 from rtcc_bridge.probes.state import DECIDABLE
 from rtcc_bridge.publishing.backlog import require_room
 from rtcc_bridge.storage import leads, probes
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.web.accounts import ACCOUNT, permitted
-from rtcc_bridge.web.operations import Answer, Body, Operation, answer, read_json
+from rtcc_bridge.web.operations import Answer, Body, Operation, Parameter, answer, read_json
+from rtcc_bridge.web.picture_answers import JPEG, jpeg
 from rtcc_bridge.web.services import WebServices, services_of
-from rtcc_bridge.web.uploads import FIELDS, IMAGE, MULTIPART, UploadSlots, read_upload
+from rtcc_bridge.web.uploads import FIELDS, IMAGE, MULTIPART, STILL_PART, UploadSlots, read_upload
 from rtcc_bridge.web.views import (
     EditsRequest,
     FaceChoiceRequest,
@@ -28,29 +29,35 @@ from rtcc_bridge.web.views import (
 UPLOADS = web.AppKey("uploads", UploadSlots)
 LONGEST_QUEUE: Final = 200
 
+STATED_FIELDS: Final = ("purpose", "legalBasis", "requestor", "attestedOriginal")
+"""What has to be stated beside a still or a clip."""
+FIELD_SCHEMAS: Final[dict[str, Any]] = {
+    **{name: {"type": "string"} for name in FIELDS if name != "edits"},
+    "warrantOrExigency": {
+        "type": "string",
+        "description": "The warrant, or the exigency that stands in for one: for the purposes for which the policy "
+        "asks for it (P09).",
+    },
+    "attestedOriginal": {
+        "type": "string",
+        "enum": ["true", "false"],
+        "description": "No sketch, composite, generated or face-swapped picture (P05).",
+    },
+    "samePersonAs": {
+        "type": "string",
+        "description": "An approved probe of the same unknown person and the same case: its approval then covers "
+        "this still, while it lasts (P01).",
+    },
+}
+
 _FORM: Final[dict[str, Any]] = {
     "type": "object",
-    "required": ["purpose", "legalBasis", "requestor", "attestedOriginal", IMAGE],
+    "required": [*STATED_FIELDS, IMAGE],
     "properties": {
-        **{name: {"type": "string"} for name in FIELDS},
-        "warrantOrExigency": {
-            "type": "string",
-            "description": "The warrant, or the exigency that stands in for one: for the purposes for which the policy "
-            "asks for it (P09).",
-        },
-        "attestedOriginal": {
-            "type": "string",
-            "enum": ["true", "false"],
-            "description": "No sketch, composite, generated or face-swapped picture (P05).",
-        },
+        **FIELD_SCHEMAS,
         "edits": {
             "type": "string",
             "description": "JSON: steps as `editStill` takes them, applied before faces are found.",
-        },
-        "samePersonAs": {
-            "type": "string",
-            "description": "An approved probe of the same unknown person and the same case: its approval then covers "
-            "this still, while it lasts (P01).",
         },
         IMAGE: {
             "type": "string",
@@ -84,8 +91,10 @@ async def attach(request: web.Request) -> web.Response:
     await require_room(services.database, services.settings.relay, services.clock.now())
     incident_id = request.match_info["incidentId"]
     with request.app[UPLOADS].slot(await services.probes.lane_of(incident_id)):
-        upload = await read_upload(request, intake.max_upload_bytes, services.settings.web.upload_timeout_seconds)
-        record = await services.probes.attach(incident_id, upload.form, request[ACCOUNT], upload.image)
+        upload = await read_upload(
+            request, STILL_PART, intake.max_upload_bytes, services.settings.web.upload_timeout_seconds
+        )
+        record = await services.probes.attach(incident_id, upload.form, request[ACCOUNT], upload.file)
     return answer(await with_lead(services, record), HTTPStatus.CREATED)
 
 
@@ -101,8 +110,9 @@ async def get_probe(request: web.Request) -> web.Response:
 
 async def get_image(request: web.Request) -> web.Response:
     """The desk masks, checks the role and audits the look."""
-    picture = await services_of(request).probes.preview(request.match_info["probeId"], request[ACCOUNT])
-    return web.Response(body=picture, content_type="image/jpeg")
+    asked = request.query.get("edits")
+    tried = None if asked is None else edits_from_text(asked)
+    return jpeg(await services_of(request).probes.preview(request.match_info["probeId"], request[ACCOUNT], tried))
 
 
 async def edit_still(request: web.Request) -> web.Response:
@@ -184,8 +194,17 @@ OPERATIONS: Final = (
         name="getProbeImage",
         summary="The still for the screen; once a face is chosen the others are masked (P04)",
         tag="probes",
-        answers=(Answer("The picture, upright and without metadata.", media_type="image/jpeg"),),
-        problems=(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, _BUSY),
+        parameters=(
+            Parameter(
+                "edits",
+                "query",
+                "JSON: steps as `editStill` takes them, to look at in the place of the recorded ones before a face is "
+                "chosen; an empty list shows the original. Nothing is recorded but the look.",
+                {"type": "string"},
+            ),
+        ),
+        answers=(Answer("The picture, upright and without metadata.", media_type=JPEG),),
+        problems=(*_REFUSALS, HTTPStatus.UNPROCESSABLE_ENTITY, _BUSY),
     ),
     Operation(
         method="POST",

@@ -40,6 +40,7 @@ _LOOKS: Final = {
     ("GET", "/incidents/{incidentId}"): Guard(Deed.WATCH_FLOOR, "incident.view", "incidentId"),
     ("GET", "/incidents/{incidentId}/notes"): Guard(Deed.SEE_NOTES, "incident.notes", "incidentId"),
     ("GET", "/probes/{probeId}"): Guard(Deed.SEE_PROBE, "probe.view", "probeId"),
+    ("GET", "/clips/{clipId}"): Guard(Deed.ATTACH_STILL, "clip.view", "clipId"),
     ("GET", "/api/v1/incidents"): Guard(Deed.WATCH_FLOOR, "incident.list"),
     ("GET", "/api/v1/incidents/{incidentId}"): Guard(Deed.WATCH_FLOOR, "incident.view", "incidentId"),
     ("GET", "/api/v1/leads"): Guard(Deed.WATCH_FLOOR, "lead.list"),
@@ -50,6 +51,9 @@ _LOOKS: Final = {
     ("GET", "/api/v1/probes/{probeId}"): Guard(Deed.SEE_PROBE, "probe.view", "probeId"),
     ("GET", "/api/v1/probes/{probeId}/earlier"): Guard(Deed.SEE_EARLIER, "probe.earlier", "probeId"),
     ("GET", "/api/v1/probes/{probeId}/image"): Guard(Deed.SEE_PROBE, "probe.preview", "probeId"),
+    ("GET", "/api/v1/clips/{clipId}"): Guard(Deed.ATTACH_STILL, "clip.view", "clipId"),
+    ("GET", "/api/v1/clips/{clipId}/sheets/{number}"): Guard(Deed.ATTACH_STILL, "clip.view", "clipId"),
+    ("GET", "/api/v1/clips/{clipId}/frames/{number}"): Guard(Deed.ATTACH_STILL, "clip.view", "clipId"),
     ("GET", "/api/v1/deferrals"): Guard(Deed.SEE_DEFERRALS, "deferral.view"),
     ("GET", "/api/v1/provisional-incidents"): Guard(Deed.OPEN_PROVISIONAL, "incident.view_provisional"),
     ("GET", "/api/v1/openapi.json"): Guard(Deed.READ_DOCUMENTS, "document.read"),
@@ -60,6 +64,8 @@ _LOOKS: Final = {
 
 _ACTS: Final = {
     ("POST", "/api/v1/incidents/{incidentId}/probes"): Guard(Deed.ATTACH_STILL, "probe.attach", "incidentId"),
+    ("POST", "/api/v1/incidents/{incidentId}/clips"): Guard(Deed.ATTACH_STILL, "clip.attach", "incidentId"),
+    ("POST", "/api/v1/clips/{clipId}/still"): Guard(Deed.ATTACH_STILL, "clip.choose", "clipId"),
     ("POST", "/api/v1/probes/{probeId}/edits"): Guard(Deed.EDIT_STILL, "probe.edit", "probeId"),
     ("POST", "/api/v1/probes/{probeId}/face"): Guard(Deed.CHOOSE_FACE, "probe.choose_face", "probeId"),
     ("POST", "/api/v1/probes/{probeId}/approve"): Guard(Deed.DECIDE_SEARCH, "probe.approve", "probeId"),

@@ -15,6 +15,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.people.desk import PeopleDesk
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.policy_file import Policy
+from rtcc_bridge.probes.clips import ClipDesk
 from rtcc_bridge.probes.desk import ProbeDesk
 from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.refusals import RefusalLog
@@ -40,6 +41,7 @@ class WebServices:
     database: Database
     policy_in_force: PolicyInForce
     probes: ProbeDesk
+    clips: ClipDesk
     provisional: ProvisionalDesk
     leads: LeadDesk
     life: LeadLife

@@ -1,22 +1,23 @@
-"""The multipart form of a probe: a few short fields, then the still, which is passed on as it arrives."""
+"""The multipart form of a still or a clip: a few short fields, then the file, which is passed on as it arrives."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import BodyPartReader, ClientError, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from rtcc_bridge.errors import BusyError, InvalidInputError
 from rtcc_bridge.matching.types import Lane
-from rtcc_bridge.probes.desk import ProbeForm, too_large
-from rtcc_bridge.probes.edits import edits_from_json
+from rtcc_bridge.probes.edits import edits_from_text
+from rtcc_bridge.probes.grounds import ProbeForm
+from rtcc_bridge.probes.unsettled import too_large
 
 MULTIPART: Final = "multipart/form-data"
 IMAGE: Final = "image"
+CLIP: Final = "clip"
 FIELDS: Final = (
     "purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal", "warrantOrExigency", "samePersonAs",
     "edits",
@@ -33,10 +34,10 @@ _BROKEN = (ClientError, HttpProcessingError, ConnectionError, ValueError, Assert
 
 @dataclass(frozen=True, slots=True)
 class ProbeUpload:
-    """The fields of the form, and the still that has not been read yet."""
+    """The fields of the form, and the file that has not been read yet."""
 
     form: ProbeForm
-    image: AsyncIterator[bytes]
+    file: AsyncIterator[bytes]
 
 
 class UploadSlots:
@@ -61,38 +62,54 @@ class UploadSlots:
             self._free += 1
 
 
-async def read_upload(request: web.Request, max_upload_bytes: int, timeout_seconds: float) -> ProbeUpload:
-    """Reads the form up to the still, which has to be its last part.
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """The file of a form. name: of its part. what: it is called in words. fields: what may stand before it."""
 
-    Raises InvalidInputError: not such a form, unknown or repeated or oversized fields, no still, too large or too slow.
+    name: str
+    what: str
+    fields: tuple[str, ...]
+
+
+STILL_PART: Final = FilePart(IMAGE, "still", FIELDS)
+CLIP_PART: Final = FilePart(CLIP, "clip", tuple(name for name in FIELDS if name != "edits"))
+"""Edits are of a still: they are made once a frame is one."""
+
+
+async def read_upload(request: web.Request, part: FilePart, most_bytes: int, timeout_seconds: float) -> ProbeUpload:
+    """Reads the form up to the file, which has to be its last part.
+
+    Raises InvalidInputError: not such a form, unknown or repeated or oversized fields, no file, too large or too slow.
     What the fields say is for the policy to judge.
     """
     if request.content_type != MULTIPART:
-        raise InvalidInputError(f"Send the still as {MULTIPART}: fields first, `{IMAGE}` last.", "media_type")
-    if request.content_length is not None and request.content_length > max_upload_bytes + FORM_ALLOWANCE_BYTES:
-        raise too_large(max_upload_bytes)
+        raise InvalidInputError(f"Send the {part.what} as {MULTIPART}: fields first, `{part.name}` last.", "media_type")
+    if request.content_length is not None and request.content_length > most_bytes + FORM_ALLOWANCE_BYTES:
+        raise too_large(part.what, most_bytes)
     try:
         async with asyncio.timeout(timeout_seconds):
-            return await _read_form(await request.multipart())
+            return await _read_form(await request.multipart(), part)
     except TimeoutError as error:
         raise InvalidInputError("The form did not arrive in time: send it again.", "stalled") from error
     except _BROKEN as error:
         raise InvalidInputError("The form is broken off or malformed: send it again.", "malformed") from error
 
 
-async def _read_form(reader: MultipartReader) -> ProbeUpload:
+async def _read_form(reader: MultipartReader, wanted: FilePart) -> ProbeUpload:
     fields: dict[str, str] = {}
     while (part := await reader.next()) is not None:
         if not isinstance(part, BodyPartReader):
             raise InvalidInputError("The form holds a form inside itself.", "malformed")
-        if part.name == IMAGE:
+        if part.name == wanted.name:
             return ProbeUpload(_form(fields), _chunks(part))
-        if part.name not in FIELDS or part.name in fields:
+        if part.name not in wanted.fields or part.name in fields:
             raise InvalidInputError(
-                f"The fields are {', '.join(FIELDS)}, each once, and then `{IMAGE}` as the last.", "fields"
+                f"The fields are {', '.join(wanted.fields)}, each once, and then `{wanted.name}` as the last.", "fields"
             )
         fields[part.name] = await _text(part, part.name)
-    raise InvalidInputError(f"The still is missing: send it as the field `{IMAGE}`, the last of the form.", "fields")
+    raise InvalidInputError(
+        f"The {wanted.what} is missing: send it as the field `{wanted.name}`, the last of the form.", "fields"
+    )
 
 
 async def _text(part: BodyPartReader, name: str) -> str:
@@ -122,19 +139,12 @@ def _form(fields: dict[str, str]) -> ProbeForm:
         attested_original=attested == "true",
         warrant_or_exigency=fields.get("warrantOrExigency") or None,
         same_person_as=fields.get("samePersonAs") or None,
-        edits=edits_from_json(_json(fields.get("edits") or "[]")),
+        edits=edits_from_text(fields.get("edits") or "[]"),
     )
 
 
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError("edits is not JSON: send a list of steps.", "fields") from error
-
-
 async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    """The still as it arrives. Raises InvalidInputError when it stops half-way: nothing of it is kept then."""
+    """The file as it arrives. Raises InvalidInputError when it stops half-way: nothing of it is kept then."""
     try:
         while not part.at_eof():
             if chunk := await part.read_chunk(CHUNK_BYTES):

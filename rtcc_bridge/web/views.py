@@ -132,6 +132,10 @@ class ProbeView(WireModel):
     edits: tuple[dict[str, Any], ...] = Field(
         description="The steps that lead from the original to what the faces were found in (P05); see `editStill`."
     )
+    cut_from: dict[str, Any] | None = Field(
+        description="Which frame of which clip the still was: {clipId, clipSha256, container, codec, frame, "
+        "milliseconds, rotation, pixelAspect}; see `getClip`. null for a picture that was attached as one."
+    )
     same_person_as: str | None = Field(description="The probe whose approval covers this still too (P01).")
     approval: ApprovalView
     created_at: AwareDatetime
@@ -215,6 +219,7 @@ def probe_view(record: ProbeRecord, lead: LeadRecord | None, covered: Sequence[s
         faces=tuple(_face_view(face) for face in record.faces or ()),
         chosen_face=record.chosen_face,
         edits=tuple(dict(step) for step in record.edits or ()),
+        cut_from=None if record.cut_from is None else dict(record.cut_from),
         same_person_as=record.same_person_as,
         approval=ApprovalView(
             state=record.approval,

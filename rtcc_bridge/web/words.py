@@ -6,7 +6,7 @@ Incident types are the APCO common incident type codes (ANS 2.103.1); a code wit
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from rtcc_bridge.incidents.incident import THREAT_TYPE, UNKNOWN_TYPE
 from rtcc_bridge.leads.events import EstimatedFpir, LeadData
@@ -143,6 +143,19 @@ UNATTENDED: Final[Mapping[str, str]] = MappingProxyType(
 _BASES: Final = (100, 1_000, 10_000, 100_000)
 _FEWEST: Final = 10
 """Of so many searches that at least so few are meant: a larger number that is counted from says no more."""
+
+
+def edit_words(step: Mapping[str, Any]) -> str:
+    """A step of an edit, as `probes.edits` writes it, for a person."""
+    match step:
+        case {"do": "crop", "left": left, "top": top, "right": right, "bottom": bottom}:
+            return f"cropped to {right - left} x {bottom - top} pixels from {left}, {top}"
+        case {"do": "rotate", "degrees": degrees}:
+            return f"turned {abs(degrees):g}° {'clockwise' if degrees >= 0 else 'counterclockwise'}"
+        case {"do": "brightness", "percent": percent}:
+            return f"brightness {percent:+d} %"
+        case _:
+            return f"contrast {step['percent']} %"
 
 
 def outage_words(name: str) -> str:

@@ -17,6 +17,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.roles import Role
 from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.matching.edits import Brightness, Rotate
 from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
@@ -28,7 +29,7 @@ from tests.e2e.visitors import Visitor, new_visitor, right_now, running_browser
 from tests.nasty_texts import NASTY_TEXTS
 from tests.ports import free_port
 from tests.probe_kit import PictureWorkers, face
-from tests.website import Website, running_site
+from tests.website import Website, running_site, until
 
 WIDTH, HEIGHT = 640, 480
 
@@ -144,6 +145,25 @@ async def test_the_analysts_part_by_keyboard_alone(site: Website, visit: Visit) 
 
 
 @pytest.mark.once
+async def test_one_of_two_hundred_faces_is_chosen_by_keyboard(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    site.kit.workers.faces = tuple(face(number, left=2.8 * number) for number in range(1, 201))
+    probe = await site.attach("INC-1")
+    page = await (await visit("analyst")).open(f"/probes/{probe['probeId']}")
+    await expect(page.locator("[data-face]")).to_have_count(200)
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    await page.keyboard.press("9")
+    await expect(page.get_by_role("radio", name="Face 9", exact=False).first).to_be_checked()
+    await page.get_by_role("radio", name="Face 9", exact=False).first.focus()
+    for _ in range(9):
+        await page.keyboard.press("ArrowUp")  # past the first comes the last
+    await expect(page.get_by_role("button", name="Search for face 200")).to_be_visible()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Waiting for a supervisor")).to_be_visible()
+    assert [row["chosen_face"] for row in await site.kit.rows(tables.probes)] == [200]
+
+
+@pytest.mark.once
 async def test_the_only_face_is_confirmed_with_one_key(site: Website, visit: Visit) -> None:
     await site.report("INC-1")
     probe = await site.attach("INC-1")
@@ -151,6 +171,46 @@ async def test_the_only_face_is_confirmed_with_one_key(site: Website, visit: Vis
     await expect(page.get_by_role("button", name="Search for face 1")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Waiting for a supervisor")).to_be_visible()
+
+
+@pytest.mark.once
+async def test_a_still_is_edited_by_keyboard_with_the_original_one_key_away(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    probe = await site.attach("INC-1")
+    page = await (await visit("analyst")).open(f"/probes/{probe['probeId']}")
+    await expect(page.get_by_role("button", name="Search for face 1")).to_be_focused()
+    still = page.locator("#still")
+    for key in "]bbb":
+        await page.keyboard.press(key)
+    await expect(page.locator("#steps")).to_have_text("Tried, not recorded yet: turn 90°; brightness 30 %.")
+    await expect(still).to_have_class("tried")
+    await expect(page.get_by_role("button", name="Search for face 1")).to_be_disabled()
+    await expect(page.get_by_text("what you see is not what would be searched")).to_be_visible()
+    tried = [Rotate(90.0), Brightness(30)]
+    await until(lambda: list(site.kit.workers.edits[-1]) == tried)
+    await page.keyboard.press("o")
+    await until(lambda: site.kit.workers.edits[-1] == ())
+    await expect(page.get_by_role("button", name="Original")).to_have_attribute("aria-pressed", "true")
+    await page.keyboard.press("o")
+    await page.keyboard.press("z")
+    assert (await site.get(f"/probes/{probe['probeId']}", "analyst"))["edits"] == [], "nothing is recorded by trying"
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#picture")).to_contain_text(
+        "Edited, from the original that stays as it came: turned 90°"
+    )
+    await expect(still).not_to_have_class("tried")
+    await expect(page.get_by_role("button", name="Search for face 1")).to_be_enabled()
+    await page.get_by_label("Crop: left").fill("100")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#steps")).to_contain_text("crop to 540 by 480")
+    await page.get_by_role("button", name="Apply").click()
+    await expect(page.locator("#picture")).to_contain_text("cropped to 540 x 480 pixels from 100, 0")
+    recorded = (await site.get(f"/probes/{probe['probeId']}", "analyst"))["edits"]
+    assert [step["do"] for step in recorded] == ["rotate", "crop"]
+    await expect(page.get_by_role("radio", name="Face 1")).to_be_checked()
+    await page.get_by_role("button", name="Search for face 1").press("Enter")
+    await expect(page.get_by_role("heading", name="Waiting for a supervisor")).to_be_visible()
+    await expect(page.locator("#editing")).to_be_empty()
 
 
 async def test_p14_an_imminent_threat_is_searched_at_once_and_counts_down(site: Website, visit: Visit) -> None:

@@ -194,6 +194,26 @@ async def test_fifty_megapixels_are_looked_at_on_a_smaller_copy(pool: WorkerPool
     assert max(numbered.face.box.right for numbered in report.faces) > 4000
 
 
+async def test_a_crowd_arrives_as_the_best_two_hundred(pool: WorkerPool) -> None:
+    """As many as the screen, the record and the protocol hold; numbered from left to right."""
+    faces = saved(
+        Image.fromarray(np.tile(np.asarray(Image.fromarray(portrait()).resize((64, 64))), (14, 18, 1))), "PNG"
+    )
+    report = await pool.inspect(upload(faces))
+    assert 150 < len(report.faces) <= 200
+    assert [face.number for face in report.faces] == [*range(1, len(report.faces) + 1)]
+
+
+async def test_a_panorama_of_twelve_thousand_pixels_is_read(pool: WorkerPool) -> None:
+    """Detection sees a copy of the size that it can work with; boxes are in pixels of the panorama."""
+    wide = Image.new("RGB", (12_000, 1_500), (90, 90, 90))
+    wide.paste(Image.fromarray(portrait()), (10_500, 500))
+    report = await pool.inspect(upload(saved(wide, "JPEG", quality=95)))
+    assert (report.width, report.height) == (12_000, 1_500)
+    (found,) = report.faces
+    assert 10_500 < found.face.box.left < found.face.box.right < 11_012
+
+
 @dataclasses.dataclass(frozen=True)
 class Sample:
     """A JPEG with at least so many faces."""

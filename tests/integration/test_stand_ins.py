@@ -39,14 +39,16 @@ from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Candidate, FaceCrop, Float32Array, Lane, ScoredImage, Verdict
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.modelpacks.default_pack import CALIBRATION
+from rtcc_bridge.probes.clip_messages import ClipPlace
 from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.search import GallerySearch, SearchedGallery
 from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
+from tests.clips import clip, moving
 from tests.integration.workers import upload
 from tests.probe_kit import STILL, Gallery, PictureWorkers, face, face_search
 
-LIMITS = WorkerLimits(memory_bytes=2_000_000_000, timeout_seconds=120.0)
+LIMITS = WorkerLimits(memory_bytes=2_000_000_000, timeout_seconds=120.0, max_clip_bytes=10_000_000)
 MIN_FACE_PX = 20
 STOPPED, UNREADABLE, TOO_SLOW, BUSY = "stopped", "unreadable", "too slow", "busy"
 
@@ -199,6 +201,22 @@ async def test_the_chosen_face_is_cut_out_and_shown(reading: Reading) -> None:
                 assert max(preview.width, preview.height) == min(side, max(report.width, report.height))
                 assert preview.width / preview.height == pytest.approx(report.width / report.height, rel=0.02)
                 assert set(preview.stage_seconds) == {"decode", "preview"}
+
+
+async def test_a_clip_has_frames_sheets_of_them_and_each_is_a_picture(reading: Reading) -> None:
+    async with reading.opened() as reader:
+        assert isinstance(reader, PictureWorkers | WorkerPool)
+        data = clip(moving(30, 320, 240))
+        index = await reader.clip_index(data, Lane.IMMINENT)
+        assert index.frames[0].place == ClipPlace(1, 0)
+        assert [one.place.number for one in index.frames] == [*range(1, 31)]
+        places = [one.place for one in index.frames[:3]]
+        sheet = await reader.clip_sheet(data, places, 100)
+        assert _size_of(sheet.jpeg) == (sheet.width, sheet.height)
+        assert sheet.height % len(places) == 0
+        assert max(sheet.width, sheet.height // len(places)) <= 100
+        still = await reader.clip_still(data, places[-1])
+        assert _size_of(still.png) == (still.width, still.height) == (index.width, index.height)
 
 
 async def test_an_upload_that_breaks_off_or_is_left_does_the_next_picture_no_harm(reading: Reading) -> None:

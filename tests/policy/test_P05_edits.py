@@ -50,6 +50,32 @@ async def test_the_steps_are_recorded_and_the_original_stays_as_it_came(kit: Pro
     assert (entry["actor"], entry["entry"]["details"]["edits"]) == ("analyst", RECORDED)
 
 
+async def test_steps_are_tried_and_the_original_is_seen_without_anything_being_recorded(kit: ProbeKit) -> None:
+    probe = await kit.attached()
+    await kit.desk.edit(probe.probe_id, STEPS, ANALYST)
+    for tried in ((Rotate(90.0),), ()):
+        assert await kit.desk.preview(probe.probe_id, ANALYST, tried)
+        assert kit.workers.edits[-1] == tried
+    await kit.desk.preview(probe.probe_id, ANALYST)
+    assert kit.workers.edits[-1] == STEPS, "what is recorded is shown where nothing is tried"
+    assert (await kit.desk.find(probe.probe_id)).edits == RECORDED
+    looks = [entry["entry"]["details"].get("tried") for entry in await kit.audited("probe.preview")]
+    assert looks == [[{"do": "rotate", "degrees": 90.0}], [], None]
+
+
+async def test_P04_nothing_is_tried_by_others_or_once_a_face_is_chosen(kit: ProbeKit) -> None:
+    """The original shows everybody, and the masks lie where the faces of the recorded steps are."""
+    probe = await kit.attached()
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.preview(probe.probe_id, OTHER_ANALYST, ())
+    assert refused.value.rule == "P04"
+    await kit.desk.choose_face(probe.probe_id, 1, ANALYST)
+    for account in (ANALYST, SUPERVISOR):
+        with pytest.raises(ConflictError, match="as it is searched"):
+            await kit.desk.preview(probe.probe_id, account, ())
+    assert kit.workers.previewed == []
+
+
 async def test_no_steps_bring_the_original_back(kit: ProbeKit) -> None:
     probe = await kit.attached()
     await kit.desk.edit(probe.probe_id, STEPS, ANALYST)

@@ -5,6 +5,7 @@ import { keepLive, say } from "/static/live.js";
 
 const FIELDS = ["purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal", "warrantOrExigency"];
 const PICTURES = ["image/jpeg", "image/png", "image/webp"];
+const CLIPS = /\.(mp4|m4v|mov|mkv|avi)$/i;
 
 const refresh = keepLive();
 const form = document.getElementById("attach");
@@ -23,7 +24,7 @@ function wireForm() {
   const drop = document.getElementById("drop");
   chooser.addEventListener("change", () => show(chooser.files[0]));
   document.addEventListener("paste", (event) => {
-    const pasted = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
+    const pasted = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/") || isClip(file));
     if (pasted) give(pasted);
   });
   for (const name of ["dragenter", "dragover"]) {
@@ -57,17 +58,24 @@ function wireForm() {
   }
 }
 
+/** By its type or its name: what it really is, the daemon tells by its content. */
+function isClip(file) {
+  return Boolean(file) && (file.type.startsWith("video/") || CLIPS.test(file.name));
+}
+
 function complain(detail) {
   showProblem(region, { title: "This cannot be attached", detail });
 }
 
 function show(file) {
   const shown = document.getElementById("shown");
+  const button = document.getElementById("send");
+  button.textContent = isClip(file) ? button.dataset.clip : button.dataset.still;
   if (shown.src) URL.revokeObjectURL(shown.src);
   shown.hidden = !file;
   showProblem(region, null);
   if (!file) return;
-  const most = Number(form.dataset.mostBytes);
+  const most = Number(isClip(file) ? form.dataset.mostClipBytes : form.dataset.mostBytes);
   if (file.size > most) complain(`The file is larger than ${Math.floor(most / 1e6)} MB: choose a smaller copy.`);
   shown.hidden = !PICTURES.includes(file.type);
   if (!shown.hidden) shown.src = URL.createObjectURL(file);
@@ -77,20 +85,21 @@ function send(file) {
   const content = new FormData();
   const values = new FormData(form);
   for (const name of FIELDS) if (values.get(name)) content.append(name, values.get(name));
-  content.append("image", file);
+  const clip = isClip(file);
+  content.append(clip ? "clip" : "image", file);
   const request = new XMLHttpRequest();
-  request.open("POST", form.dataset.action);
+  request.open("POST", clip ? form.dataset.clips : form.dataset.action);
   request.responseType = "json";
-  request.upload.onprogress = (event) => progress(event.loaded / event.total);
+  request.upload.onprogress = (event) => progress(event.loaded / event.total, clip);
   request.onload = () => finish(request.status, request.response);
   request.onerror = () => finish(0, { title: "The upload was broken off", detail: "Nothing was kept; send it again." });
   showProblem(region, null);
   busy(true);
-  progress(0);
+  progress(0, clip);
   request.send(content);
 }
 
-function progress(fraction) {
+function progress(fraction, clip) {
   const bar = document.getElementById("progress");
   const words = document.getElementById("progress-words");
   if (fraction < 1) {
@@ -98,7 +107,7 @@ function progress(fraction) {
     words.textContent = "Sending";
   } else {
     bar.removeAttribute("value");
-    words.textContent = "Looking for faces. That takes a few seconds.";
+    words.textContent = clip ? "Reading the clip. A long one takes up to a minute." : "Looking for faces. That takes a few seconds.";
   }
 }
 
@@ -110,7 +119,7 @@ function busy(is) {
 
 function finish(status, answer) {
   if (status === 201) {
-    location.assign(`/probes/${encodeURIComponent(answer.probeId)}`);
+    location.assign(answer.clipId ? `/clips/${encodeURIComponent(answer.clipId)}` : `/probes/${encodeURIComponent(answer.probeId)}`);
     return;
   }
   busy(false);

@@ -1,6 +1,7 @@
 // A still: the choice of the one face by mouse or keyboard, the supervisor's decision, and the state, kept live.
 
 import { post, showProblem, wireButtons, wireReasons } from "/static/calls.js";
+import { holdSearch, newPicture, wireEdits } from "/static/edits.js";
 import { keepLive, say } from "/static/live.js";
 
 const LOOK_EVERY = 2000;
@@ -8,6 +9,7 @@ const LOOK_EVERY = 2000;
 const refresh = keepLive({ onPart: tell });
 const answers = () => document.getElementById("answer");
 
+wireEdits({ refresh, answers });
 prepare();
 
 wireButtons(({ ok, document: answer, button }) => {
@@ -45,7 +47,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input[type=text], input:not([type])")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input[type=text], input[type=number], input:not([type])")) return;
   if (/^[1-9]$/.test(event.key)) choose(event.key);
   else if (event.key === "Enter" && event.target === document.body) document.getElementById("choose")?.requestSubmit();
 });
@@ -73,6 +75,7 @@ function mark() {
 }
 
 function tell(part, before) {
+  if (part.id === "picture") newPicture();
   prepare();
   const heading = part.querySelector("h1")?.textContent;
   if (heading && heading !== before.querySelector("h1")?.textContent) {
@@ -84,6 +87,7 @@ function prepare() {
   const choosing = document.getElementById("choose") !== null;
   document.querySelector(".still")?.classList.toggle("choosable", choosing);
   if (!choosing) return;
+  holdSearch();
   mark();
   if (document.querySelector("#choose input:checked")) document.getElementById("choose-button").focus();
 }

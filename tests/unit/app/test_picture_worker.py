@@ -21,6 +21,10 @@ INTAKE = {
     "worker_rest_seconds": 55.5,
     "max_waiting": 9,
     "min_face_px": 33,
+    "max_clip_bytes": 66_000_005,
+    "max_clip_seconds": 77.0,
+    "max_clip_frames": 888,
+    "clip_timeout_seconds": 20.0,
 }
 
 
@@ -51,6 +55,9 @@ def test_the_parents_limits_are_those_of_the_settings(settings: Settings) -> Non
         jobs_per_worker=6,
         rest_seconds=55.5,
         max_waiting=9,
+        max_clip_seconds=77.0,
+        max_clip_frames=888,
+        clip_timeout_seconds=20.0,
     )
 
 
@@ -66,6 +73,22 @@ def test_a_worker_is_started_with_the_limits_of_the_settings(settings: Settings)
         "--cpu-seconds": str(limits.cpu_seconds),
     }
     assert limits.cpu_seconds >= 6 * 17.5, "a worker may compute for the whole time of each of its jobs"
+
+
+def test_only_a_worker_that_is_to_read_clips_is_told_of_them(settings: Settings) -> None:
+    """Those that read the pictures of a gallery do not load what reads clips."""
+    stills, _ = picture_worker(settings, PACK)
+    assert not [word for word in stills if "clip" in word]
+    command, limits = picture_worker(settings, PACK, clips=True)
+    told = {name: value for name, value in options_of(command).items() if "clip" in name}
+    assert told == {
+        "--max-clip-bytes": "66000005",
+        "--max-clip-seconds": "77.0",
+        "--max-clip-frames": "888",
+        "--clip-reading-seconds": "16.0",
+    }
+    assert limits.max_clip_bytes == 66_000_005
+    assert limits.cpu_seconds >= 6 * 20
 
 
 def test_the_smallest_face_is_the_packs_where_the_settings_say_nothing() -> None:

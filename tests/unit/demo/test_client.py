@@ -4,7 +4,7 @@ import pytest
 
 from rtcc_bridge.demo.client import CallError
 from rtcc_bridge.errors import BusyError, ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
-from rtcc_bridge.probes.desk import too_large
+from rtcc_bridge.probes.unsettled import too_large
 from rtcc_bridge.web.problems import problem_of
 
 
@@ -17,7 +17,7 @@ def refusal(error: Exception) -> CallError:
 @pytest.mark.parametrize(
     "error",
     [
-        too_large(25_000_000),
+        too_large("still", 25_000_000),
         InvalidInputError("It is no picture.", "unreadable"),
         PolicyRefusalError("P03", "Animated."),
     ],

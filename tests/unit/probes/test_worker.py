@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from rtcc_bridge.matching.errors import InferenceError, UnreadableImageError
+from rtcc_bridge.probes.clip_messages import ClipAnswer, ClipRequest
 from rtcc_bridge.probes.worker import Pipes, perform
 from rtcc_bridge.probes.worker_messages import (
     CroppedFace,
@@ -41,6 +42,9 @@ class Failing:
         raise self._error
 
     def preview(self, data: bytes, request: PreviewRequest) -> Preview:
+        raise self._error
+
+    def clip(self, data: bytes, request: ClipRequest) -> ClipAnswer:
         raise self._error
 
 
