@@ -7,6 +7,7 @@ from rtcc_bridge.audit.sequencer import Sequencer
 from rtcc_bridge.audit.signing_key import SigningKeys
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.reports.access_log import AccessLogDesk
+from rtcc_bridge.reports.activity import ActivityDesk
 from rtcc_bridge.reports.desks import ReportDesks
 from rtcc_bridge.reports.discovery import DiscoveryDesk
 from rtcc_bridge.reports.misuse import MisuseDesk
@@ -34,6 +35,7 @@ def report_desks(kit: ProbeKit, folder: Path, roster: Path | None = None) -> Rep
         DiscoveryDesk(parts, kit.vault, kit.workers, sources, load_key),
         AccessLogDesk(parts),
         MisuseDesk(parts, roster),
+        ActivityDesk(parts),
     )
 
 

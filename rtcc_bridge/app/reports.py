@@ -12,6 +12,7 @@ from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.reports.access_log import AccessLogDesk
+from rtcc_bridge.reports.activity import ActivityDesk
 from rtcc_bridge.reports.desks import ReportDesks
 from rtcc_bridge.reports.discovery import DiscoveryDesk
 from rtcc_bridge.reports.misuse import MisuseDesk, MisuseWatch
@@ -26,7 +27,11 @@ def report_desks_for(core: Core, workers: PictureReader) -> ReportDesks:
     """workers: they mask the stills of discovery packets."""
     parts = report_parts(core)
     return ReportDesks(
-        TransparencyDesk(parts), discovery_desk_for(core, workers), AccessLogDesk(parts), _misuse_desk_for(core)
+        TransparencyDesk(parts),
+        discovery_desk_for(core, workers),
+        AccessLogDesk(parts),
+        _misuse_desk_for(core),
+        ActivityDesk(parts),
     )
 
 

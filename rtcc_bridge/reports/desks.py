@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from rtcc_bridge.reports.access_log import AccessLogDesk
+from rtcc_bridge.reports.activity import ActivityDesk
 from rtcc_bridge.reports.discovery import DiscoveryDesk
 from rtcc_bridge.reports.misuse import MisuseDesk
 from rtcc_bridge.reports.transparency import TransparencyDesk
@@ -16,3 +17,4 @@ class ReportDesks:
     discovery: DiscoveryDesk
     access_log: AccessLogDesk
     misuse: MisuseDesk
+    activity: ActivityDesk

@@ -97,6 +97,13 @@ async def of_lead(tx: Transaction, lead_id: str) -> Sequence[ExaminationRecord]:
     return [_record(row) for row in (await tx.execute(query)).mappings()]
 
 
+async def newest_of(tx: Transaction, examiner: str, limit: int) -> Sequence[ExaminationRecord]:
+    """What this examiner took, of leads and of seeded cases alike; what was opened last comes first."""
+    query = select(examinations).where(examinations.c.examiner == examiner)
+    query = query.order_by(examinations.c.opened_at.desc(), examinations.c.examination_id).limit(limit)
+    return [_record(row) for row in (await tx.execute(query)).mappings()]
+
+
 async def of_cases(tx: Transaction) -> Sequence[ExaminationRecord]:
     """The examinations of all seeded cases, the newest first."""
     query = select(examinations).where(examinations.c.case_id.is_not(None))

@@ -140,6 +140,8 @@ SHORTCUTS: Final[Mapping[str, Shortcuts]] = MappingProxyType(
         "reviews.html": (("j", "Next review"), ("k", "Previous review")),
         "received.html": (("j", "Next lead"), ("k", "Previous lead")),
         "released.html": (("o", "To the outcome"),),
+        "galleries.html": (("j", "Next gallery"), ("k", "Previous gallery")),
+        "activity.html": (("j", "Next search or review"), ("k", "Previous search or review")),
         "lead.html": (("r", "To the release; Enter then releases"),),
         "probe.html": (("1", "Choose face 1; so up to 9. Enter then searches"),),
     }

@@ -199,7 +199,7 @@ async def test_a_threat_becomes_a_corroborated_lead_by_keyboard_and_one_person_i
     async with visiting(browser, site, "floor", "403 (Forbidden)") as visitor:
         page = await visitor.open("/")
         await is_live(page)
-        await expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_count(1)
+        await expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_count(2)
 
         await acts_as(page, "Supervisor")
         await follows(page, "Approvals")
@@ -390,11 +390,11 @@ async def changes(page: Page, name: str, before: str) -> str:
 @pytest.mark.parametrize(
     ("account", "seen"),
     [
-        ("floor", ["Floor board"]),
-        ("analyst", ["Floor board", "Review"]),
-        ("supervisor", ["Floor board", "Approvals", "Released leads", "Oversight"]),
-        ("requestor", ["Floor board", "Released leads"]),
-        ("administrator", ["Floor board", "Oversight"]),
+        ("floor", ["Floor board", "My activity"]),
+        ("analyst", ["Floor board", "Review", "My activity"]),
+        ("supervisor", ["Floor board", "Approvals", "Released leads", "Oversight", "My activity"]),
+        ("requestor", ["Floor board", "Released leads", "My activity"]),
+        ("administrator", ["Floor board", "Oversight", "Galleries", "People", "My activity"]),
     ],
 )
 async def test_the_navigation_shows_what_a_role_may_do(site: Website, account: str, seen: list[str]) -> None:

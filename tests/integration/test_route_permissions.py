@@ -336,6 +336,12 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
         Deed.MAKE_ACCESS_LOG,
         lambda on, who: on.reports.access_log.make(who, "live", "nobody", "the person asked"),
     ),
+    "ActivityDesk.of": (Deed.SEE_OWN_ACTIVITY, lambda on, who: on.reports.activity.of(who, 7)),
+    "PeopleRegister.look": (Deed.SEE_PEOPLE, lambda on, who: on.people.register.look(who)),
+    "PeopleRegister.end_sessions": (
+        Deed.END_SESSIONS,
+        lambda on, who: on.people.register.end_sessions(who, "nobody", "left a machine open"),
+    ),
     "MisuseDesk.look": (Deed.SEE_MISUSE_SIGNALS, lambda on, who: on.reports.misuse.look(who)),
     "Enroller.enroll": (
         Deed.ENROLL_PICTURES,
