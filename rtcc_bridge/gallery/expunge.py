@@ -55,9 +55,9 @@ class Expunger:
 
         Live leads with the person are withdrawn, the pictures' keys are destroyed, and neither the reference nor one
         of the pictures can be enrolled again. scrubs: what lies in sealed segments is taken out before this returns;
-        without, it is left to the scrubber, for whoever does not hold the key of templates. Raises PolicyRefusalError (P10), NotFoundError when the gallery does not
-        know the person, ConflictError when they were removed before, UnavailableError when the database does not
-        answer: nothing was done then.
+        without, it is left to the scrubber, for whoever does not hold the key of templates. Raises PolicyRefusalError
+        (P10), NotFoundError when the gallery does not know the person, ConflictError when they were removed before,
+        UnavailableError when the database does not answer: nothing was done then.
         """
         async with self._parts.watching(account, _EXPUNGE, f"gallery/{gallery}"):
             require_permission(account, Deed.EXPUNGE)

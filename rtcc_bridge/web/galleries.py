@@ -1,4 +1,4 @@
-"""Galleries: what each holds, where it comes from, and taking somebody out for good. Every gate is asked by the desks."""
+"""Galleries: what each holds, where it comes from, and taking somebody out for good. The desks ask every gate."""
 
 from http import HTTPStatus
 from typing import Final

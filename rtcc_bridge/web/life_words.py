@@ -141,6 +141,7 @@ SHORTCUTS: Final[Mapping[str, Shortcuts]] = MappingProxyType(
         "received.html": (("j", "Next lead"), ("k", "Previous lead")),
         "released.html": (("o", "To the outcome"),),
         "galleries.html": (("j", "Next gallery"), ("k", "Previous gallery")),
+        "audit.html": (("j", "Next entry"), ("k", "Previous entry")),
         "activity.html": (("j", "Next search or review"), ("k", "Previous search or review")),
         "lead.html": (("r", "To the release; Enter then releases"),),
         "probe.html": (("1", "Choose face 1; so up to 9. Enter then searches"),),

@@ -14,6 +14,7 @@ from rtcc_bridge import __version__
 from rtcc_bridge.errors import NotFoundError
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNT_HEADER, DEMO_ACCOUNTS
 from rtcc_bridge.web import (
+    audit_log,
     earlier,
     examination,
     exceptions,
@@ -26,6 +27,7 @@ from rtcc_bridge.web import (
     leads,
     outcomes,
     people,
+    policies,
     probes,
     proficiency,
     provisional,
@@ -105,6 +107,8 @@ OPERATIONS: Final = (
     *galleries.OPERATIONS,
     *gallery_exports.OPERATIONS,
     *people.OPERATIONS,
+    *audit_log.OPERATIONS,
+    *policies.OPERATIONS,
     *feed.OPERATIONS,
     *floor.OPERATIONS,
     Operation(

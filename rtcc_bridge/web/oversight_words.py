@@ -180,6 +180,34 @@ CERTIFICATES: Final[Mapping[CertificateKind, str]] = MappingProxyType(
 )
 
 
+RULES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "P01": "grounds and approval",
+        "P02": "permitted purposes",
+        "P03": "one chosen still",
+        "P05": "attested and unaltered",
+        "P06": "own galleries",
+        "P07": "exercises apart",
+        "P08": "ended authority",
+        "P09": "warrant or exigency",
+        "P10": "role or certificate",
+        "P11": "two people",
+        "P12": "blind review",
+        "P13": "structured comparison",
+        "P14": "deferred approval",
+        "P17": "at most two released",
+        "P18": "corroboration",
+        "P20": "discovery packet",
+        "P21": "signed policy",
+        "P24": "retention",
+        "P26": "transparency report",
+        "P28": "evaluated model",
+        "P29": "sign-in",
+        "P30": "authority and two-person gates",
+    }
+)
+"""What a rule that refused is about, in a few words. docs/policy.md has the whole of each."""
+
 GALLERY_KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         GalleryKind.LIVE.value: "Live",

@@ -20,6 +20,7 @@ from rtcc_bridge.storage import incidents, leads, outbox, probes
 from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE
 from rtcc_bridge.web.activity_pages import ACTIVITY_PAGES
 from rtcc_bridge.web.approval_pages import APPROVAL_PAGES
+from rtcc_bridge.web.audit_log import AUDIT_PAGES
 from rtcc_bridge.web.bench_pages import BENCH_PAGES
 from rtcc_bridge.web.cards import by_key, incident_card, lead_card
 from rtcc_bridge.web.galleries import GALLERY_PAGES
@@ -30,6 +31,7 @@ from rtcc_bridge.web.operations import Handler
 from rtcc_bridge.web.oversight_pages import OVERSIGHT_PAGES
 from rtcc_bridge.web.page_cards import earlier_searches, named_incidents, taken_by
 from rtcc_bridge.web.people import PEOPLE_PAGES
+from rtcc_bridge.web.policies import POLICY_PAGES
 from rtcc_bridge.web.probes import approval_queue, with_lead
 from rtcc_bridge.web.route_deeds import GUARDS
 from rtcc_bridge.web.services import WebServices, services_of
@@ -221,6 +223,8 @@ PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
     *BENCH_PAGES,
     *LEAD_PAGES,
     *OVERSIGHT_PAGES,
+    *AUDIT_PAGES,
+    *POLICY_PAGES,
     *GALLERY_PAGES,
     *PEOPLE_PAGES,
     *ACTIVITY_PAGES,

@@ -96,6 +96,9 @@ _LIFE_PAGES: Final = {
     ("GET", "/released/{leadId}"): Guard(Deed.RECEIVE_LEAD, "lead.receive", "leadId"),
     ("GET", "/oversight"): Guard(Deed.SEE_DEFERRALS, "deferral.view"),
     ("GET", "/oversight/misuse"): Guard(Deed.SEE_MISUSE_SIGNALS, "misuse.view"),
+    ("GET", "/oversight/audit"): Guard(Deed.SEE_AUDIT_LOG, "audit.view"),
+    ("GET", "/oversight/audit/{entryId}"): Guard(Deed.SEE_AUDIT_LOG, "audit.view", "entryId"),
+    ("GET", "/oversight/policy"): Guard(Deed.SEE_POLICY, "policy.view"),
     ("GET", "/gallery"): Guard(Deed.SEE_GALLERIES, "gallery.view"),
     ("GET", "/gallery/{gallery}"): Guard(Deed.SEE_GALLERIES, "gallery.view", "gallery"),
     ("GET", "/people"): Guard(Deed.SEE_PEOPLE, "people.view"),
@@ -146,6 +149,9 @@ _OVERSIGHT: Final = {
     ("POST", "/api/v1/galleries/exports/{orderId}/approve"): Guard(
         Deed.APPROVE_EXPORT, "gallery.approve_export", "orderId"
     ),
+    ("GET", "/api/v1/audit"): Guard(Deed.SEE_AUDIT_LOG, "audit.view"),
+    ("GET", "/api/v1/audit/{entryId}/receipt"): Guard(Deed.SEE_AUDIT_LOG, "audit.view", "entryId"),
+    ("POST", "/api/v1/policy/compare"): Guard(Deed.SEE_POLICY, "policy.compare"),
     ("POST", "/api/v1/people/{person}/sign-out"): Guard(Deed.END_SESSIONS, "people.end_sessions", "person"),
     ("GET", "/api/v1/reports/misuse"): Guard(Deed.SEE_MISUSE_SIGNALS, "misuse.view"),
 }

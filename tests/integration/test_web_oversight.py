@@ -9,14 +9,20 @@ from typing import Any
 
 import pytest
 
+from rtcc_bridge.audit.note import VerifierKey
+from rtcc_bridge.audit.receipts import read_receipt
+from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.people.signed_in import SignedIn, Voucher
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
 from rtcc_bridge.policy.certificates import Certificate
 from rtcc_bridge.policy.policy_parts import CertificateKind
-from rtcc_bridge.storage import tables
+from rtcc_bridge.storage import audit_tree, tables
+from rtcc_bridge.storage.audit_search import EntryQuery
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
+from tests.probe_kit import POLICY_FILE
+from tests.report_kit import sign_log
 from tests.website import Website, acting, running_site
 
 
@@ -162,3 +168,121 @@ async def test_a_person_is_removed_with_a_receipt_and_their_live_leads_are_withd
     assert "Remove a person for good" in await shown(site, "/gallery/demo")
     assert "2 removals wait for the second receipt" in await shown(site, "/gallery")
     await shown(site, "/gallery/none", status=404)
+
+
+async def entries(site: Website, asked: str, account: str = "auditor") -> list[str]:
+    """Actions of what the log is asked for, the newest first."""
+    return [one["entry"]["action"] for one in (await site.get(f"/audit?{asked}", account))["items"]]
+
+
+async def test_entries_are_found_by_kind_actor_matter_and_day(site: Website) -> None:
+    await site.report("INC-1")
+    lead = (await site.lead("INC-1"))["data"]
+    await site.post(f"/leads/{lead['leadId']}/acknowledge", "analyst")
+    await site.post(f"/leads/{lead['leadId']}/withdraw", "supervisor", {"reason": "the wrong still"})
+    about = await entries(site, f"about={lead['leadId']}")
+    assert {"probe.attach", "probe.approve", "lead.candidates", "lead.acknowledged", "lead.withdrawn"} <= set(about)
+    assert await entries(site, f"about={lead['probeId']}") == about, "its search is the same matter"
+    assert set(await entries(site, "kind=lead")) == {"lead.candidates", "lead.acknowledged", "lead.withdrawn"}
+    assert set(await entries(site, "actor=supervisor")) == {"probe.approve", "lead.withdrawn"}
+    yesterday = (site.kit.clock.now() - timedelta(days=1)).date()
+    assert await entries(site, f"until={yesterday}") == []
+    async with site.client.get("/api/v1/audit", headers=acting("analyst")) as answer:
+        assert answer.status == 403
+    assert await entries(site, "refused=true") == ["audit.view"]
+    looks = await audited(site, "audit.view")
+    assert {"kind": "lead"}.items() <= next(one["details"] for one in looks if one["details"].get("kind")).items()
+    for bad in ("from=2026-11-20&until=2026-11-19", "from=2020-01-01", "kind=nothing", "from=soon", "behind=nothing"):
+        async with site.client.get(f"/api/v1/audit?{bad}", headers=acting("auditor")) as answer:
+            assert answer.status == 422, bad
+
+
+async def test_p12_whoever_may_have_to_examine_does_not_look_at_the_log_nor_at_the_figures(site: Website) -> None:
+    both = Account("e-9", frozenset({Role.ANALYST, Role.AUDITOR}))
+    reports = site.services.reports
+    now = site.kit.clock.now()
+    query = EntryQuery(since=now - timedelta(days=1), before=now)
+    for call in (reports.audit.search(both, query), reports.audit.entry(both, "none"), reports.figures.look(both, 7)):
+        with pytest.raises(PolicyRefusalError) as refused:
+            await call
+        assert refused.value.rule == "P12"
+
+
+async def test_pages_of_the_log_go_on_where_the_one_before_ended(
+    site: Website, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtcc_bridge.reports.audit_explorer.ENTRIES_AT_ONCE", 2)
+    await site.report("INC-1")
+    for _ in range(3):
+        await site.attach("INC-1")
+        site.kit.clock.advance(1)
+    first = await site.get("/audit?kind=probe", "auditor")
+    rest = await site.get(f"/audit?kind=probe&behind={first['next']}", "auditor")
+    assert (len(first["items"]), len(rest["items"]), rest["next"]) == (2, 1, None)
+    assert len({one["entryId"] for one in (*first["items"], *rest["items"])}) == 3
+    async with site.client.get("/oversight/audit?kind=probe", headers=acting("auditor")) as answer:
+        [link] = re.findall(r'rel="next" href="([^"]+)"', await answer.text())
+    assert f"behind={first['next']}" in link
+    assert "kind=probe" in link
+
+
+async def test_an_entry_is_proved_to_a_stranger_as_soon_as_a_checkpoint_covers_it(
+    site: Website, tmp_path: Path
+) -> None:
+    await site.report("INC-1")
+    await site.attach("INC-1")
+    [entry] = await audited(site, "probe.attach")
+    path = f"/oversight/audit/{entry['entry_id']}"
+    assert "No checkpoint covers it yet." in await shown(site, path, "auditor")
+    async with site.client.get(f"/api/v1/audit/{entry['entry_id']}/receipt", headers=acting("auditor")) as answer:
+        assert answer.status == 404
+    await sign_log(site.kit)
+    text = await shown(site, path, "auditor")
+    assert "Checked here" in text
+    assert entry["leaf_hash"] in text
+    assert "No place outside has acknowledged" in text
+    async with site.client.get(f"/api/v1/audit/{entry['entry_id']}/receipt", headers=acting("auditor")) as answer:
+        assert answer.headers["Content-Disposition"].endswith(f'receipt-{entry["entry_id"]}.json"')
+        receipt = read_receipt(await answer.text())
+    async with site.kit.database.read() as tx:
+        log = await audit_tree.log(tx)
+    assert log is not None
+    assert "1 entries about" in receipt.verify(VerifierKey.read(log.public_key))
+    await shown(site, f"/oversight/audit/{'A' * 22}", "auditor", status=404)
+
+
+async def test_the_figures_are_for_those_who_oversee_and_a_look_is_entered(site: Website) -> None:
+    await site.report("INC-1")
+    await site.lead("INC-1")
+    async with site.client.get("/api/v1/audit", headers=acting("analyst")) as answer:
+        assert answer.status == 403
+    text = await shown(site, "/oversight", "auditor")
+    assert "Violent offense 1" in text
+    assert "P10, role or certificate 1" in text
+    assert "Read what was refused to whom" in text
+    assert "Searches by purpose" not in await shown(site, "/oversight", "supervisor")
+    assert [entry["actor"] for entry in await audited(site, "oversight.figures")] == ["auditor"]
+    async with site.client.get("/oversight?days=91", headers=acting("auditor")) as answer:
+        assert answer.status == 422
+
+
+async def test_a_policy_file_is_compared_with_the_one_in_force(site: Website) -> None:
+    text = POLICY_FILE.read_text(encoding="utf-8")
+    assert site.services.policy.title in await shown(site, "/oversight/policy", "auditor")
+    path = "/policy/compare"
+    same = await site.post(path, "auditor", {"text": text, "isEarlier": False})
+    assert (same["isInForce"], same["lines"], same["policyHash"]) == (True, [], site.services.policy.hash)
+    longer = text.replace("valid_hours: 24", "valid_hours: 12")
+    assert longer != text
+    [line] = (await site.post(path, "auditor", {"text": longer, "isEarlier": False}))["lines"]
+    assert line.startswith("approval.valid_hours: from 24 to 12")
+    [line] = (await site.post(path, "auditor", {"text": longer, "isEarlier": True}))["lines"]
+    assert line.startswith("approval.valid_hours: from 12 to 24")
+    async with site.client.post(
+        f"/api/v1{path}", json={"text": "title: [", "isEarlier": False}, headers=acting("auditor")
+    ) as answer:
+        assert (answer.status, "That is no policy" in (await answer.json())["detail"]) == (422, True)
+    async with site.client.post(
+        f"/api/v1{path}", json={"text": text, "isEarlier": False}, headers=acting("supervisor")
+    ) as answer:
+        assert answer.status == 403

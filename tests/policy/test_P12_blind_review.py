@@ -37,6 +37,7 @@ from tests.website import Website, acting, running_site
 PATHS = sorted({operation.path for operation in OPERATIONS if operation.method == "GET"} | {
     path for method, path, _ in PAGES if method == "GET"
 })  # fmt: skip
+CONCLUDED = "examination.conclude"
 TIMES_OF_WORK = re.compile(
     rb"^(process_\S+|rtcc_bridge_\w+_seconds_(sum|bucket)\S*|rtcc_bridge_(feed_clients|ready)\S*) .*$", re.MULTILINE
 )
@@ -139,6 +140,7 @@ async def ids_of(site: Website) -> dict[str, list[str]]:
     found = {name: [row[column] for row in await site.kit.rows(table)] for name, (table, column) in rows.items()}
     listed = [ref for row in await site.kit.rows(tables.examinations) for pair in row["candidates"] for ref in pair]
     found["candidateRef"] = sorted(set(listed))
+    found["entryId"] = [row["entry_id"] for row in await site.kit.rows(tables.audit_entries, action=CONCLUDED)]
     return found | {"number": ["1"], "name": ["lead.candidates.json"]}
 
 
@@ -240,7 +242,7 @@ def assert_logs_are_blind(support: list[dict[str, Any]], exclusion: list[dict[st
     assert len(support) > 10
     assert len(support) == len(exclusion)
     differing = [pair for pair in zip(support, exclusion, strict=True) if pair[0] != pair[1]]
-    assert {one["action"] for pair in differing for one in pair} == {"examination.conclude"}
+    assert {one["action"] for pair in differing for one in pair} == {CONCLUDED}
     for one, other in differing:
         held = [entry["details"].pop("commitment") for entry in (one, other)]
         assert one == other

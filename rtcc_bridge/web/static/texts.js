@@ -34,5 +34,8 @@ export const TEXTS = {
   none: "none",
   notTheSame: "The two references are not the same",
   typeAgain: "Nothing was removed. Read the reference off the order once more, and type it twice.",
+  policyInForce: "It is the very file that is in force.",
+  policyTaken: (day) => `The log says that this very file came into force on ${day}.`,
+  policySame: "They say the same; only words around it differ.",
   bytesWait: "Waits until the bytes are gone: a minute, as a rule",
 };
