@@ -22,7 +22,8 @@ from rtcc_bridge.web.services import services_of
 from rtcc_bridge.web.templating import page
 
 DEFAULT_DAYS: Final = 7
-MOST_DAYS: Final = 366
+MOST_DAYS: Final = 400
+"""More than the longest window of the signs of misuse, from which this page is reached."""
 _LONGEST: Final = 256
 
 

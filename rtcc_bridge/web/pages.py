@@ -110,9 +110,13 @@ async def incident_page(request: web.Request) -> web.Response:
 
 
 async def notes_page(request: web.Request) -> web.Response:
-    """`/incidents/{id}/notes`: what dispatch wrote, and the case number; each look is audited."""
-    found = await services_of(request).probes.case_notes.open(request.match_info["incidentId"], request[ACCOUNT])
-    return page(request, "notes.html", feed_position=None, found=found)
+    """`/incidents/{id}/notes`: what dispatch wrote, and the case number; each look is audited.
+
+    It follows the feed, so that it leaves the screen when the session locks (P29), and is never loaded anew.
+    """
+    services = services_of(request)
+    found = await services.probes.case_notes.open(request.match_info["incidentId"], request[ACCOUNT])
+    return page(request, "notes.html", feed_position=services.feed.position or 0, found=found)
 
 
 async def probe_page(request: web.Request) -> web.Response:

@@ -23,18 +23,14 @@ from rtcc_bridge.probes.worker_messages import Preview
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from scripts.browser_libraries import MissingProgramError, copy_libraries
+from tests.e2e import accessibility
+from tests.e2e.accessibility import clean
 from tests.e2e.visitors import Visitor, new_visitor, right_now, running_browser
 from tests.life_kit import LifeKit, build_life
-from tests.npm_tools import installed
 from tests.probe_kit import PictureWorkers, face
 from tests.tools import is_missing
 from tests.website import Website, running_site
 
-AXE = Path(__file__).resolve().parents[1] / "axe"
-AXE_FILE = "node_modules/axe-core/axe.min.js"
-WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-BROKEN = """async (runOnly) => (await axe.run(document, { runOnly, resultTypes: ["violations"] })).violations.map(
-  (one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" | ")}`)"""
 PARTS = len(Component)
 SIZE = (480, 600)
 
@@ -83,7 +79,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    return (installed(AXE, ()) / AXE_FILE).read_text(encoding="utf-8")
+    return accessibility.library()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -125,20 +121,6 @@ async def is_live(page: Page) -> None:
 async def keys(page: Page, *pressed: str) -> None:
     for key in pressed:
         await page.keyboard.press(key)
-
-
-async def clean(page: Page, axe: str) -> None:
-    """No rule of WCAG 2.2 AA is broken, in the dark and in the light, and nothing runs out of the page sideways.
-
-    A theme changes colours alone, so in the light only the rule that judges these is asked again.
-    """
-    await page.evaluate(f"window.axe || (() => {{ {axe} }})()")
-    broken = await page.evaluate(BROKEN, {"type": "tag", "values": WCAG})
-    await page.emulate_media(color_scheme="light")
-    broken += await page.evaluate(BROKEN, {"type": "rule", "values": ["color-contrast"]})
-    await page.emulate_media(color_scheme="dark")
-    assert broken == [], page.url
-    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), page.url
 
 
 async def an_imminent_search(site: Website, life: LifeKit, people: int = 3) -> str:
