@@ -7,12 +7,16 @@ from rtcc_bridge.audit.sequencer import Sequencer
 from rtcc_bridge.audit.signing_key import SigningKeys
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.reports.access_log import AccessLogDesk
+from rtcc_bridge.reports.activity import ActivityDesk
+from rtcc_bridge.reports.audit_explorer import AuditExplorer
 from rtcc_bridge.reports.desks import ReportDesks
 from rtcc_bridge.reports.discovery import DiscoveryDesk
+from rtcc_bridge.reports.figures import FiguresDesk
 from rtcc_bridge.reports.misuse import MisuseDesk
 from rtcc_bridge.reports.packet_archive import load_packet_key
 from rtcc_bridge.reports.packet_sources import PacketSources
 from rtcc_bridge.reports.parts import ReportParts
+from rtcc_bridge.reports.policies import PolicyDesk
 from rtcc_bridge.reports.transparency import TransparencyDesk
 from tests.audit_kit import SEED, SETTINGS, TOPIC
 from tests.probe_kit import POLICY_FILE, ProbeKit
@@ -34,6 +38,10 @@ def report_desks(kit: ProbeKit, folder: Path, roster: Path | None = None) -> Rep
         DiscoveryDesk(parts, kit.vault, kit.workers, sources, load_key),
         AccessLogDesk(parts),
         MisuseDesk(parts, roster),
+        ActivityDesk(parts),
+        AuditExplorer(parts),
+        FiguresDesk(parts),
+        PolicyDesk(parts),
     )
 
 

@@ -19,6 +19,8 @@ from rtcc_bridge.app.roles import Role
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.gallery.export_orders import ExportOrderDesk
+from rtcc_bridge.gallery.expunge import Expunger
+from rtcc_bridge.gallery.overview import GalleryOverview
 from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.incident import IncidentEvent
@@ -277,9 +279,11 @@ async def running_site(
             provisional=kit.provisional,
             leads=kit.parts.leads,
             life=LeadLife(life_parts(kit.parts, kit.vault), kit.workers),
-            people=people_desk(settings, database, kit.parts.audit, clock, metrics),
+            people=people_desk(settings, database, kit.parts.audit, clock, metrics, kit.parts.policy_in_force),
             retention=RetentionDesk(retention_parts(kit)),
             reports=report_desks(kit, folder),
+            galleries=GalleryOverview(gallery_parts(kit)),
+            expunger=Expunger(gallery_parts(kit), kit.parts.leads.withdraw_for_subject),
             export_orders=ExportOrderDesk(gallery_parts(kit)),
             refusals=RefusalLog(database, kit.parts.audit, metrics),
             feed=hub,

@@ -1,7 +1,7 @@
 """Wires who somebody is: sessions, the identity provider, local accounts, service tokens."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Final, NoReturn
 
@@ -16,12 +16,16 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.people.desk import PeopleDesk
 from rtcc_bridge.people.local_accounts import LocalAccounts
 from rtcc_bridge.people.provider import IdentityProvider
+from rtcc_bridge.people.register import PeopleRegister
 from rtcc_bridge.people.service_tokens import ServiceTokens
 from rtcc_bridge.people.sessions import Sessions
 from rtcc_bridge.people.start_check import require_sign_in
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account
+from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.web.accounts import has_role_switch
 from rtcc_bridge.web.problems import SIGN_IN
 
 _FORGOTTEN_EVERY_SECONDS: Final = 600.0
@@ -40,7 +44,14 @@ async def add_people(assembly: Assembly) -> PeopleDesk:
     return desk
 
 
-def people_desk(settings: Settings, database: Database, audit: AuditLog, clock: Clock, metrics: Metrics) -> PeopleDesk:
+def people_desk(
+    settings: Settings,
+    database: Database,
+    audit: AuditLog,
+    clock: Clock,
+    metrics: Metrics,
+    policy_in_force: PolicyInForce,
+) -> PeopleDesk:
     """Local accounts are there in the demo alone, whatever the settings say."""
     identity, url = settings.identity, settings.web.public_url
     refusals = RefusalLog(database, audit, metrics)
@@ -51,9 +62,15 @@ def people_desk(settings: Settings, database: Database, audit: AuditLog, clock: 
     return PeopleDesk(
         Sessions(database, audit, clock, identity, provider, has_local_accounts=has_local_accounts),
         ServiceTokens(database, audit, clock, refusals),
+        PeopleRegister(database, audit, clock, refusals, policy_in_force, demo_accounts_of(settings)),
         LocalAccounts(database, audit, clock, refusals) if has_local_accounts else None,
         provider,
     )
+
+
+def demo_accounts_of(settings: Settings) -> Collection[Account]:
+    """Those that anybody may take without signing in."""
+    return DEMO_ACCOUNTS.values() if has_role_switch(settings) else ()
 
 
 @asynccontextmanager
@@ -69,7 +86,7 @@ async def open_people(settings: Settings) -> AsyncIterator[PeopleDesk]:
 
 
 def _desk_of(core: Core) -> PeopleDesk:
-    return people_desk(core.settings, core.database, core.audit, core.clock, core.metrics)
+    return people_desk(core.settings, core.database, core.audit, core.clock, core.metrics, core.policy_in_force)
 
 
 async def _forget_old(sessions: Sessions) -> NoReturn:

@@ -12,12 +12,16 @@ from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.reports.access_log import AccessLogDesk
+from rtcc_bridge.reports.activity import ActivityDesk
+from rtcc_bridge.reports.audit_explorer import AuditExplorer
 from rtcc_bridge.reports.desks import ReportDesks
 from rtcc_bridge.reports.discovery import DiscoveryDesk
+from rtcc_bridge.reports.figures import FiguresDesk
 from rtcc_bridge.reports.misuse import MisuseDesk, MisuseWatch
 from rtcc_bridge.reports.packet_archive import load_packet_key
 from rtcc_bridge.reports.packet_sources import PacketSources
 from rtcc_bridge.reports.parts import ReportParts
+from rtcc_bridge.reports.policies import PolicyDesk
 from rtcc_bridge.reports.transparency import TransparencyDesk
 from rtcc_bridge.settings import Settings
 
@@ -26,7 +30,14 @@ def report_desks_for(core: Core, workers: PictureReader) -> ReportDesks:
     """workers: they mask the stills of discovery packets."""
     parts = report_parts(core)
     return ReportDesks(
-        TransparencyDesk(parts), discovery_desk_for(core, workers), AccessLogDesk(parts), _misuse_desk_for(core)
+        TransparencyDesk(parts),
+        discovery_desk_for(core, workers),
+        AccessLogDesk(parts),
+        _misuse_desk_for(core),
+        ActivityDesk(parts),
+        AuditExplorer(parts),
+        FiguresDesk(parts),
+        PolicyDesk(parts),
     )
 
 

@@ -6,7 +6,7 @@ import structlog
 from aiohttp.web import Application
 
 from rtcc_bridge.app.assembly import Assembly
-from rtcc_bridge.app.galleries import export_orders_for
+from rtcc_bridge.app.galleries import export_orders_for, expunger_for, gallery_parts
 from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.leads import life_parts_for
 from rtcc_bridge.app.people import add_people
@@ -14,6 +14,7 @@ from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.app.reports import report_desks_for
 from rtcc_bridge.app.retention import retention_desk_for
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
+from rtcc_bridge.gallery.overview import GalleryOverview
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.leads.schemas import lead_schemas
 from rtcc_bridge.matching.modelpack import ModelPack
@@ -77,6 +78,8 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         people=people,
         retention=retention_desk_for(core),
         reports=report_desks_for(core, workers),
+        galleries=GalleryOverview(gallery_parts(core)),
+        expunger=expunger_for(core),
         export_orders=export_orders_for(core),
         refusals=refusals,
         feed=assembly.feed,

@@ -30,7 +30,7 @@ SAFER: Final = frozenset(
         "probe.withdraw", "probe.refuse", "probe.suspend", "probe.approval_lapsed",
         "lead.withdrawn", "lead.approval_lapsed", "lead.expired",
         "gallery.expunged", "gallery.bytes_gone", "gallery.scrubbed", "gallery.retention_ended",
-        "session.end", "session.lock", "token.revoke", "account.disable",
+        "session.end", "session.lock", "people.end_sessions", "token.revoke", "account.disable",
         "retention.hold",
     }
 )  # fmt: skip

@@ -48,13 +48,16 @@ class Expunger:
         self._withdraw_for_subject = withdraw_for_subject
         self._scrubber = SegmentScrubber(parts.database, parts.vault, parts.audit, parts.clock)
 
-    async def expunge_subject(self, gallery: str, subject_ref: str, reason: str, account: Account) -> ExpungeReceipt:
+    async def expunge_subject(
+        self, gallery: str, subject_ref: str, reason: str, account: Account, *, scrubs: bool = True
+    ) -> ExpungeReceipt:
         """Removes a person with all images. Commits.
 
         Live leads with the person are withdrawn, the pictures' keys are destroyed, and neither the reference nor one
-        of the pictures can be enrolled again. Raises PolicyRefusalError (P10), NotFoundError when the gallery does not
-        know the person, ConflictError when they were removed before, UnavailableError when the database does not
-        answer: nothing was done then.
+        of the pictures can be enrolled again. scrubs: what lies in sealed segments is taken out before this returns;
+        without, it is left to the scrubber, for whoever does not hold the key of templates. Raises PolicyRefusalError
+        (P10), NotFoundError when the gallery does not know the person, ConflictError when they were removed before,
+        UnavailableError when the database does not answer: nothing was done then.
         """
         async with self._parts.watching(account, _EXPUNGE, f"gallery/{gallery}"):
             require_permission(account, Deed.EXPUNGE)
@@ -67,6 +70,10 @@ class Expunger:
             images = await galleries.living_images(tx, gallery, subject_id=subject_id)
             return _Order(RemovalKind.SUBJECT, ref_digest(ref), subject_id, images)
 
+        if not scrubs:
+            receipt, images = await self._take_out(gallery, find, reason, account.name)
+            await self._remove_pictures(gallery, images)
+            return receipt
         return await self._expunge(gallery, find, reason, account.name)
 
     async def expunge_image(self, gallery: str, image_sha256: str, reason: str, account: Account) -> ExpungeReceipt:
@@ -109,10 +116,7 @@ class Expunger:
             receipt, images = await self._take_out(gallery, find, reason, actor)
         except ConflictError:
             return None
-        try:
-            await self._parts.vault.delete(*_pictures(images))
-        except UnavailableError as error:
-            _log.warning("expunged_bytes_wait", gallery=gallery, cause=str(error))
+        await self._remove_pictures(gallery, images)
         return receipt
 
     async def carry_out_again(self, entry: Expungement, actor: str) -> bool:
@@ -222,6 +226,13 @@ class Expunger:
                 "reason": reason,
             },
         )
+
+    async def _remove_pictures(self, gallery: str, images: Sequence[GalleryImageRecord]) -> None:
+        """The removal has committed, and their keys are destroyed: bytes that stay behind are swept later."""
+        try:
+            await self._parts.vault.delete(*_pictures(images))
+        except UnavailableError as error:
+            _log.warning("expunged_bytes_wait", gallery=gallery, cause=str(error))
 
     async def _remove_bytes(self, gallery: str, images: Sequence[GalleryImageRecord]) -> bool:
         """The removal has committed and must not be reported as failed: what fails here waits for a scrubbing."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rtcc_bridge.people.local_accounts import LocalAccounts
 from rtcc_bridge.people.provider import IdentityProvider
+from rtcc_bridge.people.register import PeopleRegister
 from rtcc_bridge.people.service_tokens import ServiceTokens
 from rtcc_bridge.people.sessions import Sessions
 
@@ -14,5 +15,6 @@ class PeopleDesk:
 
     sessions: Sessions
     tokens: ServiceTokens
+    register: PeopleRegister
     accounts: LocalAccounts | None
     provider: IdentityProvider | None

@@ -67,6 +67,13 @@ class Deed(StrEnum):
     EXPORT_AUDIT_LOG = "export the audit log"
     QUALIFY_MODEL = "evaluate, calibrate or sign a model pack"
     SIGN_POLICY = "sign or compare policies"
+    SEE_OWN_ACTIVITY = "see what they have done themselves"
+    SEE_AUDIT_LOG = "look at the audit log"
+    SEE_FIGURES = "see the figures of oversight"
+    SEE_POLICY = "see the policy in force and compare it"
+    SEE_GALLERIES = "see what the galleries hold"
+    SEE_PEOPLE = "see who works here, with certificates and sessions"
+    END_SESSIONS = "sign somebody out"
 
 
 PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
@@ -126,6 +133,13 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.EXPORT_AUDIT_LOG: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
         Deed.QUALIFY_MODEL: frozenset({Role.ADMINISTRATOR}),
         Deed.SIGN_POLICY: frozenset({Role.ADMINISTRATOR}),
+        Deed.SEE_OWN_ACTIVITY: frozenset(Role),
+        Deed.SEE_AUDIT_LOG: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.SEE_FIGURES: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.SEE_POLICY: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.SEE_GALLERIES: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.SEE_PEOPLE: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.END_SESSIONS: frozenset({Role.ADMINISTRATOR}),
     }
 )
 """The roles that each deed is open to. What is not listed is forbidden."""

@@ -1,4 +1,4 @@
-"""What one policy says otherwise than another, field by field, in words."""
+"""What a policy says, and what one says otherwise than another: field by field, in words."""
 
 from collections.abc import Iterator, Mapping, Set
 from datetime import date
@@ -8,10 +8,28 @@ from pydantic import BaseModel
 
 from rtcc_bridge.policy.policy_file import Policy
 
+_ABOUT_THE_FILE = frozenset({"format", "hash"})
+
 
 def differences(old: Policy, new: Policy) -> list[str]:
     """One line a field, in the order of the file; empty when only comments differ."""
     return list(_of_parts("", old, new))
+
+
+def in_words(policy: Policy) -> list[tuple[str, str, str]]:
+    """(field, value, meaning) of each field, in the order of the file; an empty meaning where the field tells it."""
+    return list(_told("", policy))
+
+
+def _told(path: str, part: BaseModel) -> Iterator[tuple[str, str, str]]:
+    for name, field in type(part).model_fields.items():
+        place, value = (f"{path}.{name}" if path else name), getattr(part, name)
+        if isinstance(value, BaseModel):
+            yield from _told(place, value)
+        elif isinstance(value, Mapping):
+            yield from ((f"{place}.{_words(key)}", _words(one), "") for key, one in value.items())
+        elif path or name not in _ABOUT_THE_FILE:
+            yield place, _words(value), field.description or ""
 
 
 def _of_parts(path: str, old: BaseModel, new: BaseModel) -> Iterator[str]:

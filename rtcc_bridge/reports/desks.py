@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 
 from rtcc_bridge.reports.access_log import AccessLogDesk
+from rtcc_bridge.reports.activity import ActivityDesk
+from rtcc_bridge.reports.audit_explorer import AuditExplorer
 from rtcc_bridge.reports.discovery import DiscoveryDesk
+from rtcc_bridge.reports.figures import FiguresDesk
 from rtcc_bridge.reports.misuse import MisuseDesk
+from rtcc_bridge.reports.policies import PolicyDesk
 from rtcc_bridge.reports.transparency import TransparencyDesk
 
 
@@ -16,3 +20,7 @@ class ReportDesks:
     discovery: DiscoveryDesk
     access_log: AccessLogDesk
     misuse: MisuseDesk
+    activity: ActivityDesk
+    audit: AuditExplorer
+    figures: FiguresDesk
+    policies: PolicyDesk

@@ -14,6 +14,8 @@ from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.storage import audit_search
+from rtcc_bridge.storage.audit_search import EntryPlace
 from rtcc_bridge.storage.engine import Database, Transaction
 
 MAX_REASON_CHARACTERS: Final = 1024
@@ -67,4 +69,14 @@ def stated(text: str, what: str) -> str:
     found = text.strip()
     if not 0 < len(found) <= MAX_REASON_CHARACTERS:
         raise InvalidInputError(f"State {what} in at most {MAX_REASON_CHARACTERS} characters.", "fields")
+    return found
+
+
+async def page_end(tx: Transaction, entry_id: str | None) -> EntryPlace | None:
+    """Where the page of entries that ended with this one ended. Raises InvalidInputError for an entry that is none."""
+    if entry_id is None:
+        return None
+    found = await audit_search.place_of(tx, entry_id)
+    if found is None:
+        raise InvalidInputError("No page ended there: begin with the newest one.", "fields")
     return found

@@ -97,6 +97,13 @@ async def of_lead(tx: Transaction, lead_id: str) -> Sequence[ExaminationRecord]:
     return [_record(row) for row in (await tx.execute(query)).mappings()]
 
 
+async def newest_of(tx: Transaction, examiner: str, limit: int) -> Sequence[ExaminationRecord]:
+    """What this examiner took, of leads and of seeded cases alike; what was opened last comes first."""
+    query = select(examinations).where(examinations.c.examiner == examiner)
+    query = query.order_by(examinations.c.opened_at.desc(), examinations.c.examination_id).limit(limit)
+    return [_record(row) for row in (await tx.execute(query)).mappings()]
+
+
 async def of_cases(tx: Transaction) -> Sequence[ExaminationRecord]:
     """The examinations of all seeded cases, the newest first."""
     query = select(examinations).where(examinations.c.case_id.is_not(None))
@@ -104,13 +111,22 @@ async def of_cases(tx: Transaction) -> Sequence[ExaminationRecord]:
     return [_record(row) for row in (await tx.execute(query)).mappings()]
 
 
-async def reviews_filed(tx: Transaction, since: datetime, before: datetime) -> Sequence[FiledReview]:
-    """The blind reviews of leads that were filed in that time, the oldest first; no seeded case among them."""
+async def reviews_filed(
+    tx: Transaction, since: datetime, before: datetime, *, all_concluded: bool = False
+) -> Sequence[FiledReview]:
+    """The blind reviews of leads that were filed in that time, the oldest first; no seeded case among them.
+
+    all_concluded: only of leads on which nobody has to conclude any more.
+    """
     third = examinations.alias()
     has_third = exists().where((third.c.lead_id == examinations.c.lead_id) & (third.c.round > 2))
     columns = [examinations.c[one.name] for one in fields(FiledReview) if one.name != "has_third"]
     where = examinations.c.lead_id.is_not(None) & (examinations.c.round > 1)
     where &= (examinations.c.filed_at >= since) & (examinations.c.filed_at < before)
+    if all_concluded:
+        left = examinations.alias()
+        is_open = left.c.filed_at.is_(None) & left.c.closed_at.is_(None)
+        where &= ~exists().where((left.c.lead_id == examinations.c.lead_id) & is_open)
     query = select(*columns, has_third.label("has_third")).where(where)
     rows = await tx.execute(query.order_by(examinations.c.filed_at, examinations.c.examination_id))
     return [FiledReview(**row) for row in rows.mappings()]

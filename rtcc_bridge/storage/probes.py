@@ -201,6 +201,21 @@ def is_over_by(probe: ProbeRecord, moment: datetime) -> bool:
     return lapsed or (probe.state == "withdrawn" and probe.updated_at <= moment)
 
 
+async def newest_of_analyst(tx: Transaction, names: Collection[str], limit: int) -> Sequence[ProbeRecord]:
+    """What this analyst attached, however the name is written, as long as it is kept; the newest first."""
+    return await _newest_kept(tx, probes.c.analyst.in_(padded(sorted(names))), limit)
+
+
+async def newest_approved_by(tx: Transaction, names: Collection[str], limit: int) -> Sequence[ProbeRecord]:
+    """What this person approved, as long as it is kept; the newest first."""
+    return await _newest_kept(tx, probes.c.approved_by.in_(padded(sorted(names))), limit)
+
+
+async def _newest_kept(tx: Transaction, which: ColumnElement[bool], limit: int) -> Sequence[ProbeRecord]:
+    query = select(probes).where(probes.c.purged_at.is_(None) & which)
+    return await _all(tx, query.order_by(probes.c.created_at.desc(), probes.c.probe_id.desc()).limit(limit))
+
+
 async def of_case(tx: Transaction, case_number: str) -> Sequence[ProbeRecord]:
     """The probes of this case, the oldest first."""
     query = select(probes).where(probes.c.case_number == case_number)

@@ -78,6 +78,17 @@ async def remove_of_login(tx: Transaction, kind: str, login: str) -> list[Sessio
     return await _remove(tx, (sessions.c.kind == kind) & (sessions.c.login == login))
 
 
+async def every_open(tx: Transaction, now: datetime) -> list[SessionRecord]:
+    """Those that are not over at that moment, by whom and when they began; some of them may have locked."""
+    query = select(sessions).where(sessions.c.expires_at > now).order_by(sessions.c.person, sessions.c.created_at)
+    return [SessionRecord(**row) for row in (await tx.execute(query)).mappings()]
+
+
+async def remove_of_person(tx: Transaction, person: str) -> list[SessionRecord]:
+    """Ends all sessions of a person, whatever account they signed in with; returns them."""
+    return await _remove(tx, sessions.c.person == person)
+
+
 async def remove_ended(tx: Transaction, ended_before: datetime, unseen_since: datetime) -> list[SessionRecord]:
     """Ends the sessions that are over, also those that nobody will ever use again; returns them."""
     return await _remove(tx, or_(sessions.c.expires_at <= ended_before, sessions.c.seen_at <= unseen_since))

@@ -83,7 +83,7 @@ def _add_routes(app: web.Application, role_switch: bool) -> dict[AbstractRoute, 
 def _whole_segments(path: str) -> str:
     """Says what a path parameter may hold: our own ids the characters that we make them of, an incident's id every
     character but a slash (also braces, which the default pattern leaves out)."""
-    for name in ("{probeId}", "{clipId}", "{leadId}", "{reviewId}", "{candidateRef}"):
+    for name in ("{probeId}", "{clipId}", "{leadId}", "{reviewId}", "{candidateRef}", "{entryId}"):
         path = path.replace(name, f"{name[:-1]}:{OWN_ID}}}")
     return re.sub(r"{(\w+)}", r"{\1:[^/]+}", path)
 

@@ -159,6 +159,9 @@ SHORTCUTS: Final[Mapping[str, Shortcuts]] = MappingProxyType(
         "reviews.html": (("j", "Next review"), ("k", "Previous review")),
         "received.html": (("j", "Next lead"), ("k", "Previous lead")),
         "released.html": (("o", "To the outcome"),),
+        "galleries.html": (("j", "Next gallery"), ("k", "Previous gallery")),
+        "audit.html": (("j", "Next entry"), ("k", "Previous entry")),
+        "activity.html": (("j", "Next search or review"), ("k", "Previous search or review")),
         "lead.html": (("r", "To the release; Enter then releases"),),
         "clip.html": (
             (",", "Previous frame; the left arrow does the same"),

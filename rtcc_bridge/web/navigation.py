@@ -14,6 +14,9 @@ _PAGES: Final = (
     ("/review", "Review"),
     ("/released", "Released leads"),
     ("/oversight", "Oversight"),
+    ("/gallery", "Galleries"),
+    ("/people", "People"),
+    ("/activity", "My activity"),
 )
 
 

@@ -14,17 +14,21 @@ from rtcc_bridge import __version__
 from rtcc_bridge.errors import NotFoundError
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNT_HEADER, DEMO_ACCOUNTS
 from rtcc_bridge.web import (
+    audit_log,
     clips,
     earlier,
     examination,
     exceptions,
     feed,
     floor,
+    galleries,
     gallery_exports,
     health,
     incidents,
     leads,
     outcomes,
+    people,
+    policies,
     probes,
     proficiency,
     provisional,
@@ -102,7 +106,11 @@ OPERATIONS: Final = (
     *proficiency.OPERATIONS,
     *retention.OPERATIONS,
     *reports.OPERATIONS,
+    *galleries.OPERATIONS,
     *gallery_exports.OPERATIONS,
+    *people.OPERATIONS,
+    *audit_log.OPERATIONS,
+    *policies.OPERATIONS,
     *feed.OPERATIONS,
     *floor.OPERATIONS,
     Operation(

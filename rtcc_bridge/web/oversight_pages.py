@@ -1,21 +1,29 @@
-"""The pages of those who oversee the program: lapsed approvals, the public report, signs of misuse."""
+"""The pages of those who oversee the program: figures, lapsed approvals, the public report, signs of misuse."""
 
 from typing import Final
 
 from aiohttp import web
 
+from rtcc_bridge.policy.accounts import Role
 from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.life_words import SIGNALS
-from rtcc_bridge.web.operations import Handler
+from rtcc_bridge.web.operations import Handler, query_number
+from rtcc_bridge.web.oversight_words import RULES
 from rtcc_bridge.web.reports import misuse_report
 from rtcc_bridge.web.services import services_of
 from rtcc_bridge.web.templating import page
+from rtcc_bridge.web.words import PURPOSES
+
+_DAYS: Final = (30, 7, 90)
+"""So many days back, the first one if nobody says."""
 
 
 async def oversight_page(request: web.Request) -> web.Response:
-    """`/oversight`: whose deferred approvals have lapsed; the way to the reports that the account may make."""
+    """`/oversight`: figures for those who may see them, whose deferred approvals have lapsed; the way to the rest."""
     services, account = services_of(request), request[ACCOUNT]
+    days = query_number(request, "days", _DAYS[0], least=1, most=max(_DAYS))
+    sees_figures = may(account, Deed.SEE_FIGURES) and Role.ANALYST not in account.roles
     return page(
         request,
         "oversight.html",
@@ -25,6 +33,13 @@ async def oversight_page(request: web.Request) -> web.Response:
         may_report=may(account, Deed.MAKE_TRANSPARENCY_REPORT),
         sees_misuse=may(account, Deed.SEE_MISUSE_SIGNALS),
         month=f"{services.clock.now():%Y-%m}",
+        figures=await services.reports.figures.look(account, days) if sees_figures else None,
+        days=days,
+        offered=_DAYS,
+        purposes={purpose.value: words[0] for purpose, words in PURPOSES.items()},
+        rules=RULES,
+        sees_log=may(account, Deed.SEE_AUDIT_LOG),
+        sees_policy=may(account, Deed.SEE_POLICY),
     )
 
 

@@ -18,16 +18,21 @@ from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
 from rtcc_bridge.storage import clips, incidents, leads, outbox, probes
 from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE
+from rtcc_bridge.web.activity_pages import ACTIVITY_PAGES
 from rtcc_bridge.web.approval_pages import APPROVAL_PAGES
+from rtcc_bridge.web.audit_log import AUDIT_PAGES
 from rtcc_bridge.web.bench_pages import BENCH_PAGES
 from rtcc_bridge.web.cards import by_key, incident_card, lead_card
 from rtcc_bridge.web.clip_pages import CLIP_PAGES
+from rtcc_bridge.web.galleries import GALLERY_PAGES
 from rtcc_bridge.web.incidents import PAGE, one_incident, open_incidents
 from rtcc_bridge.web.lead_pages import LEAD_PAGES
 from rtcc_bridge.web.leads import newest_leads
 from rtcc_bridge.web.operations import Handler
 from rtcc_bridge.web.oversight_pages import OVERSIGHT_PAGES
 from rtcc_bridge.web.page_cards import earlier_searches, named_incidents, taken_by
+from rtcc_bridge.web.people import PEOPLE_PAGES
+from rtcc_bridge.web.policies import POLICY_PAGES
 from rtcc_bridge.web.probes import approval_queue, with_lead
 from rtcc_bridge.web.route_deeds import GUARDS
 from rtcc_bridge.web.services import WebServices, services_of
@@ -108,9 +113,13 @@ async def incident_page(request: web.Request) -> web.Response:
 
 
 async def notes_page(request: web.Request) -> web.Response:
-    """`/incidents/{id}/notes`: what dispatch wrote, and the case number; each look is audited."""
-    found = await services_of(request).probes.case_notes.open(request.match_info["incidentId"], request[ACCOUNT])
-    return page(request, "notes.html", feed_position=None, found=found)
+    """`/incidents/{id}/notes`: what dispatch wrote, and the case number; each look is audited.
+
+    It follows the feed, so that it leaves the screen when the session locks (P29), and is never loaded anew.
+    """
+    services = services_of(request)
+    found = await services.probes.case_notes.open(request.match_info["incidentId"], request[ACCOUNT])
+    return page(request, "notes.html", feed_position=services.feed.position or 0, found=found)
 
 
 async def probe_page(request: web.Request) -> web.Response:
@@ -223,6 +232,11 @@ PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
     *BENCH_PAGES,
     *LEAD_PAGES,
     *OVERSIGHT_PAGES,
+    *AUDIT_PAGES,
+    *POLICY_PAGES,
+    *GALLERY_PAGES,
+    *PEOPLE_PAGES,
+    *ACTIVITY_PAGES,
 )
 
 ROLE_SWITCH: Final[tuple[str, str, Handler]] = ("POST", "/demo/account", switch_account)

@@ -102,6 +102,13 @@ _LIFE_PAGES: Final = {
     ("GET", "/released/{leadId}"): Guard(Deed.RECEIVE_LEAD, "lead.receive", "leadId"),
     ("GET", "/oversight"): Guard(Deed.SEE_DEFERRALS, "deferral.view"),
     ("GET", "/oversight/misuse"): Guard(Deed.SEE_MISUSE_SIGNALS, "misuse.view"),
+    ("GET", "/oversight/audit"): Guard(Deed.SEE_AUDIT_LOG, "audit.view"),
+    ("GET", "/oversight/audit/{entryId}"): Guard(Deed.SEE_AUDIT_LOG, "audit.view", "entryId"),
+    ("GET", "/oversight/policy"): Guard(Deed.SEE_POLICY, "policy.view"),
+    ("GET", "/gallery"): Guard(Deed.SEE_GALLERIES, "gallery.view"),
+    ("GET", "/gallery/{gallery}"): Guard(Deed.SEE_GALLERIES, "gallery.view", "gallery"),
+    ("GET", "/people"): Guard(Deed.SEE_PEOPLE, "people.view"),
+    ("GET", "/activity"): Guard(Deed.SEE_OWN_ACTIVITY, "activity.view"),
 }
 
 _LEAD_LIFE: Final = {
@@ -143,11 +150,17 @@ _OVERSIGHT: Final = {
     ("GET", "/api/v1/reports/transparency"): Guard(Deed.MAKE_TRANSPARENCY_REPORT, "report.transparency"),
     ("POST", f"{_LEAD}/discovery-packet"): Guard(Deed.MAKE_DISCOVERY_PACKET, "lead.discovery_packet", "leadId"),
     ("POST", "/api/v1/reports/access-log"): Guard(Deed.MAKE_ACCESS_LOG, "record.access_log"),
+    ("GET", "/api/v1/galleries"): Guard(Deed.SEE_GALLERIES, "gallery.view"),
+    ("POST", "/api/v1/galleries/{gallery}/expunge"): Guard(Deed.EXPUNGE, "gallery.expunge", "gallery"),
     ("GET", "/api/v1/galleries/exports"): Guard(Deed.SEE_EXPORTS, "gallery.see_exports"),
     ("POST", "/api/v1/galleries/exports"): Guard(Deed.ASK_EXPORT, "gallery.ask_export"),
     ("POST", "/api/v1/galleries/exports/{orderId}/approve"): Guard(
         Deed.APPROVE_EXPORT, "gallery.approve_export", "orderId"
     ),
+    ("GET", "/api/v1/audit"): Guard(Deed.SEE_AUDIT_LOG, "audit.view"),
+    ("GET", "/api/v1/audit/{entryId}/receipt"): Guard(Deed.SEE_AUDIT_LOG, "audit.view", "entryId"),
+    ("POST", "/api/v1/policy/compare"): Guard(Deed.SEE_POLICY, "policy.compare"),
+    ("POST", "/api/v1/people/{person}/sign-out"): Guard(Deed.END_SESSIONS, "people.end_sessions", "person"),
     ("GET", "/api/v1/reports/misuse"): Guard(Deed.SEE_MISUSE_SIGNALS, "misuse.view"),
 }
 

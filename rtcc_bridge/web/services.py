@@ -9,6 +9,8 @@ from aiohttp import web
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.gallery.export_orders import ExportOrderDesk
+from rtcc_bridge.gallery.expunge import Expunger
+from rtcc_bridge.gallery.overview import GalleryOverview
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.metrics import Metrics
@@ -48,6 +50,8 @@ class WebServices:
     people: PeopleDesk
     retention: RetentionDesk
     reports: ReportDesks
+    galleries: GalleryOverview
+    expunger: Expunger
     export_orders: ExportOrderDesk
     refusals: RefusalLog
     feed: FeedHub

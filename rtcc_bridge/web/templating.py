@@ -1,5 +1,7 @@
 """Jinja2 for the pages: everything is escaped, and a name that does not exist is an error."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
@@ -33,6 +35,7 @@ def page_templates() -> Environment:
     environment.filters["segment"] = _segment
     environment.filters["moment"] = _moment
     environment.filters["of_searches"] = of_searches
+    environment.filters["indented"] = _indented
     return environment
 
 
@@ -69,3 +72,8 @@ def _segment(text: str) -> str:
 def _moment(value: datetime) -> str:
     """For a `datetime` attribute, which scripts read."""
     return value.isoformat()
+
+
+def _indented(document: Mapping[str, Any]) -> str:
+    """JSON as a person reads it; the template escapes it like any other text."""
+    return json.dumps(document, ensure_ascii=False, indent=1)

@@ -19,6 +19,7 @@ from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.export import GalleryExport
 from rtcc_bridge.gallery.expunge import Expunger
 from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.overview import GalleryOverview
 from rtcc_bridge.gallery.retention import RetentionKeeper
 from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.gallery.sources import FolderSource
@@ -37,6 +38,7 @@ from rtcc_bridge.retention.dispositions import Disposition
 from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.retention.keeper import PurgeKeeper
 from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.audit_search import EntryQuery
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.web.access import ROUTE_GUARDS
 from rtcc_bridge.web.application import create_app
@@ -343,6 +345,26 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
     "AccessLogDesk.make": (
         Deed.MAKE_ACCESS_LOG,
         lambda on, who: on.reports.access_log.make(who, "live", "nobody", "the person asked"),
+    ),
+    "ActivityDesk.of": (Deed.SEE_OWN_ACTIVITY, lambda on, who: on.reports.activity.of(who, 7)),
+    "AuditExplorer.search": (
+        Deed.SEE_AUDIT_LOG,
+        lambda on, who: on.reports.audit.search(who, EntryQuery(since=on.kit.clock.now(), before=on.kit.clock.now())),
+    ),
+    "AuditExplorer.entry": (Deed.SEE_AUDIT_LOG, lambda on, who: on.reports.audit.entry(who, NOWHERE)),
+    "AuditExplorer.receipt": (Deed.SEE_AUDIT_LOG, lambda on, who: on.reports.audit.receipt(who, NOWHERE)),
+    "FiguresDesk.look": (Deed.SEE_FIGURES, lambda on, who: on.reports.figures.look(who, 7)),
+    "PolicyDesk.look": (Deed.SEE_POLICY, lambda on, who: on.reports.policies.look(who)),
+    "PolicyDesk.compare": (
+        Deed.SEE_POLICY,
+        lambda on, who: on.reports.policies.compare(who, "title: none", is_earlier=True),
+    ),
+    "GalleryOverview.every": (Deed.SEE_GALLERIES, lambda on, who: GalleryOverview(on.galleries).every(who)),
+    "GalleryOverview.one": (Deed.SEE_GALLERIES, lambda on, who: GalleryOverview(on.galleries).one(who, "city")),
+    "PeopleRegister.look": (Deed.SEE_PEOPLE, lambda on, who: on.people.register.look(who)),
+    "PeopleRegister.end_sessions": (
+        Deed.END_SESSIONS,
+        lambda on, who: on.people.register.end_sessions(who, "nobody", "left a machine open"),
     ),
     "MisuseDesk.look": (Deed.SEE_MISUSE_SIGNALS, lambda on, who: on.reports.misuse.look(who)),
     "Enroller.enroll": (

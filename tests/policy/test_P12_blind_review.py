@@ -37,6 +37,7 @@ from tests.website import Website, acting, running_site
 PATHS = sorted({operation.path for operation in OPERATIONS if operation.method == "GET"} | {
     path for method, path, _ in PAGES if method == "GET"
 })  # fmt: skip
+CONCLUDED = "examination.conclude"
 TIMES_OF_WORK = re.compile(
     rb"^(process_\S+|rtcc_bridge_\w+_seconds_(sum|bucket)\S*|rtcc_bridge_(feed_clients|ready)\S*) .*$", re.MULTILINE
 )
@@ -137,10 +138,12 @@ async def ids_of(site: Website) -> dict[str, list[str]]:
         "probeId": (tables.probes, "probe_id"),
         "leadId": (tables.leads, "lead_id"),
         "reviewId": (tables.examinations, "examination_id"),
+        "gallery": (tables.galleries, "name"),
     }
     found = {name: [row[column] for row in await site.kit.rows(table)] for name, (table, column) in rows.items()}
     listed = [ref for row in await site.kit.rows(tables.examinations) for pair in row["candidates"] for ref in pair]
     found["candidateRef"] = sorted(set(listed))
+    found["entryId"] = [row["entry_id"] for row in await site.kit.rows(tables.audit_entries, action=CONCLUDED)]
     return found | {"number": ["1"], "name": ["lead.candidates.json"]}
 
 
@@ -242,7 +245,7 @@ def assert_logs_are_blind(support: list[dict[str, Any]], exclusion: list[dict[st
     assert len(support) > 10
     assert len(support) == len(exclusion)
     differing = [pair for pair in zip(support, exclusion, strict=True) if pair[0] != pair[1]]
-    assert {one["action"] for pair in differing for one in pair} == {"examination.conclude"}
+    assert {one["action"] for pair in differing for one in pair} == {CONCLUDED}
     for one, other in differing:
         held = [entry["details"].pop("commitment") for entry in (one, other)]
         assert one == other
@@ -267,7 +270,8 @@ async def test_the_proof_would_see_a_leak(
     support, exclusion = seen
     differing = {address for address in support if support[address] != exclusion[address]}
     [lead_id] = {address.split("/")[-2] for address in differing if address.endswith("/examination")}
-    assert differing == {f"GET /api/v1/leads/{lead_id}/examination", f"GET /examine/{lead_id}"}
+    own_entries = "GET /activity"  # with the commitment to the opinion
+    assert differing == {f"GET /api/v1/leads/{lead_id}/examination", f"GET /examine/{lead_id}", own_entries}
 
 
 @pytest.mark.parametrize("account", [PEER, THIRD], ids=lambda account: account.name)

@@ -135,7 +135,9 @@ def test_each_setting_that_holds_a_secret_is_masked_wherever_settings_are_printe
     found = dict(texts(Settings))
     sound_like_it = {path for path in found if re.search(r"(password|secret|token|_key)$", path)}
     a_name, a_public_key, holds_a_password = "objects.transit_key", "audit.witness_key", "database.url"
-    assert sound_like_it - {a_name, a_public_key} | {holds_a_password} == {path for path, masked in found.items() if masked}
+    assert sound_like_it - {a_name, a_public_key} | {holds_a_password} == {
+        path for path, masked in found.items() if masked
+    }
 
 
 def test_a_request_timeout_that_joining_never_fits_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-// What the scripts of a lead's life say. What the server renders has its words in words.py and life_words.py.
+// What the scripts of the pages say. What the server renders has its words in words.py and its neighbours.
 
 export const TEXTS = {
   open: "open",
@@ -40,4 +40,10 @@ export const TEXTS = {
   tooMany: (most) => `At most ${most} candidates are released.`,
   needsItem: "A lead is corroborated by at least one item of independent evidence: add it.",
   none: "none",
+  notTheSame: "The two references are not the same",
+  typeAgain: "Nothing was removed. Read the reference off the order once more, and type it twice.",
+  policyInForce: "It is the very file that is in force.",
+  policyTaken: (day) => `The log says that this very file came into force on ${day}.`,
+  policySame: "They say the same; only words around it differ.",
+  bytesWait: "Waits until the bytes are gone: a minute, as a rule",
 };

@@ -57,6 +57,9 @@ export function tick(root = document) {
     write(element, label + ageWords(at));
     element.title = `${new Date(at).toLocaleString()} (${element.dateTime})`;
   }
+  for (const element of root.querySelectorAll("time[data-moment]:not([title])")) {
+    element.title = `${new Date(element.dateTime).toLocaleString()} here`;
+  }
   for (const element of root.querySelectorAll("time[data-until]")) {
     const left = Date.parse(element.dateTime) - now();
     const over = left <= 0;

@@ -1,0 +1,142 @@
+"""The figures of oversight, of the last days: searches by purpose, refusals by rule, reviews. For those who oversee.
+
+Counted like the transparency report, out of the audit log, but exact and up to this moment: so it is not for the
+public, which gets the report (P26).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from statistics import quantiles
+from typing import Final
+
+from rtcc_bridge.audit.entries import REFUSED
+from rtcc_bridge.leads import rounds
+from rtcc_bridge.leads.examiners import require_never_examines
+from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.policy.rules import TRAINING_GALLERY
+from rtcc_bridge.reports.parts import ReportParts
+from rtcc_bridge.reports.tally import NOT_KNOWN, PURPOSES, SEARCHED
+from rtcc_bridge.storage import examinations, galleries, report_rows
+from rtcc_bridge.storage.audit_entries import AuditEntryRecord
+from rtcc_bridge.storage.examinations import FiledReview
+
+ACTION: Final = "oversight.figures"
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFigures:
+    """Blind reviews by a peer, of leads on which nobody has to conclude any more (P12).
+
+    differing: how many of them needed a third examiner. median, ninth_decile: minutes from opening to filing in which
+    half of them, and nine in ten, were done; None without any.
+    """
+
+    filed: int
+    differing: int
+    median: float | None
+    ninth_decile: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayFigures:
+    """One day (UTC)."""
+
+    day: date
+    searches: int
+    refusals: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Of a time that ends now. Exercises do not count. days: each day of it, the oldest first."""
+
+    since: datetime
+    until: datetime
+    by_purpose: Mapping[str, int]
+    by_rule: Mapping[str, int]
+    days: Sequence[DayFigures]
+    reviews: ReviewFigures
+
+    @property
+    def searches(self) -> int:
+        return sum(self.by_purpose.values())
+
+    @property
+    def refusals(self) -> int:
+        return sum(self.by_rule.values())
+
+
+class FiguresDesk:
+    """Where the figures are counted. Each look is audited."""
+
+    def __init__(self, parts: ReportParts) -> None:
+        self._parts = parts
+
+    async def look(self, account: Account, days: int) -> Figures:
+        """Of today and so many days before it. Commits the entry of the look.
+
+        Raises PolicyRefusalError (P10; P12: an analyst), BusyError, UnavailableError.
+        """
+        parts = self._parts
+        async with parts.watching(account, ACTION, "oversight"):
+            require_permission(account, Deed.SEE_FIGURES)
+            require_never_examines(account)
+        async with parts.database.write() as tx:
+            await parts.note(tx, account, ACTION, "oversight", "shown", {"days": days})
+        now = parts.clock.now()
+        since = datetime.combine(now.astimezone(UTC).date() - timedelta(days=days), datetime.min.time(), UTC)
+        async with parts.database.for_long_statements() as patient, patient.snapshot() as tx:
+            training = {one.name for one in await galleries.every(tx) if one.kind == TRAINING_GALLERY}
+            count = FigureCount(frozenset(training))
+            async with aclosing(report_rows.acts(tx, SEARCHED, since, refused=REFUSED)) as entries:
+                async for entry in entries:
+                    count.add(entry)
+            filed = await examinations.reviews_filed(tx, since, now + timedelta(seconds=1), all_concluded=True)
+        return count.figures(since, now, filed)
+
+
+@dataclass
+class FigureCount:
+    """Pure: it is fed entry by entry. training: names of the galleries in which exercises are searched (P07)."""
+
+    training: frozenset[str]
+    purposes: Counter[str] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
+    searched_on: Counter[date] = field(default_factory=Counter)
+    refused_on: Counter[date] = field(default_factory=Counter)
+
+    def add(self, record: AuditEntryRecord) -> None:
+        details, day = record.entry["details"], record.at.astimezone(UTC).date()
+        if record.outcome == REFUSED:
+            self.rules[str(details.get("rule", NOT_KNOWN))] += 1
+            self.refused_on[day] += 1
+        elif (details.get("search") or {}).get("gallery") not in self.training:
+            self.purposes[str(details.get("purpose", NOT_KNOWN))] += 1
+            self.searched_on[day] += 1
+
+    def figures(self, since: datetime, until: datetime, filed: Iterable[FiledReview]) -> Figures:
+        first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
+        every_day = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        return Figures(
+            since=since,
+            until=until,
+            by_purpose={**dict.fromkeys(PURPOSES, 0), **self.purposes},
+            by_rule=dict(sorted(self.rules.items(), key=lambda one: (-one[1], one[0]))),
+            days=[DayFigures(day, self.searched_on[day], self.refused_on[day]) for day in every_day],
+            reviews=_reviews([one for one in filed if one.round == rounds.PEER]),
+        )
+
+
+def _reviews(peers: Sequence[FiledReview]) -> ReviewFigures:
+    minutes = [(one.filed_at - one.opened_at) / timedelta(minutes=1) for one in peers]
+    deciles = quantiles(minutes, n=10, method="inclusive") if len(minutes) > 1 else minutes * 9
+    return ReviewFigures(
+        filed=len(peers),
+        differing=sum(one.has_third for one in peers),
+        median=round(deciles[4], 1) if deciles else None,
+        ninth_decile=round(deciles[8], 1) if deciles else None,
+    )

@@ -1,0 +1,81 @@
+"""What pages tell of a gallery: where its pictures come from, and what was removed. Nobody is named."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import case, func, select
+
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.galleries import RemovalKind
+from rtcc_bridge.storage.tables import gallery_images, gallery_removals
+
+_IMAGE = gallery_images.c
+_REMOVAL = gallery_removals.c
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The living images of one provenance on one lawful basis. without_picture: templates that came without one."""
+
+    provenance: str
+    lawful_basis: str
+    images: int
+    people: int
+    without_picture: int
+    first_retention: datetime
+    last_retention: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What one version of a gallery removed. bytes_gone_at: None while a template of it may lie in a segment."""
+
+    version: int
+    removed_at: datetime
+    reason: str
+    people: int
+    images: int
+    bytes_gone_at: datetime | None
+
+
+async def sources(tx: Transaction, gallery: str, limit: int) -> Sequence[Source]:
+    """Where the gallery's living images come from, the most frequent first. Reads every row of it."""
+    until = _IMAGE.retain_until
+    query = (
+        select(
+            _IMAGE.provenance,
+            _IMAGE.lawful_basis,
+            func.count().label("images"),
+            func.count(_IMAGE.subject_id.distinct()).label("people"),
+            (func.count() - func.count(_IMAGE.image_object)).label("without_picture"),
+            func.min(until, type_=until.type).label("first_retention"),
+            func.max(until, type_=until.type).label("last_retention"),
+        )
+        .where((_IMAGE.gallery == gallery) & _IMAGE.removed_version.is_(None))
+        .group_by(_IMAGE.provenance, _IMAGE.lawful_basis)
+        .order_by(func.count().desc(), _IMAGE.provenance, _IMAGE.lawful_basis)
+        .limit(limit)
+    )
+    return [Source(**row) for row in (await tx.execute(query)).mappings()]
+
+
+async def removals(tx: Transaction, gallery: str, limit: int) -> Sequence[Removal]:
+    """What was removed for good (P25), by version, the newest first."""
+    gone, is_person = _REMOVAL.bytes_gone_at, _REMOVAL.kind == RemovalKind.SUBJECT.value
+    all_gone = func.count() == func.count(gone)
+    query = (
+        select(
+            _REMOVAL.removed_version.label("version"),
+            _REMOVAL.removed_at,
+            _REMOVAL.reason,
+            func.sum(case((is_person, 1), else_=0)).label("people"),
+            func.sum(case((is_person, 0), else_=1)).label("images"),
+            case((all_gone, func.max(gone, type_=gone.type)), else_=None).label("bytes_gone_at"),
+        )
+        .where(_REMOVAL.gallery == gallery)
+        .group_by(_REMOVAL.removed_version, _REMOVAL.removed_at, _REMOVAL.reason)
+        .order_by(_REMOVAL.removed_version.desc())
+        .limit(limit)
+    )
+    return [Removal(**row) for row in (await tx.execute(query)).mappings()]

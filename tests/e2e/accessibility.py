@@ -1,0 +1,38 @@
+"""axe-core over a page, in the dark and in the light."""
+
+from pathlib import Path
+
+from playwright.async_api import Page
+
+from tests.npm_tools import installed
+
+_AXE = Path(__file__).resolve().parents[1] / "axe"
+_FILE = "node_modules/axe-core/axe.min.js"
+_WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_BROKEN = """async (runOnly) => (await axe.run(document, { runOnly, resultTypes: ["violations"] })).violations.map(
+  (one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" | ")}`)"""
+
+
+def library() -> str:
+    """The source of axe-core. Skips the test where there is no npm."""
+    return (installed(_AXE, ()) / _FILE).read_text(encoding="utf-8")
+
+
+async def broken_rules(page: Page, axe: str) -> list[str]:
+    """What of WCAG 2.2 AA the page breaks, in the dark and in the light, and whether it runs out sideways.
+
+    A theme changes colours alone, so in the light only the rule that judges these is asked again.
+    """
+    await page.evaluate(f"window.axe || (() => {{ {axe} }})()")
+    broken = await page.evaluate(_BROKEN, {"type": "tag", "values": _WCAG})
+    await page.emulate_media(color_scheme="light")
+    broken += await page.evaluate(_BROKEN, {"type": "rule", "values": ["color-contrast"]})
+    await page.emulate_media(color_scheme="dark")
+    if not await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"):
+        broken.append("it runs out of the page sideways")
+    return [str(one) for one in broken]
+
+
+async def clean(page: Page, axe: str) -> None:
+    """No rule of WCAG 2.2 AA is broken, in the dark and in the light, and nothing runs out of the page sideways."""
+    assert await broken_rules(page, axe) == [], page.url

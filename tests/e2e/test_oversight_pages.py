@@ -1,0 +1,164 @@
+"""People, galleries, oversight and one's own activity in a real Chromium: axe on every page, and what is done there.
+
+Everything that a page logs as an error, and every breach of its content security policy, fails the test.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from rtcc_bridge.gallery.enroll import Enroller
+from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.gallery.sources import FolderSource
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.people.signed_in import SignedIn, Voucher
+from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.engine import Database
+from tests.e2e import accessibility
+from tests.e2e.visitors import Visitor, new_visitor, right_now, running_browser
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, WordPortraits
+from tests.life_kit import FIRST, PEER, build_life
+from tests.probe_kit import POLICY_FILE, PictureWorkers, gallery_parts
+from tests.report_kit import sign_log
+from tests.website import Website, acting, running_site
+
+
+@pytest.fixture
+async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
+    async with running_site(database, right_now(), Metrics(), tmp_path, workers=PictureWorkers()) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with running_browser() as launched:
+        yield launched
+
+
+@asynccontextmanager
+async def visiting(browser: Browser, site: Website, account: str) -> AsyncIterator[Visitor]:
+    visitor = await new_visitor(browser, site.address, account)
+    yield visitor
+    visitor.checked()
+
+
+async def opened(visitor: Visitor, path: str) -> Page:
+    page = await visitor.open(path)
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    return page
+
+
+async def enrolled(site: Website, folder: Path, *people: str) -> None:
+    """Each with one picture, in the gallery `city`."""
+    for name in people:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "1").write_text(f"{name}-1")
+    enroller = Enroller(gallery_parts(site.kit), WordPortraits(), PACK, max_picture_bytes=1000, workers=1)
+    await enroller.enroll(FolderSource(folder, **SOURCE_WORDS), "city", GalleryKind.DEMO, account=ADMINISTRATOR)
+
+
+async def signed_in(site: Website, person: str) -> None:
+    account = Account(person, frozenset({Role.ANALYST}), login=f"{person}@example.org")
+    await site.services.people.sessions.begin(SignedIn(voucher=Voucher.LOCAL, account=account))
+
+
+@pytest.mark.once
+@pytest.mark.timeout(300)
+async def test_no_page_breaks_a_rule_of_wcag_in_either_theme(site: Website, browser: Browser, tmp_path: Path) -> None:
+    axe = accessibility.library()
+    await enrolled(site, tmp_path / "people", "ann", "bob")
+    await site.report("INC-1", location={"text": "Harbor Street 12"}, notes=["Caller is on the line"])
+    life = build_life(site.kit)
+    searched = await site.attach("INC-1", requestor="requestor")
+    await site.post(f"/probes/{searched['probeId']}/face", "analyst", {"number": 1})
+    await site.post(f"/probes/{searched['probeId']}/approve", "supervisor")
+    await site.search_all([await life.enrol("somebody")])
+    lead = str((await site.kit.rows(tables.leads))[0]["lead_id"])
+    await life.leads.acknowledge(lead, FIRST)
+    await life.conclude(lead, (0,))
+    await life.review(lead, PEER, (0,))
+    await life.life.release.release(lead, FIRST, ())
+    await site.attach("INC-1")
+    waiting = await site.attach("INC-1")
+    await site.post(f"/probes/{waiting['probeId']}/face", "analyst", {"number": 1})
+    async with site.client.get("/oversight", headers=acting("analyst")) as answer:
+        assert answer.status == 403
+    await site.post("/galleries/city/expunge", "administrator", {"person": "bob", "reason": "court order 7"})
+    await signed_in(site, "e-1")
+    await sign_log(site.kit)
+    [entry] = await site.kit.rows(tables.audit_entries, action="lead.candidates")
+    pages = {
+        "administrator": ["/oversight", "/oversight/misuse", "/gallery", "/gallery/city", "/people", "/activity"],
+        "auditor": ["/oversight/audit", f"/oversight/audit/{entry['entry_id']}", "/oversight/policy", "/oversight"],
+        "supervisor": ["/incidents/INC-1/notes", "/approvals", f"/approvals/{waiting['probeId']}", "/oversight"],
+        "reviewer": ["/review", "/activity"],
+        "analyst": ["/activity"],
+        "requestor": ["/released", f"/released/{lead}"],
+    }
+    broken: dict[str, list[str]] = {}
+    for account, paths in pages.items():
+        async with visiting(browser, site, account) as visitor:
+            for path in paths:
+                page = await opened(visitor, path)
+                if found := await accessibility.broken_rules(page, axe):
+                    broken[f"{account}: {path}"] = found
+            await visitor.page.context.close()
+    assert broken == {}
+
+
+@pytest.mark.once
+async def test_a_person_is_removed_and_the_second_receipt_comes_by_itself(
+    site: Website, browser: Browser, tmp_path: Path
+) -> None:
+    await enrolled(site, tmp_path / "people", "ann", "bob")
+    async with visiting(browser, site, "administrator") as visitor:
+        page = await opened(visitor, "/gallery/city")
+        await page.get_by_label("Reference in the record system").fill("ann")
+        await page.get_by_label("The same reference again").fill("bob")
+        await page.get_by_label("Reason, without a name").fill("court order 7")
+        await page.get_by_role("button", name="Remove for good").click()
+        await expect(page.locator("#answer")).to_contain_text("The two references are not the same")
+        assert len(await site.kit.rows(tables.gallery_removals)) == 0
+        await page.get_by_label("The same reference again").fill("ann")
+        await page.get_by_role("button", name="Remove for good").click()
+        await expect(page.locator("#receipt [data-field=imagesRemoved]")).to_have_text("1")
+        await expect(page.locator("#receipt")).to_contain_text("Waits until the bytes are gone")
+        [entry] = await site.kit.rows(tables.audit_entries, action="gallery.expunged")
+        await expect(page.locator("#receipt")).to_contain_text(entry["leaf_hash"])
+        await expect(page.locator("#removals")).to_contain_text("court order 7")
+        parts = gallery_parts(site.kit)
+        await SegmentScrubber(parts.database, parts.vault, parts.audit, parts.clock).scrub("city")
+        await expect(page.locator("#receipt")).not_to_contain_text("Waits")
+        await expect(page.locator("#removals .badge")).to_have_count(0)
+
+
+@pytest.mark.once
+async def test_somebody_is_signed_out_and_a_policy_compared_by_keyboard(site: Website, browser: Browser) -> None:
+    await signed_in(site, "e-1")
+    async with visiting(browser, site, "administrator") as visitor:
+        page = await opened(visitor, "/people")
+        await page.get_by_label("Reason, to sign e-1 out").focus()
+        await page.keyboard.type("left a machine open")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("Signed out: asked to examine nothing until the next sign-in")).to_be_visible()
+        assert await site.kit.rows(tables.sessions) == []
+
+        page = await opened(visitor, "/oversight/policy")
+        other = POLICY_FILE.read_bytes().replace(b"valid_hours: 24", b"valid_hours: 12")
+        await page.get_by_label("Policy file").set_input_files(
+            {"name": "next.yaml", "mimeType": "text/yaml", "buffer": other}
+        )
+        await page.get_by_role("button", name="Compare").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#comparison li")).to_have_count(1)
+        await expect(page.locator("#comparison")).to_contain_text("approval.valid_hours: from 24 to 12")
+
+        page = await opened(visitor, "/oversight/audit?kind=people")
+        await page.keyboard.press("j")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("No checkpoint covers it yet.")).to_be_visible()
