@@ -49,7 +49,7 @@ class GalleryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewImageRecord:
-    """One image to add; the database gives it its id."""
+    """One image to add; the database gives it its id. retention_told_at: when the record system said until when."""
 
     gallery: str
     subject_id: int
@@ -62,6 +62,7 @@ class NewImageRecord:
     segment_id: str
     segment_row: int
     added_version: int
+    retention_told_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,6 @@ class GalleryImageRecord(NewImageRecord):
     image_id: int
     removed_version: int | None
     removed_reason: str | None
-    retention_told_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
