@@ -105,6 +105,9 @@ async def test_what_is_past_its_date_is_removed_and_nothing_else(
     follower = galleries.follower()
     await follower.follow_once()
     assert await keeper.expire(ADMINISTRATOR) == 4, "as `gallery expire` does, and the daemon each minute"
+    async with galleries.database.read() as tx:
+        asked = await tx.execute(audit_entries.select().where(audit_entries.c.action == "gallery.expire"))
+        assert [(row.actor, row.entry["details"]) for row in asked] == [(ADMINISTRATOR.name, {"due": 4})]
     assert await people(galleries) == {"dan": 1}
     await follower.follow_once()
     assert (follower.current.snapshot.version, follower.current.snapshot.image_count) == (4, 1)
