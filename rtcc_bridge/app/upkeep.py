@@ -69,7 +69,7 @@ async def open_key_rotation(
 
 
 @asynccontextmanager
-async def open_orphan_sweep(settings: Settings) -> AsyncIterator[OrphanSweep]:
+async def open_orphan_sweep(settings: Settings, actor: str) -> AsyncIterator[OrphanSweep]:
     """Looks for sealed objects without a key."""
     async with open_core(settings, under_policy=False) as core:
-        yield OrphanSweep(core.database, core.vault, core.clock)
+        yield OrphanSweep(core.database, core.vault, core.audit, core.clock, actor)

@@ -3,10 +3,13 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
-_WORD: Final = json.JSONEncoder(ensure_ascii=False).encode
-"""Made once: every text of every entry goes through it."""
+_WORD: Final = json.encoder.encode_basestring
+"""What an encoder with `ensure_ascii=False` calls for a text: every text of every entry goes through it."""
+
+_CONSTANTS: Final[Mapping[bool | None, str]] = MappingProxyType({None: "null", True: "true", False: "false"})
 
 
 def canonical_json(value: Any) -> bytes:
@@ -20,15 +23,17 @@ def canonical_json(value: Any) -> bytes:
 
 def _text(value: Any) -> str:
     match value:
-        case str() | None | bool():
+        case str():
             return _WORD(value)
+        case None | bool():
+            return _CONSTANTS[value]
         case int():
             return _integer(value)
         case float():
             return _number(value)
         case dict() | Mapping():
-            return "{" + ",".join(f"{_text(key)}:{_text(value[key])}" for key in _sorted_keys(value)) + "}"
-        case Sequence() if not isinstance(value, bytes | bytearray):
+            return "{" + ",".join([f"{_WORD(key)}:{_text(value[key])}" for key in _sorted_keys(value)]) + "}"
+        case list() | tuple() | Sequence() if not isinstance(value, bytes | bytearray):
             return "[" + ",".join(_text(item) for item in value) + "]"
     message = f"{type(value).__name__} has no canonical JSON"
     raise ValueError(message)

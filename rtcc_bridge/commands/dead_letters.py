@@ -10,14 +10,12 @@ from typing import Any, TypeVar
 
 import click
 
-from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.app.topics import open_letter_desk
 from rtcc_bridge.commands.console import EXIT_FAILED, tells_errors
-from rtcc_bridge.commands.options import config_option
+from rtcc_bridge.commands.options import ACTOR, config_option
 from rtcc_bridge.consumers.dead_letters import DeadLetter
 from rtcc_bridge.consumers.letter_box import LetterFilter, LetterPlace, count_dead_letters, list_dead_letters
-from rtcc_bridge.consumers.replay import find_letters
-from rtcc_bridge.consumers.replay import replay as replay_letters
-from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.consumers.replay import Replay, find_letters
 from rtcc_bridge.settings import load_settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -139,13 +137,15 @@ def inspect(place: LetterPlace, config: Path | None, payload: bool) -> None:
     """Tell all that is known of the letter at PLACE (partition:offset).
 
     Key, headers and value are printed with what is no printable ASCII escaped. They may hold personal data: mind who
-    looks on, and where the output goes.
+    looks on, and where the output goes. The look is an entry of the audit log.
     """
-    kafka = load_settings(config).kafka
-    found = asyncio.run(list_dead_letters(kafka, LetterFilter(places=frozenset([place])), limit=1))
-    if not found:
-        raise NotFoundError(f"there is no dead letter at {place}")
-    (letter,) = found
+    settings = load_settings(config)
+
+    async def look() -> DeadLetter:
+        async with open_letter_desk(settings, ACTOR) as desk:
+            return await desk.inspect(place, with_value=payload)
+
+    letter = asyncio.run(look())
     for name, text in {"place": str(place), **letter.provenance, "bytes": str(letter.size_bytes)}.items():
         click.echo(f"{_safe(name)}: {_safe(text)}")
     click.echo(f"replayed: {letter.replayed_at or 'no'}")
@@ -181,17 +181,21 @@ def replay(
     An old update never wins over a newer state, and an event that had its effect has none again. Letters that were
     replayed are marked: naming one again is refused, and others are passed over. A letter that cannot be put back is
     refused when it is named by its place; otherwise it is told and left, the others are put back, and the command
-    exits with 1.
+    exits with 1. The audit log holds which letters were put back.
     """
     is_filtered = bool(topic or reason or since or until)
     if sum((bool(places), is_filtered, everything)) != 1:
         raise click.UsageError("give PLACES, or options that say which letters, or --all")
-    kafka = load_settings(config).kafka
+    settings = load_settings(config)
     wanted = LetterFilter(topic, reason, since, until, places=frozenset(places) if places else None)
-    if dry_run:
-        found = asyncio.run(find_letters(kafka, wanted, again=again))
-    else:
-        found = asyncio.run(replay_letters(kafka, wanted, SystemClock(), again=again))
+
+    async def run() -> Replay:
+        if dry_run:
+            return await find_letters(settings.kafka, wanted, again=again)
+        async with open_letter_desk(settings, ACTOR) as desk:
+            return await desk.replay(wanted, again=again)
+
+    found = asyncio.run(run())
     for letter in found.letters:
         verb = "would be put" if dry_run else "put"
         click.echo(f"{LetterPlace.of(letter)} {verb} back on {_safe(letter.source_topic)}")

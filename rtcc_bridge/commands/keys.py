@@ -97,7 +97,7 @@ def sweep(config: Path | None, older_than_hours: float, dry_run: bool) -> None:
     configure_logging(settings.log)
 
     async def run() -> None:
-        async with open_orphan_sweep(settings) as opened:
+        async with open_orphan_sweep(settings, ACTOR) as opened:
             report = await opened.run(older_than_hours, remove=not dry_run)
         click.echo(
             f"{report.stored} objects in the store, {report.orphans} without a key, {report.young} of them young"

@@ -10,7 +10,7 @@ import click
 from rtcc_bridge.app.policy_replay import open_policy_replay
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_FAILED, tells_errors
-from rtcc_bridge.commands.options import config_option
+from rtcc_bridge.commands.options import ACTOR, config_option
 from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.policy.opening import ADMINISTRATOR_KEY_SETTING, CITY_KEY_SETTING, PolicyFiles, open_policy
 from rtcc_bridge.policy.policy_diff import differences
@@ -96,7 +96,7 @@ def diff(old: Path, new: Path, config: Path | None, replaying: bool) -> None:
 
 
 async def _replay(config: Path | None, before: Policy, after: Policy) -> None:
-    async with open_policy_replay(load_settings(config)) as replay:
+    async with open_policy_replay(load_settings(config), ACTOR, before.hash, after.hash) as replay:
         report = await replay.judge(before, after)
     _tell(report)
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
+from rtcc_bridge.app.command_acts import enter_simulation
 from rtcc_bridge.app.simulation import open_simulator
 from rtcc_bridge.commands.console import tells_errors
-from rtcc_bridge.commands.options import config_option
+from rtcc_bridge.commands.options import ACTOR, config_option
 from rtcc_bridge.settings import load_settings
 from rtcc_bridge.simulate import SimulationCount
 
@@ -21,10 +22,11 @@ from rtcc_bridge.simulate import SimulationCount
 @tells_errors
 def simulate(config: Path | None, rate: float, events: int | None, seed: int, exercise: bool) -> None:
     """Publish made-up incidents and threats, as dispatch and the alerting systems would."""
-    kafka = load_settings(config).kafka
+    settings = load_settings(config)
 
     async def run() -> SimulationCount:
-        async with open_simulator(kafka, seed=seed, exercise=exercise) as simulator:
+        await enter_simulation(settings, ACTOR, rate=rate, events=events, exercise=exercise)
+        async with open_simulator(settings.kafka, seed=seed, exercise=exercise) as simulator:
             return await simulator.run(rate, events)
 
     count = asyncio.run(run())

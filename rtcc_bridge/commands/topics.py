@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 
-from rtcc_bridge.app.topics import open_pause_desk
+from rtcc_bridge.app.topics import alter_topics, open_pause_desk
 from rtcc_bridge.broker.grants import PARTIES, grants
 from rtcc_bridge.broker.topic_check import PARTITIONS, Difference
 from rtcc_bridge.broker.topics import (
     TopicsState,
-    apply_differences,
     compare_topics,
     compare_topics_when_told,
     create_topics,
@@ -21,7 +20,7 @@ from rtcc_bridge.broker.topics import (
 from rtcc_bridge.commands.acl_text import as_commands, as_json
 from rtcc_bridge.commands.console import EXIT_FAILED, tells_errors
 from rtcc_bridge.commands.options import ACTOR, config_option
-from rtcc_bridge.settings import KafkaSettings, load_settings
+from rtcc_bridge.settings import KafkaSettings, Settings, load_settings
 
 _apply_option = click.option(
     "--apply", "apply", is_flag=True, help="Alter what can be altered; partitions are only ever added."
@@ -42,13 +41,13 @@ def create(config: Path | None, apply: bool) -> None:
 
     Exits with 1 when a topic cannot keep the promise of delivery.
     """
-    kafka = load_settings(config).kafka
-    report = asyncio.run(create_topics(kafka))
+    settings = load_settings(config)
+    report = asyncio.run(create_topics(settings.kafka))
     for name in report.created:
         click.echo(f"created   {name}")
     for name in report.existing:
         click.echo(f"is there  {name}")
-    _check(kafka, compare_topics_when_told, apply=apply)
+    _check(settings, compare_topics_when_told, apply=apply)
 
 
 @topics.command("check")
@@ -60,7 +59,7 @@ def check(config: Path | None, apply: bool) -> None:
 
     Exits with 1 when one is missing or cannot keep the promise of delivery.
     """
-    _check(load_settings(config).kafka, compare_topics, apply=apply)
+    _check(load_settings(config), compare_topics, apply=apply)
 
 
 @topics.command("acls")
@@ -126,15 +125,15 @@ def resume(topic: str, config: Path | None) -> None:
 
 
 def _check(
-    kafka: KafkaSettings, look: Callable[[KafkaSettings], Coroutine[Any, Any, TopicsState]], *, apply: bool
+    settings: Settings, look: Callable[[KafkaSettings], Coroutine[Any, Any, TopicsState]], *, apply: bool
 ) -> None:
-    state = asyncio.run(look(kafka))
+    state = asyncio.run(look(settings.kafka))
     _tell(state)
     if not apply:
         if state.breaks:
             sys.exit(EXIT_FAILED)
         return
-    altered = asyncio.run(apply_differences(kafka, state.differences))
+    altered = asyncio.run(alter_topics(settings, state.differences, ACTOR))
     for difference in altered.done:
         click.echo(f"altered   {difference.topic}: {difference.setting} is {difference.wanted}")
         if difference.setting == PARTITIONS:

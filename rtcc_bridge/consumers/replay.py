@@ -15,10 +15,10 @@ had its effect has none again.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from aiokafka.errors import KafkaError
 
@@ -45,6 +45,10 @@ _ORIGINAL_TIME: Final = "replay-timestamp"
 _REPLAY_HEADERS: Final = ("replay-of", "replayed-at")
 _MOST_AT_ONCE: Final = 1_000_000
 """Letters that one replay puts back: the newest, should there be more."""
+
+
+Note: TypeAlias = Callable[[Sequence[DeadLetter]], Awaitable[None]]
+"""Enters in the audit log that these letters, which come without values, are put back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +79,21 @@ async def find_letters(kafka: KafkaSettings, matching: LetterFilter, *, again: b
     return Replay(tuple(letter for letter, why in problems if why is None), left)
 
 
-async def replay(kafka: KafkaSettings, matching: LetterFilter, clock: Clock, *, again: bool = False) -> Replay:
+async def replay(
+    kafka: KafkaSettings, matching: LetterFilter, clock: Clock, note: Note, *, again: bool = False
+) -> Replay:
     """Puts the records of these letters back on their topics and marks the letters; says which.
 
-    Everything is checked before anything is sent, as `find_letters` does it; a record that its topic refuses as too
-    large is left as well. A letter is marked after its record is acknowledged: a stop in between puts it back once
-    more, which does no harm. Raises what `find_letters` raises.
+    Everything is checked before anything is sent, as `find_letters` does it, and noted: what `note` raises leaves
+    everything as it is (P23). A record that its topic refuses as too large is left as well. A letter is marked after
+    its record is acknowledged: a stop in between puts it back once more, which does no harm. Raises what `find_letters`
+    raises.
     """
     found = await find_letters(kafka, matching, again=again)
     wanted = {LetterPlace.of(letter) for letter in found.letters}
     refused: dict[LetterPlace, str] = {}
     if wanted:
+        await note(found.letters)
         async with EventProducer(kafka) as producer:
             async for letter in read_letters(kafka, {}):
                 if (place := LetterPlace.of(letter)) in wanted:

@@ -14,7 +14,7 @@ from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, encode_segm
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Float32Array
-from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage import galleries, retention_words
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import GalleryRecord, NewImageRecord, RemovalKind, SegmentRecord
 from rtcc_bridge.storage.objects import SealedObject
@@ -81,12 +81,15 @@ class GalleryAdditions:
     async def screen(self, tx: Transaction, gallery: GalleryRecord, refs_by_sha256: Mapping[str, str]) -> Refusals:
         """Which images may not be added: the gallery has them, or they or their subject were removed for ever (P25).
 
+        Nor those that the record system has closed by its last word, however old what asks for them is (P06).
         `gallery` is as it was when the enrolment began: what was added since then is a duplicate, not resumed work.
         """
         digests = {sha256: ref_digest(ref) for sha256, ref in refs_by_sha256.items()}
         gone_subjects = await galleries.removed_digests(tx, gallery.name, RemovalKind.SUBJECT, set(digests.values()))
         gone_images = await galleries.removed_digests(tx, gallery.name, RemovalKind.IMAGE, digests.keys())
         known = await galleries.known_images(tx, gallery.name, digests.keys())
+        said = await retention_words.last_words(tx, gallery.name, digests)
+        now = self._parts.clock.now()
         refused: dict[str, tuple[Reason, str]] = {}
         for sha256, ref in refs_by_sha256.items():
             earlier = known.get(sha256)
@@ -98,6 +101,8 @@ class GalleryAdditions:
                 refused[sha256] = (Reason.ALREADY_ENROLLED, "an earlier run enrolled it")
             elif earlier is not None:
                 refused[sha256] = (Reason.DUPLICATE, f"the same picture is enrolled as {earlier.subject_ref}")
+            elif sha256 in said and said[sha256].until <= now:
+                refused[sha256] = (Reason.RETENTION_PASSED, "the record system has ended its retention (P06)")
         return refused
 
     async def add(
@@ -190,6 +195,8 @@ class GalleryAdditions:
             created_at=now,
         )
         await galleries.insert_segment(tx, record)
+        digests = {image.sha256: ref_digest(image.subject_ref) for image in images}
+        said = await retention_words.last_words(tx, header.gallery, digests, taking=True)
         rows = [
             NewImageRecord(
                 gallery=header.gallery,
@@ -198,7 +205,8 @@ class GalleryAdditions:
                 image_object=None if image.picture is None else image.picture.object_key,
                 provenance=image.provenance,
                 lawful_basis=image.lawful_basis,
-                retain_until=image.retain_until,
+                retain_until=said[image.sha256].until if image.sha256 in said else image.retain_until,
+                retention_told_at=said[image.sha256].said_at if image.sha256 in said else None,
                 taken_on=None if image.taken_on is None else image.taken_on.isoformat(),
                 quality_score=image.quality_score,
                 segment_id=header.segment_id,

@@ -15,7 +15,7 @@ from rtcc_bridge.gallery.receipts import ExpungeReceipt
 from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
-from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage import galleries, retention_words
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import GalleryImageRecord, RemovalKind
 from rtcc_bridge.storage.removals_ledger import Expungement
@@ -136,8 +136,7 @@ class Expunger:
             version = await galleries.advance(tx, gallery)
             ids = [image.image_id for image in images]
             await galleries.remove_images(tx, ids, version=version, reason=_AGAIN)
-            for kind, digest in dict.fromkeys(removals):
-                await galleries.add_removal(tx, gallery, kind, digest, reason=_AGAIN, version=version, at=now)
+            await _keep_out(tx, gallery, removals, _AGAIN, version, now)
             await self._parts.vault.destroy(tx, *_pictures(images))
             for subject_id in sorted({image.subject_id for image in images}):
                 order = _Order(entry.kind, entry.digest, subject_id, images)
@@ -199,10 +198,7 @@ class Expunger:
         await galleries.remove_images(tx, [image.image_id for image in order.images], version=version, reason=reason)
         removals = [(order.kind, order.digest)]
         removals += [(RemovalKind.IMAGE, image.image_sha256) for image in order.images]
-        added = [
-            await galleries.add_removal(tx, gallery, kind, digest, reason=reason, version=version, at=now)
-            for kind, digest in dict.fromkeys(removals)
-        ]
+        added = await _keep_out(tx, gallery, removals, reason, version, now)
         if not added[0]:
             raise ConflictError(f"this {order.kind.value} was expunged from gallery {gallery} before")
         await self._parts.vault.destroy(tx, *_pictures(order.images))
@@ -244,6 +240,17 @@ class Expunger:
         except BridgeError as error:
             _log.warning("expunged_bytes_wait", gallery=gallery, cause=str(error))
             return False
+
+
+async def _keep_out(
+    tx: Transaction, gallery: str, removals: Sequence[tuple[RemovalKind, str]], reason: str, version: int, at: datetime
+) -> list[bool]:
+    """Lets none of these be enrolled again; of each, once, whether it was not kept out already."""
+    added: list[bool] = []
+    for kind, digest in dict.fromkeys(removals):
+        added.append(await galleries.add_removal(tx, gallery, kind, digest, reason=reason, version=version, at=at))
+        await retention_words.forget(tx, gallery, kind, digest)
+    return added
 
 
 async def _still_living(

@@ -2,7 +2,8 @@
 
 The order in which they arrive does not matter. Whoever was sealed or expunged is kept out, known to a gallery or not,
 so a booking that comes late, or again, finds the door closed; and a booking that came before is removed. Nothing has
-to be remembered of an event for that: a repetition finds its effect.
+to be remembered of an event for that: a repetition finds its effect. Of how long a picture may be kept the last word by
+the events' own time counts, also when it came before the picture was there (`storage.retention_words`).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,14 +19,14 @@ from rtcc_bridge.errors import ConflictError, RejectedError, UnavailableError
 from rtcc_bridge.gallery.additions import GalleryAdditions
 from rtcc_bridge.gallery.checked_rows import CheckedRow, dates_of
 from rtcc_bridge.gallery.expunge import Expunger
-from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, require_same_pack
+from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, ref_digest, require_same_pack
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.picture_batch import PictureBatches
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.storage import galleries, gallery_upkeep
+from rtcc_bridge.storage import galleries, gallery_upkeep, retention_words
 from rtcc_bridge.storage.galleries import GalleryRecord
-from rtcc_bridge.storage.gallery_upkeep import RetentionSaid
+from rtcc_bridge.storage.retention_words import RetentionSaid
 
 ENROLLED: Final = "enrolled"
 
@@ -148,8 +149,9 @@ class BookingDesk:
     async def book(self, bookings: Sequence[Booking]) -> list[BookingOutcome]:
         """Enrols those that may be, in one transaction; one outcome for each, in their order. May be called again.
 
-        Of an image that is enrolled the record system's last word moves the retention date (P06). Raises
-        UnavailableError, also while the gallery is one of another model pack: nobody is lost by waiting.
+        The record system's last word on how long an image may be kept counts (P06): it moves the date of one that is
+        enrolled, and is kept of one that is not. Raises UnavailableError, also while the gallery is one of another
+        model pack: nobody is lost by waiting.
         """
         if not bookings:
             return []
@@ -157,6 +159,7 @@ class BookingDesk:
         rows: dict[str, CheckedRow] = {}
         outcomes: list[BookingOutcome] = []
         now = self._parts.clock.now()
+        await self._follow_retention([_retention_said(one, now) for one in bookings])
         for booking in bookings:
             outcome = _left_out(booking, now, rows)
             outcomes.append(outcome)
@@ -174,17 +177,20 @@ class BookingDesk:
             elif outcomes[place] is None:
                 outcomes[place] = batch.refused.get(booking.sha256)
             self._tell(outcomes[place])
-        await self._follow_retention([_retention_said(one) for one in bookings])
         await self._additions.tell_dates(self._gallery, dates_of(rows.values()), SYSTEM)
         return outcomes
 
     async def _follow_retention(self, said: Sequence[RetentionSaid]) -> None:
+        """Before the pictures, which by the last word may not come in at all."""
         async with self._parts.database.read() as tx:  # a repetition writes nothing
-            if not await gallery_upkeep.follow_retention(tx, self._gallery, said, changing=False):
-                return
+            found = await retention_words.news(tx, self._gallery, said)
+        if not found.moved and not found.kept:
+            return
         async with self._parts.database.write() as tx:
-            moved = await gallery_upkeep.follow_retention(tx, self._gallery, said, changing=True)
-            if moved:
+            await gallery_upkeep.hold(tx, self._gallery)  # or the same image could be enrolled meanwhile
+            found = await retention_words.news(tx, self._gallery, said)
+            await retention_words.take_in(tx, self._gallery, found)
+            if moved := [one.subject_id for one in found.moved if one.is_other]:
                 await self._parts.audit.append(
                     tx,
                     actor=SYSTEM,
@@ -227,10 +233,11 @@ def _left_out(booking: Booking, now: datetime, rows: dict[str, CheckedRow]) -> R
     return Reason.ALREADY_ENROLLED if earlier.subject_ref == booking.subject_ref else Reason.DUPLICATE
 
 
-def _retention_said(booking: Booking) -> RetentionSaid:
-    """Who turns out not to have been an adult is kept no longer."""
-    until = booking.retain_until if booking.is_adult else min(booking.retain_until, booking.said_at)
-    return RetentionSaid(booking.subject_ref, booking.sha256, until, booking.said_at)
+def _retention_said(booking: Booking, now: datetime) -> RetentionSaid:
+    """Who turns out not to have been an adult is kept no longer, also where the event's clock is ahead of ours."""
+    until = booking.retain_until if booking.is_adult else min(booking.retain_until, booking.said_at, now)
+    ref = booking.subject_ref
+    return RetentionSaid(ref, ref_digest(ref), booking.sha256, until, booking.said_at)
 
 
 def _row(booking: Booking) -> CheckedRow:

@@ -27,6 +27,7 @@ WHY: Final = "retention"
 IMAGES_AT_ONCE: Final = 256
 """In one transaction, which other writers of the gallery wait for."""
 _EVERY_SECONDS: Final = 60.0
+_EXPIRE: Final = "gallery.expire"
 
 _log = structlog.get_logger(__name__)
 
@@ -59,9 +60,22 @@ class RetentionKeeper:
             await asyncio.sleep(_EVERY_SECONDS)
 
     async def expire(self, account: Account) -> int:
-        """As `remove_all`, because somebody asks for it. Raises PolicyRefusalError (P10), UnavailableError."""
-        async with self._parts.watching(account, "gallery.expire", "galleries"):
+        """As `remove_all`, because somebody asks for it, which is entered. Raises PolicyRefusalError (P10),
+        UnavailableError.
+        """
+        async with self._parts.watching(account, _EXPIRE, "galleries"):
             require_permission(account, Deed.EXPIRE_PICTURES)
+        async with self._parts.database.write() as tx:
+            due = await gallery_upkeep.count_past_retention(tx, now=self._parts.clock.now())
+            await self._parts.audit.append(
+                tx,
+                actor=account.name,
+                action=_EXPIRE,
+                subject="galleries",
+                outcome="begun",
+                authority={},
+                details={"due": due},
+            )
         return await self.remove_all()
 
     async def remove_all(self, right: SoleRight = UNCONTESTED) -> int:

@@ -49,7 +49,10 @@ class GalleryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewImageRecord:
-    """One image to add; the database gives it its id. taken_on: a date as in 2019-05-30; None: it is not known."""
+    """One image to add; the database gives it its id.
+
+    taken_on: a date as in 2019-05-30; None: it is not known. retention_told_at: when the record system said until when.
+    """
 
     gallery: str
     subject_id: int
@@ -63,6 +66,7 @@ class NewImageRecord:
     segment_id: str
     segment_row: int
     added_version: int
+    retention_told_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,6 @@ class GalleryImageRecord(NewImageRecord):
     image_id: int
     removed_version: int | None
     removed_reason: str | None
-    retention_told_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

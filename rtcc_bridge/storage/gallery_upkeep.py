@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import GalleryImageRecord, SegmentRecord
-from rtcc_bridge.storage.tables import galleries, gallery_images, gallery_removals, gallery_segments, subjects
+from rtcc_bridge.storage.tables import galleries, gallery_images, gallery_removals, gallery_segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,45 +35,6 @@ class SettledRemoval:
 
     version: int
     removed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionSaid:
-    """What the record system said at some time of how long a picture of a person may be kept."""
-
-    subject_ref: str
-    image_sha256: str
-    until: datetime
-    said_at: datetime
-
-
-async def follow_retention(
-    tx: Transaction, gallery: str, said: Sequence[RetentionSaid], *, changing: bool
-) -> Sequence[int]:
-    """Takes the last word of each living image; returns the subjects of those whose date is another one by it.
-
-    Of two words of the same moment the earlier date counts, so that it is the same in whatever order they come.
-    changing: otherwise nothing is written, and every subject is returned of whom something would be.
-    """
-    subjects_of: list[int] = []
-    for one in said:
-        columns = (gallery_images.c[name] for name in ("image_id", "subject_id", "retain_until", "retention_told_at"))
-        query = select(*columns).join(subjects, subjects.c.subject_id == gallery_images.c.subject_id)
-        where = (gallery_images.c.gallery == gallery) & (gallery_images.c.image_sha256 == one.image_sha256)
-        where &= (subjects.c.subject_ref == one.subject_ref) & gallery_images.c.removed_version.is_(None)
-        found = (await tx.execute(query.where(where))).one_or_none()
-        if found is None or not _is_news(found.retain_until, found.retention_told_at, one):
-            continue
-        if changing:
-            values = {"retain_until": one.until, "retention_told_at": one.said_at}
-            await tx.execute(update(gallery_images).where(gallery_images.c.image_id == found.image_id).values(values))
-        if not changing or found.retain_until != one.until:
-            subjects_of.append(found.subject_id)
-    return subjects_of
-
-
-def _is_news(until: datetime, told_at: datetime | None, said: RetentionSaid) -> bool:
-    return told_at is None or said.said_at > told_at or (said.said_at == told_at and said.until < until)
 
 
 async def past_retention(tx: Transaction, gallery: str, *, now: datetime, limit: int) -> Sequence[GalleryImageRecord]:

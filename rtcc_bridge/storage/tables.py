@@ -341,6 +341,16 @@ gallery_images = Table(
     ),
 )
 
+retention_words = Table(
+    "retention_words",
+    metadata,
+    Column("gallery", String(128), ForeignKey("galleries.name"), primary_key=True),
+    Column("image_sha256", String(64), primary_key=True),
+    Column("subject_digest", String(64), primary_key=True),  # of a reference that is in no gallery, perhaps a minor's
+    Column("until", UtcDateTime, nullable=False),
+    Column("said_at", UtcDateTime, nullable=False),
+)
+
 gallery_segments = Table(
     "gallery_segments",
     metadata,

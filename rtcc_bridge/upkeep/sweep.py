@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.storage import object_keys
@@ -33,14 +34,17 @@ class SweepReport:
 class OrphanSweep:
     """Looks for objects without a key, and removes them."""
 
-    def __init__(self, database: Database, vault: ObjectVault, clock: Clock) -> None:
+    def __init__(self, database: Database, vault: ObjectVault, audit: AuditLog, clock: Clock, actor: str) -> None:
         self._database = database
         self._vault = vault
+        self._audit = audit
         self._clock = clock
+        self._actor = actor
 
     async def run(self, older_than_hours: float, *, remove: bool) -> SweepReport:
         """Reads the list of the store and removes old orphans where `remove` says so. Raises UnavailableError.
 
+        The audit log holds how many, before the first is gone (P23).
         Raises ConflictError before anything is removed when no object of the store has a key here: then it is
         another database's store.
         """
@@ -61,9 +65,27 @@ class OrphanSweep:
                 "no object of this store has a key in this database: is it another one's store? Nothing was removed"
             )
         removed = await self._without_key(old) if remove else []
+        if removed:
+            await self._tell(removed, older_than_hours)
         for one in removed:
             await self._vault.delete(one.object_key)
         return SweepReport(stored, len(old) + young, young, len(removed), sum(one.size_bytes for one in removed))
+
+    async def _tell(self, removed: Sequence[StoredObject], older_than_hours: float) -> None:
+        async with self._database.write() as tx:
+            await self._audit.append(
+                tx,
+                actor=self._actor,
+                action="objects.sweep",
+                subject="objects",
+                outcome="begun",
+                authority={},
+                details={
+                    "orphans": len(removed),
+                    "bytes": sum(one.size_bytes for one in removed),
+                    "olderThanSeconds": round(older_than_hours * 3600),
+                },
+            )
 
     async def _without_key(self, some: Sequence[StoredObject]) -> list[StoredObject]:
         async with self._database.read() as tx:

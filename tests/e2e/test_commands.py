@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.commands.console import EXIT_FAILED, EXIT_INTEGRITY, EXIT_REJECTED, EXIT_UNAVAILABLE
 from rtcc_bridge.demo.pictures import encode_png, portrait
+from rtcc_bridge.storage.tables import audit_entries
 from tests.e2e.conftest import Place
 from tests.e2e.program import running_daemon
 
@@ -155,3 +157,10 @@ async def test_events_are_simulated_and_a_dead_letter_is_listed_and_replayed(enr
     code, output = await place.command("dead-letters", "replay", "0:999999")
     assert code == EXIT_REJECTED, output
     assert "no dead letter" in output
+    async with open_core(place.settings) as core, core.database.read() as tx:
+        entries = [row.entry for row in await tx.execute(audit_entries.select())]
+    acts = {entry["action"]: entry for entry in entries if entry.get("from", {}).get("way") == "command"}
+    assert acts["simulation.run"]["details"] == {
+        "threats": place.settings.kafka.topics.threats, "eventsPerHour": 720_000, "events": 20, "exercise": False,
+    }  # fmt: skip
+    assert acts["letter.replay"]["details"]["places"] == [letter["place"]]

@@ -15,13 +15,16 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.cli import main
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
+from rtcc_bridge.commands.console import EXIT_REJECTED
 from rtcc_bridge.consumers.attempts import Failure
 from rtcc_bridge.consumers.dead_letters import DeadLetter, DeadLetterWriter
 from rtcc_bridge.consumers.letter_box import LetterFilter, LetterPlace, count_dead_letters, list_dead_letters
+from rtcc_bridge.consumers.letter_desk import LetterDesk
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.consumers.replay import Replay, find_letters, replay
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
@@ -31,7 +34,9 @@ from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.simulate import incident_data, publish_incident, publish_threat, threat_data
 from rtcc_bridge.storage import incidents, threats
 from rtcc_bridge.storage.engine import Database
-from tests.integration.pipeline import Desks, Recorder, committed, read_all, running, send_values, until
+from tests import audit_kit
+from tests.command_kit import entries_of, own_folder
+from tests.integration.pipeline import Desks, Recorder, committed, read_all, running, send_values, unnoted, until
 
 NOW = SystemClock().now()
 
@@ -282,7 +287,7 @@ async def test_a_value_that_the_topic_cannot_hold_is_told_and_not_lost(kafka: Ka
     assert letter.provenance["value-sha256"] == hashlib.sha256(value).hexdigest()
     assert (letter.source_topic, letter.source_partition, letter.provenance["offset"]) == (record.topic, 1, "42")
     with pytest.raises(ConflictError, match="without its value"):
-        await replay(kafka, at(LetterPlace.of(letter)), SystemClock())
+        await replay(kafka, at(LetterPlace.of(letter)), SystemClock(), unnoted)
 
 
 async def test_a_replay_puts_the_record_back_and_no_old_state_wins(
@@ -300,7 +305,7 @@ async def test_a_replay_puts_the_record_back_and_no_old_state_wins(
     assert letter.provenance["reason"] == "unknown_status"
 
     corrected = kafka.model_copy(update={"incident_status_mapping": {"EN ROUTE": "open"}})
-    (put_back,) = (await replay(corrected, at(LetterPlace.of(letter)), SystemClock())).letters
+    (put_back,) = (await replay(corrected, at(LetterPlace.of(letter)), SystemClock(), unnoted)).letters
     assert put_back == replace(letter, value=None)
     async with running(corrected, Desks(database, corrected).handlers):
         await until(lambda: _is_committed(kafka, topic, 3))
@@ -320,9 +325,9 @@ async def test_only_letters_that_are_there_and_ours_can_be_replayed(
     headers = [("dlq-topic", b"somebody.elses"), ("dlq-partition", b"0")]
     await producer.send(kafka.topics.dead_letters, key=None, value=b"x", headers=headers, partition=0)
     with pytest.raises(NotFoundError, match="0:7"):
-        await replay(kafka, at(LetterPlace(0, 7)), SystemClock())
+        await replay(kafka, at(LetterPlace(0, 7)), SystemClock(), unnoted)
     with pytest.raises(ConflictError, match="no topic that this program consumes"):
-        await replay(kafka, at(LetterPlace(0, 0)), SystemClock())
+        await replay(kafka, at(LetterPlace(0, 0)), SystemClock(), unnoted)
 
 
 async def test_what_anybody_wrote_to_the_dead_letters_holds_up_no_other_letter(
@@ -348,7 +353,7 @@ async def test_what_anybody_wrote_to_the_dead_letters_holds_up_no_other_letter(
     await producer.send(kafka.topics.dead_letters, key=b"k", value=None, headers=mark)
     file = tmp_path / "settings.yaml"
     include = {"bootstrap_servers", "topics", "enable_idempotence"}
-    file.write_text(yaml.safe_dump({"kafka": kafka.model_dump(mode="json", include=include)}))
+    file.write_text(yaml.safe_dump({"kafka": kafka.model_dump(mode="json", include=include), **own_folder(tmp_path)}))
 
     async def run(*arguments: str) -> Result:
         command = ["dead-letters", *arguments, "--config", str(file)]
@@ -366,6 +371,32 @@ async def test_what_anybody_wrote_to_the_dead_letters_holds_up_no_other_letter(
         b"partition",
         b"stranger",
     }
+    place = str(LetterPlace.of((await list_dead_letters(kafka))[0]))
+    assert (await run("inspect", place, "--payload")).exit_code == 0
+    assert (await run("inspect", "0:77")).exit_code == EXIT_REJECTED
+    assert (await run("replay", "--all")).exit_code == 1, "what is left is left again"
+    put, looked = entries_of(tmp_path)
+    assert (put["actor"], put["action"], put["from"]["way"]) == ("administrator", "letter.replay", "command")
+    assert put["details"]["topics"] == {topic: 3, kafka.topics.probes_routine: 1}
+    assert (put["details"]["letters"], len(set(put["details"]["places"]))) == (4, 4)
+    assert (looked["action"], looked["details"]) == ("letter.inspect", {"place": place, "value": True})
+    assert looked["subject"] == put["subject"] == f"topic/{kafka.topics.dead_letters}"
+
+
+async def test_p23_letters_whose_replay_cannot_be_entered_stay_where_they_are(
+    kafka: KafkaSettings, producer: EventProducer, database: Database
+) -> None:
+    headers = [("dlq-topic", kafka.topics.incidents.encode())]
+    await producer.send(kafka.topics.dead_letters, key=b"k", value=b"x", headers=headers, partition=0)
+    desk = LetterDesk(kafka, database, AuditLog(SystemClock()), SystemClock(), "administrator")
+    async with audit_kit.full(database):
+        with pytest.raises(Exception, match=r"full|extend"):
+            await desk.replay(LetterFilter())
+        with pytest.raises(Exception, match=r"full|extend"):
+            await desk.inspect(LetterPlace(0, 0), with_value=True)
+    assert await read_all(kafka, kafka.topics.incidents) == []
+    assert len((await desk.replay(LetterFilter())).letters) == 1
+    assert [record.value for record in await read_all(kafka, kafka.topics.incidents)] == [b"x"]
 
 
 @pytest.mark.kafka
@@ -375,7 +406,7 @@ async def test_a_record_that_its_topic_refuses_is_left_and_the_others_are_put_ba
     headers = [("dlq-topic", kafka.topics.incidents.encode())]
     for value in (b"x" * 8_000_000, b"small"):
         await producer.send(kafka.topics.dead_letters, key=b"k", value=value, headers=headers)
-    done = await replay(kafka, LetterFilter(), SystemClock())
+    done = await replay(kafka, LetterFilter(), SystemClock(), unnoted)
     ((large, why),) = done.left
     assert (large.size_bytes, "too large" in why) == (8_000_000, True)
     assert [letter.size_bytes for letter in done.letters] == [5]
@@ -432,12 +463,12 @@ async def test_a_second_replay_says_that_it_is_one_and_each_is_counted(
         await put_letter(producer, kafka, b"%d" % number)
     (letter, *_) = await list_dead_letters(kafka)
     one = at(LetterPlace.of(letter))
-    await replay(kafka, one, SystemClock())
+    await replay(kafka, one, SystemClock(), unnoted)
     with pytest.raises(ConflictError, match="--again"):
-        await replay(kafka, one, SystemClock())
-    assert len((await replay(kafka, LetterFilter(reason="invalid"), SystemClock())).letters) == 2
-    assert await replay(kafka, LetterFilter(reason="invalid"), SystemClock()) == Replay((), ())
-    assert len((await replay(kafka, one, SystemClock(), again=True)).letters) == 1
+        await replay(kafka, one, SystemClock(), unnoted)
+    assert len((await replay(kafka, LetterFilter(reason="invalid"), SystemClock(), unnoted)).letters) == 2
+    assert await replay(kafka, LetterFilter(reason="invalid"), SystemClock(), unnoted) == Replay((), ())
+    assert len((await replay(kafka, one, SystemClock(), unnoted, again=True)).letters) == 1
     assert await list_dead_letters(kafka, LetterFilter(replayed=False)) == []
     (count,) = await count_dead_letters(kafka)
     assert (count.source_topic, count.reason, count.letters, count.replayed) == (
@@ -456,7 +487,7 @@ async def test_a_replayed_record_says_where_it_came_from_and_is_the_same_otherwi
     await put_letter(producer, kafka, value, hours_ago=3)
     assert len((await find_letters(kafka, LetterFilter())).letters) == 1
     assert await read_all(kafka, kafka.topics.incidents) == []
-    await replay(kafka, LetterFilter(), SystemClock())
+    await replay(kafka, LetterFilter(), SystemClock(), unnoted)
     (record,) = await read_all(kafka, kafka.topics.incidents)
     headers = dict(record.headers)
     (letter,) = await list_dead_letters(kafka)
@@ -483,7 +514,7 @@ async def test_an_alert_that_is_replayed_after_its_cancel_does_not_come_alive(
     async with running(kafka, Desks(database, kafka).handlers):
         await until(lambda: _is_committed(kafka, topic, 2))
     corrected = kafka.model_copy(update={"type_mapping": {"site.alert": "rtcc.threat.alert"}})
-    assert len((await replay(corrected, LetterFilter(source_topic=topic), SystemClock())).letters) == 1
+    assert len((await replay(corrected, LetterFilter(source_topic=topic), SystemClock(), unnoted)).letters) == 1
     async with running(corrected, Desks(database, corrected).handlers):
         await until(lambda: _is_committed(kafka, topic, 3))
     async with database.read() as tx:

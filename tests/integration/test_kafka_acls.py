@@ -26,7 +26,7 @@ from rtcc_bridge.errors import InvalidInputError, UnavailableError
 from rtcc_bridge.settings import KafkaSettings
 from tests.integration.guarded_kafka import PREFIX, GuardedKafka, rights_of, users_with_rights
 from tests.integration.installation import Installation, destroy_database, silent
-from tests.integration.pipeline import Recorder, running, until
+from tests.integration.pipeline import Recorder, running, unnoted, until
 from tests.integration.secured_kafka import one_node
 from tests.kafka_cluster.cluster import KafkaCluster
 
@@ -138,7 +138,7 @@ async def test_letters_are_written_by_the_roles_and_put_back_by_the_operator(pla
         async with running(place.of(role), {topic: recorder}, group=group):
             await until(lambda: list_dead_letters(operator, wanted))  # noqa: B023 - awaited before the next round
             recorder.before = None
-            assert len((await replay(operator, wanted, SystemClock())).letters) == 1
+            assert len((await replay(operator, wanted, SystemClock(), unnoted)).letters) == 1
             await until(lambda: recorder.values == [b"bad"])  # noqa: B023 - as above
         (letter,) = await list_dead_letters(operator, wanted)
         assert letter.replayed_at is not None

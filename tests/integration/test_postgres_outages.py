@@ -107,6 +107,22 @@ async def test_a_pool_of_dead_connections_costs_nobody_an_error(database: Databa
     assert await numbers(database) == list(range(8))
 
 
+async def test_a_transaction_asks_the_server_for_nothing_but_what_it_is(database: Database) -> None:
+    """Whether the connection lives is told by its own beginning: a question before it doubled the round trips.
+
+    The driver's log does not hold what is executed as a prepared statement, which INSERT and SELECT are.
+    """
+    asked: list[str] = []
+    async with database.read() as tx:
+        driver = (await tx.get_raw_connection()).driver_connection
+        assert driver is not None
+        driver.add_query_logger(lambda query: asked.append(query.query.split()[0].rstrip(";")))
+    asked.clear()
+    await add(database, 1)
+    await numbers(database)
+    assert asked == ["BEGIN", "COMMIT", "BEGIN", "ROLLBACK"]
+
+
 async def test_a_restart_between_two_transactions_goes_unnoticed(database: Database, server: PostgresServer) -> None:
     await fill_pool(database)
     await add(database, 1)

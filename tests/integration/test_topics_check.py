@@ -31,6 +31,7 @@ from rtcc_bridge.cli import main
 from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.settings import KafkaSettings
 from tests.brokers import KAFKA
+from tests.command_kit import entries_of, own_folder
 from tests.integration.conftest import kafka_settings
 from tests.integration.pipeline import until
 from tests.kafka_cluster.cluster import KafkaCluster
@@ -137,7 +138,8 @@ async def test_the_command_exits_with_one_when_the_promise_is_broken(broker: str
     kafka = kafka_settings(broker)
     await _create(kafka, kafka.topics.leads, 3, {"cleanup.policy": "compact"})
     file = tmp_path / "settings.yaml"
-    file.write_text(yaml.safe_dump({"kafka": kafka.model_dump(mode="json", include={"bootstrap_servers", "topics"})}))
+    told = kafka.model_dump(mode="json", include={"bootstrap_servers", "topics"})
+    file.write_text(yaml.safe_dump({"kafka": told, **own_folder(tmp_path)}))
     checked = await _run("check", file)
     assert checked.exit_code == 1
     assert f"missing   {kafka.topics.incidents}: run `rtcc-bridge topics create`" in checked.output
@@ -145,6 +147,12 @@ async def test_the_command_exits_with_one_when_the_promise_is_broken(broker: str
     created = await _run("create", file)
     assert created.exit_code == 1
     assert f"created   {kafka.topics.incidents}" in created.output
+    assert entries_of(tmp_path) == [], "nothing that was there is another now"
+    await _run("check", file, "--apply")
+    [entry] = entries_of(tmp_path)
+    assert (entry["actor"], entry["action"]) == ("administrator", "topic.alter")
+    policy = {"topic": kafka.topics.leads, "setting": "cleanup.policy", "found": "compact", "wanted": "delete"}
+    assert policy in entry["details"]["changes"]
 
 
 @pytest.mark.kafka
@@ -158,7 +166,7 @@ async def test_on_three_nodes_two_hold_a_record_that_was_acknowledged_although_t
         kafka = kafka.model_copy(update={"bootstrap_servers": cluster.addresses, "topics": topics})
         file = tmp_path / "settings.yaml"
         told = kafka.model_dump(mode="json", include={"bootstrap_servers", "topics"})
-        file.write_text(yaml.safe_dump({"kafka": told}))
+        file.write_text(yaml.safe_dump({"kafka": told, **own_folder(tmp_path)}))
         durable: Copies = dict.fromkeys(topic_names(kafka), (3, "2"))
         why = "a record that was acknowledged can be lost with a broker"
         sentence = f"BREAKS    {topics.leads}: {IN_SYNC} is 1, should be 2: {why}\n"

@@ -105,6 +105,9 @@ async def test_what_is_past_its_date_is_removed_and_nothing_else(
     follower = galleries.follower()
     await follower.follow_once()
     assert await keeper.expire(ADMINISTRATOR) == 4, "as `gallery expire` does, and the daemon each minute"
+    async with galleries.database.read() as tx:
+        asked = await tx.execute(audit_entries.select().where(audit_entries.c.action == "gallery.expire"))
+        assert [(row.actor, row.entry["details"]) for row in asked] == [(ADMINISTRATOR.name, {"due": 4})]
     assert await people(galleries) == {"dan": 1}
     await follower.follow_once()
     assert (follower.current.snapshot.version, follower.current.snapshot.image_count) == (4, 1)
@@ -171,6 +174,58 @@ async def test_a_person_whom_the_record_system_takes_back_is_gone_at_the_next_lo
     assert (entry["actor"], entry["outcome"], entry["details"]["images"]) == ("system", "moved", 1)
     assert await galleries.retention_keeper().remove_all() == 1
     assert await people(galleries) == {"bob": 1}
+
+
+@pytest.mark.parametrize("changes", [{"retainUntil": "2026-11-01"}, {"adult": False}])
+@pytest.mark.parametrize("way", ["together", "later", "folder"])
+async def test_whom_the_record_system_closed_before_the_picture_came_does_not_come_in(
+    galleries: GalleryKit,
+    handler: GalleryRecordsHandler,
+    records: RecordSystem,
+    pictures: Path,
+    changes: dict[str, Any],
+    way: str,
+) -> None:
+    """What says otherwise is older, however late it comes; only a newer word lets the picture in."""
+    now = galleries.clock.now()
+    closed = records.booked("ann", "ann-1", at=now, **changes)
+    before = records.booked("ann", "ann-1", at=now - timedelta(hours=1))
+    if way == "together":
+        await handled(handler, closed, before)
+    else:
+        await handled(handler, closed)
+        await handled(handler, before)
+    if way == "folder":
+        source = FolderSource(pictures, **SOURCE_WORDS)
+        receipt = await galleries.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
+        assert receipt.set_aside == {Reason.RETENTION_PASSED: 1}
+        assert await people(galleries) == {"ann": 1, "bob": 1, "cat": 1}, "ann's other picture was not spoken of"
+        return
+    assert await people(galleries) == {}
+    assert stored_files(galleries.folder) == [], "nothing of it is kept"
+    await handled(handler, records.booked("ann", "ann-1", at=now + timedelta(hours=1), retainUntil="2030-06-30"))
+    await handled(handler, before, closed)
+    assert (await people(galleries), await kept_until(galleries)) == ({"ann": 1}, ["2030-07-01"])
+
+
+async def test_a_minor_is_not_let_in_by_a_clock_that_is_ahead(
+    galleries: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem
+) -> None:
+    tomorrow = galleries.clock.now() + timedelta(days=1)
+    await handled(handler, records.booked("ann", "ann-1", at=tomorrow, adult=False), records.booked("ann", "ann-1"))
+    assert await people(galleries) == {}
+
+
+async def test_the_date_that_was_said_while_the_picture_was_missing_counts(
+    galleries: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem
+) -> None:
+    now = galleries.clock.now()
+    older = records.booked("ann", "ann-1", at=now - timedelta(hours=1))
+    newer = records.booked("ann", "ann-1", at=now, picture="ann/nowhere.jpg", retainUntil="2029-12-31")
+    assert await handled(handler, newer) == ["not_found"]
+    assert await handled(handler, older) == [None]
+    assert await kept_until(galleries) == ["2030-01-01"]
+    assert await moved(galleries) == [], "it came in with that date"
 
 
 async def test_a_booking_of_somebody_else_moves_no_date(

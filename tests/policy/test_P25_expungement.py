@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from rtcc_bridge.cloud_event import CloudEvent
 from rtcc_bridge.consumers.gallery_records import GalleryRecordsHandler
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.gallery.identity import GalleryKind
@@ -70,6 +71,23 @@ async def test_a_removed_person_has_no_bytes_left_and_the_order_is_on_record(
         rows = (await tx.execute(tables.gallery_removals.select())).all()
     assert all(row.bytes_gone_at is not None for row in rows)
     assert "ann" not in {row.digest for row in rows}
+
+
+@pytest.mark.parametrize("order", [removal("ann"), removal("ann", "ann-1")])
+async def test_what_was_said_of_a_removed_person_who_was_never_enrolled_is_kept_no_longer(
+    galleries: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem, order: CloudEvent
+) -> None:
+    minors = [records.booked(name, f"{name}-1", adult=False) for name in ("ann", "bob")]
+
+    async def words() -> int:
+        async with galleries.database.read() as tx:
+            return len((await tx.execute(tables.retention_words.select())).all())
+
+    await handled(handler, *minors)
+    assert await words() == 2
+    await handled(handler, order)
+    await handled(handler, *minors)
+    assert await words() == 1, "bob's, whose picture must not come in by an older booking"
 
 
 async def test_the_same_subject_and_the_same_bytes_never_come_back(

@@ -11,7 +11,9 @@ from click.testing import CliRunner, Result
 from rtcc_bridge.cli import main
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_REJECTED
+from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.policy.policy_signatures import Signer
+from tests.command_kit import entries_of, own_folder
 from tests.policy_kit import SignedPolicy, write_policy
 
 Run = Callable[..., Result]
@@ -103,13 +105,12 @@ def test_diff_tells_each_field(run: Run, policy: SignedPolicy, tmp_path: Path) -
 def test_diff_replays_what_the_database_holds(run: Run, policy: SignedPolicy, tmp_path: Path) -> None:
     """An empty one here: what is judged how is tested in `tests/unit/probes/test_policy_replay.py`."""
     config = tmp_path / "settings.yaml"
-    settings = {
-        "database": {"url": f"sqlite+aiosqlite:///{tmp_path / 'floor.sqlite3'}"},
-        "objects": {"url": (tmp_path / "objects").as_uri(), "master_key_file": str(tmp_path / "master.key")},
-        "policy": {"file": str(policy.file)},
-    }
-    config.write_text(yaml.safe_dump(settings))
+    config.write_text(yaml.safe_dump({**own_folder(tmp_path), "policy": {"file": str(policy.file)}}))
     told = run("diff", policy.file, policy.file, "--replay", "--config", config)
     assert told.exit_code == 0, told.output
     assert "past searches: 0, refused attempts that can be judged: 0" in told.output
     assert "NEW refuses what OLD allows: 0" in told.output
+    [look] = entries_of(tmp_path)
+    policy_hash = load_policy(policy.file).hash
+    assert (look["actor"], look["action"]) == ("administrator", "policy.replay")
+    assert (look["subject"], look["details"]) == (f"policy/{policy_hash}", {"old": policy_hash})
