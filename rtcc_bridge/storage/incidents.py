@@ -1,11 +1,11 @@
 """Incidents: the newest state that dispatch reported of each."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, case, func, select
+from sqlalchemy import ColumnElement, RowMapping, and_, case, func, or_, select, true
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.inserts import insert_all, replace_all
@@ -14,6 +14,8 @@ from rtcc_bridge.storage.tables import incidents, threat_incidents, threats
 
 LONGEST_MERGE_CHAIN: Final = 32
 """Merges are followed no further than this, so that no data can make a query run for ever."""
+NO_PRIORITY: Final = 99
+"""Where an incident without a priority stands: after dispatch's own scale, 0 to 10."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,18 +136,74 @@ async def upsert(tx: Transaction, before: IncidentRecord | None, record: Inciden
         await change_all(tx, (record,))
 
 
-async def list_open(tx: Transaction, limit: int, now: datetime, offset: int = 0) -> list[IncidentRecord]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardFilter:
+    """Which open incidents a board asks for: of that type, at least that urgent (0 is the most), exercises or not.
+
+    Whatever it says, an incident under an imminent threat is among them: nobody can filter one away.
+    """
+
+    incident_type: str | None = None
+    lowest_priority: int | None = None
+    exercises: bool = True
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        found: list[ColumnElement[bool]] = []
+        if self.incident_type is not None:
+            found.append(incidents.c.incident_type == self.incident_type)
+        if self.lowest_priority is not None:
+            found.append(incidents.c.priority <= self.lowest_priority)
+        if not self.exercises:
+            found.append(incidents.c.exercise.is_(False))
+        return found
+
+
+NO_FILTER: Final = BoardFilter()
+
+
+async def list_open(
+    tx: Transaction, limit: int, now: datetime, offset: int = 0, only: BoardFilter = NO_FILTER
+) -> list[IncidentRecord]:
     """Open incidents after the first `offset`: those under an imminent threat first, then those under another one.
 
-    A threat of an incident counts for the one that it was merged into. Among equals the latest changed comes first.
+    A threat of an incident counts for the one that it was merged into. Among equals the more urgent priority comes
+    first, those without one last; then the newest.
     """
     imminent, other = await _threatened(tx, now)
     rank = case(
         (incidents.c.incident_id.in_(padded(imminent)), 0), (incidents.c.incident_id.in_(padded(other)), 1), else_=2
     )
-    query = select(incidents).where(incidents.c.status == "open")
-    query = query.order_by(rank, incidents.c.last_update_at.desc(), incidents.c.incident_id)
-    return [_record(row) for row in (await tx.execute(query.limit(limit).offset(offset))).mappings()]
+    order = (
+        rank,
+        func.coalesce(incidents.c.priority, NO_PRIORITY),
+        func.coalesce(incidents.c.opened_at, incidents.c.last_update_at).desc(),
+        incidents.c.incident_id,
+    )
+    # The names alone are put in order: with all that is known of each, ten thousand incidents would be sorted whole.
+    query = select(incidents.c.incident_id).where(incidents.c.status == "open", _passes(only, imminent))
+    wanted = (await tx.execute(query.order_by(*order).limit(limit).offset(offset))).scalars().all()
+    found = {record.incident_id: record for record in await get_all(tx, wanted)}
+    return [found[incident_id] for incident_id in wanted if incident_id in found]
+
+
+async def open_among(
+    tx: Transaction, incident_ids: Collection[str], now: datetime, only: BoardFilter = NO_FILTER
+) -> list[IncidentRecord]:
+    """Those of these incidents that `list_open` would list on one of its pages, in no order."""
+    imminent = set() if only == NO_FILTER else (await _threatened(tx, now))[0]
+    found: list[IncidentRecord] = []
+    for part in slices(sorted(incident_ids)):
+        query = select(incidents).where(incidents.c.status == "open", incidents.c.incident_id.in_(part))
+        found += map(_record, (await tx.execute(query.where(_passes(only, imminent)))).mappings())
+    return found
+
+
+async def count_open(tx: Transaction, now: datetime, only: BoardFilter) -> int:
+    """How many `list_open` lists on all its pages together."""
+    imminent = set() if only == NO_FILTER else (await _threatened(tx, now))[0]
+    query = select(func.count()).select_from(incidents).where(incidents.c.status == "open", _passes(only, imminent))
+    return int((await tx.execute(query)).scalar_one())
 
 
 async def count(tx: Transaction, status: str | None = None) -> int:
@@ -154,6 +212,13 @@ async def count(tx: Transaction, status: str | None = None) -> int:
     if status is not None:
         query = query.where(incidents.c.status == status)
     return int((await tx.execute(query)).scalar_one())
+
+
+def _passes(only: BoardFilter, imminent: Set[str]) -> ColumnElement[bool]:
+    conditions = only.conditions
+    if not conditions:
+        return true()
+    return or_(incidents.c.incident_id.in_(padded(imminent)), and_(*conditions))
 
 
 async def merged_into(tx: Transaction, incident_ids: Collection[str]) -> dict[str, str]:

@@ -137,6 +137,12 @@ SHORTCUTS: Final[Mapping[str, Shortcuts]] = MappingProxyType(
             ("r", "To the refusal: type a reason, then Enter"),
         ),
         "bench.html": BENCH_SHORTCUTS,
+        "board.html": (
+            ("j", "Next incident or lead"),
+            ("k", "Previous incident or lead"),
+            ("f", "To the filters"),
+            ("m", "Sound for imminent threats, on or off"),
+        ),
         "reviews.html": (("j", "Next review"), ("k", "Previous review")),
         "received.html": (("j", "Next lead"), ("k", "Previous lead")),
         "released.html": (("o", "To the outcome"),),

@@ -14,7 +14,7 @@ from rtcc_bridge.web.accounts import ACCOUNT, VISITOR, has_role_switch
 from rtcc_bridge.web.life_words import ANYWHERE, SHORTCUTS
 from rtcc_bridge.web.navigation import places
 from rtcc_bridge.web.services import services_of
-from rtcc_bridge.web.words import DEMO_PEOPLE
+from rtcc_bridge.web.words import DEMO_PEOPLE, LEAD_ONLY
 
 TEMPLATES = web.AppKey("templates", Environment)
 HTML: Final = "text/html"
@@ -32,6 +32,7 @@ def page_templates() -> Environment:
     )
     environment.filters["segment"] = _segment
     environment.filters["moment"] = _moment
+    environment.globals["lead_only"] = LEAD_ONLY  # what the pieces say of every lead, whoever renders them
     return environment
 
 

@@ -13,6 +13,9 @@ from rtcc_bridge.leads.events import LeadData
 from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.probes.state import Approval, ProbeState
 
+LEAD_ONLY: Final = "Investigative lead only - needs corroboration"
+"""At every lead, and on top of every page (P15)."""
+
 INCIDENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "ABDUCTF": "Abduction by family",
@@ -115,6 +118,17 @@ WITHDRAWALS: Final[Mapping[str, str]] = MappingProxyType(
 REVIEW_STATES: Final[Mapping[str, str]] = MappingProxyType(
     {"in_review": "In review", "inconclusive": "Inconclusive", "released": "Released to the requestor"}
 )
+
+LEAD_GROUP_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "unreviewed": "Unreviewed",
+        "in_review": "In review",
+        "inconclusive": "Inconclusive",
+        "released": "Released",
+        "ended": "Withdrawn or expired",
+    }
+)
+"""The leads that the board can be narrowed to."""
 
 DEPENDENCIES: Final[Mapping[str, str]] = MappingProxyType(
     {
