@@ -108,6 +108,7 @@ LIST_LIMITS: Final = (
 Shortcuts = Sequence[tuple[str, str]]
 
 ANYWHERE: Final[Shortcuts] = (("?", "Show these keys"),)
+DEMO_SHORTCUTS: Final[Shortcuts] = (("h", "First steps in the demo, open or closed"),)
 
 BENCH_SHORTCUTS: Final[Shortcuts] = (
     ("j", "Next candidate"),

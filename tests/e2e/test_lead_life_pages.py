@@ -190,6 +190,21 @@ async def concludes(page: Page, place: int, count: int) -> None:
     await expect(page.get_by_role("heading", name="You have concluded")).to_be_visible()
 
 
+async def test_the_board_the_wall_and_the_demos_guide_break_no_rule(
+    site: Website, life: LifeKit, browser: Browser, axe: str
+) -> None:
+    await an_imminent_search(site, life)
+    visitor = await new_visitor(browser, site.address, "analyst", first_time=True)
+    page = await visitor.open("/")
+    await is_live(page)
+    await expect(page.get_by_role("region", name="First steps")).to_be_visible()
+    await clean(page, axe)
+    page = await visitor.open("/wall")
+    await is_live(page)
+    await clean(page, axe)
+    visitor.checked()
+
+
 @pytest.mark.timeout(300)
 async def test_a_threat_becomes_a_corroborated_lead_by_keyboard_and_one_person_in_every_role(
     site: Website, life: LifeKit, browser: Browser, axe: str

@@ -600,6 +600,43 @@ async def test_the_role_switch_changes_who_acts_and_stays_on_the_page(site: Webs
 
 
 @pytest.mark.once
+async def test_the_demos_guide_goes_along_by_keyboard_moves_nothing_and_stays_closed(
+    site: Website, visit: Visit
+) -> None:
+    await site.report("INC-1")
+    page = await (await visit("floor", first_time=True)).open("/")
+    guide = page.get_by_role("region", name="First steps")
+    await expect(guide.get_by_role("heading", name="1 of 5: The board")).to_be_visible()
+    place = await page.locator("#incidents > .card").bounding_box()
+    await page.keyboard.press("h")
+    await expect(guide).to_be_hidden()
+    assert await page.locator("#incidents > .card").bounding_box() == place
+    await page.keyboard.press("h")
+    await expect(guide.get_by_role("heading", name="First steps")).to_be_focused()
+    await page.keyboard.press("Tab")
+    for title in ("2 of 5: A still", "3 of 5: A face"):
+        await page.keyboard.press("Enter")
+        await expect(guide.get_by_role("heading", name=title)).to_be_visible()
+    await expect(guide.get_by_role("link")).to_have_count(0)  # the floor may not go where this step is done
+    await page.get_by_role("button", name="Supervisor").click()
+    await guide.get_by_role("link", name="Approvals").click()
+    await expect(guide.get_by_role("heading", name="3 of 5: A face")).to_be_visible()  # it goes along
+    assert page.url.endswith("/approvals")
+    for _ in range(2):
+        await guide.get_by_role("button", name="Next").click()
+    await expect(guide.get_by_role("heading", name="5 of 5: The investigator")).to_be_visible()
+    await expect(guide.get_by_role("button", name="Next")).to_be_hidden()
+    await page.keyboard.press("Escape")
+    await expect(guide).to_be_hidden()
+    await expect(page.get_by_role("button", name="First steps")).to_be_focused()
+    await page.goto(f"{site.address}/")
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    await expect(guide).to_be_hidden()
+    await page.get_by_role("button", name="First steps").click()
+    await expect(guide.get_by_role("heading", name="1 of 5: The board")).to_be_visible()
+
+
+@pytest.mark.once
 async def test_text_from_outside_stays_text(site: Website, visit: Visit) -> None:
     """Every field that comes from Kafka or from a form, on every page, as rendered and as swapped in."""
     board = await (await visit("supervisor")).open("/")
