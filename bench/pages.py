@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from playwright.async_api import Page, expect
+from playwright.async_api import CDPSession, Page, expect
 from pydantic import SecretStr
 from sqlalchemy import create_engine
 
@@ -50,6 +50,7 @@ WATCH = """() => {
 }"""
 SHOWS = """(wanted) => Object.entries(wanted).every(([key, place]) =>
   document.querySelector(`#incidents [data-key="${key}"] .place`)?.textContent === place)"""
+PARTS = ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
 Line = dict[str, Any]
 
 
@@ -127,6 +128,9 @@ async def board(seconds: float, rate: int) -> Line:
         await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
         page.on("requestfinished", lambda request: answers.append(request.url.count("/board/changes")))
         await page.evaluate(WATCH)
+        processor = await page.context.new_cdp_session(page)
+        await processor.send("Performance.enable", {"timeDomain": "threadTicks"})
+        before = await _processor_seconds(processor)
         wanted, delays = {}, []
         batches = int(seconds * 5)
         began = time.perf_counter()
@@ -142,6 +146,7 @@ async def board(seconds: float, rate: int) -> Line:
             await asyncio.sleep(max(0.0, began + (batch + 1) / 5 - time.perf_counter()))
         lasted = time.perf_counter() - began
         await _shown(page, wanted)
+        busy = {key: value - before[key] for key, value in (await _processor_seconds(processor)).items()}
         tasks, gaps = await page.evaluate("[window.tasks, window.gaps.slice(2)]")
         visitor.checked()
     return {
@@ -153,8 +158,18 @@ async def board(seconds: float, rate: int) -> Line:
         "frames_per_second": round(len(gaps) / lasted, 1),
         "longest_between_frames_ms": round(max(gaps), 1),
         "loads": sum(answers),
+        "page_busy_percent": round(100 * busy["TaskDuration"] / lasted, 1),
+        "of_that_percent": {
+            key.removesuffix("Duration"): round(100 * busy[key] / busy["TaskDuration"]) for key in PARTS
+        },
         **{f"shown_after_{key}": value for key, value in _quantiles(delays).items()},
     }
+
+
+async def _processor_seconds(session: CDPSession) -> dict[str, float]:
+    """What the page's own thread has used of a processor: it does not grow while other programs have it."""
+    found = (await session.send("Performance.getMetrics"))["metrics"]
+    return {one["name"]: one["value"] for one in found if one["name"] in {"TaskDuration", *PARTS}}
 
 
 async def _shown(page: Page, wanted: dict[str, str]) -> None:

@@ -9,11 +9,11 @@ from rtcc_bridge.incidents.incident import Field
 from rtcc_bridge.incidents.threat import in_force, is_imminent
 from rtcc_bridge.storage import incidents, threats
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.incidents import NO_FILTER, BoardFilter, IncidentRecord
+from rtcc_bridge.storage.incidents import NO_FILTER, BoardFilter, BoardIncident, IncidentRecord
 from rtcc_bridge.storage.threats import ThreatRecord
 
 
-def floor_view(incident: IncidentRecord, threats_of_it: Collection[ThreatRecord], now: datetime) -> dict[str, Any]:
+def floor_view(incident: BoardIncident, threats_of_it: Collection[ThreatRecord], now: datetime) -> dict[str, Any]:
     """The incident for a wall board: no notes, no case number, no unknown fields (P16).
 
     Threats that are not in force at `now` are left out; `expires` tells a board when to drop one by itself.
@@ -54,7 +54,7 @@ async def open_among(
     return await _views(tx, await incidents.open_among(tx, incident_ids, now, only), now)
 
 
-async def _views(tx: Transaction, found: Sequence[IncidentRecord], now: datetime) -> list[dict[str, Any]]:
+async def _views(tx: Transaction, found: Sequence[BoardIncident], now: datetime) -> list[dict[str, Any]]:
     threatened = await threats.of_incidents(tx, [incident.incident_id for incident in found])
     return [floor_view(incident, threatened[incident.incident_id], now) for incident in found]
 

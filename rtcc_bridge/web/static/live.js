@@ -85,7 +85,7 @@ export function keepLive({
 } = {}) {
   const ask = refresher({
     onCard: (card, before) => {
-      card.classList.add("arrived");
+      if (!before) card.classList.add("arrived"); // one that only changed stays calm
       announce(card, before, onAlarm);
     },
     onPart: (part, before) => {
