@@ -110,23 +110,30 @@ class Website:
 
     async def report(self, incident_id: str = "INC-1", **fields: Any) -> str:
         """Dispatch reports an incident, or something new of it."""
-        self._events += 1
+        await self.report_all({incident_id: fields})
+        return incident_id
+
+    async def report_all(self, incidents: Mapping[str, Json]) -> None:
+        """Dispatch reports all of these at once, in one transaction; by incident what is new of it."""
         now = self.kit.clock.now()
         values = {
             "incidentTypeCommonRegistryText": "HOMICIDE",
             "incidentStatusCommonRegistryText": "open",
             "openedAt": rfc3339(now),
         }
-        event = IncidentEvent(
-            incident_id=incident_id,
-            event=f"urn:test {self._events:06}",
-            at=now + timedelta(milliseconds=self._events),
-            fields=values | fields,
-        )
+        arrivals = []
+        for incident_id, fields in incidents.items():
+            self._events += 1
+            event = IncidentEvent(
+                incident_id=incident_id,
+                event=f"urn:test {self._events:06}",
+                at=now + timedelta(milliseconds=self._events),
+                fields=values | fields,
+            )
+            arrivals.append(Arrival(event, TOPIC, now))
         async with self.kit.database.write() as tx:
-            assert await self.incidents.apply_incidents(tx, [Arrival(event, TOPIC, now)]) == [None]
+            assert await self.incidents.apply_incidents(tx, arrivals) == [None] * len(arrivals)
         await self.settle()
-        return incident_id
 
     async def alert(self, *incident_ids: str, headline: str = "Armed person", minutes: float = 30, **info: Any) -> str:
         """The watch desk raises an imminent threat."""

@@ -15,7 +15,7 @@ from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import ConflictError, InvalidInputError
 from rtcc_bridge.policy.purposes import absolute_refusal
 from rtcc_bridge.policy.rules import AUTHORITY_ENDED
-from rtcc_bridge.storage.incidents import IncidentRecord
+from rtcc_bridge.storage.incidents import BoardIncident, IncidentRecord
 
 MOST_AHEAD: Final = timedelta(minutes=2)
 """An event from further in the future than this would win over every true one for as long: it is refused.
@@ -149,7 +149,7 @@ def with_status(
     return _record(incident, data, versions, now)
 
 
-def authority_ended(incident: IncidentRecord) -> bool:
+def authority_ended(incident: BoardIncident) -> bool:
     """Whether the incident permits no search and no lead any more (P08)."""
     return incident.status in AUTHORITY_ENDED
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from rtcc_bridge.errors import ConflictError, InvalidInputError
 from rtcc_bridge.incidents.incident import MOST_AHEAD, authority_ended
-from rtcc_bridge.storage.incidents import IncidentRecord
+from rtcc_bridge.storage.incidents import BoardIncident
 from rtcc_bridge.storage.threats import ThreadMessage, ThreatRecord
 
 LONGEST_IN_FORCE: Final = timedelta(hours=24)
@@ -105,7 +105,7 @@ def says_imminent(event: ThreatEvent, imminent_senders: Collection[str]) -> bool
     )
 
 
-def is_imminent(incident: IncidentRecord, threats: Iterable[ThreatRecord], now: datetime) -> bool:
+def is_imminent(incident: BoardIncident, threats: Iterable[ThreatRecord], now: datetime) -> bool:
     """Whether the incident stands under an imminent threat at this moment.
 
     threats: those of the incident and of incidents that were merged into it (`storage.threats.of_incident`). An

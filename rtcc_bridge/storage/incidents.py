@@ -1,11 +1,11 @@
 """Incidents: the newest state that dispatch reported of each."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, case, func, select
+from sqlalchemy import ColumnElement, RowMapping, and_, case, func, or_, select, true
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.inserts import insert_all, replace_all
@@ -14,36 +14,50 @@ from rtcc_bridge.storage.tables import incidents, threat_incidents, threats
 
 LONGEST_MERGE_CHAIN: Final = 32
 """Merges are followed no further than this, so that no data can make a query run for ever."""
+NO_PRIORITY: Final = 99
+"""Where an incident without a priority stands: after dispatch's own scale, 0 to 10."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentRecord:
-    """One row of `incidents`.
+class BoardIncident:
+    """What of an incident's row a board shows.
 
     merged_into: set if and only if the status is `merged`.
     last_update_at: the sender's time of the newest event.
     data: the newest value of each field by its name on the wire, unknown fields too. May hold notes: never on a feed.
-    versions: for each field of `data` the version that wrote it, as JSON [time, rank, event].
-    refused_type: the absolutely refused type (P02) that any event ever named; no later event takes it away.
-    traceparent: the place in its trace of the newest event that told of it.
     """
 
     incident_id: str
     incident_type: str
     status: str
     priority: int | None
-    agency_id: str | None
-    case_number: str | None
     merged_into: str | None
     exercise: bool
     opened_at: datetime | None
     last_update_at: datetime
     data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentRecord(BoardIncident):
+    """One row of `incidents`, whole.
+
+    versions: for each field of `data` the version that wrote it, as JSON [time, rank, event].
+    refused_type: the absolutely refused type (P02) that any event ever named; no later event takes it away.
+    traceparent: the place in its trace of the newest event that told of it.
+    """
+
+    agency_id: str | None
+    case_number: str | None
     versions: Mapping[str, Sequence[Any]]
     created_at: datetime
     updated_at: datetime
     refused_type: str | None = None
     traceparent: str | None = None
+
+
+_BOARD_COLUMNS: Final = [incidents.c[field.name] for field in fields(BoardIncident)]
+"""Half of a row is who wrote what when: for five hundred cards reading that would take a third of the page's time."""
 
 
 async def get(tx: Transaction, incident_id: str, *, to_change: bool = False) -> IncidentRecord | None:
@@ -134,18 +148,75 @@ async def upsert(tx: Transaction, before: IncidentRecord | None, record: Inciden
         await change_all(tx, (record,))
 
 
-async def list_open(tx: Transaction, limit: int, now: datetime, offset: int = 0) -> list[IncidentRecord]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardFilter:
+    """Which open incidents a board asks for: of that type, at least that urgent (0 is the most), exercises or not.
+
+    Whatever it says, an incident under an imminent threat is among them: nobody can filter one away.
+    """
+
+    incident_type: str | None = None
+    lowest_priority: int | None = None
+    exercises: bool = True
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        found: list[ColumnElement[bool]] = []
+        if self.incident_type is not None:
+            found.append(incidents.c.incident_type == self.incident_type)
+        if self.lowest_priority is not None:
+            found.append(incidents.c.priority <= self.lowest_priority)
+        if not self.exercises:
+            found.append(incidents.c.exercise.is_(False))
+        return found
+
+
+NO_FILTER: Final = BoardFilter()
+
+
+async def list_open(
+    tx: Transaction, limit: int, now: datetime, offset: int = 0, only: BoardFilter = NO_FILTER
+) -> list[BoardIncident]:
     """Open incidents after the first `offset`: those under an imminent threat first, then those under another one.
 
-    A threat of an incident counts for the one that it was merged into. Among equals the latest changed comes first.
+    A threat of an incident counts for the one that it was merged into. Among equals the more urgent priority comes
+    first, those without one last; then the newest.
     """
     imminent, other = await _threatened(tx, now)
     rank = case(
         (incidents.c.incident_id.in_(padded(imminent)), 0), (incidents.c.incident_id.in_(padded(other)), 1), else_=2
     )
-    query = select(incidents).where(incidents.c.status == "open")
-    query = query.order_by(rank, incidents.c.last_update_at.desc(), incidents.c.incident_id)
-    return [_record(row) for row in (await tx.execute(query.limit(limit).offset(offset))).mappings()]
+    order = (
+        rank,
+        func.coalesce(incidents.c.priority, NO_PRIORITY),
+        func.coalesce(incidents.c.opened_at, incidents.c.last_update_at).desc(),
+        incidents.c.incident_id,
+    )
+    # The names alone are put in order: with all that is known of each, ten thousand incidents would be sorted whole.
+    names = select(incidents.c.incident_id).where(incidents.c.status == "open", _passes(only, imminent))
+    page = names.order_by(*order).limit(limit).offset(offset).subquery()
+    query = select(*_BOARD_COLUMNS).join(page, page.c.incident_id == incidents.c.incident_id).order_by(*order)
+    return [BoardIncident(**row) for row in (await tx.execute(query)).mappings()]
+
+
+async def open_among(
+    tx: Transaction, incident_ids: Collection[str], now: datetime, only: BoardFilter = NO_FILTER
+) -> list[BoardIncident]:
+    """Those of these incidents that `list_open` would list on one of its pages, in no order."""
+    imminent = set() if only == NO_FILTER else (await _threatened(tx, now))[0]
+    found: list[BoardIncident] = []
+    for part in slices(sorted(incident_ids)):
+        query = select(*_BOARD_COLUMNS).where(incidents.c.status == "open", incidents.c.incident_id.in_(part))
+        rows = await tx.execute(query.where(_passes(only, imminent)))
+        found += [BoardIncident(**row) for row in rows.mappings()]
+    return found
+
+
+async def count_open(tx: Transaction, now: datetime, only: BoardFilter) -> int:
+    """How many `list_open` lists on all its pages together."""
+    imminent = set() if only == NO_FILTER else (await _threatened(tx, now))[0]
+    query = select(func.count()).select_from(incidents).where(incidents.c.status == "open", _passes(only, imminent))
+    return int((await tx.execute(query)).scalar_one())
 
 
 async def count(tx: Transaction, status: str | None = None) -> int:
@@ -154,6 +225,13 @@ async def count(tx: Transaction, status: str | None = None) -> int:
     if status is not None:
         query = query.where(incidents.c.status == status)
     return int((await tx.execute(query)).scalar_one())
+
+
+def _passes(only: BoardFilter, imminent: Set[str]) -> ColumnElement[bool]:
+    conditions = only.conditions
+    if not conditions:
+        return true()
+    return or_(incidents.c.incident_id.in_(padded(imminent)), and_(*conditions))
 
 
 async def merged_into(tx: Transaction, incident_ids: Collection[str]) -> dict[str, str]:

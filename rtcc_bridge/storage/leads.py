@@ -82,14 +82,21 @@ async def recorded_at(tx: Transaction, probe_ids: Collection[str]) -> dict[str, 
 
 
 async def newest(
-    tx: Transaction, limit: int, *, incident_id: str | None = None, exercise: bool | None = None
+    tx: Transaction,
+    limit: int,
+    *,
+    incident_id: str | None = None,
+    exercise: bool | None = None,
+    states: Collection[str] | None = None,
 ) -> list[LeadRecord]:
-    """The newest leads first; of one incident, or only exercises, or none of them."""
+    """The newest leads first; of one incident, or only exercises, or none of them; or in one of these states."""
     query = select(leads)
     if incident_id is not None:
         query = query.where(leads.c.incident_id == incident_id)
     if exercise is not None:
         query = query.where(leads.c.exercise.is_(exercise))
+    if states is not None:
+        query = query.where(leads.c.review_state.in_(states))
     return await _all(tx, query.order_by(leads.c.created_at.desc(), leads.c.lead_id).limit(limit))
 
 

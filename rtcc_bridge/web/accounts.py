@@ -1,5 +1,5 @@
-"""Who acts in a request: whoever signed in, a program by its service token, or in the demo the account that was taken
-by a header (programs) or a cookie (the role switch on the pages)."""
+"""Who acts in a request: whoever signed in, a program or a wall's screen by its service token, or in the demo the
+account that was taken by a header (programs) or a cookie (the role switch on the pages)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +28,9 @@ VISITOR: Final = DEMO_ACCOUNTS[Role.FLOOR]
 
 ACCOUNT = web.RequestKey("account", Account)
 
+WALL: Final = "/wall"
+"""The board for a wall. Here and below a screen is known by the token in its cookie, which is good for nothing else."""
+
 _BEARER: Final = "Bearer "
 
 
@@ -45,6 +48,11 @@ def session_cookie(settings: Settings) -> str:
     return f"{cookie_prefix(settings)}rtcc_session"
 
 
+def wall_cookie(settings: Settings) -> str:
+    """The name of the cookie that holds a screen's token. It is for `WALL` alone, which `__Host-` does not allow."""
+    return "__Secure-rtcc_wall" if cookie_prefix(settings) else "rtcc_wall"
+
+
 def cookie_prefix(settings: Settings) -> str:
     return "__Host-" if (settings.web.public_url or "").startswith("https://") else ""
 
@@ -60,15 +68,17 @@ async def identify(request: web.Request, *, acts: bool) -> Identity:
     services = services_of(request)
     settings = services.settings
     shown = request.headers.get("Authorization", "")
-    cookie = request.cookies.get(session_cookie(settings))
+    cookie, screen = request.cookies.get(session_cookie(settings)), _screen_token(request, settings)
     try:
         if shown.startswith(_BEARER):
             return Identity(await services.people.tokens.find(shown.removeprefix(_BEARER)))
+        if screen is not None:
+            return Identity(await services.people.tokens.find(screen), by_cookie=True)
         if cookie is not None:
             return Identity(await services.people.sessions.find(cookie, acts=acts), by_cookie=True)
     except SignInRequiredError as problem:
         if not has_role_switch(settings):
-            return Identity(NOBODY, by_cookie=cookie is not None, problem=problem)
+            return Identity(NOBODY, by_cookie=bool(cookie or screen), problem=problem)
     return _taken(request) if has_role_switch(settings) else Identity(NOBODY)
 
 
@@ -90,6 +100,11 @@ async def permitted(request: web.Request, deed: Deed, *, action: str, subject: s
     async with refusals.watching(actor=account.name, action=action, subject=subject, authority={}):
         require_permission(account, deed)
         yield account
+
+
+def _screen_token(request: web.Request, settings: Settings) -> str | None:
+    is_wall = request.path == WALL or request.path.startswith(f"{WALL}/")
+    return request.cookies.get(wall_cookie(settings)) if is_wall else None
 
 
 def _taken(request: web.Request) -> Identity:

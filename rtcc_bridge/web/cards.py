@@ -4,11 +4,17 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from rtcc_bridge.leads.examiners import EXAMINED_IN
 from rtcc_bridge.leads.lead import LIVE_STATES
+from rtcc_bridge.storage.incidents import NO_PRIORITY
 from rtcc_bridge.web.views import IncidentView, LeadView, ThreatView
-from rtcc_bridge.web.words import incident_words, lead_detail, lead_state, result_words
+from rtcc_bridge.web.words import LEAD_ONLY, incident_words, lead_detail, lead_state, result_words
+
+LEVELS: Final = ("imminent", "threat", "calm")
+LATEST: Final = 10**17
+"""Microseconds that no clock here will reach (the year 5138)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,13 @@ class IncidentCard(Card):
     opened_at: datetime
     threats: tuple[ThreatView, ...]
     alarm: str | None
+
+    @property
+    def order(self) -> str:
+        """Where it stands on the board, as `storage.incidents.list_open` has it: the least text comes first."""
+        priority = NO_PRIORITY if self.priority is None else self.priority
+        newest = LATEST - int(self.opened_at.timestamp() * 1_000_000)
+        return f"{LEVELS.index(self.level)} {priority:02} {newest:018} {self.key}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +116,7 @@ def lead_card(view: LeadView, incidents: Mapping[str, IncidentCard], own: Collec
         exercise=view.exercise,
         approve_by=data.approval.approve_by if pending and data.approval is not None else None,
         created_at=view.created_at,
-        announcement=f"Lead, {state_words}: {result or lead_detail(data) or ''}. Needs corroboration.",
+        announcement=f"Lead, {state_words}: {result or lead_detail(data) or ''}. {LEAD_ONLY}.",
         is_own=data.lead_id in own,
         to_examine=data.lead_id in own and data.review_state in EXAMINED_IN and data.result == "candidates",
     )

@@ -1,5 +1,6 @@
 """Incidents, as the floor sees them."""
 
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Final
 
@@ -8,6 +9,7 @@ from aiohttp import web
 from rtcc_bridge.errors import NotFoundError
 from rtcc_bridge.incidents import board
 from rtcc_bridge.storage import incidents, outbox
+from rtcc_bridge.storage.incidents import NO_FILTER, BoardFilter
 from rtcc_bridge.web.operations import Answer, Operation, Parameter, answer, query_number
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.views import IncidentList, IncidentView, incident_view
@@ -17,15 +19,27 @@ LARGEST_PAGE: Final = 500
 FURTHEST_OFFSET: Final = 1_000_000
 
 
-async def open_incidents(services: WebServices, limit: int, offset: int) -> IncidentList:
+async def open_incidents(services: WebServices, limit: int, offset: int, only: BoardFilter = NO_FILTER) -> IncidentList:
     """A page of the board. Raises UnavailableError."""
     now = services.clock.now()
     async with services.database.read() as tx:
         position = await outbox.latest_position(tx)  # first: what changes after it comes again on the feed
-        found = await board.open_incidents(tx, now, limit, offset)
-        total = await incidents.count(tx, "open")
+        found = await board.open_incidents(tx, now, limit, offset, only)
+        total = await incidents.count_open(tx, now, only)
     items = tuple(incident_view(view) for view in found)
     return IncidentList(items=items, total=total, offset=offset, feed_position=position)
+
+
+async def open_among(
+    services: WebServices, incident_ids: Collection[str], only: BoardFilter = NO_FILTER
+) -> IncidentList:
+    """Those of these incidents that belong on the board; `total` is of all that do. Raises UnavailableError."""
+    now = services.clock.now()
+    async with services.database.read() as tx:
+        position = await outbox.latest_position(tx)
+        found = await board.open_among(tx, incident_ids, now, only)
+        total = await incidents.count_open(tx, now, only)
+    return IncidentList(items=tuple(map(incident_view, found)), total=total, offset=0, feed_position=position)
 
 
 async def one_incident(services: WebServices, incident_id: str) -> IncidentView:
@@ -53,7 +67,7 @@ OPERATIONS: Final = (
         path="/api/v1/incidents",
         handler=list_incidents,
         name="listIncidents",
-        summary="Open incidents, those under threat first",
+        summary="Open incidents: those under threat first, then by priority, the newest first",
         tag="incidents",
         parameters=(
             Parameter("limit", "query", "Most items.", {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE}),

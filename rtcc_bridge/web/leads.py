@@ -1,5 +1,6 @@
 """Leads, as they were published, and their acknowledgement."""
 
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Final
 
@@ -17,12 +18,14 @@ PAGE: Final = 50
 LARGEST_PAGE: Final = 200
 
 
-async def newest_leads(services: WebServices, limit: int, incident_id: str | None = None) -> LeadList:
-    """The newest leads of actual events (P07), or of one incident. Raises UnavailableError."""
+async def newest_leads(
+    services: WebServices, limit: int, incident_id: str | None = None, states: Collection[str] | None = None
+) -> LeadList:
+    """The newest leads of actual events (P07), or of one incident; in one of these states. Raises UnavailableError."""
     async with services.database.read() as tx:
         position = await outbox.latest_position(tx)
         exercise = False if incident_id is None else None
-        found = await leads.newest(tx, limit, incident_id=incident_id, exercise=exercise)
+        found = await leads.newest(tx, limit, incident_id=incident_id, exercise=exercise, states=states)
     return LeadList(items=tuple(lead_view(record) for record in found), feed_position=position)
 
 

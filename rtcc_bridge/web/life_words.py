@@ -123,6 +123,7 @@ LIST_LIMITS: Final = (
 Shortcuts = Sequence[tuple[str, str]]
 
 ANYWHERE: Final[Shortcuts] = (("?", "Show these keys"),)
+DEMO_SHORTCUTS: Final[Shortcuts] = (("h", "First steps in the demo, open or closed"),)
 
 BENCH_SHORTCUTS: Final[Shortcuts] = (
     ("j", "Next candidate"),
@@ -156,6 +157,12 @@ SHORTCUTS: Final[Mapping[str, Shortcuts]] = MappingProxyType(
             ("r", "To the refusal: type a reason, then Enter"),
         ),
         "bench.html": BENCH_SHORTCUTS,
+        "board.html": (
+            ("j", "Next incident or lead"),
+            ("k", "Previous incident or lead"),
+            ("f", "To the filters"),
+            ("m", "Sound for imminent threats, on or off"),
+        ),
         "reviews.html": (("j", "Next review"), ("k", "Previous review")),
         "received.html": (("j", "Next lead"), ("k", "Previous lead")),
         "released.html": (("o", "To the outcome"),),

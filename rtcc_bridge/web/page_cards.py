@@ -19,9 +19,8 @@ async def named_incidents(
     found = dict(known)
     now = services.clock.now()
     async with services.database.read() as tx:
-        for incident_id in wanted - known.keys():
-            if (record := await incidents.get(tx, incident_id)) is not None:
-                found[incident_id] = incident_card(incident_view(board.floor_view(record, (), now)))
+        for record in await incidents.get_all(tx, wanted - known.keys()):
+            found[record.incident_id] = incident_card(incident_view(board.floor_view(record, (), now)))
     return found
 
 

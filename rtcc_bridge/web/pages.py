@@ -22,18 +22,18 @@ from rtcc_bridge.web.activity_pages import ACTIVITY_PAGES
 from rtcc_bridge.web.approval_pages import APPROVAL_PAGES
 from rtcc_bridge.web.audit_log import AUDIT_PAGES
 from rtcc_bridge.web.bench_pages import BENCH_PAGES
-from rtcc_bridge.web.cards import by_key, incident_card, lead_card
+from rtcc_bridge.web.board_pages import BOARD_PAGES
+from rtcc_bridge.web.cards import incident_card, lead_card
 from rtcc_bridge.web.clip_pages import CLIP_PAGES
 from rtcc_bridge.web.galleries import GALLERY_PAGES
-from rtcc_bridge.web.incidents import PAGE, one_incident, open_incidents
+from rtcc_bridge.web.incidents import one_incident
 from rtcc_bridge.web.lead_pages import LEAD_PAGES
-from rtcc_bridge.web.leads import newest_leads
 from rtcc_bridge.web.operations import Handler
 from rtcc_bridge.web.oversight_pages import OVERSIGHT_PAGES
-from rtcc_bridge.web.page_cards import earlier_searches, named_incidents, taken_by
+from rtcc_bridge.web.page_cards import earlier_searches, taken_by
 from rtcc_bridge.web.people import PEOPLE_PAGES
 from rtcc_bridge.web.policies import POLICY_PAGES
-from rtcc_bridge.web.probes import approval_queue, with_lead
+from rtcc_bridge.web.probes import with_lead
 from rtcc_bridge.web.route_deeds import GUARDS
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.sign_in import local_path
@@ -41,33 +41,7 @@ from rtcc_bridge.web.templating import page
 from rtcc_bridge.web.views import incident_view, lead_view
 from rtcc_bridge.web.words import APPROVALS, PROBE_STATES, PURPOSES, edit_words
 
-BOARD_LEADS: Final = 30
 INCIDENT_LEADS: Final = 50
-
-
-async def floor_board(request: web.Request) -> web.Response:
-    """`/`: threats and open incidents, the newest leads; for a supervisor the searches that wait."""
-    services = services_of(request)
-    found = await open_incidents(services, PAGE, 0)
-    newest = await newest_leads(services, BOARD_LEADS)
-    cards = tuple(incident_card(view) for view in found.items)
-    waiting = await approval_queue(services) if may(request[ACCOUNT], Deed.SEE_APPROVALS) else None
-    wanted = {view.data.incident_id for view in newest.items}
-    wanted |= {probe.incident_id for probe in waiting.items} if waiting is not None else set()
-    named = await named_incidents(services, wanted, by_key(cards))
-    own = await taken_by(services, [view.data.lead_id for view in newest.items], request[ACCOUNT])
-    return page(
-        request,
-        "board.html",
-        feed_position=found.feed_position,
-        incidents=cards,
-        more=found.total - len(cards),
-        total=found.total,
-        leads=tuple(lead_card(view, named, own) for view in newest.items),
-        waiting=None if waiting is None else waiting.items,
-        named=named,
-        purposes=PURPOSES,
-    )
 
 
 async def incident_page(request: web.Request) -> web.Response:
@@ -223,7 +197,7 @@ def _refusal_of(policy: Policy, purpose: Purpose, authority: IncidentAuthority) 
 
 
 PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
-    ("GET", "/", floor_board),
+    *BOARD_PAGES,
     ("GET", "/incidents/{incidentId}", incident_page),
     ("GET", "/incidents/{incidentId}/notes", notes_page),
     ("GET", "/probes/{probeId}", probe_page),

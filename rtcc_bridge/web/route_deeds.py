@@ -30,6 +30,7 @@ _OPEN: Final = {
     ("GET", "/sign-in/callback"): "session.sign_in",
     ("POST", "/sign-in/back-channel-logout"): "session.provider_logout",
     ("POST", "/sign-out"): "session.sign_out",
+    ("POST", "/wall/token"): "wall.open",
     ("POST", "/demo/account"): "demo.account",
 }
 """To sign in and out, what the pages look like, and that the process lives: none of it says anything about the floor.
@@ -37,6 +38,10 @@ The role switch is there in the demo alone."""
 
 _LOOKS: Final = {
     ("GET", "/"): Guard(Deed.WATCH_FLOOR, "floor.view"),
+    ("GET", "/board/changes"): Guard(Deed.WATCH_FLOOR, "floor.view"),
+    ("GET", "/wall"): Guard(Deed.WATCH_FLOOR, "floor.view"),
+    ("GET", "/wall/feed"): Guard(Deed.WATCH_FLOOR, "feed.follow"),
+    ("GET", "/wall/floor"): Guard(Deed.WATCH_FLOOR, "floor.view"),
     ("GET", "/incidents/{incidentId}"): Guard(Deed.WATCH_FLOOR, "incident.view", "incidentId"),
     ("GET", "/incidents/{incidentId}/notes"): Guard(Deed.SEE_NOTES, "incident.notes", "incidentId"),
     ("GET", "/probes/{probeId}"): Guard(Deed.SEE_PROBE, "probe.view", "probeId"),

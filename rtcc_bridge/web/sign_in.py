@@ -9,9 +9,11 @@ from rtcc_bridge.errors import InvalidInputError, NotFoundError, PolicyRefusalEr
 from rtcc_bridge.people.departures import SIGN_IN_TAKES
 from rtcc_bridge.people.local_accounts import LocalAccounts
 from rtcc_bridge.people.provider import IdentityProvider
+from rtcc_bridge.people.service_tokens import LONGEST
 from rtcc_bridge.people.signed_in import SignedIn
+from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.web.access import watching_strangers
-from rtcc_bridge.web.accounts import cookie_prefix, session_cookie
+from rtcc_bridge.web.accounts import WALL, cookie_prefix, session_cookie, wall_cookie
 from rtcc_bridge.web.doorkeeper import DOORKEEPER
 from rtcc_bridge.web.operations import Handler
 from rtcc_bridge.web.problems import SIGN_IN
@@ -45,6 +47,28 @@ async def sign_in_locally(request: web.Request) -> web.Response:
     except PolicyRefusalError as refusal:
         return _page(request, str(refusal), HTTPStatus.FORBIDDEN)
     return await _begin(request, person, local_path(form.get("back")))
+
+
+async def open_wall(request: web.Request) -> web.Response:
+    """A screen shows its token, once: the browser keeps it in a cookie for the wall alone, until it is revoked."""
+    form = await request.post()
+    token = form.get("token")
+    if not isinstance(token, str):
+        raise InvalidInputError("Send the field token.", "fields")
+    services, token = services_of(request), token.strip()
+    try:
+        async with watching_strangers(request, action="wall.open", subject="wall"):
+            account = await services.people.tokens.find(token)
+            if not may(account, Deed.WATCH_FLOOR):
+                raise SignInRequiredError("P10", "This token is for something else: a wall's is made for watch-floor.")
+    except SignInRequiredError as refusal:
+        return _page(request, str(refusal), HTTPStatus.UNAUTHORIZED, back=WALL)
+    response = _see(WALL)
+    response.set_cookie(
+        wall_cookie(services.settings), token, max_age=int(LONGEST.total_seconds()), path=WALL,
+        secure=_secure(request), httponly=True, samesite="Strict",
+    )  # fmt: skip
+    return response
 
 
 async def go_to_provider(request: web.Request) -> web.Response:
@@ -100,15 +124,20 @@ async def sign_out(request: web.Request) -> web.Response:
 
 
 def _page(
-    request: web.Request, refusal: str | None, status: HTTPStatus = HTTPStatus.OK, farewell: str | None = None
+    request: web.Request,
+    refusal: str | None,
+    status: HTTPStatus = HTTPStatus.OK,
+    farewell: str | None = None,
+    back: str | None = None,
 ) -> web.Response:
-    people = services_of(request).people
+    people, back = services_of(request).people, back or local_path(request.query.get("back"))
     return page(
         request,
         "sign_in.html",
         status,
         feed_position=None,
-        back=local_path(request.query.get("back")),
+        back=back,
+        for_wall=back == WALL,
         refusal=refusal,
         farewell=farewell,
         with_provider=people.provider is not None,
@@ -165,4 +194,5 @@ SIGN_IN_PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", f"{SIGN_IN}/callback", come_back),
     ("POST", f"{SIGN_IN}/back-channel-logout", logout_by_provider),
     ("POST", "/sign-out", sign_out),
+    ("POST", f"{WALL}/token", open_wall),
 )

@@ -13,10 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rtcc_bridge.policy.accounts import NOBODY
 from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.web.accounts import ACCOUNT, VISITOR, has_role_switch
-from rtcc_bridge.web.life_words import ANYWHERE, SHORTCUTS
+from rtcc_bridge.web.life_words import ANYWHERE, DEMO_SHORTCUTS, SHORTCUTS
 from rtcc_bridge.web.navigation import places
 from rtcc_bridge.web.services import services_of
-from rtcc_bridge.web.words import DEMO_PEOPLE, of_searches
+from rtcc_bridge.web.words import DEMO_PEOPLE, FIRST_STEPS, LEAD_ONLY, of_searches
 
 TEMPLATES = web.AppKey("templates", Environment)
 HTML: Final = "text/html"
@@ -36,6 +36,7 @@ def page_templates() -> Environment:
     environment.filters["moment"] = _moment
     environment.filters["of_searches"] = of_searches
     environment.filters["indented"] = _indented
+    environment.globals["lead_only"] = LEAD_ONLY  # what the pieces say of every lead, whoever renders them
     return environment
 
 
@@ -50,7 +51,8 @@ def page(request: web.Request, template: str, status: int = 200, **content: Any)
         supervisor=may(account, Deed.DECIDE_SEARCH),
         sees_leads=may(account, Deed.RELEASE_LEAD),
         places=places(account),
-        keys=(*SHORTCUTS.get(template, ()), *ANYWHERE),
+        keys=(*SHORTCUTS.get(template, ()), *ANYWHERE, *(DEMO_SHORTCUTS if role_switch and not account.login else ())),
+        first_steps=FIRST_STEPS,
         people=DEMO_PEOPLE,
         demo=settings.profile == "demo",
         role_switch=role_switch,

@@ -6,12 +6,15 @@ Incident types are the APCO common incident type codes (ANS 2.103.1); a code wit
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rtcc_bridge.incidents.incident import THREAT_TYPE, UNKNOWN_TYPE
 from rtcc_bridge.leads.events import EstimatedFpir, LeadData
 from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.probes.state import Approval, ProbeState
+
+LEAD_ONLY: Final = "Investigative lead only - needs corroboration"
+"""At every lead, and on top of every page (P15)."""
 
 INCIDENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -74,6 +77,48 @@ DEMO_PEOPLE: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The demo's accounts that the role switch offers, in the order in which a lead passes through their hands."""
 
+
+class FirstStep(NamedTuple):
+    """A step of the demo's guide: what it is about, what to do, and the page where that is done."""
+
+    title: str
+    sentence: str
+    where: str
+
+
+FIRST_STEPS: Final = (
+    FirstStep(
+        "The board",
+        "Incidents arrive by themselves; one under an imminent threat stands on top and counts down. Open that one: "
+        "its name is a link.",
+        "/",
+    ),
+    FirstStep(
+        "A still",
+        "Act as the Analyst, at the foot of the page. On the incident's page attach the still that the demo has left "
+        "for you; the purpose is the imminent threat, the requestor is called requestor.",
+        "/",
+    ),
+    FirstStep(
+        "A face",
+        "Choose one face and search for it: the others are never compared. Because of the threat the search begins "
+        "at once, and the Supervisor has an hour to approve it on the page Approvals.",
+        "/approvals",
+    ),
+    FirstStep(
+        "Two examiners",
+        "The Analyst acknowledges the lead on the board and examines it. The Peer reviewer does the same on the page "
+        "Review, and is told nothing of what the first one thinks.",
+        "/review",
+    ),
+    FirstStep(
+        "The investigator",
+        "The Analyst releases the lead. The Investigator reads it with its limits on the page Released leads, and "
+        "reports what independent evidence said. A lead alone identifies nobody.",
+        "/released",
+    ),
+)
+
 PROBE_STATES: Final[Mapping[ProbeState, tuple[str, str]]] = MappingProxyType(
     {
         ProbeState.FACES_FOUND: ("Choose a face", "Nothing has been compared yet."),
@@ -115,6 +160,17 @@ WITHDRAWALS: Final[Mapping[str, str]] = MappingProxyType(
 REVIEW_STATES: Final[Mapping[str, str]] = MappingProxyType(
     {"in_review": "In review", "inconclusive": "Inconclusive", "released": "Released to the requestor"}
 )
+
+LEAD_GROUP_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "unreviewed": "Unreviewed",
+        "in_review": "In review",
+        "inconclusive": "Inconclusive",
+        "released": "Released",
+        "ended": "Withdrawn or expired",
+    }
+)
+"""The leads that the board can be narrowed to."""
 
 DEPENDENCIES: Final[Mapping[str, str]] = MappingProxyType(
     {

@@ -27,7 +27,7 @@ from tests.e2e.bench_kit import (
     supported,
     visiting,
 )
-from tests.e2e.visitors import running_browser
+from tests.e2e.visitors import new_visitor, running_browser
 from tests.life_kit import LifeKit, build_life
 from tests.website import Website
 
@@ -72,6 +72,21 @@ async def follows(page: Page, name: str) -> None:
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).focus()
     await page.keyboard.press("Enter")
     await is_live(page)
+
+
+async def test_the_board_the_wall_and_the_demos_guide_break_no_rule(
+    site: Website, life: LifeKit, browser: Browser, axe: str
+) -> None:
+    await an_imminent_search(site, life)
+    visitor = await new_visitor(browser, site.address, "analyst", first_time=True)
+    page = await visitor.open("/")
+    await is_live(page)
+    await expect(page.get_by_role("region", name="First steps")).to_be_visible()
+    await clean(page, axe)
+    page = await visitor.open("/wall")
+    await is_live(page)
+    await clean(page, axe)
+    visitor.checked()
 
 
 @pytest.mark.timeout(300)

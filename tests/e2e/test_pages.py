@@ -6,6 +6,7 @@ Everything that a page logs as an error, and every breach of its content securit
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,11 +18,13 @@ from playwright.async_api import Browser, Page, Route, expect
 from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.roles import Role
 from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.matching.edits import Brightness, Rotate
 from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.policy.accounts import Role as Duty
+from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
@@ -107,7 +110,7 @@ async def test_the_whole_story_by_mouse(site: Website, visit: Visit) -> None:
 
     await expect(analyst.get_by_role("heading", name="Searched")).to_be_visible()
     await expect(analyst.locator("#side .lead")).to_contain_text("2 candidates to compare")
-    await expect(board.locator("#leads .lead")).to_contain_text("Needs corroboration")
+    await expect(board.locator("#leads .lead .needs")).to_have_text("Investigative lead only - needs corroboration")
     await expect(board.locator("#leads .lead")).to_contain_text("Unreviewed")
     await analyst.get_by_role("button", name="Acknowledge").click()
     await expect(board.locator("#leads .lead")).to_contain_text("Taken by an analyst")
@@ -247,13 +250,162 @@ async def test_threats_stand_on_top_are_announced_at_once_and_leave_when_they_en
     await expect(board.locator(".incident.imminent")).to_have_count(0)
 
 
+async def keys_of(page: Page) -> list[str]:
+    return list(await page.eval_on_selector_all("#incidents > .card", "all => all.map((one) => one.dataset.key)"))
+
+
+async def test_incidents_stand_by_threat_then_priority_then_the_newest_however_they_came(
+    site: Website, visit: Visit
+) -> None:
+    opened = site.kit.clock.now()
+    board = await (await visit("floor")).open("/")
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+    for name, priority, minutes in (("A", 3, 0), ("B", 1, 9), ("C", None, 0), ("D", 1, 2), ("E", 5, 1)):
+        at = rfc3339(opened - timedelta(minutes=minutes))
+        await site.report(name, incidentCommonPriorityNumber=priority, openedAt=at)
+    await site.alert("E", headline="Armed person")
+    await site.alert("A", headline="Storm", urgency="Expected")
+    await expect(board.locator("#incidents > .card")).to_have_count(5)
+    await expect(board.locator('[data-key="A"]')).to_contain_text("Storm")
+    assert await keys_of(board) == ["E", "A", "D", "B", "C"]
+    await site.report("C", incidentCommonPriorityNumber=0)
+    await expect(board.locator("#incidents > .card").nth(2)).to_have_attribute("data-key", "C")
+    live = await keys_of(board)
+    await board.reload()
+    assert await keys_of(board) == live
+    await site.report("D", incidentStatusCommonRegistryText="closed")
+    await expect(board.locator('[data-key="D"]')).to_have_count(0)
+    await expect(board.locator("#incidents-count")).to_have_text("4")
+
+
+@pytest.mark.once
+async def test_the_board_is_narrowed_and_no_imminent_threat_can_be_filtered_away(site: Website, visit: Visit) -> None:
+    await site.report("calm", incidentCommonPriorityNumber=7)
+    await site.report("urgent", incidentCommonPriorityNumber=1)
+    await site.report("drill", incidentCommonPriorityNumber=1, exercise=True)
+    await site.report("threat", incidentCommonPriorityNumber=9, incidentTypeCommonRegistryText="SHOOT")
+    await site.alert("threat")
+    await site.lead("calm")
+    board = await (await visit("floor")).open("/")
+    await board.keyboard.press("f")
+    await expect(board.get_by_label("Type")).to_be_focused()
+    await board.get_by_label("Type").select_option("Homicide")
+    await board.get_by_label("Priority").select_option("2 or more urgent")
+    await board.get_by_label("Exercises").select_option("left out")
+    await board.get_by_role("combobox", name="Leads").select_option("Released")
+    await board.get_by_role("button", name="Narrow").click()
+    await expect(board.locator("#filters")).to_contain_text("Imminent threats are always shown.")
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+    assert await keys_of(board) == ["threat", "urgent"]
+    await expect(board.locator("#leads-rest")).to_contain_text("No lead of this kind")
+    await site.report("calm", location={"text": "still of no interest"})
+    await site.report("another", incidentCommonPriorityNumber=2)
+    await expect(board.locator('[data-key="another"]')).to_be_visible()
+    assert await keys_of(board) == ["threat", "urgent", "another"]
+    await board.get_by_role("link", name="Show all").first.click()
+    await expect(board.locator("#incidents > .card")).to_have_count(5)
+
+
+COUNT_TONES = """() => {
+  window.tones = 0;
+  const start = OscillatorNode.prototype.start;
+  OscillatorNode.prototype.start = function (...when) { window.tones += 1; return start.apply(this, when); };
+}"""
+
+
+@pytest.mark.once
+async def test_an_imminent_threat_sounds_when_a_person_allowed_it_and_is_counted_in_the_title(
+    site: Website, visit: Visit
+) -> None:
+    await site.report("INC-1")
+    await site.report("INC-2")
+    visitor = await visit("floor")
+    await visitor.page.add_init_script(f"({COUNT_TONES})()")
+    board = await visitor.open("/")
+    sound = board.locator("#chime")
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+    await site.alert("INC-1", headline="Before the sound was allowed")
+    await expect(board).to_have_title("(1) Floor board")
+    await expect(sound).to_have_attribute("aria-pressed", "false")
+    assert await board.evaluate("window.tones") == 0
+    await board.keyboard.press("m")
+    await expect(sound).to_have_text("Sound on")
+    await board.wait_for_function("window.tones === 2")  # so that a person hears what was allowed
+    await board.reload()
+    await expect(sound).to_have_attribute("aria-pressed", "true")  # kept for this browser
+    await board.locator("h2").first.click()  # a browser sounds only after that
+    await expect(sound).to_have_text("Sound on")
+    await site.alert("INC-2", headline="After it")
+    await expect(board).to_have_title("(2) Floor board")
+    await board.wait_for_function("window.tones === 2")
+    await sound.click()
+    await site.report("INC-3")
+    await site.alert("INC-3")
+    await expect(board).to_have_title("(3) Floor board")
+    assert await board.evaluate("window.tones") == 2
+
+
+MARK = """() => {
+  window.changed = { added: 0 };
+  for (const card of document.querySelectorAll("#incidents > .card")) card.marked = true;
+  new MutationObserver((all) => { for (const one of all) window.changed.added += one.addedNodes.length; })
+    .observe(document.getElementById("incidents"), { childList: true });
+}"""
+
+
+@pytest.mark.once
+async def test_five_hundred_incidents_and_many_updates_lose_none_and_touch_only_what_changed(
+    site: Website, visit: Visit
+) -> None:
+    opened = site.kit.clock.now()
+    names = [f"INC-{number:03}" for number in range(501)]
+    ages = {name: rfc3339(opened - timedelta(minutes=place)) for place, name in enumerate(names)}
+    await site.report_all({name: {"openedAt": at, "incidentCommonPriorityNumber": 5} for name, at in ages.items()})
+    board = await (await visit("floor")).open("/")
+    cards = board.locator("#incidents > .card")
+    await expect(cards).to_have_count(500)
+    await expect(board.locator("#incidents-rest")).to_contain_text("More are open than are listed here")
+    await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
+    loads: list[str] = []
+    board.on("request", lambda request: loads.append(request.url.removeprefix(site.address)))
+    await board.evaluate(MARK)
+    newest = {}
+    for turn in range(15):
+        changed = names[turn:400:40]
+        newest |= {name: f"{name}, change {turn}" for name in changed}
+        await site.report_all({name: {"location": {"text": newest[name]}, "openedAt": ages[name]} for name in changed})
+    await board.wait_for_function(
+        """(wanted) => Object.entries(wanted).every(([key, place]) =>
+          document.querySelector(`#incidents [data-key="${key}"] .place`).textContent === place)""",
+        arg=newest,
+    )
+    await expect(cards).to_have_count(500)
+    unmarked = "all => all.filter((one) => !one.marked).map((one) => one.dataset.key)"
+    assert set(await board.eval_on_selector_all("#incidents > .card", unmarked)) == set(newest)
+    assert await board.evaluate("window.changed.added") <= 15 * 10
+    assert "/" not in loads  # the whole of it was never loaded again
+    live = await keys_of(board)
+    await board.reload()
+    assert await keys_of(board) == live
+
+    await site.report("INC-500", incidentCommonPriorityNumber=1)  # one more than are listed: the last one makes room
+    await expect(cards.first).to_have_attribute("data-key", "INC-500")
+    await expect(cards).to_have_count(500)
+    await expect(board.locator('[data-key="INC-499"]')).to_have_count(0)
+    await site.report_all({name: {"incidentStatusCommonRegistryText": "closed"} for name in names[:60]})
+    await expect(board.locator('[data-key="INC-499"]')).to_have_count(1)  # there is room again
+    await expect(cards).to_have_count(441)
+
+
 @pytest.mark.once
 async def test_leads_are_announced_politely(site: Website, visit: Visit) -> None:
     await site.report("INC-1")
     board = await (await visit("floor")).open("/")
     await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
     await site.lead("INC-1", people=0)
-    await expect(board.locator("#say-politely")).to_contain_text("No candidate. Needs corroboration.")
+    await expect(board.locator("#say-politely")).to_contain_text(
+        "No candidate. Investigative lead only - needs corroboration."
+    )
     await expect(board.locator("#say-at-once")).to_be_empty()
 
 
@@ -308,6 +460,61 @@ async def test_the_board_survives_a_restart_of_the_daemon(database: Database, br
         await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
         await expect(board.locator("#outages")).to_be_empty()
     visitor.checked()
+
+
+SIZE_OF = "(name) => parseFloat(getComputedStyle(document.querySelector(name)).fontSize)"
+
+
+@pytest.mark.once
+async def test_a_wall_shows_the_board_by_its_token_large_and_with_nothing_to_press(
+    database: Database, browser: Browser, tmp_path: Path
+) -> None:
+    identity = {"role_switch": False}
+    async with running_site(database, right_now(), Metrics(), tmp_path, identity=identity) as site:
+        await site.report_all({f"INC-{number:02}": {"notes": ["what dispatch wrote"]} for number in range(60)})
+        await site.alert("INC-30", headline="Armed person at the station")
+        tokens, administrator = site.services.people.tokens, DEMO_ACCOUNTS["administrator"]
+        until = site.kit.clock.now() + timedelta(days=1)
+        token = await tokens.create(administrator, "the wall", [Deed.WATCH_FLOOR], until)
+        visitor = await new_visitor(browser, site.address, "floor")
+        visitor.tolerated = ("401", "net::ERR")
+        wall = await visitor.open("/wall")
+        await wall.get_by_label("Token").fill(token.text)
+        await wall.keyboard.press("Enter")
+        first = wall.locator("#incidents > .card").first
+        await expect(first).to_contain_text("Armed person at the station")
+        await expect(first.locator(".countdown")).to_contain_text("ends in")
+        await expect(wall.locator("#connection")).to_have_attribute("data-state", "live")
+        assert wall.url == f"{site.address}/wall"
+        assert await wall.locator("a, button, input, select, [tabindex='0']").count() == 0
+        await expect(wall.locator("body")).not_to_contain_text("what dispatch wrote")
+
+        sizes = {}
+        for width, height in ((1920, 1080), (3840, 2160)):
+            await wall.set_viewport_size({"width": width, "height": height})
+            await expect(wall.locator("#incidents-left-out")).to_contain_text("more")
+            assert await wall.evaluate("document.documentElement.scrollHeight <= window.innerHeight")
+            visible = await wall.locator("#incidents > .card:not(.left-out)").count()
+            await expect(wall.locator("#incidents-left-out")).to_have_text(f"and {60 - visible} more")
+            sizes[height] = (visible, await wall.evaluate(SIZE_OF, "#incidents h3") / height)
+        assert sizes[1080][0] == sizes[2160][0] >= 6
+        assert min(share for _, share in sizes.values()) > 0.03  # of the height of the screen
+
+        await wall.context.set_offline(True)
+        site.cut_connections()
+        await expect(wall.locator("#connection")).to_have_attribute("data-state", "reconnecting")
+        await site.alert("INC-40", headline="Raised meanwhile")
+        await wall.context.set_offline(False)
+        await expect(wall.locator("#incidents")).to_contain_text("Raised meanwhile")
+        await expect(wall).to_have_title("(2) Wall board")
+
+        other = await visitor.open("/")
+        await expect(other.get_by_role("heading", name="Sign in")).to_be_visible()  # it is good for nothing else
+        wall = await visitor.open("/wall")
+        await expect(wall.locator("#connection")).to_have_attribute("data-state", "live")
+        await tokens.revoke(administrator, token.record.token_id)
+        await expect(wall.get_by_label("Token")).to_be_visible()
+        visitor.checked()
 
 
 @pytest.mark.once
@@ -450,6 +657,43 @@ async def test_the_role_switch_changes_who_acts_and_stays_on_the_page(site: Webs
     await expect(page.locator("#attach")).to_be_visible()
     assert page.url.endswith("/incidents/INC-1")
     await expect(page.get_by_role("button", name="Analyst")).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.once
+async def test_the_demos_guide_goes_along_by_keyboard_moves_nothing_and_stays_closed(
+    site: Website, visit: Visit
+) -> None:
+    await site.report("INC-1")
+    page = await (await visit("floor", first_time=True)).open("/")
+    guide = page.get_by_role("region", name="First steps")
+    await expect(guide.get_by_role("heading", name="1 of 5: The board")).to_be_visible()
+    place = await page.locator("#incidents > .card").bounding_box()
+    await page.keyboard.press("h")
+    await expect(guide).to_be_hidden()
+    assert await page.locator("#incidents > .card").bounding_box() == place
+    await page.keyboard.press("h")
+    await expect(guide.get_by_role("heading", name="First steps")).to_be_focused()
+    await page.keyboard.press("Tab")
+    for title in ("2 of 5: A still", "3 of 5: A face"):
+        await page.keyboard.press("Enter")
+        await expect(guide.get_by_role("heading", name=title)).to_be_visible()
+    await expect(guide.get_by_role("link")).to_have_count(0)  # the floor may not go where this step is done
+    await page.get_by_role("button", name="Supervisor").click()
+    await guide.get_by_role("link", name="Approvals").click()
+    await expect(guide.get_by_role("heading", name="3 of 5: A face")).to_be_visible()  # it goes along
+    assert page.url.endswith("/approvals")
+    for _ in range(2):
+        await guide.get_by_role("button", name="Next").click()
+    await expect(guide.get_by_role("heading", name="5 of 5: The investigator")).to_be_visible()
+    await expect(guide.get_by_role("button", name="Next")).to_be_hidden()
+    await page.keyboard.press("Escape")
+    await expect(guide).to_be_hidden()
+    await expect(page.get_by_role("button", name="First steps")).to_be_focused()
+    await page.goto(f"{site.address}/")
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    await expect(guide).to_be_hidden()
+    await page.get_by_role("button", name="First steps").click()
+    await expect(guide.get_by_role("heading", name="1 of 5: The board")).to_be_visible()
 
 
 @pytest.mark.once

@@ -41,7 +41,13 @@ async def running_browser() -> AsyncIterator[Browser]:
         await launched.close()
 
 
-async def new_visitor(browser: Browser, address: str, account: str, **options: Any) -> Visitor:
+async def new_visitor(
+    browser: Browser, address: str, account: str, *, first_time: bool = False, **options: Any
+) -> Visitor:
+    """first_time: whether this browser has not closed the demo's guide yet, which lies over a corner of the page."""
+    if not first_time:
+        kept = [{"name": "rtcc-first-steps", "value": "closed"}]
+        options["storage_state"] = {"cookies": [], "origins": [{"origin": address, "localStorage": kept}]}
     context = await browser.new_context(viewport={"width": 1280, "height": 720}, **options)
     await context.add_cookies([{"name": "rtcc_demo_account", "value": account, "url": address}])
     page = await context.new_page()

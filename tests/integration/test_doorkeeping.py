@@ -1,11 +1,15 @@
 """Which requests a site outside the demo lets in, before it asks who it is."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.people.service_tokens import NewToken
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
+from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.access import STRANGERS_PER_MINUTE
@@ -104,3 +108,51 @@ async def test_a_cookie_that_nobody_was_given_lets_nobody_in(site: Website, cook
     headers = {**FORWARDED, "Cookie": f"__Host-rtcc_session={cookie}"}
     async with site.client.get("/api/v1/incidents", headers=headers) as answer:
         assert answer.status == 401
+
+
+async def wall_token(site: Website, deed: Deed) -> NewToken:
+    until = site.kit.clock.now() + timedelta(days=1)
+    return await site.services.people.tokens.create(DEMO_ACCOUNTS["administrator"], "the wall", [deed], until)
+
+
+async def test_a_walls_token_opens_the_wall_and_nothing_else_and_ends_when_it_is_revoked(site: Website) -> None:
+    token = await wall_token(site, Deed.WATCH_FLOOR)
+    shown = {**FORWARDED, "Origin": HOME}
+    async with site.client.post(
+        "/wall/token", data={"token": f" {token.text}\n"}, headers=shown, allow_redirects=False
+    ) as answer:
+        assert (answer.status, answer.headers["Location"]) == (303, "/wall")
+        cookie = answer.cookies["__Secure-rtcc_wall"]
+    assert (cookie["path"], cookie["samesite"], cookie["secure"], cookie["httponly"]) == ("/wall", "Strict", True, True)
+    kept = {**FORWARDED, "Cookie": f"__Secure-rtcc_wall={cookie.value}"}
+    for path, status in (
+        ("/wall", 200),
+        ("/wall/floor", 200),
+        ("/", 401),
+        ("/api/v1/incidents", 401),
+        ("/wallet", 404),
+    ):
+        async with site.client.get(path, headers=kept) as answer:
+            assert answer.status == status, path
+    async with site.client.post("/api/v1/leads/x/acknowledge", headers={**kept, "Origin": HOME}) as answer:
+        assert answer.status in {401, 404}
+    await site.services.people.tokens.revoke(DEMO_ACCOUNTS["administrator"], token.record.token_id)
+    async with site.client.get("/wall", headers=kept) as answer:
+        assert answer.status == 401
+
+
+@pytest.mark.parametrize("token", ["", "rtcc_0123456789abcdef_" + "A" * 43, "' or 1=1"])
+async def test_what_is_no_walls_token_is_refused_and_entered(site: Website, token: str) -> None:
+    async with site.client.post("/wall/token", data={"token": token}, headers={**FORWARDED, "Origin": HOME}) as answer:
+        assert (answer.status, "Set-Cookie" in answer.headers) == (401, False)
+        assert "does not hold" in await answer.text()
+    [entry] = await site.kit.rows(tables.audit_entries, outcome="refused")
+    assert (entry["actor"], entry["action"]) == ("nobody", "wall.open")
+
+
+async def test_a_token_for_something_else_opens_no_wall(site: Website) -> None:
+    token = await wall_token(site, Deed.SEE_HEALTH)
+    shown = {**FORWARDED, "Origin": HOME}
+    async with site.client.post("/wall/token", data={"token": token.text}, headers=shown) as answer:
+        assert (answer.status, "Set-Cookie" in answer.headers) == (401, False)
+        assert "made for watch-floor" in await answer.text()

@@ -1,11 +1,21 @@
 // The floor board.
 
 import { wireButtons } from "/static/calls.js";
+import { collectChanges } from "/static/changes.js";
+import { wireChime } from "/static/chime.js";
+import { showImminent, watchFloor } from "/static/floor.js";
+import { onKeys, stepByKeys } from "/static/keys.js";
 import { keepLive, say, showOutage } from "/static/live.js";
+import { pollQueue } from "/static/polled.js";
 
-const FLOOR_EVERY = 5000;
+const title = document.title;
+const sound = wireChime(document.getElementById("chime"));
 
-const refresh = keepLive();
+const refresh = keepLive({
+  changes: collectChanges("/board/changes"),
+  onAlarm: sound.chime,
+  onLoaded: () => showImminent(title),
+});
 
 wireButtons(({ ok, document: answer, button }) => {
   if (ok) say("say-politely", button.dataset.done);
@@ -14,18 +24,9 @@ wireButtons(({ ok, document: answer, button }) => {
   refresh();
 });
 
-async function askFloor() {
-  let state = null;
-  try {
-    const answer = await fetch("/api/v1/floor", { cache: "no-store" });
-    if (!answer.ok) return; // what is known stays on the wall
-    state = await answer.json();
-  } catch {
-    return; // the connection's own state says that the daemon is not reachable
-  }
-  const meanings = state.problems.map((problem) => problem.meaning);
-  showOutage("dependencies", [...new Set(meanings)].join(" "));
-}
-
-askFloor();
-setInterval(askFloor, FLOOR_EVERY);
+stepByKeys();
+onKeys({ f: () => document.getElementById("first-filter").focus(), m: sound.toggle });
+showImminent(title);
+watchFloor("/api/v1/floor");
+// A search that begins to wait is no event on the feed, which the whole floor reads.
+if (document.querySelector("#waiting[data-decides]")) pollQueue("/api/v1/probes", (one) => one.probeId, refresh);

@@ -6,10 +6,11 @@ const LONGEST_PAUSE = 5_000;
 const UNREACHABLE_AFTER = 8_000;
 
 /**
+ * Follows the feed at that address after that place on it.
  * Calls onEvent({type, data}), data being the event's JSON as text, for each event and onState("live" | "reconnecting" | "unreachable", since) when that changes.
  * onReset is called when events in between are no longer kept. Resumes after the last event by itself.
  */
-export function followFeed({ after, heartbeatSeconds, onEvent, onState, onReset }) {
+export function followFeed({ address, after, heartbeatSeconds, onEvent, onState, onReset }) {
   const silence = heartbeatSeconds * 2000 + 3000;
   let lastId = String(after);
   let pause = FIRST_PAUSE;
@@ -37,7 +38,7 @@ export function followFeed({ after, heartbeatSeconds, onEvent, onState, onReset 
     const stop = (current = new AbortController());
     let watchdog = setTimeout(() => stop.abort(), silence);
     try {
-      const answer = await fetch("/api/v1/feed", {
+      const answer = await fetch(address, {
         headers: { "Last-Event-ID": lastId, Accept: "text/event-stream" },
         cache: "no-store",
         signal: stop.signal,

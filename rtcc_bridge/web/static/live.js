@@ -38,17 +38,21 @@ function showConnection(state, since) {
   showOutage("connection", state === "unreachable" ? text : null);
 }
 
-function announce(card, before) {
+function announce(card, before, onAlarm) {
   const { alarm, announce: lead } = card.dataset;
-  if (alarm && alarm !== before?.dataset.alarm) say("say-at-once", alarm);
+  if (alarm && alarm !== before?.dataset.alarm) {
+    say("say-at-once", alarm);
+    onAlarm();
+  }
   if (lead && lead !== before?.dataset.announce) say("say-politely", lead);
 }
 
 /** Follows the feed and shows how the connection stands. `onEvent` as `followFeed` has it; onReset when some are lost. */
 export function follow({ onEvent, onReset }) {
-  const { feedPosition, heartbeat } = document.body.dataset;
+  const { feed, feedPosition, heartbeat } = document.body.dataset;
   tick();
   followFeed({
+    address: feed,
     after: feedPosition,
     heartbeatSeconds: Number(heartbeat),
     onEvent,
@@ -69,23 +73,38 @@ export function isAboutLead({ type, data }, leadId) {
 
 /**
  * Keeps the page live; returns the function that refreshes it at once. isWanted({type, data}): whether an event can have
- * changed the page: where each look is audited, the page is not loaded for nothing.
+ * changed the page: where each look is audited, the page is not loaded for nothing. onAlarm(): something imminent has
+ * come. onLoaded() and changes: as `refresher` has them.
  */
-export function keepLive({ onPart = () => {}, isWanted = () => true } = {}) {
-  const refresh = refresher({
+export function keepLive({
+  onPart = () => {},
+  isWanted = () => true,
+  onAlarm = () => {},
+  onLoaded = () => {},
+  changes = undefined,
+} = {}) {
+  const ask = refresher({
     onCard: (card, before) => {
-      card.classList.add("arrived");
-      announce(card, before);
+      if (!before) card.classList.add("arrived"); // one that only changed stays calm
+      announce(card, before, onAlarm);
     },
     onPart: (part, before) => {
-      announce(part, before);
+      announce(part, before, onAlarm);
       onPart(part, before);
     },
+    onLoaded,
+    changes,
   });
+  const refresh = () => {
+    changes?.everything();
+    ask();
+  };
   whenOver(refresh);
   follow({
     onEvent: (event) => {
-      if (isWanted(event)) refresh();
+      if (!isWanted(event)) return;
+      changes?.note(event);
+      ask();
     },
     onReset: refresh,
   });

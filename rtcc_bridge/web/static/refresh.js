@@ -6,6 +6,7 @@ import { tick } from "/static/times.js";
 const LEAST_PAUSE = 300;
 const PAUSE_AFTER_FAILURE = 2000;
 const TIMEOUT = 10_000;
+const LEAST_FULL = 0.9;
 const GONE = [401, 403, 404];
 
 // A form that leads to another page is on its way: to load this one anew would take its place. (The role switch, for
@@ -15,12 +16,12 @@ window.addEventListener("submit", (event) => {
   if (!event.defaultPrevented && event.target.method !== "dialog") isLeaving = true;
 });
 
-function load() {
+function load(address) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.responseType = "document";
     request.timeout = TIMEOUT;
-    request.open("GET", location.href);
+    request.open("GET", address);
     request.setRequestHeader("Accept", "text/html");
     request.onload = () => {
       if (request.status === 200 && request.response) resolve(request.response);
@@ -64,11 +65,58 @@ function reconcile(list, fresh, onCard) {
   });
   const focused = list.contains(document.activeElement) ? document.activeElement.closest("[data-key]") : null;
   const kept = new Set(wanted);
+  list.toggleAttribute("data-capped", fresh.hasAttribute("data-capped"));
   for (const card of [...list.children]) if (!kept.has(card)) card.remove();
   wanted.forEach((card, place) => {
     if (list.children[place] !== card) list.insertBefore(card, list.children[place] ?? null);
   });
   if (focused && !kept.has(focused)) refocus(list, focused.dataset.key);
+}
+
+/**
+ * Takes over some cards: those whose names are in `asked` and that did not come belong on the list no more. Each stands
+ * where the server's order puts it. The list is bounded: what is past its end is dropped, and the list then says so.
+ */
+function merge(list, fresh, asked, onCard) {
+  const known = new Map([...list.children].map((card) => [card.dataset.key, card]));
+  const came = new Map([...fresh.children].map((card) => [card.dataset.key, card]));
+  for (const key of asked) {
+    const old = known.get(key);
+    const card = came.get(key);
+    const hadFocus = old?.contains(document.activeElement);
+    if (!card) old?.remove();
+    if (!card || old?.dataset.version === card.dataset.version) continue;
+    const added = document.importNode(card, true);
+    onCard(added, old);
+    tick(added);
+    if (old?.dataset.order === added.dataset.order) {
+      old.replaceWith(added);
+    } else {
+      old?.remove();
+      list.insertBefore(added, firstAfter(list, added.dataset.order));
+    }
+    if (hadFocus) refocus(list, key);
+  }
+  while (list.children.length > Number(list.dataset.most)) {
+    list.lastElementChild.remove();
+    list.setAttribute("data-capped", "");
+  }
+}
+
+/** The first card that comes after this place, by halving; null at the end. */
+function firstAfter(list, order) {
+  let [from, to] = [0, list.children.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (list.children[middle].dataset.order < order) from = middle + 1;
+    else to = middle;
+  }
+  return list.children[from] ?? null;
+}
+
+/** A list that was cut short has lost so many cards that the next ones belong on it. */
+function runsShort(list) {
+  return list.hasAttribute("data-capped") && list.children.length < Number(list.dataset.most) * LEAST_FULL;
 }
 
 function refocus(list, key) {
@@ -77,13 +125,32 @@ function refocus(list, key) {
   target.focus({ preventScroll: true });
 }
 
+const WHOLE_PAGE = { note() {}, everything() {}, take: () => null };
+
 /**
  * Returns a function that asks for a refresh: the first comes at once, further ones are put together.
- * onCard(card, before) is called for each card that is new or changed, onPart(part, before) for each part.
+ * onCard(card, before) is called for each card that is new or changed, onPart(part, before) for each part, onLoaded()
+ * when all of a load is in its place. changes: as `collectChanges` makes it, for a page that can be loaded in part.
  */
-export function refresher({ onCard = () => {}, onPart = () => {} } = {}) {
+export function refresher({ onCard = () => {}, onPart = () => {}, onLoaded = () => {}, changes = WHOLE_PAGE } = {}) {
   let wanted = false;
   let running = false;
+
+  async function takeOver() {
+    const some = changes.take();
+    const fresh = await load(some?.address ?? location.href);
+    swapParts(fresh, onPart);
+    for (const list of document.querySelectorAll("[data-reconcile]")) {
+      const other = fresh.getElementById(list.id);
+      if (other && some && list.dataset.most) merge(list, other, some.asked, onCard);
+      else if (other) reconcile(list, other, onCard);
+      if (!runsShort(list)) continue;
+      changes.everything();
+      wanted = true;
+    }
+    if (!some) tick();
+    onLoaded();
+  }
 
   async function run() {
     running = true;
@@ -91,14 +158,9 @@ export function refresher({ onCard = () => {}, onPart = () => {} } = {}) {
       wanted = false;
       let pause = LEAST_PAUSE;
       try {
-        const fresh = await load();
-        swapParts(fresh, onPart);
-        for (const list of document.querySelectorAll("[data-reconcile]")) {
-          const other = fresh.getElementById(list.id);
-          if (other) reconcile(list, other, onCard);
-        }
-        tick();
+        await takeOver();
       } catch {
+        changes.everything(); // what was asked for in vain is not asked for by its name again
         wanted = true;
         pause = PAUSE_AFTER_FAILURE;
       }

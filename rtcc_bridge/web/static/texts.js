@@ -1,6 +1,11 @@
 // What the scripts of the pages say. What the server renders has its words in words.py and its neighbours.
 
 export const TEXTS = {
+  soundOff: "Sound off",
+  soundOn: "Sound on",
+  soundWaits: "Sound on, after a click",
+  leftOut: (count, dangers) =>
+    count > 0 ? `and ${count} more${dangers > 0 ? `, ${dangers} of them under an imminent threat` : ""}` : "",
   open: "open",
   excluded: "excluded",
   kept: (left) => (left ? `${left} left` : "compared"),

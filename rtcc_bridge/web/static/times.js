@@ -55,7 +55,7 @@ export function tick(root = document) {
     const at = Date.parse(element.dateTime);
     const label = element.dataset.label ? `${element.dataset.label} ` : "";
     write(element, label + ageWords(at));
-    element.title = `${new Date(at).toLocaleString()} (${element.dateTime})`;
+    if (!element.title) element.title = `${new Date(at).toLocaleString()} (${element.dateTime})`;
   }
   for (const element of root.querySelectorAll("time[data-moment]:not([title])")) {
     element.title = `${new Date(element.dateTime).toLocaleString()} here`;

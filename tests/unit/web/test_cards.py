@@ -78,4 +78,4 @@ def test_a_withdrawn_lead_offers_no_result() -> None:
 
 
 def test_every_lead_is_announced_as_needing_corroboration() -> None:
-    assert all(lead(kind).announcement.endswith("Needs corroboration.") for kind in EXAMPLES)
+    assert all(lead(kind).announcement.endswith("Investigative lead only - needs corroboration.") for kind in EXAMPLES)

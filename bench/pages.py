@@ -1,0 +1,214 @@
+"""How long the server takes for the floor's pages with ten thousand open incidents, and whether a board that shows five
+hundred of them stutters in Chromium at fifty updates a second.
+
+    python -m bench.pages [--incidents 10000] [--requests 200] [--seconds 20] [--rate 50] [--json]
+
+The whole web over SQLite, with real desks behind it, in this one process, which also asks and reports: figures of the
+server hold for one request at a time. Chromium shares the machine's processors with it. A stutter is counted as the
+browser counts it (a task of more than 50 ms, Long Tasks API), and as the longest time between two frames.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from playwright.async_api import CDPSession, Page, expect
+from pydantic import SecretStr
+from sqlalchemy import create_engine
+
+from bench.machine import machine
+from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.settings import DatabaseSettings
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.tables import metadata
+from tests.e2e.visitors import new_visitor, right_now, running_browser
+from tests.probe_kit import PictureWorkers
+from tests.website import Website, running_site
+
+SHOWN = 500
+CHANGED = 15
+"""Incidents that a board asks for at once: about as many change at 50 a second between two of its looks."""
+TYPES = ("HOMICIDE", "SHOOT", "ROBBERY", "ASSAULT", "WEAPON", "STABBING", "TRAUMA", "OD")
+WATCH = """() => {
+  window.tasks = [];
+  window.gaps = [];
+  new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map((one) => one.duration)))
+    .observe({ type: "longtask" });
+  let last = performance.now();
+  const frame = (now) => { window.gaps.push(now - last); last = now; requestAnimationFrame(frame); };
+  requestAnimationFrame(frame);
+}"""
+SHOWS = """(wanted) => Object.entries(wanted).every(([key, place]) =>
+  document.querySelector(`#incidents [data-key="${key}"] .place`)?.textContent === place)"""
+PARTS = ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
+Line = dict[str, Any]
+
+
+@asynccontextmanager
+async def site() -> AsyncIterator[Website]:
+    with TemporaryDirectory() as name:
+        file = Path(name) / "bench.sqlite3"
+        engine = create_engine(f"sqlite:///{file}")
+        metadata.create_all(engine)
+        engine.dispose()
+        database = Database(DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{file}")))
+        async with running_site(
+            database, right_now(), Metrics(), Path(name), workers=PictureWorkers(), roles=()
+        ) as running:
+            yield running
+        await database.close()
+
+
+async def report(on: Website, count: int) -> None:
+    """So many open incidents, of all types and priorities, over the last two days; three threats; one lead."""
+    opened = on.kit.clock.now()
+    for start in range(0, count, SHOWN):
+        numbers = range(start, min(start + SHOWN, count))
+        await on.report_all(
+            {name(number): _fields(number, rfc3339(opened - timedelta(seconds=17 * number))) for number in numbers}
+        )
+    for number in range(3):
+        await on.alert(name(number), headline=f"Armed person {number}")
+    await on.lead(name(0))
+
+
+def name(number: int) -> str:
+    return f"INC-{number:06}"
+
+
+def _fields(number: int, opened_at: str) -> dict[str, Any]:
+    return {
+        "incidentTypeCommonRegistryText": TYPES[number % len(TYPES)],
+        "incidentCommonPriorityNumber": 1 + number % 9,
+        "location": {"text": f"{number} Harbor Street, second floor"},
+        "notes": ["What dispatch wrote of it. " * 8],
+        "openedAt": opened_at,
+    }
+
+
+async def server(incidents: int, requests: int) -> list[Line]:
+    """Of each page in turn, so that what else the machine does falls on all alike."""
+    async with site() as on:
+        await report(on, incidents)
+        asked = "&".join(f"incident={name(number)}" for number in range(CHANGED))
+        pages = ("/", f"/board/changes?{asked}", f"/board/changes?{asked}&with-leads", "/wall", f"/incidents/{name(7)}")
+        taken: dict[str, list[float]] = {path: [] for path in pages}
+        sizes: dict[str, int] = {}
+        for turn in range(requests + 5):
+            for path in pages:
+                start = time.perf_counter()
+                async with on.client.get(path) as answer:
+                    assert answer.status == 200, path
+                    sizes[path] = len(await answer.read())
+                if turn >= 5:  # the first ones compile templates and statements
+                    taken[path].append((time.perf_counter() - start) * 1000)
+    return [
+        {"page": path.replace(asked, "…"), "bytes": sizes[path], **_quantiles(times)} for path, times in taken.items()
+    ]
+
+
+async def board(seconds: float, rate: int) -> Line:
+    """A board with `SHOWN` incidents in Chromium, while so many of them change in each second."""
+    async with site() as on, running_browser() as browser:
+        await report(on, SHOWN)
+        visitor = await new_visitor(browser, on.address, "floor")
+        answers: list[int] = []
+        page = await visitor.open("/")
+        await expect(page.locator("#incidents > .card")).to_have_count(SHOWN)
+        await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+        page.on("requestfinished", lambda request: answers.append(request.url.count("/board/changes")))
+        await page.evaluate(WATCH)
+        processor = await page.context.new_cdp_session(page)
+        await processor.send("Performance.enable", {"timeDomain": "threadTicks"})
+        before = await _processor_seconds(processor)
+        wanted, delays = {}, []
+        batches = int(seconds * 5)
+        began = time.perf_counter()
+        for batch in range(batches):
+            numbers = [(batch * 37 + step * 11) % SHOWN for step in range(rate // 5)]
+            changes = {name(number): {"location": {"text": f"{number} Street, change {batch}"}} for number in numbers}
+            await on.report_all(changes)
+            told = time.perf_counter()
+            wanted |= {key: change["location"]["text"] for key, change in changes.items()}
+            if batch % 5 == 0:
+                await _shown(page, {key: change["location"]["text"] for key, change in changes.items()})
+                delays.append((time.perf_counter() - told) * 1000)
+            await asyncio.sleep(max(0.0, began + (batch + 1) / 5 - time.perf_counter()))
+        lasted = time.perf_counter() - began
+        await _shown(page, wanted)
+        busy = {key: value - before[key] for key, value in (await _processor_seconds(processor)).items()}
+        tasks, gaps = await page.evaluate("[window.tasks, window.gaps.slice(2)]")
+        visitor.checked()
+    return {
+        "updates": batches * (rate // 5),
+        "updates_per_second": round(batches * (rate // 5) / lasted, 1),
+        "lost": 0,
+        "long_tasks": len(tasks),
+        "longest_task_ms": round(max(tasks, default=0.0), 1),
+        "frames_per_second": round(len(gaps) / lasted, 1),
+        "longest_between_frames_ms": round(max(gaps), 1),
+        "loads": sum(answers),
+        "page_busy_percent": round(100 * busy["TaskDuration"] / lasted, 1),
+        "of_that_percent": {
+            key.removesuffix("Duration"): round(100 * busy[key] / busy["TaskDuration"]) for key in PARTS
+        },
+        **{f"shown_after_{key}": value for key, value in _quantiles(delays).items()},
+    }
+
+
+async def _processor_seconds(session: CDPSession) -> dict[str, float]:
+    """What the page's own thread has used of a processor: it does not grow while other programs have it."""
+    found = (await session.send("Performance.getMetrics"))["metrics"]
+    return {one["name"]: one["value"] for one in found if one["name"] in {"TaskDuration", *PARTS}}
+
+
+async def _shown(page: Page, wanted: dict[str, str]) -> None:
+    """Raises TimeoutError when the board does not come to show all of it: an update was lost."""
+    await page.wait_for_function(SHOWS, arg=wanted, polling="raf")
+
+
+def _quantiles(milliseconds: Sequence[float]) -> Line:
+    return {f"p{q}_ms": round(float(np.percentile(milliseconds, q)), 1) for q in (50, 95)}
+
+
+async def measure(options: argparse.Namespace) -> Line:
+    load = os.getloadavg()[0]
+    return {
+        "machine": machine(),
+        "load_before": round(load, 2),
+        "incidents": options.incidents,
+        "pages": await server(options.incidents, options.requests),
+        "board": await board(options.seconds, options.rate),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--incidents", type=int, default=10_000)
+    parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--rate", type=int, default=50)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = asyncio.run(measure(options))
+    if options.json:
+        print(json.dumps(found))
+        return
+    print(found["machine"], f"; load before: {found['load_before']}; {found['incidents']:,} open incidents")
+    for line in found["pages"]:
+        print(f"{line['page']:45} {line['bytes']:>8,} bytes  p50 {line['p50_ms']} ms  p95 {line['p95_ms']} ms")
+    print(*(f"{key}: {value}" for key, value in found["board"].items()), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
