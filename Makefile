@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-JOBS ?= 3
+JOBS ?= 4
 # What Python compiles is kept, whatever the surroundings say: the tests start the program hundreds of times.
 export PYTHONDONTWRITEBYTECODE :=
 # What is a shell script by its name or its first line, so that none is skipped; an archive has no git to ask.
@@ -34,7 +34,7 @@ demo: $(STAMP) ## An imminent-threat alert becomes a lead, on this machine. FACE
 kafka: $(STAMP) ## Apache Kafka on loopback until Ctrl-C (needs a JDK 17 and Maven). ARGS="--nodes 3" and others: scripts/kafka start --help.
 	scripts/kafka start $(ARGS)
 
-test: $(STAMP) ## All tests on the embedded parts, three at a time, with the short fault test: under twenty minutes on two cores. ARGS="-k name" narrows, JOBS=0 runs one at a time.
+test: $(STAMP) ## All tests on the embedded parts, four at a time, with the short fault test: a quarter of an hour on two cores. ARGS="-k name" narrows, JOBS=0 runs one at a time.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-production: $(STAMP) ## The tests that use a broker or a database once more, on Apache Kafka and PostgreSQL.

@@ -25,11 +25,17 @@ def machine() -> str:
     return f"{model} ({have}), Python {platform.python_version()}, {parts}, {time.strftime('%Y-%m-%d')}"
 
 
+_REST_SECONDS = 0.3
+"""Threads of OpenMP, OpenBLAS and ONNX Runtime go on spinning for a while after a call, on cores that the next one
+needs."""
+
+
 def median_ms(repeats: int, *calls: Callable[[], object]) -> list[float]:
-    """Interleaved, so that what else the machine does falls on all alike."""
+    """Interleaved, so that what else the machine does falls on all alike; each begins on idle cores."""
     taken: list[list[float]] = [[] for _ in calls]
     for _ in range(repeats):
         for seconds, call in zip(taken, calls, strict=True):
+            time.sleep(_REST_SECONDS)
             start = time.perf_counter()
             call()
             seconds.append(time.perf_counter() - start)
