@@ -88,8 +88,8 @@ async def board_changes(request: web.Request) -> web.Response:
 
 
 def _in_order(found: IncidentList) -> tuple[IncidentCard, ...]:
-    """By what each card says of its place, since one that changes is put there. (An exercise under an imminent threat is
-    no imminent one: what the query puts first can stand further down.)"""
+    """By what each card says of its place, since one that changes is put there: the query puts an exercise under an
+    imminent threat first, which is no imminent one."""
     return tuple(sorted(map(incident_card, found.items), key=lambda card: card.order))
 
 
