@@ -42,7 +42,7 @@ async def test_it_holds_the_named_open_incidents_and_the_leads_when_asked_and_no
     assert ">3</p>" in found  # how many are open
     with_leads = await changes(site, **{"with-leads": ""})
     assert with_leads.count('class="card lead') == 1
-    assert with_leads.count("Investigative lead only - needs corroboration") == 1
+    assert with_leads.count('<p class="needs">Investigative lead only - needs corroboration</p>') == 1
     for restricted in ("what dispatch wrote", "26-000123"):
         assert restricted not in found + with_leads
 
