@@ -131,7 +131,8 @@ async def board(seconds: float, rate: int) -> Line:
         processor = await page.context.new_cdp_session(page)
         await processor.send("Performance.enable", {"timeDomain": "threadTicks"})
         before = await _processor_seconds(processor)
-        wanted, delays = {}, []
+        wanted: dict[str, str] = {}
+        delays: list[float] = []
         batches = int(seconds * 5)
         began = time.perf_counter()
         for batch in range(batches):

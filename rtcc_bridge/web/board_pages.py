@@ -20,6 +20,7 @@ from rtcc_bridge.web.page_cards import named_incidents, taken_by
 from rtcc_bridge.web.probes import approval_queue
 from rtcc_bridge.web.services import services_of
 from rtcc_bridge.web.templating import page, page_templates
+from rtcc_bridge.web.views import IncidentList
 from rtcc_bridge.web.words import INCIDENT_TYPES, LEAD_GROUP_WORDS, PURPOSES
 
 BOARD_INCIDENTS: Final = LARGEST_PAGE
@@ -44,7 +45,7 @@ async def floor_board(request: web.Request) -> web.Response:
     """`/`: threats and open incidents, the newest leads; for a supervisor the searches that wait."""
     wish = wish_of(request)
     found = await open_incidents(services_of(request), BOARD_INCIDENTS, 0, wish.incidents)
-    cards = tuple(incident_card(view) for view in found.items)
+    cards = _in_order(found)
     chosen = wish.incidents.incident_type
     types = {**INCIDENT_TYPES, **({chosen: chosen} if chosen and chosen not in INCIDENT_TYPES else {})}
     return page(
@@ -86,6 +87,12 @@ async def board_changes(request: web.Request) -> web.Response:
     )
 
 
+def _in_order(found: IncidentList) -> tuple[IncidentCard, ...]:
+    """By what each card says of its place, since one that changes is put there: the query puts an exercise under an
+    imminent threat first, which is no imminent one."""
+    return tuple(sorted(map(incident_card, found.items), key=lambda card: card.order))
+
+
 async def _other_column(request: web.Request, wish: BoardWish, known: Mapping[str, IncidentCard]) -> dict[str, Any]:
     """Leads, and for whoever decides on searches those that wait."""
     services, account = services_of(request), request[ACCOUNT]
@@ -103,7 +110,7 @@ async def wall_board(request: web.Request) -> web.Response:
     services = services_of(request)
     found = await open_incidents(services, WALL_INCIDENTS, 0)
     newest = await newest_leads(services, WALL_LEADS)
-    cards = tuple(incident_card(view) for view in found.items)
+    cards = _in_order(found)
     named = await named_incidents(services, {view.data.incident_id for view in newest.items}, by_key(cards))
     return page(
         request,

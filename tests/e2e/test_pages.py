@@ -369,7 +369,7 @@ async def test_five_hundred_incidents_and_many_updates_lose_none_and_touch_only_
     loads: list[str] = []
     board.on("request", lambda request: loads.append(request.url.removeprefix(site.address)))
     await board.evaluate(MARK)
-    newest = {}
+    newest: dict[str, str] = {}
     for turn in range(15):
         changed = names[turn:400:40]
         newest |= {name: f"{name}, change {turn}" for name in changed}

@@ -79,3 +79,17 @@ def test_a_withdrawn_lead_offers_no_result() -> None:
 
 def test_every_lead_is_announced_as_needing_corroboration() -> None:
     assert all(lead(kind).announcement.endswith("Investigative lead only - needs corroboration.") for kind in EXAMPLES)
+
+
+def test_cards_stand_by_threat_then_priority_then_the_newest() -> None:
+    wanted = [
+        incident(incident_id="imminent", priority=9, threats=[THREAT], imminent=True),
+        incident(incident_id="threat", priority=None, threats=[THREAT | {"imminent": False}]),
+        incident(incident_id="urgent", priority=0, opened_at=NOW - timedelta(days=900)),
+        incident(incident_id="new", priority=10, opened_at=NOW),
+        incident(incident_id="a moment older", priority=10, opened_at=NOW - timedelta(microseconds=1)),
+        incident(incident_id="old", priority=10, opened_at=datetime(1970, 1, 1, tzinfo=UTC)),
+        incident(incident_id="unknown", priority=None, opened_at=NOW + timedelta(days=1)),
+    ]
+    mixed = [*wanted[4:], *wanted[:4]]
+    assert sorted(mixed, key=lambda card: card.order) == wanted
