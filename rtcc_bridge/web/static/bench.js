@@ -154,7 +154,8 @@ async function begin() {
     const number = photo.get(ref) ?? 1;
     const days = takenOn.map(inWords);
     byId("photo-count").textContent = days.length ? TEXTS.photo(number, days.length, days[number - 1]) : "";
-    byId("other-photo").hidden = byId("photos").hidden = days.length < 2;
+    byId("photos").hidden = !days.length;
+    byId("other-photo").hidden = days.length < 2;
     const lines = days.map((day, place) => {
       const line = document.createElement("li");
       const button = document.createElement("button");
@@ -191,7 +192,7 @@ async function begin() {
 
   function inWords(day) {
     if (!day) return TEXTS.dateNotKnown;
-    return TEXTS.takenOn(new Date(day).toLocaleDateString([], { dateStyle: "medium", timeZone: "UTC" }));
+    return new Date(day).toLocaleDateString([], { dateStyle: "medium", timeZone: "UTC" });
   }
 
   // What is shown of the notes
