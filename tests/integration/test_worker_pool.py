@@ -124,7 +124,7 @@ async def test_a_clip_that_ends_its_worker_harms_neither_its_neighbour_nor_the_n
         neighbour = group.create_task(pool.inspect(gate.chunks()))
         await gate.reached.wait()
         with pytest.raises(InvalidInputError, match=words) as raised:
-            await pool.clip_index(attack)
+            await pool.clip_index(upload(attack))
         assert raised.value.reason == reason
         gate.open.set()
         await neighbour
