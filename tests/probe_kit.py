@@ -202,16 +202,18 @@ class PictureWorkers:
         pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
         return CroppedFace(FaceCrop(pixels, chosen.landmarks), {"decode": 0.01, "crop": 0.001})
 
-    async def clip_index(self, data: bytes, lane: Lane = Lane.ROUTINE) -> ClipIndex:
+    async def clip_index(self, chunks: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE) -> ClipIndex:
         self.lanes.append(lane)
+        assert [chunk async for chunk in chunks]
         if self.error is not None:
             raise self.error
         frames = tuple(ClipFrame(ClipPlace(n, round((n - 1) * 1000 / 30)), 10 * n) for n in range(1, CLIP_FRAMES + 1))
         return ClipIndex("mov", "h264", STILL_WIDTH, STILL_HEIGHT, 90, (1, 1), frames, 1, {"clip": 0.01})
 
     async def clip_sheet(
-        self, data: bytes, places: Sequence[ClipPlace], side: int, lane: Lane = Lane.ROUTINE
+        self, chunks: AsyncIterator[bytes], places: Sequence[ClipPlace], side: int, lane: Lane = Lane.ROUTINE
     ) -> ClipSheet:
+        assert [chunk async for chunk in chunks]
         if self.error is not None:
             raise self.error
         self.sheets.append(tuple(places))
@@ -219,8 +221,8 @@ class PictureWorkers:
         jpeg = cv2.imencode(".jpg", np.concatenate(greys))[1].tobytes()
         return ClipSheet(jpeg, 64, 48 * len(places), {"clip": 0.01})
 
-    async def clip_still(self, data: bytes, place: ClipPlace, lane: Lane = Lane.ROUTINE) -> ClipStill:
-        self.cut.append((data, place))
+    async def clip_still(self, chunks: AsyncIterator[bytes], place: ClipPlace, lane: Lane = Lane.ROUTINE) -> ClipStill:
+        self.cut.append((b"".join([chunk async for chunk in chunks]), place))
         if self.error is not None:
             raise self.error
         grey = np.full((STILL_HEIGHT, STILL_WIDTH, 3), 2 * place.number, np.uint8)

@@ -319,7 +319,7 @@ class _View:
         """The frame as RGB; `max_side_px`: made smaller where a side is longer."""
         # One thread, said at each call: the library's default is as many as there are processors.
         rgb = VideoReformatter().reformat(frame, format="rgb24", threads=1).to_ndarray()
-        turned = np.ascontiguousarray(np.rot90(rgb, -(self.rotation // 90)))
+        turned = np.ascontiguousarray(np.rot90(np.asarray(rgb, np.uint8), -(self.rotation // 90)))
         scale = 1.0 if max_side_px is None else min(1.0, max_side_px / max(self.width, self.height))
         return _resized(turned, max(1, round(self.width * scale)), max(1, round(self.height * scale)))
 
@@ -369,7 +369,7 @@ def _sharpness(frame: Any) -> int:
     grey = VideoReformatter().reformat(
         frame, width=width, height=height, format="gray", interpolation=Interpolation.AREA, threads=1
     )
-    return min(MOST_SHARPNESS, round(relative_sharpness(grey.to_ndarray())))
+    return min(MOST_SHARPNESS, round(relative_sharpness(np.asarray(grey.to_ndarray(), np.uint8))))
 
 
 def _resized(image: RgbImage, width: int, height: int) -> RgbImage:

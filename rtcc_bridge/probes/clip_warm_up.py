@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import av
 import numpy as np
@@ -22,7 +22,7 @@ def plain_clips() -> Iterator[bytes]:
 def _clip(container: str, codec: str) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=10)
+        stream: Any = output.add_stream(codec, rate=10)
         stream.width = stream.height = _SIDE_PX
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.thread_count = 1

@@ -107,7 +107,7 @@ class ClipDesk:
             lane = rules.lane_of(imminent_threat=authority.imminent_threat)
             with taken_up("clip.attach", authority.traceparent, incident_id=authority.incident_id):
                 sealed = await self._sealer.seal(upload, undo)
-                index = await self._workers.clip_index(await self._vault.unseal(sealed.object_key, sealed), lane)
+                index = await self._workers.clip_index(self._arrived(sealed), lane)
                 async with self._parts.database.write() as tx:
                     grounds = await self._require_grounds(tx, incident_id, form, analyst)
                     await _require_room(tx, analyst)
@@ -142,13 +142,13 @@ class ClipDesk:
         places = places_of(clip)[start : start + SHEET_FRAMES]
         if not places:
             raise NotFoundError("The clip has no such sheet.")
-        return (await self._workers.clip_sheet(await self._bytes(clip), places, SHEET_SIDE_PX, Lane(clip.lane))).jpeg
+        return (await self._workers.clip_sheet(self._stored(clip), places, SHEET_SIDE_PX, Lane(clip.lane))).jpeg
 
     async def frame(self, clip_id: str, number: int, account: Account) -> bytes:
         """The frame of that number for the screen, as a JPEG. Raises as `sheet` does."""
         clip = await self.open(clip_id, account)
         place = _place_of(clip, number)
-        return (await self._workers.clip_sheet(await self._bytes(clip), [place], FRAME_SIDE_PX, Lane(clip.lane))).jpeg
+        return (await self._workers.clip_sheet(self._stored(clip), [place], FRAME_SIDE_PX, Lane(clip.lane))).jpeg
 
     async def choose(self, clip_id: str, number: int, account: Account) -> ProbeRecord:
         """Makes this frame the still, as if it had been attached with what was stated beside the clip. Commits.
@@ -165,7 +165,7 @@ class ClipDesk:
 
         async def still() -> AsyncIterator[bytes]:
             """Read only once the gates have been asked."""
-            yield (await self._workers.clip_still(await self._bytes(clip), place, Lane(clip.lane))).png
+            yield (await self._workers.clip_still(self._stored(clip), place, Lane(clip.lane))).png
 
         async def entered(tx: Transaction, probe: ProbeRecord) -> None:
             await self._entered(tx, clip, probe, account)
@@ -197,13 +197,17 @@ class ClipDesk:
             )
         return clip
 
-    async def _bytes(self, clip: ClipRecord) -> bytes:
+    async def _arrived(self, sealed: SealedObject) -> AsyncIterator[bytes]:
+        yield await self._vault.unseal(sealed.object_key, sealed)
+
+    async def _stored(self, clip: ClipRecord) -> AsyncIterator[bytes]:
+        """The clip, unsealed only when a worker is there: what waits for one takes no memory."""
         if clip.clip_object is None:
             raise NotFoundError(_GONE)
         async with self._parts.database.read() as tx:
             key = await self._vault.key_of(tx, clip.clip_object)
         try:
-            return await self._vault.unseal(clip.clip_object, key)
+            yield await self._vault.unseal(clip.clip_object, key)
         except IntegrityError as error:
             raise NotFoundError("The stored clip is damaged and cannot be read any more: send it again.") from error
 

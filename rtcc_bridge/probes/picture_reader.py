@@ -54,18 +54,28 @@ class PictureReader(Protocol):
 
 
 class ClipReader(Protocol):
-    """Reads clips, and looks for nobody's face in them (P03). Raises as a `PictureReader` does, of the clip."""
+    """Reads clips, and looks for nobody's face in them (P03). Raises as a `PictureReader` does, of the clip.
 
-    async def clip_index(self, data: bytes, lane: Lane = Lane.ROUTINE, /) -> ClipIndex:
+    A clip is asked for once somebody is there to read it, so that those that wait take no memory.
+    """
+
+    async def clip_index(self, upload: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE, /) -> ClipIndex:
         """The frames that are whole, when each is shown and how sharp it is."""
         ...
 
     async def clip_sheet(
-        self, data: bytes, places: Sequence[ClipPlace], max_side_px: int, lane: Lane = Lane.ROUTINE, /
+        self,
+        upload: AsyncIterator[bytes],
+        places: Sequence[ClipPlace],
+        max_side_px: int,
+        lane: Lane = Lane.ROUTINE,
+        /,
     ) -> ClipSheet:
         """These frames one below the other as a JPEG without metadata."""
         ...
 
-    async def clip_still(self, data: bytes, place: ClipPlace, lane: Lane = Lane.ROUTINE, /) -> ClipStill:
+    async def clip_still(
+        self, upload: AsyncIterator[bytes], place: ClipPlace, lane: Lane = Lane.ROUTINE, /
+    ) -> ClipStill:
         """This frame as a PNG, upright and in full size."""
         ...

@@ -131,19 +131,19 @@ class WorkerPool:
         request = PreviewRequest(max_side_px, chosen, tuple(bystanders), tuple(edits))
         return await self._perform(request, _chunks(data), Preview, lane)
 
-    async def clip_index(self, data: bytes, lane: Lane = Lane.ROUTINE) -> ClipIndex:
-        """The frames of a clip: when each is shown and how sharp it is as a whole. Raises as `inspect` does."""
-        return await self._perform(ClipIndexRequest(), _chunks(data), ClipIndex, lane)
+    async def clip_index(self, upload: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE) -> ClipIndex:
+        """The frames of a clip: when each is shown and how sharp it is as a whole. Reads and raises as `inspect`."""
+        return await self._perform(ClipIndexRequest(), upload, ClipIndex, lane)
 
     async def clip_sheet(
-        self, data: bytes, places: Sequence[ClipPlace], max_side_px: int, lane: Lane = Lane.ROUTINE
+        self, upload: AsyncIterator[bytes], places: Sequence[ClipPlace], max_side_px: int, lane: Lane = Lane.ROUTINE
     ) -> ClipSheet:
-        """These frames, one below the other in one JPEG. Raises as `inspect` does."""
-        return await self._perform(ClipSheetRequest(tuple(places), max_side_px), _chunks(data), ClipSheet, lane)
+        """These frames, one below the other in one JPEG. Reads and raises as `inspect` does."""
+        return await self._perform(ClipSheetRequest(tuple(places), max_side_px), upload, ClipSheet, lane)
 
-    async def clip_still(self, data: bytes, place: ClipPlace, lane: Lane = Lane.ROUTINE) -> ClipStill:
-        """This frame without loss. Raises as `inspect` does."""
-        return await self._perform(ClipStillRequest(place), _chunks(data), ClipStill, lane)
+    async def clip_still(self, upload: AsyncIterator[bytes], place: ClipPlace, lane: Lane = Lane.ROUTINE) -> ClipStill:
+        """This frame without loss. Reads and raises as `inspect` does."""
+        return await self._perform(ClipStillRequest(place), upload, ClipStill, lane)
 
     async def _perform(
         self, request: Request, upload: AsyncIterator[bytes], wanted: type[_Wanted], lane: Lane

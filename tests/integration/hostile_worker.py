@@ -126,6 +126,8 @@ class HostileWork:
         return Preview(b"\xff\xd8\xff" + data, request.max_side_px, 1, {})
 
     def clip(self, data: bytes, _request: ClipRequest) -> ClipAnswer:
+        if data.decode(errors="replace") in ATTACKS:
+            self.inspect(data, InspectRequest())
         return ClipStill(b"\x89PNG\r\n\x1a\n" + data, 1, 1, {})
 
 

@@ -207,15 +207,15 @@ async def test_a_clip_has_frames_sheets_of_them_and_each_is_a_picture(reading: R
     async with reading.opened() as reader:
         assert isinstance(reader, PictureWorkers | WorkerPool)
         data = clip(moving(30, 320, 240))
-        index = await reader.clip_index(data, Lane.IMMINENT)
+        index = await reader.clip_index(upload(data), Lane.IMMINENT)
         assert index.frames[0].place == ClipPlace(1, 0)
         assert [one.place.number for one in index.frames] == [*range(1, 31)]
         places = [one.place for one in index.frames[:3]]
-        sheet = await reader.clip_sheet(data, places, 100)
+        sheet = await reader.clip_sheet(upload(data), places, 100)
         assert _size_of(sheet.jpeg) == (sheet.width, sheet.height)
         assert sheet.height % len(places) == 0
         assert max(sheet.width, sheet.height // len(places)) <= 100
-        still = await reader.clip_still(data, places[-1])
+        still = await reader.clip_still(upload(data), places[-1])
         assert _size_of(still.png) == (still.width, still.height) == (index.width, index.height)
 
 

@@ -106,6 +106,31 @@ async def test_a_decoder_that_hangs_is_killed_at_the_limit(attack: bytes) -> Non
         await assert_works(pool)
 
 
+@pytest.mark.parametrize(
+    ("attack", "reason", "words"),
+    [
+        (b"crash", "decoder_crashed", "the clip made the decoder fail"),
+        (b"open a socket", "decoder_crashed", "the clip made the decoder fail"),
+        (b"speak garbage", "decoder_crashed", "the clip made the decoder fail"),
+        (b"hang", "decode_timeout", "the clip took too long to read"),
+    ],
+)
+async def test_a_clip_that_ends_its_worker_harms_neither_its_neighbour_nor_the_next(
+    attack: bytes, reason: str, words: str
+) -> None:
+    limits = dataclasses.replace(LIMITS, workers=2, max_clip_bytes=1000, clip_timeout_seconds=1.0)
+    gate = Gate()
+    async with open_pool(limits) as pool, asyncio.TaskGroup() as group:
+        neighbour = group.create_task(pool.inspect(gate.chunks()))
+        await gate.reached.wait()
+        with pytest.raises(InvalidInputError, match=words) as raised:
+            await pool.clip_index(upload(attack))
+        assert raised.value.reason == reason
+        gate.open.set()
+        await neighbour
+        await assert_works(pool)
+
+
 async def test_a_picture_of_the_largest_size_passes_and_one_byte_more_does_not() -> None:
     async with open_pool() as pool:
         before = pool.process_ids

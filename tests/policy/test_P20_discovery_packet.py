@@ -109,6 +109,25 @@ async def test_every_file_but_the_three_of_the_signature_stands_in_the_manifest(
     assert {line.split("  ", 1)[1] for line in lines} == unpacked.names() - {MANIFEST, SIGNATURE, "PUBLIC-KEY.pem"}
 
 
+async def test_it_says_which_frame_of_which_clip_the_still_was(life: LifeKit, tmp_path: Path) -> None:
+    """Whoever holds the department's copy of the clip can cut that frame again."""
+    lead_id = await life.released()
+    cut = {
+        "clipId": "c" * 22, "clipSha256": "ab" * 32, "container": "mov", "codec": "hevc", "frame": 29,
+        "milliseconds": 933, "rotation": 90, "pixelAspect": [16, 11],
+    }  # fmt: skip
+    unpacked = await packet_of(life, lead_id, tmp_path)
+    assert unpacked.facts["still"]["cutFrom"] is None
+    assert "frame of a clip" not in (unpacked.folder / "lead-1" / "packet.txt").read_text()
+    async with life.kit.database.write() as tx:
+        await tx.execute(update(tables.probes).values(cut_from=cut))
+    unpacked = await packet_of(life, lead_id, tmp_path)
+    assert unpacked.facts["still"]["cutFrom"] == cut
+    text = " ".join((unpacked.folder / "lead-1" / "packet.txt").read_text().split())
+    for said in ("frame 29, at 0.933 s", "ab" * 32, "mov, hevc", "90 degrees clockwise", "16:11, made square"):
+        assert said in text, said
+
+
 async def test_it_holds_the_whole_life_of_the_lead(life: LifeKit, tmp_path: Path) -> None:
     """Three examiners who differ, so that there is dissent too."""
     lead_id = await life.taken(people=4)
