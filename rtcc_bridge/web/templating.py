@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 from urllib.parse import quote
@@ -37,6 +37,7 @@ def page_templates() -> Environment:
     environment.filters["of_searches"] = of_searches
     environment.filters["indented"] = _indented
     environment.globals["lead_only"] = LEAD_ONLY  # what the pieces say of every lead, whoever renders them
+    environment.filters["last_day"] = _last_day
     return environment
 
 
@@ -79,3 +80,8 @@ def _moment(value: datetime) -> str:
 def _indented(document: Mapping[str, Any]) -> str:
     """JSON as a person reads it; the template escapes it like any other text."""
     return json.dumps(document, ensure_ascii=False, indent=1)
+
+
+def _last_day(end: datetime) -> date:
+    """The last day (UTC) of what does not hold at that moment any more: of midnight, the day before."""
+    return (end - timedelta(microseconds=1)).date()

@@ -103,7 +103,7 @@ async def test_whose_certificates_end_stands_on_top_by_their_end(site: Website) 
     assert places == sorted(places)
     assert "fresh" in others
     assert "analyst" in others, "the demo's accounts, which nobody signs in with"
-    assert f"holds until {now - timedelta(days=360) + timedelta(days=366):%Y-%m-%d} Ends soon" in careful
+    assert f"holds until {now - timedelta(days=360) + timedelta(days=366):%Y-%m-%d} Ends soon" in careful, "noon"
     assert "Yearly refresher Missing" in careful
     assert "Not in date" in careful
     assert [entry["outcome"] for entry in await audited(site, "people.view")] == ["shown"]

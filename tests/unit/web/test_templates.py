@@ -122,6 +122,18 @@ def test_every_static_file_is_named_and_every_named_one_exists() -> None:
     assert used == {name for name in FILES if name.endswith(".js")}
 
 
+@pytest.mark.parametrize(
+    ("end", "day"),
+    [
+        (datetime(2027, 2, 1, tzinfo=UTC), "2027-01-31"),  # a retention date is the day at whose end an image goes
+        (datetime(2027, 2, 1, 0, 0, 1, tzinfo=UTC), "2027-02-01"),
+        (datetime(2027, 2, 1, 12, tzinfo=UTC), "2027-02-01"),
+    ],
+)
+def test_the_last_day_of_what_ends_at_midnight_is_the_one_before(end: datetime, day: str) -> None:
+    assert page_templates().from_string("{{ end|last_day }}").render(end=end) == day
+
+
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_text_has_enough_contrast(scheme: str) -> None:
     """WCAG 2.2, 1.4.3: at least 4.5 to 1 for every pair of text and ground that the styles use."""
