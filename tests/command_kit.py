@@ -1,19 +1,32 @@
-"""What commands leave behind in an installation that lies in one folder."""
+"""Commands within the tests' process: on an installation in one folder, and what they leave behind there."""
 
+import asyncio
 import json
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from rtcc_bridge.app import foundation
+from rtcc_bridge.cli import main
+from tests.doubles import ManualClock
+
+Command: TypeAlias = Callable[..., Awaitable[Result]]
+"""The words of a command, without its settings -> what came of it."""
 
 _DATABASE = "commands.sqlite3"
 _POLICY = Path(__file__).resolve().parents[1] / "config/policy.yaml"
 
 
-def own_folder(folder: Path) -> dict[str, Any]:
-    """Settings with database and objects there."""
+def own_folder(folder: Path, database_url: str | None = None) -> dict[str, Any]:
+    """Settings with database (unless one is named) and objects there."""
     return {
-        "database": {"url": f"sqlite+aiosqlite:///{folder / _DATABASE}"},
+        "database": {"url": database_url or f"sqlite+aiosqlite:///{folder / _DATABASE}"},
         "objects": {"url": (folder / "objects").as_uri(), "master_key_file": str(folder / "master.key")},
         "audit": {"journal_folder": str(folder / "journal")},
         "policy": {"file": str(_POLICY)},
@@ -28,3 +41,17 @@ def entries_of(folder: Path) -> list[dict[str, Any]]:
     with closing(sqlite3.connect(file)) as opened:
         rows = opened.execute("SELECT entry FROM audit_entries ORDER BY rowid").fetchall()
     return [json.loads(text) for (text,) in rows]
+
+
+def commands_on(folder: Path, database_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Commands on what the kits have made in this folder and database, by the clock that the test moves."""
+    file = folder / "settings.yaml"
+    file.write_text(yaml.safe_dump(own_folder(folder, database_url)))
+    monkeypatch.setattr(foundation, "SystemClock", lambda: clock)
+    for module in ("retention", "report"):  # the logging of a process of its own would be that of all later tests
+        monkeypatch.setattr(f"rtcc_bridge.commands.{module}.configure_logging", lambda _settings: None)
+
+    def run(*words: str) -> Awaitable[Result]:
+        return asyncio.to_thread(CliRunner().invoke, main, [*words, "--config", str(file)])
+
+    return run

@@ -4,9 +4,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.storage import schema
 from rtcc_bridge.storage.engine import Database
+from tests.command_kit import Command, commands_on
 from tests.doubles import ManualClock
 from tests.gallery_kit import GalleryKit, open_kit
 from tests.life_kit import LifeKit, build_life
@@ -20,6 +23,19 @@ __all__ = ["kit", "training_kit"]
 @pytest.fixture
 def life(kit: ProbeKit) -> LifeKit:
     return build_life(kit)
+
+
+@pytest.fixture
+async def command(
+    kit: ProbeKit, database_url: str, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """What an insider with the machine's settings types, on what the kits hold."""
+    assert kit.objects.parent == tmp_path
+    if kit.database.is_sqlite:  # whose template was made without migrations, which a command would begin with
+        async with kit.database.write() as tx:
+            await tx.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)"))
+            await tx.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": schema.newest_revision()})
+    return commands_on(tmp_path, database_url, clock, monkeypatch)
 
 
 @pytest.fixture

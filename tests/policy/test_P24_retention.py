@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from rtcc_bridge.audit.commitments import Commitments, Name, NameKind
+from rtcc_bridge.commands.console import EXIT_REJECTED
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError, UnavailableError
 from rtcc_bridge.leads.corroboration import OutcomeReport
 from rtcc_bridge.leads.lead import Outcome
@@ -18,6 +19,7 @@ from rtcc_bridge.retention.dispositions import Disposition
 from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.removals_ledger import ProbePurge
+from tests.command_kit import Command
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, FLOOR, REQUESTOR, SUPERVISOR, LifeKit, opinion
 from tests.outages import Outages
 from tests.probe_kit import Gallery, face_search, policy, record_of, search_handler
@@ -258,6 +260,30 @@ async def test_dispositions_that_cannot_be_say_why(here: RetentionKit) -> None:
     with pytest.raises(NotFoundError):
         await record(SUPERVISOR, "26-000999", Disposition.ACQUITTAL, today)
     assert await here.kit.rows(tables.dispositions) == []
+
+
+async def test_by_command_nothing_goes_that_is_not_due_held_or_not_disposed_of(
+    here: RetentionKit, command: Command
+) -> None:
+    """An insider who may purge: neither a search of yesterday, nor one on hold, nor what was released, goes by it."""
+    released = await here.life.released()
+    held, due = [await withdrawn(here) for _ in range(2)]
+    await here.desk.holds.place(SUPERVISOR, HoldOrder(probe_id=held), "preservation letter")
+    here.pass_time(29 * DAY)
+    young = await withdrawn(here)
+    here.pass_time(DAY)
+    today = here.kit.clock.now().date()
+    for day, code in ((today + DAY, EXIT_REJECTED), (today - 400 * DAY, 0)):  # to come; from before the release
+        done = await command("retention", "dispose", CASE, "acquittal", "--on", day.isoformat())
+        assert done.exit_code == code, done.output
+    purged = await command("retention", "run", "--yes")
+    assert (purged.exit_code, "\n1 searches purged" in purged.output) == (0, True), purged.output
+    assert [row["probe_id"] for row in await here.kit.rows(tables.purges)] == [due]
+    kept = {row["probe_id"] for row in await here.kit.rows(tables.probes) if await here.objects_of(row["probe_id"])}
+    assert {held, young, (await here.probe(released))["probe_id"]} <= kept
+    assert [entry["actor"] for entry in await here.kit.audited("retention.purged")] == [ADMINISTRATOR.name]
+    for words in (("--probe", due, "--reason", "too late"), ("--probe", "none", "--reason", "a guess")):
+        assert (await command("retention", "hold", *words)).exit_code == EXIT_REJECTED
 
 
 CALLS: dict[str, tuple[frozenset[Role], Callable[[RetentionKit, Account, str], Awaitable[object]]]] = {

@@ -9,6 +9,7 @@ import pytest
 
 from rtcc_bridge.audit.entries import REFUSED
 from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.commands.console import EXIT_REJECTED
 from rtcc_bridge.errors import InvalidInputError, PolicyRefusalError
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account
 from rtcc_bridge.reports import transparency_forms as forms
@@ -17,6 +18,7 @@ from rtcc_bridge.reports.period import Period
 from rtcc_bridge.reports.tally import FOLDED, PURPOSES, Act, Approved, Became, Tally
 from rtcc_bridge.reports.transparency import TransparencyReport
 from rtcc_bridge.storage import report_rows, tables
+from tests.command_kit import Command
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, PEER, SUPERVISOR, THIRD, LifeKit
 from tests.probe_kit import ANALYST, FORM, Gallery, face_search, form, record_of, search_handler, upload
 from tests.report_kit import report_desks
@@ -232,6 +234,34 @@ async def test_one_report_is_not_subtracted_from_another(life: LifeKit, tmp_path
     assert [str(one) for one in year.overlapping] == ["2026-10 to 2026-12"]
     assert "2026-10 to 2026-12" in forms.page(year)
     assert "subtract" in forms.page(year)
+
+
+async def test_by_command_no_small_count_comes_out_and_no_report_is_subtracted_unsaid(
+    life: LifeKit, command: Command, tmp_path: Path
+) -> None:
+    """An insider who may make it wants to know what became of one search: by every form, and by one month more."""
+    await life.kit.incident("common", incident_type="SHOOT")
+    await logged(life, 40, incident="common")
+    await logged(life, 1, incident="common", purpose="imminent_threat")
+    life.kit.clock.advance(TO_DECEMBER)
+    out = tmp_path / "out"
+    formats = ("--format", "html", "--format", "csv", "--format", "json", "--to", str(out))
+    done = await command("report", "transparency", "--from", "2026-11", *formats)
+    assert done.exit_code == 0, done.output
+    texts = {file.suffix: file.read_text() for file in out.iterdir()}
+    assert texts.keys() == {".html", ".csv", ".json"}
+    counts = {row[1]: row[2] for row in (line.split(",") for line in texts[".csv"].splitlines()) if row[0] == "purpose"}
+    assert (counts["imminent_threat"], counts["violent_offense"]) == ("", ""), "the other one would give it away"
+    told = json.loads(texts[".json"])
+    assert 1 not in told["tables"]["purpose"]["rows"].values()
+    wider = ("report", "transparency", "--from", "2026-10", "--until", "2026-11", *formats)
+    refused = await command(*wider)
+    assert (refused.exit_code, "subtract" in refused.output) == (EXIT_REJECTED, True), refused.output
+    assert (await command("report", "transparency", "--from", "2026-11-01", *formats)).exit_code == EXIT_REJECTED
+    assert (await command(*wider, "--overlapping")).exit_code == 0
+    assert "subtract" in (out / "transparency-2026-10-to-2026-11.html").read_text(), "and its reader is told"
+    outcomes = [(one["actor"], one["outcome"]) for one in await life.kit.audited("report.transparency")]
+    assert outcomes == [("administrator", "made"), ("administrator", "refused"), ("administrator", "made")]
 
 
 async def test_a_month_that_runs_gives_a_preliminary_one(life: LifeKit, tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """P27: signs of misuse in what people did, for the administrator alone; `tests/unit/reports` tries each threshold."""
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from prometheus_client import generate_latest
 
 from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.commands.console import EXIT_CONFIGURATION
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.leads.proficiency import NewCase
 from rtcc_bridge.matching.edits import Rotate
@@ -16,7 +20,9 @@ from rtcc_bridge.policy.policy_parts import Conclusion
 from rtcc_bridge.reports.misuse import MisuseWatch
 from rtcc_bridge.reports.misuse_signals import Signal, SignalKind
 from rtcc_bridge.storage import tables
+from tests.command_kit import Command
 from tests.life_kit import ADMINISTRATOR, PEER, LifeKit, opinion, under
+from tests.policy_kit import write_policy
 from tests.probe_kit import (
     ANALYST,
     SUPERVISOR,
@@ -301,3 +307,37 @@ async def test_the_metric_counts_and_names_nobody(life: LifeKit, tmp_path: Path)
     labels = {frozenset(sample.labels) for sample in family.samples}
     assert labels == {frozenset({"signal"})}, "nothing by which one of them could be told (decision 46)"
     assert {sample.labels["signal"] for sample in family.samples} == {kind.value for kind in SignalKind}
+
+
+async def test_no_command_takes_a_sign_away_and_each_look_at_it_is_in_the_log(
+    life: LifeKit, command: Command, tmp_path: Path
+) -> None:
+    """An insider with the settings of the machine whose friend has searched for the same face again and again."""
+    policy = write_policy(tmp_path / "policy.yaml", life.kit.clock.now().date(), _window_of_a_year)
+    file = tmp_path / "settings.yaml"
+    settings = {**yaml.safe_load(file.read_text()), "policy": {"file": str(policy)}}
+    file.write_text(yaml.safe_dump(settings))
+    for _ in range(2):
+        await life.life.withdrawal.withdraw(await life.lead(), SUPERVISOR, "another camera")
+    life.kit.clock.advance(31 * 86_400.0)
+
+    async def signs() -> list[Any]:
+        done = await command("report", "misuse", "--json")
+        assert done.exit_code == 0, done.output
+        found = [one for one in json.loads(done.output)["signals"] if one["kind"] == "same_still"]
+        return [(one["accounts"], one["count"]) for one in found]
+
+    before = await signs()
+    assert before == [(["analyst"], 2)]
+    purged = await command("retention", "run", "--yes")
+    assert "\n2 searches purged" in purged.output, purged.output
+    assert await signs() == before, "it is counted in the log, which nothing is taken out of"
+    file.write_text(yaml.safe_dump({**settings, "misuse": {"same_still_searches": 5}}))
+    done = await command("report", "misuse")
+    assert (done.exit_code, "misuse" in done.output) == (EXIT_CONFIGURATION, True), "the numbers are the policy's"
+    looks = [(one["actor"], one["outcome"]) for one in await life.kit.audited("misuse.view")]
+    assert looks == [("administrator", "shown")] * 2
+
+
+def _window_of_a_year(document: dict[str, Any]) -> None:
+    document["misuse"]["window_days"] = 366
