@@ -704,6 +704,7 @@ async def test_text_from_outside_stays_text(site: Website, visit: Visit) -> None
     await expect(board.locator("#connection")).to_have_attribute("data-state", "live")
     for number, nasty in enumerate(NASTY_TEXTS):
         name = f"INC-{number} {nasty}"[:200].strip()
+        site.kit.clock.advance(1)  # so that it is the newest, which stands first
         await site.report(name, location={"text": nasty}, notes=[nasty, {"text": nasty}])
         await site.alert(name, headline=nasty, event=nasty, severity=nasty[:100], urgency=nasty[:100])
         card = board.locator("#incidents .card").nth(0)

@@ -39,12 +39,18 @@ export function collectChanges(address) {
       const inPart = !whole && asked.size <= MOST_INCIDENTS && there.length <= LONGEST_ADDRESS;
       incidents = new Set();
       leads = whole = false;
-      return inPart ? { address: there, asked } : null;
+      return inPart ? { address: there, asked: new Set([...asked].map(asInMarkup)) } : null;
     },
   };
 }
 
-function isShownByALead(incidents) {
+/** As an attribute says it: HTML knows one kind of line break (WHATWG HTML, 13.2.3.5). */
+function asInMarkup(text) {
+  return text.replace(/\r\n?/g, "\n");
+}
+
+function isShownByALead(asked) {
+  const incidents = new Set([...asked].map(asInMarkup));
   return [...document.querySelectorAll("#leads [data-incident]")].some((card) => incidents.has(card.dataset.incident));
 }
 
