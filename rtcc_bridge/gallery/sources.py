@@ -81,8 +81,7 @@ class FolderSource:
                 yield self._row(image, person, problem)
 
     def _row(self, image: str, person: str, problem: tuple[Reason, str] | None) -> SourceRow:
-        words = (self._provenance, self._lawful_basis, self._retain_until)
-        return SourceRow(image, person, *words, problem=problem)
+        return SourceRow(image, person, self._provenance, self._lawful_basis, self._retain_until, "", problem)
 
     def _visible(self, folder: str) -> list[str]:
         try:
@@ -128,7 +127,7 @@ class ManifestSource:
                 return
             except csv.Error as error:
                 problem = (Reason.BAD_ROW, f"line {reader.line_num}: {error}")
-                yield SourceRow("", "", "", "", "", problem=problem)
+                yield SourceRow("", "", "", "", "", "", problem)
             else:
                 yield _manifest_row(fields, reader.line_num)
 
@@ -141,7 +140,8 @@ def _manifest_row(fields: Mapping[str, str | list[str] | None], line: int) -> So
         problem = (Reason.BAD_ROW, f"line {line} has another number of fields than the header")
     elif not all(_is_text(text) for text in texts):
         problem = (Reason.BAD_ROW, f"line {line} is not UTF-8 or holds control characters")
-    return SourceRow(*texts, problem=problem)
+    image, subject_ref, provenance, lawful_basis, retain_until, taken_on = texts
+    return SourceRow(image, subject_ref, provenance, lawful_basis, retain_until, taken_on, problem)
 
 
 def _is_text(text: str) -> bool:

@@ -151,7 +151,7 @@ async def _candidates(
                 removed=removed,
                 released=ref in released,
                 person=persons.get(there[ref]) if identified else None,
-                pictures=tuple(living[image] for image in own if image in living) if identified else (),
+                pictures=tuple(living[image].object_key for image in own if image in living) if identified else (),
             )
         )
     return found

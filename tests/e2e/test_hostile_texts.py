@@ -115,8 +115,8 @@ async def a_world_of_hostile_words(site: Website, life: LifeKit) -> str:
         location=place,
         notes=[hostile("note"), {"text": "emoji \U0001f6a8 and \u0645\u0631\u062d\u0628\u0627"}],
     )
-    words = {name: hostile(name, 128) for name in ("severity", "urgency")}
-    await site.alert("INC-1", headline=hostile("headline"), **words)
+    severity, urgency = hostile("severity", 128), hostile("urgency", 128)
+    await site.alert("INC-1", headline=hostile("headline"), severity=severity, urgency=urgency)
     other = hostile("incident", 200)
     await site.report(other, incidentTypeCommonRegistryText=hostile("type", 128), location=place)
     await site.alert(other, headline="", event=hostile("event", 128))

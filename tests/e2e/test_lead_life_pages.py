@@ -255,22 +255,22 @@ async def test_pictures_move_together_and_each_is_looked_at_once(
         await keys(page, "g", "f")
         assert "grayscale(1)" in await page.evaluate("document.querySelector('#candidate canvas').style.filter")
         await keys(page, "0")
-        await expect(page.locator("#photo-count")).to_have_text("photo 1 of 2: date not known")
+        await expect(page.locator("#photo-count")).to_have_text("1 of 2: date not known")
         async with page.expect_response("**/pictures/2"):
             await keys(page, "p")
-        await expect(page.locator("#photo-count")).to_have_text("photo 2 of 2: May 30, 2019")
+        await expect(page.locator("#photo-count")).to_have_text("2 of 2: May 30, 2019")
         await page.locator("#photos summary").focus()
         await keys(page, "Enter", "Tab")
         await expect(page.locator("#photo-list button").first).to_be_focused()
         await expect(page.locator("#photo-list button").last).to_have_text("Photo 2: May 30, 2019")
         await keys(page, "Enter")
-        await expect(page.locator("#photo-count")).to_have_text("photo 1 of 2: date not known")
+        await expect(page.locator("#photo-count")).to_have_text("1 of 2: date not known")
         await keys(page, "p")
         await keys(page, "p")  # the first photo again, which is not asked for again
         async with page.expect_response("**/pictures/1"):
             await keys(page, "j")
         await keys(page, "k")
-        await expect(page.locator("#photo-count")).to_have_text("photo 1 of 2: date not known")
+        await expect(page.locator("#photo-count")).to_have_text("1 of 2: date not known")
     looks = [row["entry"]["details"] for row in await site.kit.rows(tables.audit_entries, action="examination.picture")]
     assert len(looks) == len({str(sorted(one.items())) for one in looks}) == 4, "the still, A twice, B once"
 

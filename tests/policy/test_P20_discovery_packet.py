@@ -16,6 +16,7 @@ from sqlalchemy import update
 from rtcc_bridge.audit.note import VerifierKey
 from rtcc_bridge.audit.receipts import read_receipt
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
+from rtcc_bridge.leads.comparison import Aid, AidUse, ComparedCandidate, Opinion
 from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
 from rtcc_bridge.publishing.lead_constants import NOTICE
@@ -131,6 +132,9 @@ async def test_it_says_which_frame_of_which_clip_the_still_was(life: LifeKit, tm
 async def test_it_holds_the_whole_life_of_the_lead(life: LifeKit, tmp_path: Path) -> None:
     """Three examiners who differ, so that there is dissent too."""
     lead_id = await life.taken(people=4)
+    [first, *_] = await life.listed(lead_id)
+    await life.life.examination.keep(lead_id, FIRST, Opinion(compared=(ComparedCandidate(candidate_ref=first),)))
+    await life.life.examination.use_aid(lead_id, FIRST, AidUse(candidate_ref=first, aid=Aid.OVERLAY))
     await life.conclude(lead_id, supported=(0,))
     await life.review(lead_id, PEER, inconclusive=(0,))
     await life.review(lead_id, THIRD, supported=(0,))
@@ -154,6 +158,10 @@ async def test_it_holds_the_whole_life_of_the_lead(life: LifeKit, tmp_path: Path
     said = [{row["candidate"]: row["conclusion"] for row in one["conclusions"]}[wanted] for one in rounds]
     assert said == ["support", "inconclusive", "support"]
     assert all(len(one["conclusions"]) == 4 for one in rounds), "the exclusions as well"
+    used = [
+        (one["round"], row["candidate"], row["aids"]) for one in rounds for row in one["conclusions"] if row["aids"]
+    ]
+    assert used == [(1, wanted, ["overlay"])]
     assert facts["release"]["dissent"] == [{"candidate": wanted, "conclusion": "inconclusive"}]
     assert facts["policyHash"] == policy().hash
     assert (unpacked.folder / "lead-1/policy/policy.yaml").is_file()
@@ -163,7 +171,7 @@ async def test_it_holds_the_whole_life_of_the_lead(life: LifeKit, tmp_path: Path
     assert unpacked.json("packet.json")["leads"][0]["leadId"] == lead_id
     for name in ("packet.html", "packet.txt"):
         text = (unpacked.folder / "lead-1" / name).read_text()
-        for word in (lead_id, FORM.case_number, "inconclusive", "Dissent", "examiner", "supervisor"):
+        for word in (lead_id, FORM.case_number, "inconclusive", "Dissent", "examiner", "supervisor", "with overlay"):
             assert str(word) in text
     assert "http" not in (unpacked.folder / "lead-1/packet.html").read_text()
 

@@ -11,6 +11,7 @@ from sqlalchemy import delete, insert, update
 from rtcc_bridge.audit.commitments import Commitments, Name, NameKind
 from rtcc_bridge.commands.console import EXIT_REJECTED
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError, UnavailableError
+from rtcc_bridge.leads.comparison import Aid, AidUse
 from rtcc_bridge.leads.corroboration import OutcomeReport
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.policy.accounts import Account, Role
@@ -59,6 +60,8 @@ async def test_nothing_of_a_purged_search_is_left_in_its_rows(here: RetentionKit
     lead_id = await life.taken()
     listed = await life.listed(lead_id)
     given = opinion(listed, support=listed[:1], note="the same notch in the left helix")
+    await life.life.examination.keep(lead_id, FIRST, given)
+    await life.life.examination.use_aid(lead_id, FIRST, AidUse(candidate_ref=listed[0], aid=Aid.BLINK))
     await life.life.examination.conclude(lead_id, FIRST, given)
     await life.life.withdrawal.withdraw(lead_id, SUPERVISOR, "another camera")
     probe = await here.probe(lead_id)
@@ -82,6 +85,7 @@ async def test_nothing_of_a_purged_search_is_left_in_its_rows(here: RetentionKit
         await kit.desk.preview(probe["probe_id"], FIRST)
     [row] = [row for row in await kit.rows(tables.opinions) if row["opinion"]["compared"]]
     assert row["opinion"]["compared"] == [{"candidateRef": listed[0], "conclusion": "support"}]
+    assert row["aids"] is None
 
 
 @pytest.mark.parametrize("reach", [LifeKit.lead, LifeKit.taken, LifeKit.agreed], ids=["found", "taken", "agreed"])

@@ -145,7 +145,7 @@ async function begin() {
     photo.set(current().ref, number);
     render();
     showCandidate();
-    say("say-politely", byId("photo-count").textContent);
+    say("say-politely", TEXTS.photoInList(number, inWords(current().takenOn[number - 1])));
   }
 
   /** The candidate's photos, each with the day on which it was taken. */

@@ -10,7 +10,7 @@ export const TEXTS = {
   excluded: "excluded",
   kept: (left) => (left ? `${left} left` : "compared"),
   candidate: (name) => `Candidate ${name}`,
-  photo: (number, count, day) => `photo ${number} of ${count}: ${day}`,
+  photo: (number, count, day) => `${number} of ${count}: ${day}`,
   photoInList: (number, day) => `Photo ${number}: ${day}`,
   dateNotKnown: "date not known",
   noPhoto: "No picture of this candidate is kept in the gallery any more.",
