@@ -192,7 +192,6 @@ class _Film:
         context = self._stream.codec_context
         _require_size(context.width, context.height)
         # Before it is opened: threads would be new ones, which the sandbox ends the process for.
-        context.thread_type = "NONE"
         context.thread_count = 1
         context.options = {"max_pixels": str(MAX_CLIP_PIXELS)}
 
