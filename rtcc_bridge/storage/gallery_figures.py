@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import case, func, select
 
 from rtcc_bridge.storage import gallery_upkeep
 from rtcc_bridge.storage.engine import Transaction
@@ -57,26 +57,22 @@ class Removal:
 
 async def holdings(tx: Transaction, gallery: str, *, now: datetime) -> Holdings:
     """Reads every row of the gallery once, where `galleries.counts` reads it for each figure."""
-    until, is_alive = _IMAGE.retain_until, _IMAGE.removed_version.is_(None)
-    alive = (
-        await tx.execute(
-            select(
-                func.count(_IMAGE.subject_id.distinct()),
-                func.count(),
-                func.count(_IMAGE.image_object),
-                func.count(case((until <= now, 1))),
-                func.min(until, type_=until.type),
-            ).where((_IMAGE.gallery == gallery) & is_alive)
-        )
-    ).one()
-
-    async def count(what: Select[tuple[int]]) -> int:
-        return int((await tx.execute(what)).scalar_one())
-
-    removed = select(func.count()).select_from(gallery_images).where((_IMAGE.gallery == gallery) & ~is_alive)
+    until, is_alive, ours = _IMAGE.retain_until, _IMAGE.removed_version.is_(None), _IMAGE.gallery == gallery
+    query = select(
+        func.count(_IMAGE.subject_id.distinct()).label("people"),
+        func.count().label("images"),
+        func.count(_IMAGE.image_object).label("with_picture"),
+        func.count(case((until <= now, 1))).label("past_retention"),
+        func.min(until, type_=until.type).label("next_retention"),
+    ).where(ours & is_alive)
+    alive = (await tx.execute(query)).mappings().one()
+    removed = select(func.count()).select_from(gallery_images).where(ours & ~is_alive)
     segments = select(func.count()).select_from(gallery_segments).where(gallery_segments.c.gallery == gallery)
     return Holdings(
-        *alive, await count(removed), await count(segments), await gallery_upkeep.unsettled_removals(tx, gallery)
+        **alive,
+        removed=(await tx.execute(removed)).scalar_one(),
+        segments=(await tx.execute(segments)).scalar_one(),
+        waiting=await gallery_upkeep.unsettled_removals(tx, gallery),
     )
 
 

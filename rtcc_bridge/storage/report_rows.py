@@ -61,8 +61,8 @@ async def act_counts(
         .where((table.at >= since) & (table.at < before) & wanted)
         .subquery()
     )
-    rows = await tx.execute(select(*each.c, func.count()).group_by(*each.c))
-    return [ActCount(*row) for row in rows]
+    rows = await tx.execute(select(each, func.count().label("times")).group_by(*each.c))
+    return [ActCount(row.is_refused, row.rule, row.purpose, row.gallery, row.times) for row in rows]
 
 
 async def acts(
