@@ -13,8 +13,8 @@ from rtcc_bridge.storage import audit_search, galleries, gallery_figures, galler
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.audit_search import EntryQuery
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.galleries import GalleryCounts, GalleryRecord
-from rtcc_bridge.storage.gallery_figures import Removal, Source
+from rtcc_bridge.storage.galleries import GalleryRecord
+from rtcc_bridge.storage.gallery_figures import Holdings, Removal, Source
 
 ACTION: Final = "gallery.view"
 MOST_LISTED: Final = 30
@@ -54,7 +54,7 @@ class GalleryView:
     """One gallery whole. Each list begins with the newest, or most frequent, at most `MOST_LISTED` of it."""
 
     gallery: GalleryRecord
-    counts: GalleryCounts
+    holds: Holdings
     sources: Sequence[Source]
     enrolments: Sequence[EnrolmentRun]
     removals: Sequence[Removal]
@@ -92,7 +92,7 @@ class GalleryOverview:
             batches = await audit_search.newest(tx, query, None, BATCHES_READ)
             return GalleryView(
                 gallery=record,
-                counts=await galleries.counts(tx, name, now=now),
+                holds=await gallery_figures.holdings(tx, name, now=now),
                 sources=await gallery_figures.sources(tx, name, MOST_LISTED),
                 enrolments=runs(batches, now)[:MOST_LISTED],
                 removals=await gallery_figures.removals(tx, name, MOST_LISTED),

@@ -6,9 +6,8 @@ public, which gets the report (P26).
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from statistics import quantiles
 from typing import Final
 
@@ -21,10 +20,11 @@ from rtcc_bridge.policy.rules import TRAINING_GALLERY
 from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.tally import NOT_KNOWN, PURPOSES, SEARCHED
 from rtcc_bridge.storage import examinations, galleries, report_rows
-from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.examinations import FiledReview
+from rtcc_bridge.storage.report_rows import ActCount
 
 ACTION: Final = "oversight.figures"
+_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,47 +88,58 @@ class FiguresDesk:
         async with parts.database.write() as tx:
             await parts.note(tx, account, ACTION, "oversight", "shown", {"days": days})
         now = parts.clock.now()
-        since = datetime.combine(now.astimezone(UTC).date() - timedelta(days=days), datetime.min.time(), UTC)
+        every_day = _days_until(now, days)
+        since = _begin(every_day[0])
         async with parts.database.for_long_statements() as patient, patient.snapshot() as tx:
             training = {one.name for one in await galleries.every(tx) if one.kind == TRAINING_GALLERY}
             count = FigureCount(frozenset(training))
-            async with aclosing(report_rows.acts(tx, SEARCHED, since, refused=REFUSED)) as entries:
-                async for entry in entries:
-                    count.add(entry)
+            for day in every_day:
+                begin = _begin(day)
+                found = await report_rows.act_counts(tx, SEARCHED, begin, begin + _DAY, refused=REFUSED)
+                count.add(day, found)
             filed = await examinations.reviews_filed(tx, since, now + timedelta(seconds=1), all_concluded=True)
         return count.figures(since, now, filed)
 
 
 @dataclass
 class FigureCount:
-    """Pure: it is fed entry by entry. training: names of the galleries in which exercises are searched (P07)."""
+    """Pure: it is fed day by day. training: names of the galleries in which exercises are searched (P07)."""
 
     training: frozenset[str]
     purposes: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
-    searched_on: Counter[date] = field(default_factory=Counter)
-    refused_on: Counter[date] = field(default_factory=Counter)
+    days: list[DayFigures] = field(default_factory=list)
 
-    def add(self, record: AuditEntryRecord) -> None:
-        details, day = record.entry["details"], record.at.astimezone(UTC).date()
-        if record.outcome == REFUSED:
-            self.rules[str(details.get("rule", NOT_KNOWN))] += 1
-            self.refused_on[day] += 1
-        elif (details.get("search") or {}).get("gallery") not in self.training:
-            self.purposes[str(details.get("purpose", NOT_KNOWN))] += 1
-            self.searched_on[day] += 1
+    def add(self, day: date, acts: Iterable[ActCount]) -> None:
+        searches = refusals = 0
+        for one in acts:
+            if one.is_refused:
+                self.rules[one.rule or NOT_KNOWN] += one.count
+                refusals += one.count
+            elif one.gallery not in self.training:
+                self.purposes[one.purpose or NOT_KNOWN] += one.count
+                searches += one.count
+        self.days.append(DayFigures(day, searches, refusals))
 
     def figures(self, since: datetime, until: datetime, filed: Iterable[FiledReview]) -> Figures:
-        first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
-        every_day = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         return Figures(
             since=since,
             until=until,
             by_purpose={**dict.fromkeys(PURPOSES, 0), **self.purposes},
             by_rule=dict(sorted(self.rules.items(), key=lambda one: (-one[1], one[0]))),
-            days=[DayFigures(day, self.searched_on[day], self.refused_on[day]) for day in every_day],
+            days=self.days,
             reviews=_reviews([one for one in filed if one.round == rounds.PEER]),
         )
+
+
+def _days_until(now: datetime, days: int) -> Sequence[date]:
+    """Today (UTC) and so many days before it, the oldest first."""
+    today = now.astimezone(UTC).date()
+    return [today - timedelta(days=ago) for ago in range(days, -1, -1)]
+
+
+def _begin(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
 
 
 def _reviews(peers: Sequence[FiledReview]) -> ReviewFigures:

@@ -6,12 +6,28 @@ from datetime import datetime
 
 from sqlalchemy import case, func, select
 
+from rtcc_bridge.storage import gallery_upkeep
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import RemovalKind
-from rtcc_bridge.storage.tables import gallery_images, gallery_removals
+from rtcc_bridge.storage.tables import gallery_images, gallery_removals, gallery_segments
 
 _IMAGE = gallery_images.c
 _REMOVAL = gallery_removals.c
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What is searched at this moment. with_picture: images whose picture is kept. removed: images that are searched no
+    more. waiting: people and images that were removed, without a second receipt."""
+
+    people: int
+    images: int
+    with_picture: int
+    past_retention: int
+    next_retention: datetime | None
+    removed: int
+    segments: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +53,27 @@ class Removal:
     people: int
     images: int
     bytes_gone_at: datetime | None
+
+
+async def holdings(tx: Transaction, gallery: str, *, now: datetime) -> Holdings:
+    """Reads every row of the gallery once, where `galleries.counts` reads it for each figure."""
+    until, is_alive, ours = _IMAGE.retain_until, _IMAGE.removed_version.is_(None), _IMAGE.gallery == gallery
+    query = select(
+        func.count(_IMAGE.subject_id.distinct()).label("people"),
+        func.count().label("images"),
+        func.count(_IMAGE.image_object).label("with_picture"),
+        func.count(case((until <= now, 1))).label("past_retention"),
+        func.min(until, type_=until.type).label("next_retention"),
+    ).where(ours & is_alive)
+    alive = (await tx.execute(query)).mappings().one()
+    removed = select(func.count()).select_from(gallery_images).where(ours & ~is_alive)
+    segments = select(func.count()).select_from(gallery_segments).where(gallery_segments.c.gallery == gallery)
+    return Holdings(
+        **alive,
+        removed=(await tx.execute(removed)).scalar_one(),
+        segments=(await tx.execute(segments)).scalar_one(),
+        waiting=await gallery_upkeep.unsettled_removals(tx, gallery),
+    )
 
 
 async def sources(tx: Transaction, gallery: str, limit: int) -> Sequence[Source]:

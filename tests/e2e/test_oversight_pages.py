@@ -103,6 +103,8 @@ async def test_no_page_breaks_a_rule_of_wcag_in_either_theme(site: Website, brow
     broken: dict[str, list[str]] = {}
     for account, paths in pages.items():
         async with visiting(browser, site, account) as visitor:
+            # So tall that the demonstration's banner, which stays in sight, covers nothing of a page.
+            await visitor.page.set_viewport_size({"width": 1280, "height": 3000})
             for path in paths:
                 page = await opened(visitor, path)
                 if found := await accessibility.broken_rules(page, axe):
@@ -162,3 +164,33 @@ async def test_somebody_is_signed_out_and_a_policy_compared_by_keyboard(site: We
         await page.keyboard.press("j")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("No checkpoint covers it yet.")).to_be_visible()
+
+
+@pytest.mark.once
+async def test_p29_an_idle_session_takes_the_page_off_the_screen_and_its_person_back_to_it(
+    database: Database, browser: Browser, tmp_path: Path
+) -> None:
+    """Nobody loads the page: the feed that it follows ends with the session."""
+    options = {"workers": PictureWorkers(), "identity": {"role_switch": False}}
+    async with running_site(database, right_now(), Metrics(), tmp_path, **options) as site:
+        accounts = site.services.people.accounts
+        assert accounts is not None
+        await accounts.add(ADMINISTRATOR, "e-5", [Role.SUPERVISOR], "correct horse battery")
+        await site.report("INC-1", notes=["Caller is on the line"])
+        visitor = await new_visitor(browser, site.address, "nobody")
+        visitor.tolerated = ("401",)
+        page = await visitor.open("/incidents/INC-1/notes")
+
+        async def signs_in() -> None:
+            await page.get_by_label("Account").fill("e-5")
+            await page.get_by_label("Password").fill("correct horse battery")
+            await page.get_by_role("button", name="Sign in").click()
+            await expect(page.locator(".notes")).to_contain_text("Caller is on the line")
+            await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+
+        await signs_in()
+        site.kit.clock.advance(31 * 60)
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        await expect(page.locator(".notes")).to_have_count(0)
+        await signs_in()
+        visitor.checked()

@@ -21,6 +21,7 @@ from rtcc_bridge.storage import audit_tree, tables
 from rtcc_bridge.storage.audit_search import EntryQuery
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
+from tests.life_kit import AUDITOR, PEER, THIRD, build_life
 from tests.probe_kit import POLICY_FILE
 from tests.report_kit import sign_log
 from tests.website import Website, acting, running_site
@@ -264,6 +265,20 @@ async def test_the_figures_are_for_those_who_oversee_and_a_look_is_entered(site:
     assert [entry["actor"] for entry in await audited(site, "oversight.figures")] == ["auditor"]
     async with site.client.get("/oversight?days=91", headers=acting("auditor")) as answer:
         assert answer.status == 422
+
+
+async def test_p12_a_review_counts_when_everybody_has_concluded_on_its_lead(site: Website) -> None:
+    """On the imminent lane the reviewer may be first: that they have filed says nothing to anybody yet."""
+    life, figures = build_life(site.kit), site.services.reports.figures
+    lead_id = await life.taken(imminent=True)
+    site.kit.clock.advance(600)
+    await life.review(lead_id, PEER, (0,))
+    assert (await figures.look(AUDITOR, 7)).reviews.filed == 0
+    await life.conclude(lead_id, (1,))  # they differ: a third examiner is asked
+    assert (await figures.look(AUDITOR, 7)).reviews.filed == 0
+    await life.review(lead_id, THIRD, (0,))
+    reviews = (await figures.look(AUDITOR, 7)).reviews
+    assert (reviews.filed, reviews.differing, reviews.median) == (1, 1, 10.0)
 
 
 async def test_a_policy_file_is_compared_with_the_one_in_force(site: Website) -> None:

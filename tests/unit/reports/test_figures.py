@@ -1,33 +1,28 @@
 """The figures of oversight: what counts, on which day, and how long reviews took. Pure."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from rtcc_bridge.audit.entries import record_of
 from rtcc_bridge.reports.figures import FigureCount, Figures
 from rtcc_bridge.storage.examinations import FiledReview
+from rtcc_bridge.storage.report_rows import ActCount
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
-def counted(*entries: tuple[str, str, float, dict[str, Any]], reviews: tuple[FiledReview, ...] = ()) -> Figures:
-    """entries: (action, outcome, days ago, details)."""
+def counted(*acts: tuple[int, ActCount], reviews: tuple[FiledReview, ...] = ()) -> Figures:
+    """acts: with how many days ago they were."""
     count = FigureCount(frozenset({"training"}))
-    for number, (action, outcome, days_ago, details) in enumerate(entries):
-        entry = {
-            "entryId": str(number),
-            "actor": "somebody",
-            "action": action,
-            "subject": "something",
-            "outcome": outcome,
-            "details": details,
-        }
-        count.add(record_of(entry, NOON - timedelta(days=days_ago)))
+    for ago in range(3, -1, -1):
+        count.add((NOON - timedelta(days=ago)).date(), [one for days_ago, one in acts if days_ago == ago])
     return count.figures(NOON - timedelta(days=3), NOON, reviews)
 
 
-def searched(purpose: str, gallery: str = "live") -> dict[str, Any]:
-    return {"purpose": purpose, "search": {"gallery": gallery}}
+def searched(purpose: str | None, count: int = 1, gallery: str = "live") -> ActCount:
+    return ActCount(is_refused=False, rule=None, purpose=purpose, gallery=gallery, count=count)
+
+
+def refused(rule: str | None, count: int = 1) -> ActCount:
+    return ActCount(is_refused=True, rule=rule, purpose=None, gallery=None, count=count)
 
 
 def review(minutes: float, *, round_number: int = 2, third: bool = False) -> FiledReview:
@@ -36,12 +31,11 @@ def review(minutes: float, *, round_number: int = 2, third: bool = False) -> Fil
 
 def test_searches_count_by_purpose_and_refusals_by_rule_each_on_its_day() -> None:
     found = counted(
-        ("lead.candidates", "unreviewed", 0, searched("violent_offense")),
-        ("lead.no_candidate", "unreviewed", 1, searched("violent_offense")),
-        ("lead.candidates", "unreviewed", 1, searched("imminent_threat")),
-        ("probe.attach", "refused", 1, {"rule": "P02"}),
-        ("probe.attach", "refused", 2, {"rule": "P10"}),
-        ("probe.attach", "refused", 2, {"rule": "P10"}),
+        (0, searched("violent_offense")),
+        (1, searched("violent_offense")),
+        (1, searched("imminent_threat")),
+        (1, refused("P02")),
+        (2, refused("P10", 2)),
     )
     assert (found.searches, found.refusals) == (3, 3)
     assert {name: count for name, count in found.by_purpose.items() if count} == {
@@ -59,7 +53,12 @@ def test_searches_count_by_purpose_and_refusals_by_rule_each_on_its_day() -> Non
 
 
 def test_an_exercise_does_not_count() -> None:
-    assert counted(("lead.candidates", "unreviewed", 0, searched("violent_offense", "training"))).searches == 0
+    assert counted((0, searched("violent_offense", gallery="training"))).searches == 0
+
+
+def test_what_names_no_purpose_and_no_rule_is_counted_all_the_same() -> None:
+    found = counted((0, searched(None, 2)), (0, refused(None, 3)))
+    assert (found.searches, found.refusals) == (2, 3)
 
 
 def test_reviews_are_those_of_peers_with_their_times() -> None:
