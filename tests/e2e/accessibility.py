@@ -35,4 +35,5 @@ async def broken_rules(page: Page, axe: str) -> list[str]:
 
 async def clean(page: Page, axe: str) -> None:
     """No rule of WCAG 2.2 AA is broken, in the dark and in the light, and nothing runs out of the page sideways."""
-    assert await broken_rules(page, axe) == [], page.url
+    broken = await broken_rules(page, axe)
+    assert broken == [], f"{page.url}: {broken}"
