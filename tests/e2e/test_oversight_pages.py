@@ -171,8 +171,10 @@ async def test_p29_an_idle_session_takes_the_page_off_the_screen_and_its_person_
     database: Database, browser: Browser, tmp_path: Path
 ) -> None:
     """Nobody loads the page: the feed that it follows ends with the session."""
-    options = {"workers": PictureWorkers(), "identity": {"role_switch": False}}
-    async with running_site(database, right_now(), Metrics(), tmp_path, **options) as site:
+    without_switch, workers = {"role_switch": False}, PictureWorkers()
+    async with running_site(
+        database, right_now(), Metrics(), tmp_path, identity=without_switch, workers=workers
+    ) as site:
         accounts = site.services.people.accounts
         assert accounts is not None
         await accounts.add(ADMINISTRATOR, "e-5", [Role.SUPERVISOR], "correct horse battery")
