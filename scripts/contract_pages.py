@@ -23,7 +23,7 @@ repetition with the same pair has no second effect. Delivery is at least once: a
 so is a translation of a site's own types and codes (`kafka.type_mapping`, `kafka.incident_status_mapping`). What
 cannot be processed goes to the dead letters with the reason. A sender may use transactions: what it aborts is never
 read, and what it leaves open holds back what comes after it. `rtcc-bridge topics acls` prints the rights that each side
-needs.
+needs; a sender's right to write under its transactional id is for the site to grant.
 
 """
 
