@@ -21,8 +21,9 @@ in binary mode (`ce_…` headers); what is written is in structured mode. `(sour
 repetition with the same pair has no second effect. Delivery is at least once: a reader of the leads orders them by
 `sequence`, which is gapless for each lead, and skips what it has seen. Topic names are settings (`kafka.topics`), and
 so is a translation of a site's own types and codes (`kafka.type_mapping`, `kafka.incident_status_mapping`). What
-cannot be processed goes to the dead letters with the reason. `rtcc-bridge topics acls` prints the rights that each
-side needs.
+cannot be processed goes to the dead letters with the reason. A sender may use transactions: what it aborts is never
+read, and what it leaves open holds back what comes after it. `rtcc-bridge topics acls` prints the rights that each side
+needs; a sender's right to write under its transactional id is for the site to grant.
 
 """
 

@@ -25,7 +25,7 @@ from rtcc_bridge.telemetry.logging import configure_logging
     help="Where the model pack is kept once it is built.",
 )  # fmt: skip
 @click.option(
-    "--policy", type=click.Path(dir_okay=False, exists=True, path_type=Path), default=Path("config/policy.yaml"),
+    "--policy", type=click.Path(dir_okay=False, path_type=Path), default=Path("config/policy.yaml"),
     show_default=True, help="The policy file.",
 )  # fmt: skip
 @click.option(
@@ -45,6 +45,11 @@ def demo(
     seed: int,
 ) -> None:
     """See an imminent-threat alert become a lead, on this machine, with nothing else set up."""
+    if not policy.is_file():
+        remedy = (
+            "Start the demo in the folder of its source, which brings config/policy.yaml, or name another policy file"
+        )
+        raise ConfigurationError(ConfigurationProblem("--policy", f"{policy} does not exist", remedy))
     try:
         from rtcc_bridge.demo.run import run_demo  # noqa: PLC0415 - its packages are an extra
         from rtcc_bridge.demo.stage import DemoOptions  # noqa: PLC0415 - as above

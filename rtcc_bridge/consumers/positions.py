@@ -15,6 +15,7 @@ from rtcc_bridge.consumers.raw_batches import DamagedBatchError, read_batches, s
 from rtcc_bridge.metrics import Metrics
 
 _WAIT_MS: Final = 100
+_READ_COMMITTED: Final = 1
 _TRY_AGAIN_SECONDS: Final = 30.0
 """A damaged batch is fetched again after this time: another copy of the partition may be sound."""
 
@@ -154,12 +155,15 @@ class Positions:
         client = self._consumer._client
         leader = client.cluster.leader_for_partition(tp)
         request = FetchRequest(
-            _WAIT_MS, 1, self._fetch_bytes, 0, [(tp.topic, [(tp.partition, position, self._fetch_bytes)])]
+            _WAIT_MS, 1, self._fetch_bytes, _READ_COMMITTED, [(tp.topic, [(tp.partition, position, self._fetch_bytes)])]
         )
         answer: Any = await client.send(leader, request)
-        for _topic, ((_number, code, _high, *_, fetched),) in answer.topics:
+        for _topic, ((_number, code, _high, *others, fetched),) in answer.topics:
             if code == 0 and fetched:
-                return read_batches(tp, fetched, position)
+                aborted = next(
+                    (field for field in others if isinstance(field, list)), []
+                )  # other versions, other places
+                return read_batches(tp, fetched, position, aborted)
         return [], position
 
     def _set_aside(self, tp: TopicPartition, position: int, error: DamagedBatchError) -> None:

@@ -7,11 +7,13 @@ and what comes after it is read. Format: "Record Batch" in the documentation of 
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 import structlog
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 from aiokafka.structs import ConsumerRecord, TopicPartition
@@ -33,18 +35,45 @@ class DamagedBatchError(Exception):
     """A batch whose checksum or structure is wrong: not even its records' bounds can be trusted."""
 
 
-def read_batches(tp: TopicPartition, fetched: bytes, position: int) -> tuple[list[ConsumerRecord], int]:
+class _Aborted:
+    """Which batches belong to transactions that their senders took back.
+
+    As a fetch tells it: by the producer's id and the offset with which the transaction began; it ends with its marker.
+    """
+
+    def __init__(self, transactions: Iterable[tuple[int, int]]) -> None:
+        self._to_come = deque(sorted(transactions, key=lambda transaction: transaction[1]))
+        self._producers: set[int] = set()
+
+    def has(self, parsed: Any) -> bool:
+        """Asked of every batch in its order; also true of a marker, which is no record."""
+        if parsed.producer_id is None:
+            return False  # the older formats of messages know no transactions
+        while self._to_come and self._to_come[0][1] <= parsed.base_offset:
+            self._producers.add(self._to_come.popleft()[0])
+        if not parsed.is_control_batch:
+            return parsed.is_transactional and parsed.producer_id in self._producers
+        if ControlRecord.parse(next(parsed).key) == ABORT_MARKER:
+            self._producers.discard(parsed.producer_id)
+        return True
+
+
+def read_batches(
+    tp: TopicPartition, fetched: bytes, position: int, aborted: Collection[tuple[int, int]] = ()
+) -> tuple[list[ConsumerRecord], int]:
     """The records from `position` on, of whole batches until they are MOST_INFLATED_BYTES, and the position after them.
 
-    Raises DamagedBatchError when the first batch is damaged; the ones before a damaged batch are returned.
+    aborted: the transactions that were taken back, each by its producer's id and its first offset; their records are
+    left out. Raises DamagedBatchError when the first batch is damaged; the ones before a damaged batch are returned.
     """
+    taken_back = _Aborted(aborted)
     records: list[ConsumerRecord] = []
     size = 0
     for batch in _slices(fetched):
         if size >= MOST_INFLATED_BYTES:
             break
         try:
-            fresh, after = _batch(tp, batch)
+            fresh, after = _batch(tp, batch, taken_back)
         except (struct.error, IndexError, ValueError, *UNREADABLE) as error:
             if records:
                 break
@@ -72,11 +101,11 @@ def _slices(fetched: bytes) -> Iterator[bytes]:
         start = end
 
 
-def _batch(tp: TopicPartition, batch: bytes) -> tuple[list[ConsumerRecord], int]:
+def _batch(tp: TopicPartition, batch: bytes, taken_back: _Aborted) -> tuple[list[ConsumerRecord], int]:
     parsed = MemoryRecords(batch).next_batch()
     if parsed is None or not parsed.validate_crc():
         raise CorruptRecordException("wrong checksum")
-    if parsed.is_control_batch:
+    if taken_back.has(parsed):
         return [], parsed.next_offset
     try:
         return [_record(tp, each) for each in parsed], parsed.next_offset

@@ -220,7 +220,9 @@ class ConsumerSession:
             work = self._lanes[tp.topic].partitions.get(tp.partition)
             position = None if work is None else work.offsets.committable
             if position is None:
-                position = await self._consumer.committed(tp) or 0
+                position = await self._consumer.committed(tp)
+            if position is None:  # a group that has read nothing waits for no more than the topic still holds
+                position = (await self._consumer.beginning_offsets([tp]))[tp]
             if tp.partition not in self._lanes[tp.topic].partitions:
                 continue  # it was taken away while the broker was asked: its lag is another process's to tell
             # The embedded broker tells an end that is too low; what it says with a fetch is right, but perhaps old.
@@ -279,6 +281,7 @@ def _consumer(kafka: KafkaSettings, group: str) -> AIOKafkaConsumer:
         group_instance_id=None if kafka.group_instance_id is None else f"{kafka.group_instance_id}.{group}",
         enable_auto_commit=False,
         auto_offset_reset="none",  # `Positions` finds where to begin, and tells of it
+        isolation_level="read_committed",  # what a sender took back in its transaction was never said
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=max(100, session_ms // 5),
         rebalance_timeout_ms=session_ms,

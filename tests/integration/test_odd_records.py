@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.produce import ProduceRequest_v2
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.structs import TopicPartition
+from confluent_kafka import Producer
 from structlog.testing import capture_logs
 
 from rtcc_bridge.broker.arguments import client_arguments
@@ -114,6 +115,27 @@ async def test_a_paused_partition_is_not_read_on_and_loses_nothing(
         await consumer.stop()
 
 
+@pytest.mark.kafka
+async def test_what_a_sender_took_back_with_its_transaction_has_no_effect(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    """Also where a record that aiokafka cannot read makes the consumer fetch past it."""
+    topic, recorder = kafka.topics.incidents, Recorder()
+    sender = await asyncio.to_thread(_transactional_sender, kafka)
+    try:
+        await asyncio.to_thread(_say, sender, topic, b"taken back", taken_back=True)
+        await asyncio.to_thread(_say, sender, topic, b"said")
+        await send_batch(kafka, topic, batch_of(ODD))
+        async with running(kafka, {topic: recorder}):
+            await until(lambda: len(recorder.handled) == 4)
+            await asyncio.to_thread(_say, sender, topic, b"taken back later", taken_back=True)
+            await producer.send(topic, key=b"k", value=b"last", partition=0)
+            await until(lambda: b"last" in recorder.values)
+    finally:
+        sender.close()
+    assert recorder.times() == dict.fromkeys((b"said", b"before", b"odd", b"after", b"last"), 1)
+
+
 async def test_a_tombstone_is_passed_over_and_counted(kafka: KafkaSettings, producer: EventProducer) -> None:
     topic, recorder, metrics = kafka.topics.incidents, Recorder(), Metrics()
     for value in (b"1", None, b"2", None):
@@ -202,6 +224,24 @@ class _Prepared:
 
     def prepare(self, versions: object) -> ProduceRequest_v2:
         return self._request
+
+
+def _transactional_sender(kafka: KafkaSettings) -> Producer:
+    name = f"{kafka.group_prefix}-sender"
+    sender = Producer({"bootstrap.servers": ",".join(kafka.bootstrap_servers), "transactional.id": name})
+    sender.init_transactions(30)
+    return sender
+
+
+def _say(sender: Producer, topic: str, value: bytes, *, taken_back: bool = False) -> None:
+    """A transaction of one record, which lies on the topic in either case."""
+    sender.begin_transaction()
+    sender.produce(topic, value, key=b"k", partition=0)
+    assert sender.flush(30) == 0
+    if taken_back:
+        sender.abort_transaction(30)
+    else:
+        sender.commit_transaction(30)
 
 
 async def _is_committed(kafka: KafkaSettings, topic: str, offset: int) -> bool:

@@ -57,6 +57,9 @@ class ConsumerThatLoses:
         await self.session.revoked([place])
         return None
 
+    async def beginning_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 7)
+
     def highwater(self, _place: TopicPartition) -> int | None:
         return None
 
@@ -64,13 +67,29 @@ class ConsumerThatLoses:
         return set()
 
 
-async def test_no_lag_is_told_of_a_partition_that_was_just_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gauge would stay for ever, beside that of the process that has the partition now."""
-    consumer, metrics, lane = ConsumerThatLoses(), Metrics(), IdleLane("t")
+class ConsumerOfOldTopic(ConsumerThatLoses):
+    """Its group has committed nothing yet."""
+
+    async def committed(self, place: TopicPartition) -> int | None:
+        return None
+
+
+async def lag_told(consumer: ConsumerThatLoses, monkeypatch: pytest.MonkeyPatch) -> float | None:
+    metrics, lane = Metrics(), IdleLane("t")
     monkeypatch.setattr(session_module, "_consumer", lambda *_: consumer)
     consumer.session = ConsumerSession(
         KafkaSettings(), "g", {"t": lane}, metrics, SystemClock(), asyncio.Event(), lambda _: None, lambda _: None
     )
     lane.open(PLACE.partition)
     await consumer.session._measure_lag()
-    assert metrics.registry.get_sample_value("rtcc_bridge_consumer_lag", {"topic": "t", "partition": "3"}) is None
+    return metrics.registry.get_sample_value("rtcc_bridge_consumer_lag", {"topic": "t", "partition": "3"})
+
+
+async def test_no_lag_is_told_of_a_partition_that_was_just_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gauge would stay for ever, beside that of the process that has the partition now."""
+    assert await lag_told(ConsumerThatLoses(), monkeypatch) is None
+
+
+async def test_a_new_group_waits_for_no_more_than_the_topic_still_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The topic's retention has removed seven records of nine."""
+    assert await lag_told(ConsumerOfOldTopic(), monkeypatch) == 2
