@@ -70,6 +70,27 @@ async def test_every_look_is_in_it_with_who_when_and_why(life: LifeKit, tmp_path
     assert actions == {"lead.candidates", "examination.view", "review.take", "lead.discovery_packet", ACTION}
 
 
+async def test_an_export_from_before_the_person_was_in_the_gallery_is_no_use_of_the_record(
+    life: LifeKit, tmp_path: Path
+) -> None:
+    await life.enrol("early")
+    life.kit.clock.advance(60)
+    async with life.kit.database.write() as tx:
+        await life.kit.parts.audit.append(
+            tx,
+            actor="administrator",
+            action="gallery.exported",
+            subject="gallery/demo",
+            outcome="begun",
+            authority={},
+            details={},
+        )
+    life.kit.clock.advance(60)
+    await life.enrol("late")
+    assert [one.action for one in await log_of(life, tmp_path, "early")] == ["gallery.exported", ACTION]
+    assert [one.action for one in await log_of(life, tmp_path, "late")] == [ACTION]
+
+
 async def test_a_look_that_was_refused_was_none(life: LifeKit, tmp_path: Path) -> None:
     lead_id = await life.taken()
     with pytest.raises(PolicyRefusalError):

@@ -132,6 +132,13 @@ async def approved_after_a_look(life: LifeKit) -> None:
     await looked_at_before(life.kit)
 
 
+async def an_approval_that_was_refused(life: LifeKit) -> None:
+    """It says of nobody that they approve unseen: the rules have seen to that."""
+    probe = await life.kit.chosen()
+    with pytest.raises(PolicyRefusalError):
+        await life.kit.desk.approve(probe.probe_id, ANALYST)
+
+
 async def a_lapse(life: LifeKit) -> None:
     await life.kit.deferred()
     life.kit.clock.advance(3600)
@@ -210,7 +217,13 @@ async def test_it_is_found_in_what_was_done(
     assert one.references
 
 
-@pytest.mark.parametrize(("kind", "silent"), [(kind, silent) for kind, _, silent, _ in CASES])
+@pytest.mark.parametrize(
+    ("kind", "silent"),
+    [
+        *((kind, silent) for kind, _, silent, _ in CASES),
+        (SignalKind.UNOPENED_APPROVALS, an_approval_that_was_refused),
+    ],
+)
 async def test_it_is_not_found_where_it_was_not_done(
     life: LifeKit, tmp_path: Path, kind: SignalKind, silent: History
 ) -> None:
@@ -242,6 +255,13 @@ async def test_what_is_older_than_the_window_is_forgotten(life: LifeKit, tmp_pat
     assert SignalKind.UNOPENED_APPROVALS in await found(life, tmp_path)
     life.kit.clock.advance(2 * 86_400.0)
     assert SignalKind.UNOPENED_APPROVALS not in await found(life, tmp_path)
+
+
+async def test_an_analyst_is_known_by_a_still_from_before_the_window(life: LifeKit, tmp_path: Path) -> None:
+    await a_lapse(life)
+    life.kit.clock.advance(30 * 86_400.0 - 1800)  # between attaching the still and the lapse an hour later
+    [one] = (await found(life, tmp_path))[SignalKind.LAPSED_DEFERRALS]
+    assert one.accounts == ("analyst",)
 
 
 async def test_nothing_is_told_of_a_review_while_somebody_has_to_conclude(life: LifeKit, tmp_path: Path) -> None:
