@@ -27,6 +27,11 @@ class OffsetTracker:
             self._next = done + 1
 
     @property
+    def is_settled(self) -> bool:
+        """Whether nothing that was delivered is unfinished."""
+        return not self._delivered
+
+    @property
     def committable(self) -> int | None:
         """The offset after the last record before the first unfinished one; None while nothing is finished."""
         return self._next

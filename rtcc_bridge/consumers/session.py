@@ -219,6 +219,9 @@ class ConsumerSession:
         for tp, end in (await self._consumer.end_offsets(places)).items():
             work = self._lanes[tp.topic].partitions.get(tp.partition)
             position = None if work is None else work.offsets.committable
+            is_idle = work is not None and work.offsets.is_settled and tp in self._consumer.assignment()
+            if position is not None and is_idle:  # what may lie behind the last record is the end of a transaction
+                position = max(position, await self._consumer.position(tp))
             if position is None:
                 position = await self._consumer.committed(tp)
             if position is None:  # a group that has read nothing waits for no more than the topic still holds

@@ -120,20 +120,25 @@ async def test_what_a_sender_took_back_with_its_transaction_has_no_effect(
     kafka: KafkaSettings, producer: EventProducer
 ) -> None:
     """Also where a record that aiokafka cannot read makes the consumer fetch past it."""
-    topic, recorder = kafka.topics.incidents, Recorder()
+    topic, recorder, metrics = kafka.topics.incidents, Recorder(), Metrics()
     sender = await asyncio.to_thread(_transactional_sender, kafka)
     try:
         await asyncio.to_thread(_say, sender, topic, b"taken back", taken_back=True)
         await asyncio.to_thread(_say, sender, topic, b"said")
         await send_batch(kafka, topic, batch_of(ODD))
-        async with running(kafka, {topic: recorder}):
+        async with running(kafka, {topic: recorder}, metrics):
             await until(lambda: len(recorder.handled) == 4)
             await asyncio.to_thread(_say, sender, topic, b"taken back later", taken_back=True)
             await producer.send(topic, key=b"k", value=b"last", partition=0)
             await until(lambda: b"last" in recorder.values)
+            await asyncio.to_thread(_say, sender, topic, b"said at the end")
+            await until(lambda: b"said at the end" in recorder.values)
+            metrics.consumer_lag.labels(topic, "0").set(99)  # until it is measured again
+            await until(lambda: _count(metrics, "consumer_lag", topic=topic, partition="0") == 0)
     finally:
         sender.close()
-    assert recorder.times() == dict.fromkeys((b"said", b"before", b"odd", b"after", b"last"), 1)
+    heard = (b"said", b"before", b"odd", b"after", b"last", b"said at the end")
+    assert recorder.times() == dict.fromkeys(heard, 1)
 
 
 async def test_a_tombstone_is_passed_over_and_counted(kafka: KafkaSettings, producer: EventProducer) -> None:
