@@ -8,6 +8,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 from pydantic import SecretStr
 from sqlalchemy import create_engine
 
@@ -31,6 +32,14 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 # An example's time says nothing on a machine that runs two tests at once.
 hypothesis.settings.register_profile("rtcc-bridge", deadline=None)
 hypothesis.settings.load_profile("rtcc-bridge")
+
+# With every local variable, which is the default, a traceback takes a second: longer than a consumer's heartbeat waits.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -125,6 +125,7 @@ DEPENDENCIES: Final[Mapping[str, str]] = MappingProxyType(
         "intake": "Stills cannot be read at this moment. Attach them later.",
         "matcher": "Searches wait: the message broker does not answer.",
         "objects": "The store of sealed pictures does not answer. Attach stills later.",
+        "records": "New bookings, and orders to seal or remove somebody, wait: the message broker does not answer.",
     }
 )
 """What it means for the floor that something is not ready, by the first word of the name that `/readyz` gives it."""

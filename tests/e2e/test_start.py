@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -20,6 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the module 
 )
 
 from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_UNAVAILABLE
+from rtcc_bridge.web.words import DEPENDENCIES
 from tests.brokers import unique_names
 from tests.e2e.calls import until
 from tests.e2e.conftest import ROOT, Place
@@ -128,6 +130,15 @@ async def test_several_processes_on_sqlite_are_refused(place: Place) -> None:
     code, output = await place.command("serve", "--roles", "web")
     assert code == EXIT_CONFIGURATION
     assert "PostgreSQL" in output
+
+
+@pytest.mark.once
+async def test_the_floor_is_told_what_the_absence_of_each_dependency_means(
+    daemon: Place, http: aiohttp.ClientSession
+) -> None:
+    async with http.get(f"{daemon.address}/readyz") as answer:
+        found = {re.split("[. ]", one["name"])[0] for one in (await answer.json())["dependencies"]}
+    assert found == set(DEPENDENCIES)
 
 
 @pytest.mark.sqlite

@@ -83,7 +83,7 @@ class BatchRecorder:
         return [record for batch in self.batches for record in batch]
 
 
-async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 60) -> None:
     """Waits for the condition, which may be a coroutine function.
 
     What is awaited asks somebody, who has something else to do as well: it is asked less and less often.

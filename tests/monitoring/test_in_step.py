@@ -15,6 +15,7 @@ from deploy.monitoring.panels import COLUMNS
 from deploy.monitoring.rules import RUNBOOK_BASE, Recording
 from rtcc_bridge.cli import main as cli
 from rtcc_bridge.metrics import PREFIX, PROCESS_METRICS, Metrics
+from rtcc_bridge.web.words import DEPENDENCIES
 from tests.monitoring.expressions import RUNBOOKS, grouping_labels, promql_of, selectors, served
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,3 +167,9 @@ def test_a_dashboard_can_be_imported_anywhere(dashboard: Any) -> None:
 def test_what_was_generated_is_committed() -> None:
     for name, content in documents().items():
         assert (ROOT / name).read_text(encoding="utf-8") == content, f"{name} is out of date: run `make docs`"
+
+
+def test_the_runbook_tells_of_each_dependency_what_the_floor_misses() -> None:
+    rows = re.findall(r"^\| ([a-z].*?) \| (.+) \|$", (RUNBOOKS / "NotReady.md").read_text(), re.MULTILINE)
+    told = {re.split(r"[. ]", name)[0] for cell, _ in rows[1:] for name in cell.split(", ")}
+    assert told == set(DEPENDENCIES)

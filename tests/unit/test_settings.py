@@ -1,11 +1,15 @@
 """Settings: strict, overridable from the environment, with errors that name path, cause and remedy."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel, SecretStr
 
 from rtcc_bridge.errors import ConfigurationError
-from rtcc_bridge.settings import load_settings
+from rtcc_bridge.settings import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,6 +118,24 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings()
     assert "correct-horse" not in repr(settings)
     assert "correct-horse" not in settings.model_dump_json()
+
+
+def texts(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, bool]]:
+    """The path of each setting that may be a text, and whether it is masked wherever settings are printed."""
+    for name, field in model.model_fields.items():
+        kinds = {field.annotation, *get_args(field.annotation)}
+        if kinds & {str, SecretStr}:
+            yield f"{path}{name}", SecretStr in kinds
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from texts(kind, f"{path}{name}.")
+
+
+def test_each_setting_that_holds_a_secret_is_masked_wherever_settings_are_printed() -> None:
+    found = dict(texts(Settings))
+    sound_like_it = {path for path in found if re.search(r"(password|secret|token|_key)$", path)}
+    a_name, a_public_key, holds_a_password = "objects.transit_key", "audit.witness_key", "database.url"
+    assert sound_like_it - {a_name, a_public_key} | {holds_a_password} == {path for path, masked in found.items() if masked}
 
 
 def test_a_request_timeout_that_joining_never_fits_is_refused(tmp_path: Path) -> None:

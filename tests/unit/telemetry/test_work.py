@@ -32,7 +32,7 @@ class Written(io.StringIO):
 def configured(stream: io.StringIO, settings: LogSettings) -> Iterator[None]:
     """Logging as a process has it, into that stream."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sys.stderr", stream)
@@ -42,7 +42,7 @@ def configured(stream: io.StringIO, settings: LogSettings) -> Iterator[None]:
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-        structlog.reset_defaults()
+        structlog.configure(**before)
         structlog.contextvars.clear_contextvars()
 
 

@@ -84,6 +84,7 @@ def test_what_the_board_says_of_a_lead(event_type: str, state: str, result: str,
         ("broker", "message broker"),
         ("matcher.routine", "Searches wait"),
         ("gallery demo", "gallery"),
+        ("records", "bookings"),
         ("new", "new is not"),
     ],
 )
