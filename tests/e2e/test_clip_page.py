@@ -18,9 +18,8 @@ from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.clips import clip, ground
-from tests.e2e.test_lead_life_pages import AXE, AXE_FILE, clean
+from tests.e2e.accessibility import clean, library
 from tests.e2e.visitors import new_visitor, right_now, running_browser
-from tests.npm_tools import installed
 from tests.website import Website, running_site
 
 pytestmark = [
@@ -73,7 +72,7 @@ async def test_a_clip_is_dropped_a_frame_picked_by_keyboard_and_its_place_is_on_
 
     None of the pages breaks a rule of axe-core in either theme.
     """
-    axe = (installed(AXE, ()) / AXE_FILE).read_text(encoding="utf-8")
+    axe = library()
     await site.report("INC-1")
     async with running_browser() as browser:
         visitor = await new_visitor(browser, site.address, "analyst")
