@@ -20,7 +20,7 @@ help: ## This list.
 $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || \
 	  { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.11 setup" >&2; exit 1; }
-	@echo "Installing into $(VENV), once: a few minutes, 1.6 GB. Packages come from the network; later runs need none."
+	@echo "Installing into $(VENV), once: a few minutes, 2.4 GB. Packages come from the network; later runs need none."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); } || \
 	  { rm -rf $(VENV); echo "$(PYTHON) makes no venv (Debian: install python3-venv)" >&2; exit 1; }
 	scripts/install
