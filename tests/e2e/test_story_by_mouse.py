@@ -82,11 +82,13 @@ async def concludes_by_mouse(page: Page, place: int, count: int) -> None:
 
 
 async def reports_it_corroborated(page: Page) -> None:
+    await is_live(page)
     await page.get_by_role("radio", name="Corroborated").click()
     await page.get_by_label("Investigator who vouches for it").fill("badge 4711")
-    await page.get_by_label("Kind").select_option("DNA")
-    await page.get_by_label("Item number").fill("26-11-4")
-    await page.get_by_label("Obtained").fill("2026-11-01T12:00")
+    item = page.get_by_role("group", name="Item of evidence")
+    await item.get_by_label("Kind").select_option("DNA")
+    await item.get_by_label("Item number").fill("26-11-4")
+    await item.get_by_label("Obtained").fill("2026-11-01T12:00")
     await page.get_by_role("button", name="Report the outcome").dblclick()
     await expect(page.locator("#outcome")).to_contain_text("Reported: Corroborated.")
 
