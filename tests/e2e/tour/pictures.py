@@ -43,7 +43,8 @@ PICTURES_ARE_THERE: Final = """() => [...document.images].every((one) => {
   const isInSight = one.checkVisibility() && one.getBoundingClientRect().top < window.innerHeight;
   return !isInSight || (one.complete && one.naturalWidth > 0);
 })"""
-_OWN_IDS: Final = re.compile(r"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]*[A-Z0-9_-])[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])")
+_OWN_IDS: Final = re.compile(r"(?:(?<=receipt-)|(?<![\w-]))(?=[\w-]*[A-Z0-9_-])[\w-]{22}(?![\w-])", re.ASCII)
+_FRACTIONS: Final = re.compile(r"(?<=:\d\d)\.\d{1,6}(?=Z)")
 _DIGESTS: Final = re.compile(r"\b[0-9a-f]{12,64}\b|[A-Za-z0-9+/]{42,}={0,2}")
 
 
@@ -112,8 +113,8 @@ async def _arrive(browser: Browser, site: Website, account: str) -> Visitor:
 
 
 def outline_of(snapshot: str) -> str:
-    """The snapshot without what is another one each time: our own random ids, and hashes."""
-    return _DIGESTS.sub("…", _OWN_IDS.sub("…", snapshot)) + "\n"
+    """The snapshot without what is another one each time: our own random ids, hashes, fractions of a second."""
+    return _DIGESTS.sub("…", _OWN_IDS.sub("…", _FRACTIONS.sub("", snapshot))) + "\n"
 
 
 def as_kept(png: bytes) -> bytes:
