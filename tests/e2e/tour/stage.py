@@ -194,6 +194,6 @@ async def _oversight(site: Website) -> None:
         async with site.client.get(path, headers=acting(account)) as answer:
             assert answer.status == 403
     for person, role in (("e-1041", Role.ANALYST), ("e-1102", Role.SUPERVISOR)):
-        account = Account(person, frozenset({role}), login=f"{person}@example.org")
-        await site.services.people.sessions.begin(SignedIn(voucher=Voucher.LOCAL, account=account))
+        signed_in = Account(person, frozenset({role}), login=f"{person}@example.org")
+        await site.services.people.sessions.begin(SignedIn(voucher=Voucher.LOCAL, account=signed_in))
     await sign_log(site.kit)
