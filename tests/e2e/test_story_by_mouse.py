@@ -3,11 +3,12 @@
 The same by keyboard, and by one person in every role, is in test_lead_life_pages.py.
 """
 
+import asyncio
 import base64
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, Page, Request, expect
+from playwright.async_api import Locator, Page, Request, Route, expect
 
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
@@ -28,25 +29,32 @@ ACTS = {
 """Each once, although each button is clicked twice."""
 KEPT_BESIDES = ("examination", "draft")
 """An examiner's notes, which are kept at each change."""
-LARGE_STILL = STILL * 40
-SLOW = {"offline": False, "latency": 150, "downloadThroughput": 1_000_000, "uploadThroughput": 60_000}
-"""Milliseconds, and bytes a second: the still takes more than a second."""
+SLOW = {"offline": False, "latency": 150, "downloadThroughput": 1_000_000, "uploadThroughput": 200_000}
+"""Milliseconds, and bytes a second."""
 
 
 async def attaches_a_still(page: Page) -> None:
-    """Drops it on the page, twice clicking what sends it, over a network that takes its time."""
+    """Drops it on the page and clicks twice what sends it; that it is on its way is seen as long as it is."""
     await page.get_by_role("link", name="Shooting").click()
     await is_live(page)
-    await page.evaluate(DROP, [base64.b64encode(LARGE_STILL).decode(), "still.jpg"])
+    await page.evaluate(DROP, [base64.b64encode(STILL).decode(), "still.jpg"])
     await page.get_by_role("radio", name="Imminent threat").click()
     for label, text in (("Legal basis", "exigency"), ("Requestor", "requestor"), ("Case number", "26-000123")):
         field = page.get_by_label(label)
         await field.click()
         await field.fill(text)
     await page.get_by_label("I attest").click()
+    seen = asyncio.Event()
+
+    async def on_its_way(route: Route) -> None:
+        await seen.wait()
+        await route.continue_()
+
+    await page.route("**/probes", on_its_way)
     await page.get_by_role("button", name="Find the faces").dblclick()
     await expect(page.get_by_role("progressbar", name="Upload")).to_be_visible()
     await expect(page.get_by_role("button", name="Find the faces")).to_be_disabled()
+    seen.set()
     await expect(page.get_by_role("heading", name="Choose a face")).to_be_visible()
     await is_live(page)
     await page.locator('[data-face="2"] rect').click()
@@ -169,7 +177,7 @@ def acts_of(visitor: Visitor) -> list[str]:
 
 
 async def slow_down(page: Page) -> None:
-    """A network like that of a car at the edge of town: there is time for a second click, and to see an upload."""
+    """A network like that of a car at the edge of town: there is time for a second click."""
     session = await page.context.new_cdp_session(page)
     await session.send("Network.enable")
     await session.send("Network.emulateNetworkConditions", SLOW)

@@ -37,8 +37,8 @@ THEMES: Final[tuple[Theme, ...]] = ("dark", "light")
 CELLS: Final = (64, 36)
 """Of the grid, across and down: of 20 by 20 pixels each."""
 MOST_UNLIKE: Final = 8.0
-"""Levels of 255 by which the cells of two pictures may differ on average. Measured: at most 3 between two runs and 7 with
-quite another font; 8 and more when everything stands a quarter of the width further right, 17 without a style."""
+"""Levels of 255 by which the cells of two pictures may differ on average. Measured: at most 3 between two runs, 7 with
+quite another font, 8 and more when everything stands a quarter of the width further right, 17 without a style."""
 COLOURS: Final = 255
 PICTURES_ARE_THERE: Final = """() => [...document.images].every((one) => {
   const isInSight = one.checkVisibility() && one.getBoundingClientRect().top < window.innerHeight;
