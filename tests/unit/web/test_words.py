@@ -8,11 +8,14 @@ from rtcc_bridge.leads.comparison import Aid, Component, Finding
 from rtcc_bridge.leads.events import EstimatedFpir, LeadData, WithdrawalPart
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
+from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.policy.policy_parts import Conclusion, EvidenceKind
 from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, Purpose
 from rtcc_bridge.probes.state import Approval, ProbeState
 from rtcc_bridge.reports.misuse_signals import SignalKind
 from rtcc_bridge.web import life_words, words
+from rtcc_bridge.web.oversight_words import ACTS, KINDS
+from rtcc_bridge.web.route_deeds import GUARDS
 from tests.probe_kit import policy
 from tests.unit.leads.event_examples import EXAMPLES
 
@@ -113,3 +116,10 @@ def test_what_the_board_says_of_a_lead(event_type: str, state: str, result: str,
 )
 def test_every_dependency_says_what_its_absence_means(name: str, part: str) -> None:
     assert part in words.outage_words(name)
+
+
+def test_every_act_that_is_not_everybodys_has_words_in_the_audit_log() -> None:
+    everybodys = {None, Deed.WATCH_FLOOR, Deed.READ_DOCUMENTS, Deed.SEE_HEALTH}
+    acts = {guard.action for guard in GUARDS.values() if guard.deed not in everybodys}
+    assert acts <= set(ACTS)
+    assert {act.partition(".")[0] for act in acts} - {"activity"} <= set(KINDS)

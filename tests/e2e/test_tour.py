@@ -1,0 +1,64 @@
+"""The tour of the pages goes everywhere, and shows what is there today."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.web.pages import PAGES
+from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
+from tests.e2e.bench_kit import bring_libraries
+from tests.e2e.tour.pictures import (
+    FOLDER,
+    MOST_UNLIKE,
+    THEMES,
+    changes,
+    look_round,
+    outline_file,
+    outline_of,
+    picture_file,
+    tour_site,
+    unlikeness,
+)
+from tests.e2e.tour.stops import STOPS
+from tests.e2e.visitors import running_browser
+
+TEXT = FOLDER.with_suffix(".md")
+NO_PAGES = {"/board/changes", "/wall/feed", "/wall/floor", "/sign-in/provider", "/sign-in/callback"}
+"""Addresses beside the pages that answer with a part of one, with events, or with the way to elsewhere."""
+RENEW = "python -m tests.e2e.tour"
+MOST_BYTES = 80_000
+
+
+@pytest.mark.once
+@pytest.mark.timeout(300)
+async def test_every_page_is_still_what_the_tour_shows(database: Database, tmp_path: Path) -> None:
+    bring_libraries()
+    async with running_browser() as browser, tour_site(database, tmp_path) as (site, night):
+        changed = [words async for seen in look_round(browser, site, night) for words in changes(seen)]
+    assert not changed, "\n\n".join([*changed, f"Look whether that was meant, then renew the tour: {RENEW}"])
+
+
+def test_the_tour_goes_to_every_page() -> None:
+    shown = {path for method, path, _ in [*PAGES, *SIGN_IN_PAGES] if method == "GET"} - NO_PAGES
+    assert {stop.route for stop in STOPS} == shown
+
+
+def test_the_tour_shows_each_stop_in_both_themes_and_nothing_else() -> None:
+    wanted = [picture_file(stop.name, theme) for stop in STOPS for theme in THEMES]
+    shown = re.findall(r"!\[[^\]]+\]\(tour/([^)]+)\)", TEXT.read_text(encoding="utf-8"))
+    assert shown == [file.name for file in wanted]
+    outlines = [outline_file(stop.name) for stop in STOPS]
+    assert sorted(FOLDER.iterdir()) == sorted([*wanted, *outlines])
+    assert max(file.stat().st_size for file in wanted) < MOST_BYTES
+
+
+def test_what_is_another_one_each_time_is_no_change_and_a_theme_that_is_not_applied_is() -> None:
+    line = '- link "Examine":\n  - /url: /examine/{}\n- code: {}'
+    assert len({outline_of(line.format(own, 4 * own[:16])) for own in ("pYC5yRfb3Hc5xPb9vXfKFw", "0" * 22)}) == 1
+    assert outline_of(line.format("", "a")) != outline_of(line.format("", "b"))
+    dark, light = (picture_file("board", theme).read_bytes() for theme in THEMES)
+    assert unlikeness(dark, dark) == 0
+    assert unlikeness(dark, light) > 10 * MOST_UNLIKE
+    assert unlikeness(dark, picture_file("approvals", "dark").read_bytes()) > MOST_UNLIKE

@@ -1,0 +1,172 @@
+"""Pictures of the pages in both themes, an outline of each, and whether a page still looks like what is kept of it.
+
+An outline is what a screen reader is told (headings, landmarks, links, fields, text), so it is the same with every
+browser and font, and says in words what has changed. A picture is compared as a grid of coarse cells: letters that
+another font draws a pixel wider do not count; a column that went elsewhere, or a theme that is not applied, do.
+"""
+
+import io
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Literal
+
+import numpy as np
+from PIL import Image
+from playwright.async_api import Browser
+from pydantic import SecretStr
+from sqlalchemy import create_engine
+
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.settings import DatabaseSettings
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.tables import metadata
+from tests.e2e.tour.painting import TourPictures
+from tests.e2e.tour.stage import NIGHT, Scenery, set_up, start_of_night
+from tests.e2e.tour.stops import STOPS, Stop
+from tests.e2e.visitors import Visitor, new_visitor
+from tests.website import Website, running_site
+
+FOLDER: Final = Path(__file__).resolve().parents[3] / "docs/tour"
+Theme = Literal["dark", "light"]
+THEMES: Final[tuple[Theme, ...]] = ("dark", "light")
+CELLS: Final = (64, 36)
+"""Of the grid, across and down: of 20 by 20 pixels each."""
+MOST_UNLIKE: Final = 8.0
+"""Levels of 255 by which the cells of two pictures may differ on average. Measured: at most 3 between two runs, 7 with
+quite another font, 8 and more when everything stands a quarter of the width further right, 17 without a style."""
+COLOURS: Final = 255
+PICTURES_ARE_THERE: Final = """() => [...document.images].every((one) => {
+  const isInSight = one.checkVisibility() && one.getBoundingClientRect().top < window.innerHeight;
+  return !isInSight || (one.complete && one.naturalWidth > 0);
+})"""
+_OWN_IDS: Final = re.compile(r"(?:(?<=receipt-)|(?<![\w-]))(?=[\w-]*[A-Z0-9_-])[\w-]{22}(?![\w-])", re.ASCII)
+_FRACTIONS: Final = re.compile(r"(?<=:\d\d)\.\d{1,6}(?=Z)")
+_DIGESTS: Final = re.compile(r"\b[0-9a-f]{12,64}\b|[A-Za-z0-9+/]{42,}={0,2}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a stop looked like. pictures: PNG by theme."""
+
+    stop: Stop
+    outline: str
+    pictures: dict[Theme, bytes]
+
+
+@asynccontextmanager
+async def tour_site(database: Database, folder: Path) -> AsyncIterator[tuple[Website, Scenery]]:
+    """The site in the night of the tour. database: an empty one. folder: an empty one."""
+    clock = start_of_night()
+    async with running_site(database, clock, Metrics(), folder, workers=TourPictures()) as site:
+        yield site, await set_up(site, folder)
+
+
+@asynccontextmanager
+async def own_database() -> AsyncIterator[tuple[Database, Path]]:
+    """A database with the present schema, in an empty folder that is removed afterwards."""
+    with TemporaryDirectory() as name:
+        file = Path(name) / "tour.sqlite3"
+        engine = create_engine(f"sqlite:///{file}")
+        metadata.create_all(engine)
+        engine.dispose()
+        database = Database(DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{file}")))
+        try:
+            yield database, Path(name)
+        finally:
+            await database.close()
+
+
+async def look_round(browser: Browser, site: Website, scenery: Scenery) -> AsyncIterator[Seen]:
+    """Goes to every stop, each account in a browser context of its own. What a page logs as an error raises.
+
+    It begins at the end of the tour: what those who oversee see is then not what the tour itself has looked at.
+    """
+    visitors: dict[str, Visitor] = {}
+    for stop in reversed(STOPS):
+        if stop.account not in visitors:
+            visitors[stop.account] = await _arrive(browser, site, stop.account)
+        visitor = visitors[stop.account]
+        page = await visitor.open(stop.path(scenery))
+        await stop.prepare(page)
+        await page.wait_for_function(PICTURES_ARE_THERE)
+        outline = outline_of(await page.locator("body").aria_snapshot())
+        pictures = {}
+        for theme in THEMES:
+            await page.emulate_media(color_scheme=theme)
+            pictures[theme] = await page.screenshot(animations="disabled", caret="hide")
+        visitor.tolerated = stop.tolerated
+        visitor.checked()
+        visitor.complaints.clear()
+        yield Seen(stop, outline, pictures)
+
+
+async def _arrive(browser: Browser, site: Website, account: str) -> Visitor:
+    visitor = await new_visitor(
+        browser, site.address, account, timezone_id="America/New_York", locale="en-US", reduced_motion="reduce"
+    )
+    await visitor.page.clock.set_fixed_time(NIGHT)
+    return visitor
+
+
+def outline_of(snapshot: str) -> str:
+    """The snapshot without what is another one each time: our own random ids, hashes, fractions of a second."""
+    return _DIGESTS.sub("…", _OWN_IDS.sub("…", _FRACTIONS.sub("", snapshot))) + "\n"
+
+
+def as_kept(png: bytes) -> bytes:
+    """As WebP without loss, of few colours: a page has few, letters stay sharp, and it is a fourth as large. Other ways
+    to choose them lose those of small things: a green dot turned grey."""
+    content = io.BytesIO()
+    picture = (
+        Image.open(io.BytesIO(png))
+        .convert("RGB")
+        .quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    )
+    picture.convert("RGB").save(content, "WEBP", lossless=True, quality=100, method=4)
+    return content.getvalue()
+
+
+def unlikeness(one: bytes, other: bytes) -> float:
+    """By how many levels of 255 the cells of two pictures differ on average."""
+    cells = [
+        np.asarray(Image.open(io.BytesIO(each)).convert("RGB").resize(CELLS, Image.Resampling.BOX), np.float32)
+        for each in (one, other)
+    ]
+    return float(np.abs(cells[0] - cells[1]).mean())
+
+
+def outline_file(name: str, folder: Path = FOLDER) -> Path:
+    return folder / f"{name}.outline.txt"
+
+
+def picture_file(name: str, theme: Theme, folder: Path = FOLDER) -> Path:
+    return folder / f"{name}-{theme}.webp"
+
+
+def changes(seen: Seen, folder: Path = FOLDER) -> Iterator[str]:
+    """In words, by what a stop differs from what is kept of it; nothing where it does not."""
+    name, file = seen.stop.name, outline_file(seen.stop.name, folder)
+    if not file.is_file():
+        yield f"{name}: not in the tour yet"
+        return
+    if (kept := file.read_text(encoding="utf-8")) != seen.outline:
+        lines = unified_diff(kept.splitlines(), seen.outline.splitlines(), "in the tour", "now", lineterm="", n=1)
+        yield f"{name}: another outline\n" + "\n".join(lines)
+    for theme, picture in seen.pictures.items():
+        kept_picture = picture_file(name, theme, folder)
+        if not kept_picture.is_file():
+            yield f"{name}: no picture in the {theme} theme"
+        elif (levels := unlikeness(kept_picture.read_bytes(), picture)) > MOST_UNLIKE:
+            yield f"{name}: another picture in the {theme} theme, by {levels:.1f} levels"
+
+
+def keep(seen: Seen, folder: Path = FOLDER) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    outline_file(seen.stop.name, folder).write_text(seen.outline, encoding="utf-8")
+    for theme, picture in seen.pictures.items():
+        picture_file(seen.stop.name, theme, folder).write_bytes(as_kept(picture))
