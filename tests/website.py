@@ -44,6 +44,7 @@ from rtcc_bridge.web_settings import WebSettings
 from tests.doubles import ManualClock
 from tests.life_kit import life_parts
 from tests.probe_kit import (
+    CLIP,
     SENDER,
     STILL,
     Gallery,
@@ -70,6 +71,14 @@ FIELDS: Mapping[str, str] = {
 TOPIC = "test"
 WAIT_SECONDS = 20.0
 BEAT_SECONDS = 0.2
+
+
+def clip_form(changes: Mapping[str, str] | None = None, data: bytes = CLIP, part: str = "clip") -> FormData:
+    form = FormData(default_to_multipart=True)
+    for name, value in {**FIELDS, **(changes or {})}.items():
+        form.add_field(name, value)
+    form.add_field(part, data, filename="camera.mp4", content_type="video/mp4")
+    return form
 
 
 @dataclass

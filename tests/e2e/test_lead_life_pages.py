@@ -131,6 +131,7 @@ async def test_a_threat_becomes_a_corroborated_lead_by_keyboard_and_one_person_i
         await clean(page, axe)
         await keys(page, "j", "Enter")
         await expect(page.get_by_role("heading", name="Review, blind")).to_be_visible()
+        await is_live(page)  # until then what can be pressed is paler
         await clean(page, axe)
         own = (await supported(site, 2)).index(chosen)
         await concludes(page, own, 3)

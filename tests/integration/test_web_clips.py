@@ -1,6 +1,6 @@
 """Clips through the API, as a program would send them. The worker is a stand-in; everything else is real."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
-from tests.probe_kit import CLIP, CLIP_FRAMES
-from tests.website import FIELDS, Website, acting, running_site
+from tests.probe_kit import CLIP_FRAMES
+from tests.website import Website, acting, clip_form, running_site
 
 
 @pytest.fixture
@@ -21,14 +21,6 @@ async def site(database: Database, clock: ManualClock, metrics: Metrics, tmp_pat
     async with running_site(database, clock, metrics, tmp_path, intake=intake) as running:
         await running.report("INC-1")
         yield running
-
-
-def clip_form(changes: Mapping[str, str] | None = None, data: bytes = CLIP, part: str = "clip") -> FormData:
-    form = FormData(default_to_multipart=True)
-    for name, value in {**FIELDS, **(changes or {})}.items():
-        form.add_field(name, value)
-    form.add_field(part, data, filename="camera.mp4", content_type="video/mp4")
-    return form
 
 
 async def send(site: Website, form: FormData, account: str = "analyst") -> tuple[int, dict[str, Any]]:

@@ -32,11 +32,12 @@ from tests.databases import TestServer
 from tests.doubles import ManualClock
 from tests.life_kit import FIRST, PEER, THIRD, LifeKit, build_life, opinion
 from tests.probe_kit import Gallery, face_search, record_of, search_handler
-from tests.website import Website, acting, running_site
+from tests.website import Website, acting, clip_form, running_site
 
 PATHS = sorted({operation.path for operation in OPERATIONS if operation.method == "GET"} | {
     path for method, path, _ in PAGES if method == "GET"
 })  # fmt: skip
+FEEDS = ("/api/v1/feed", "/wall/feed")
 CONCLUDED = "examination.conclude"
 TIMES_OF_WORK = re.compile(
     rb"^(process_\S+|rtcc_bridge_\w+_seconds_(sum|bucket)\S*|rtcc_bridge_(feed_clients|ready)\S*) .*$", re.MULTILINE
@@ -106,6 +107,8 @@ async def play(site: Website, life: LifeKit, first_opinion: str, *, imminent: bo
     await site.report("INC-1")
     if imminent:
         await site.alert("INC-1")
+    async with site.client.post("/api/v1/incidents/INC-1/clips", data=clip_form(), headers=acting("analyst")) as answer:
+        assert answer.status == 201
     probe = await site.attach("INC-1")
     probe = await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
     if not imminent:
@@ -136,6 +139,7 @@ async def ids_of(site: Website) -> dict[str, list[str]]:
     rows = {
         "incidentId": (tables.incidents, "incident_id"),
         "probeId": (tables.probes, "probe_id"),
+        "clipId": (tables.clips, "clip_id"),
         "leadId": (tables.leads, "lead_id"),
         "reviewId": (tables.examinations, "examination_id"),
         "gallery": (tables.galleries, "name"),
@@ -167,11 +171,11 @@ async def fetched(site: Website, account: str) -> dict[str, bytes]:
 
 async def ask(site: Website, method: str, address: str, account: str) -> bytes:
     headers = acting(account)
-    if address == "/api/v1/feed":
+    if address in FEEDS:
         headers["Last-Event-ID"] = "0"
     body: dict[str, object] | None = {} if method == "POST" else None
     async with site.client.request(method, address, headers=headers, json=body, allow_redirects=False) as answer:
-        content = await feed_of(site, answer.content) if address == "/api/v1/feed" else await answer.read()
+        content = await feed_of(site, answer.content) if address in FEEDS else await answer.read()
         told = sorted((name, value) for name, value in answer.headers.items() if name not in {"Date", "Content-Length"})
     content = content.replace(site.address.encode(), b"")
     if address == "/metrics":

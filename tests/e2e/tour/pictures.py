@@ -115,7 +115,7 @@ async def _arrive(browser: Browser, site: Website, account: str) -> Visitor:
 
 def outline_of(snapshot: str) -> str:
     """The snapshot without what is another one each time: our own random ids, hashes, fractions of a second."""
-    return _DIGESTS.sub("…", _OWN_IDS.sub("…", _FRACTIONS.sub("", snapshot))) + "\n"
+    return _OWN_IDS.sub("…", _DIGESTS.sub("…", _FRACTIONS.sub("", snapshot))) + "\n"
 
 
 def as_kept(png: bytes) -> bytes:
