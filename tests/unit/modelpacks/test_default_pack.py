@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,21 @@ from rtcc_bridge.matching.modelpack import ModelPack, load_pack
 from rtcc_bridge.modelpacks import default_pack as builder
 from rtcc_bridge.modelpacks import sources
 from rtcc_bridge.modelpacks.default_pack import build_default_pack, ensure_default_pack
+
+
+@pytest.fixture
+def opened() -> Iterator[list[str]]:
+    """The files that this process opens. An audit hook stays for good, so it is told when to look away."""
+    names: list[str] = []
+    looking = True
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if looking and event == "open":
+            names.append(str(arguments[0]))
+
+    sys.addaudithook(note)
+    yield names
+    looking = False
 
 
 def _ignore(_what: str, _done: int, _total: int) -> None:
@@ -30,9 +46,14 @@ def test_building_twice_gives_the_same_pack(tmp_path: Path, default_pack: ModelP
     assert again.files == default_pack.files
 
 
-def test_progress_runs_from_nothing_to_all(tmp_path: Path) -> None:
+def test_progress_runs_from_nothing_to_all_and_opens_the_pinned_weights_alone(
+    tmp_path: Path, opened: list[str]
+) -> None:
+    """The recognizer's package holds a 68-point landmark model too, which must not be used."""
     steps: list[tuple[int, int]] = []
     build_default_pack(tmp_path / "pack", lambda _what, done, total: steps.append((done, total)))
+    weights = {str(sources.locate(source)) for source in sources.SOURCES}
+    assert {name for name in opened if name.endswith((".dat", ".lz4"))} == weights
     total = steps[-1][0]
     assert steps == [(done, total) for done in range(total + 1)]
 
