@@ -21,6 +21,7 @@ from playwright.async_api import Browser
 from pydantic import SecretStr
 from sqlalchemy import create_engine
 
+from rtcc_bridge.audit.arrival import Way, came_by
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
@@ -46,7 +47,8 @@ PICTURES_ARE_THERE: Final = """() => [...document.images].every((one) => {
 })"""
 _OWN_IDS: Final = re.compile(r"(?:(?<=receipt-)|(?<![\w-]))(?=[\w-]*[A-Z0-9_-])[\w-]{22}(?![\w-])", re.ASCII)
 _FRACTIONS: Final = re.compile(r"(?<=:\d\d)\.\d{1,6}(?=Z)")
-_DIGESTS: Final = re.compile(r"\b[0-9a-f]{12,64}\b|[A-Za-z0-9+/]{42,}={0,2}")
+_DIGESTS: Final = re.compile(r"(?<![\w/+])(?!/[a-z]+/)[A-Za-z0-9+/]{42,}={0,2}|\b[0-9a-f]{12,64}\b")
+"""Also signatures in base64, which an address, that begins with a word between slashes, is not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +64,7 @@ class Seen:
 async def tour_site(database: Database, folder: Path) -> AsyncIterator[tuple[Website, Scenery]]:
     """The site in the night of the tour. database: an empty one. folder: an empty one."""
     clock = start_of_night()
+    came_by(Way.DAEMON)  # whatever the process that makes the pictures did before
     async with running_site(database, clock, Metrics(), folder, workers=TourPictures()) as site:
         yield site, await set_up(site, folder)
 
