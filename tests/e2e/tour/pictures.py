@@ -47,8 +47,8 @@ PICTURES_ARE_THERE: Final = """() => [...document.images].every((one) => {
 })"""
 _OWN_IDS: Final = re.compile(r"(?:(?<=receipt-)|(?<![\w-]))(?=[\w-]*[A-Z0-9_-])[\w-]{22}(?![\w-])", re.ASCII)
 _FRACTIONS: Final = re.compile(r"(?<=:\d\d)\.\d{1,6}(?=Z)")
-_DIGESTS: Final = re.compile(r"(?<![\w/+])(?!/[a-z]+/)[A-Za-z0-9+/]{42,}={0,2}|\b[0-9a-f]{12,64}\b")
-"""Also signatures in base64, which an address, that begins with a word between slashes, is not."""
+_DIGESTS: Final = re.compile(r"(?<![\w/+])(?!/api/)[A-Za-z0-9+/]{42,}={0,2}|\b[0-9a-f]{12,64}\b")
+"""Also signatures in base64, which the address of a call is not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
