@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -116,17 +116,17 @@ class TourPictures(PictureWorkers):
         return Preview(encoded(picture, "JPEG"), *picture.size, shown.stage_seconds)
 
     async def clip_sheet(
-        self, data: bytes, places: Sequence[ClipPlace], side: int, lane: Lane = Lane.ROUTINE
+        self, chunks: AsyncIterator[bytes], places: Sequence[ClipPlace], side: int, lane: Lane = Lane.ROUTINE
     ) -> ClipSheet:
-        made = await super().clip_sheet(data, places, side, lane)
+        made = await super().clip_sheet(chunks, places, side, lane)
         size = (side, side * STILL_HEIGHT // STILL_WIDTH)
         sheet = Image.new("RGB", (size[0], size[1] * len(places)))
         for row, place in enumerate(places):
             sheet.paste(_frame(place).resize(size), (0, row * size[1]))
         return ClipSheet(encoded(sheet, "JPEG"), *sheet.size, made.stage_seconds)
 
-    async def clip_still(self, data: bytes, place: ClipPlace, lane: Lane = Lane.ROUTINE) -> ClipStill:
-        made = await super().clip_still(data, place, lane)
+    async def clip_still(self, chunks: AsyncIterator[bytes], place: ClipPlace, lane: Lane = Lane.ROUTINE) -> ClipStill:
+        made = await super().clip_still(chunks, place, lane)
         return ClipStill(encoded(_frame(place), "PNG"), made.width, made.height, made.stage_seconds)
 
 
