@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from playwright.async_api import Browser
 from sqlalchemy import update
 
 from rtcc_bridge.app.foundation import open_core
@@ -26,6 +27,7 @@ from rtcc_bridge.storage.engine import Database
 from tests import databases
 from tests.brokers import KAFKA, BrokerOfRun, delete_topics, make_topics, new_mark, unique_names
 from tests.e2e.program import running_daemon, start
+from tests.e2e.visitors import running_browser
 from tests.ports import free_port
 from tests.shared_folders import made_once
 
@@ -185,6 +187,12 @@ async def daemon(enrolled_place: Place) -> AsyncIterator[Place]:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
         yield session
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with running_browser() as launched:
+        yield launched
 
 
 @pytest.fixture

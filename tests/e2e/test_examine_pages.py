@@ -25,7 +25,6 @@ from tests.e2e.bench_kit import (
     painted_site,
     visiting,
 )
-from tests.e2e.visitors import running_browser
 from tests.life_kit import FIRST, LifeKit, build_life
 from tests.website import Website
 
@@ -56,12 +55,6 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
 @pytest.fixture
 def life(site: Website) -> LifeKit:
     return build_life(site.kit)
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with running_browser() as launched:
-        yield launched
 
 
 @pytest.fixture(scope="module", autouse=True)

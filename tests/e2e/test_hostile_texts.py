@@ -20,7 +20,7 @@ from rtcc_bridge.leads.comparison import Component
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.e2e.bench_kit import an_imminent_search, bring_libraries, is_live, painted_site, visiting
-from tests.e2e.visitors import Visitor, running_browser
+from tests.e2e.visitors import Visitor
 from tests.life_kit import FIRST, PEER, LifeKit, build_life
 from tests.nasty_texts import NASTY_TEXTS
 from tests.website import FIELDS, Json, Website, acting
@@ -54,12 +54,6 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
 @pytest.fixture
 def life(site: Website) -> LifeKit:
     return build_life(site.kit)
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with running_browser() as launched:
-        yield launched
 
 
 @pytest.fixture(scope="module", autouse=True)

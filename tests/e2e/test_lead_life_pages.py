@@ -27,7 +27,7 @@ from tests.e2e.bench_kit import (
     supported,
     visiting,
 )
-from tests.e2e.visitors import new_visitor, running_browser
+from tests.e2e.visitors import new_visitor
 from tests.life_kit import LifeKit, build_life
 from tests.website import Website
 
@@ -41,12 +41,6 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
 @pytest.fixture
 def life(site: Website) -> LifeKit:
     return build_life(site.kit)
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with running_browser() as launched:
-        yield launched
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.e2e import accessibility
-from tests.e2e.visitors import Visitor, new_visitor, right_now, running_browser
+from tests.e2e.visitors import Visitor, new_visitor, right_now
 from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, WordPortraits
 from tests.life_kit import FIRST, PEER, build_life
 from tests.probe_kit import POLICY_FILE, PictureWorkers, gallery_parts
@@ -32,12 +32,6 @@ from tests.website import Website, acting, running_site
 async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
     async with running_site(database, right_now(), Metrics(), tmp_path, workers=PictureWorkers()) as running:
         yield running
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with running_browser() as launched:
-        yield launched
 
 
 @asynccontextmanager

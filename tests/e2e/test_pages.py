@@ -28,7 +28,7 @@ from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
-from tests.e2e.visitors import Visitor, new_visitor, right_now, running_browser
+from tests.e2e.visitors import Visitor, new_visitor, right_now
 from tests.nasty_texts import NASTY_TEXTS
 from tests.ports import free_port
 from tests.probe_kit import PictureWorkers, face
@@ -50,12 +50,6 @@ Visit = Callable[..., Awaitable[Visitor]]
 async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
     async with running_site(database, right_now(), Metrics(), tmp_path, workers=PictureWorkers()) as running:
         yield running
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with running_browser() as launched:
-        yield launched
 
 
 @pytest.fixture
