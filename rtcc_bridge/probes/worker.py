@@ -218,7 +218,7 @@ def main(arguments: Sequence[str]) -> int:
     def make_work() -> PictureWork:
         # Imported here: a worker that refuses to start has no use for the decoders.
         from rtcc_bridge.matching.decode import DecodeLimits  # noqa: PLC0415
-        from rtcc_bridge.probes.worker_tasks import FaceWork, open_clip_work  # noqa: PLC0415
+        from rtcc_bridge.probes.worker_tasks import FaceWork, open_clip_work  # noqa: PLC0415 - as above
 
         limits = DecodeLimits(given.max_upload_bytes, given.max_pixels)
         clips = None
