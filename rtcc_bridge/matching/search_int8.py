@@ -1,10 +1,11 @@
 """Exact search on the CPU: an int8 scan that rules out nearly every row, and a proof by construction for the rest."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -13,17 +14,26 @@ from rtcc_bridge.matching.int8_kernels import Int8Kernel, fastest_kernel
 from rtcc_bridge.matching.int8_probes import Int8Probes
 from rtcc_bridge.matching.search import CandidateLists, SearchCounters, SearchTally, check_search
 from rtcc_bridge.matching.shortlist import SPARE_ROWS, Floors, Shortlist
-from rtcc_bridge.matching.snapshot import BOUND_ROWS, GallerySnapshot, TemplateChunk
-from rtcc_bridge.matching.types import BoolArray, Candidate, Float32Array, Float64Array, WholeScores
+from rtcc_bridge.matching.snapshot import BOUND_ROWS, GallerySnapshot
+from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array
 
-_SAMPLED_ROWS: Final = 4096
-"""Rows from which the first floors are taken, before the scan begins."""
+_PRODUCTS_AT_ONCE: Final = 524_288
+"""Products of one piece: 2 MiB, and as much for the scores at most, which stay in the cache until they are compared."""
 
-_SCORES_AT_ONCE: Final = 524_288
-"""Scores of one piece: 2 MiB and as much for the scaled ones, which stay in the cache until they are compared."""
+_FIRST_ROWS: Final = 4096
+"""Rows of the first piece, by which the floors are raised before the threads begin."""
 
 _LEAST_ROWS_AT_ONCE: Final = 1024
 _MOST_ROWS_AT_ONCE: Final = 32_768
+
+_PIECES_PER_THREAD: Final = 4
+"""So many at least, so that no thread waits long for another one's last."""
+
+_SHORT_TEMPLATE: Final = 256
+"""Numbers of a template up to which a second product is cheap. Measured for 128 and 512 on AVX2 and on AMX."""
+
+_FEW_PROBES: Final = 2
+"""Probes up to which the memory is the limit, so that a second product costs little."""
 
 _BEYOND: Final = 1e30
 """More than any product of the scan; float32 holds it."""
@@ -48,19 +58,21 @@ class _Batch:
     prepared: Any
     errors: list[Float64Array]
     floors: Floors
+    limit: int
 
 
 class Int8SearchIndex:
     """Searches one snapshot exactly (`SearchIndex`).
 
-    1. Scan. The high plane of each row is multiplied with the probe in int8 (`Int8Kernel`), piece by piece, each small
-       enough for the cache. A piece's scores, times the scale of their row, are compared with one number for each
-       probe, below which no row of the piece can reach the probe's floor; so nearly every row costs its bytes, a
-       multiplication and a comparison.
-    2. Keep. The others are kept with their score and its error bound (`Int8Probes`) until the floor rises above them
-       (`Shortlist`), which proves that they are not on the list.
-    3. Rescore. What is kept in the end gets its exact score from both planes, the most promising first, since their
-       exact scores rule out others; the list is made of those.
+    1. Scan. The high plane of each row is multiplied with the probes in int8 (`Int8Kernel`), piece by piece, each small
+       enough for the cache. Where that pays, the probe is split into two planes, which halves the error
+       (`Int8Probes`). A piece's scores are compared with one number for each probe, below which no row of the piece can
+       reach the probe's floor; so nearly every row costs its bytes, a multiplication and a comparison. The best of the
+       first rows raise the floors before anything is kept.
+    2. Keep. The others are kept with their score and its error bound until the floor rises above them (`Shortlist`),
+       which proves that they are not on the list.
+    3. Rescore. What is kept in the end gets its exact score from both planes of the row, the most promising first,
+       since their exact scores rule out others; the list is made of those.
 
     There is nothing to certify afterwards: a row was only ever dropped by proof. Where more rows lie within the error
     than are worth keeping, they are scored exactly on the way (`SearchCounters.widenings`); a gallery of equal
@@ -109,71 +121,70 @@ class Int8SearchIndex:
     def _scan(self, probes: Float32Array, limit: int, threshold: float, executor: ThreadPoolExecutor) -> Shortlist:
         """What every thread found, together."""
         kernel = self._kernel or fastest_kernel(len(probes), self._snapshot.template_length)
-        whole = Int8Probes.of(probes, kernel.probe_limit)
-        floors = Floors(len(probes), threshold)
+        whole = Int8Probes.of(probes, kernel.probe_limit, finer=self._is_finer(len(probes)))
         errors = [whole.errors(chunk) for chunk in self._snapshot.chunks]
-        batch = _Batch(kernel, whole, kernel.prepared(whole.whole), errors, floors)
-        pieces = _Queue(self._pieces(len(probes)))
+        floors = Floors(len(probes), threshold)
+        batch = _Batch(kernel, whole, kernel.prepared(whole.whole), errors, floors, limit)
+        pieces = self._pieces(len(probes))
         first, *others = [Shortlist(self.lists, probes, limit, floors) for _ in range(self._threads)]
-        self._sample(batch, first, limit)
-        list(executor.map(partial(self._sweep, pieces, batch), [first, *others]))
+        self._sweep([next(pieces)], batch, first)
+        list(executor.map(partial(self._sweep, _Queue(pieces), batch), [first, *others]))
         for other in others:
             first.join(other)
         first.finish()
         return first
 
-    def _sample(self, batch: _Batch, shortlist: Shortlist, limit: int) -> None:
-        """Raises the floors from minus infinity before the scan begins, in which nearly every row is dropped then."""
-        chunk = self._snapshot.chunks[0]
-        living = np.flatnonzero(self._snapshot.alive[: min(len(chunk), _SAMPLED_ROWS)])
-        wanted = limit + SPARE_ROWS
-        if len(living) < wanted:
-            return
-        scores = batch.kernel.scores(chunk.templates.high[: living[-1] + 1], batch.prepared)[living]
-        scaled = scores.T * chunk.templates.scales[living]
-        shortlist.expect(living[np.argpartition(scaled, -wanted, axis=1)[:, -wanted:]])
-
-    def _sweep(self, pieces: "_Queue", batch: _Batch, shortlist: Shortlist) -> None:
+    def _sweep(self, pieces: Iterable[_Piece], batch: _Batch, shortlist: Shortlist) -> None:
         """Takes pieces until there are none left."""
-        scaled = np.empty((_most_rows(len(batch.probes)), len(batch.probes)), np.float32)
-        reached = np.empty_like(scaled, np.bool_)
+        scaled = np.empty((self._most_rows(len(batch.probes)), len(batch.probes)), np.float32)
+        spare = np.empty_like(scaled)
         for piece in pieces:
-            chunk, count = self._snapshot.chunks[piece.chunk], piece.stop - piece.start
-            scores = batch.kernel.scores(chunk.templates.high[piece.start : piece.stop], batch.prepared)
-            self._compare(scores, piece, chunk, batch, shortlist, scaled[:count], reached[:count])
+            templates, rows = self._snapshot.chunks[piece.chunk].templates, slice(piece.start, piece.stop)
+            products = batch.kernel.scores(templates.high[rows], batch.prepared)
+            some = scaled[: piece.stop - piece.start]
+            batch.probes.scale(products, templates.scales[rows], some, spare[: len(some)])
+            if not piece.chunk and not piece.start:
+                self._expect(some, batch, shortlist)
+            self._keep(some, piece, batch, shortlist)
 
-    def _compare(
-        self,
-        scores: WholeScores,
-        piece: _Piece,
-        chunk: TemplateChunk,
-        batch: _Batch,
-        shortlist: Shortlist,
-        scaled: Float32Array,
-        reached: BoolArray,
-    ) -> None:
-        """scaled, reached: where to compute; of the scores' shape."""
+    def _expect(self, scaled: Float32Array, batch: _Batch, shortlist: Shortlist) -> None:
+        """Raises the floors from minus infinity, by the first rows, before any are kept: most are dropped then."""
+        living = np.flatnonzero(self._snapshot.alive[: len(scaled)])
+        wanted = batch.limit + SPARE_ROWS
+        if len(living) >= wanted:
+            shortlist.expect(living[np.argpartition(scaled[living].T, -wanted, axis=1)[:, -wanted:]])
+
+    def _keep(self, scaled: Float32Array, piece: _Piece, batch: _Batch, shortlist: Shortlist) -> None:
+        """Hands over the rows of a piece that can reach the floors."""
         errors = batch.errors[piece.chunk][piece.start // BOUND_ROWS : -(-piece.stop // BOUND_ROWS)].max(axis=0)
-        units = 256 * batch.probes.steps
-        scales = chunk.templates.scales[piece.start : piece.stop]
-        np.copyto(scaled, scores, casting="unsafe")
-        np.multiply(scaled, scales[:, None], out=scaled)
-        np.greater_equal(scaled, _least((batch.floors.values - errors) / units), out=reached)
-        hits = np.flatnonzero(reached)
+        units = batch.probes.units
+        hits = np.flatnonzero(scaled >= _below((batch.floors.values - errors) / units))
         rows, probes = np.divmod(hits, len(batch.probes))
         alive = self._snapshot.alive[piece.offset + piece.start + rows]
         hits, rows, probes = hits[alive], rows[alive], probes[alive]
-        found = scores.ravel()[hits] * scales[rows].astype(np.float64) * units[probes]
+        found = scaled.ravel()[hits] * units[probes]
         shortlist.add(probes, piece.offset + piece.start + rows, found, errors[probes])
 
     def _pieces(self, probes: int) -> Iterator[_Piece]:
-        """The gallery in pieces that suit a batch of this size."""
-        size = _most_rows(probes)
+        """The gallery in pieces that suit a batch of this size, after a small one at the start."""
+        size = self._most_rows(probes)
         for number, (chunk, offset) in enumerate(
             zip(self._snapshot.chunks, self._snapshot.chunk_starts.tolist(), strict=False)
         ):
-            for start in range(0, len(chunk), size):
-                yield _Piece(number, offset, start, min(len(chunk), start + size))
+            starts = range(0 if number else min(size, _FIRST_ROWS), len(chunk), size)
+            for start, stop in pairwise([*([] if number else [0]), *starts, len(chunk)]):
+                yield _Piece(number, offset, start, stop)
+
+    def _most_rows(self, probes: int) -> int:
+        """Rows of the largest piece."""
+        share = -(-self._snapshot.row_count // (_PIECES_PER_THREAD * self._threads))
+        products = 2 * probes if self._is_finer(probes) else probes
+        fitting = min(_MOST_ROWS_AT_ONCE, _PRODUCTS_AT_ONCE // products, share)
+        return max(_LEAST_ROWS_AT_ONCE, fitting)
+
+    def _is_finer(self, probes: int) -> bool:
+        """Whether a second product costs less than what it spares: looking after the rows that it rules out."""
+        return self._snapshot.template_length <= _SHORT_TEMPLATE or probes <= _FEW_PROBES
 
 
 class _Queue:
@@ -198,16 +209,7 @@ def _in_shares(probes: int, threads: int) -> list[range]:
     return [range(start, min(probes, start + share)) for start in range(0, probes, share)]
 
 
-def _most_rows(probes: int) -> int:
-    """Rows of the largest piece."""
-    return min(_MOST_ROWS_AT_ONCE, max(_LEAST_ROWS_AT_ONCE, _SCORES_AT_ONCE // probes))
-
-
-def _least(needed: Float64Array) -> Float32Array:
-    """float32 (B,): what a product of float32 numbers is never below when the exact one reaches what is needed.
-
-    Converting a score and multiplying it round by at most 2^-24 of the result each: 2^-22 of it covers both, and so it
-    does of `needed`, since a product that reaches it is either as large or nearer to zero than it or positive.
-    """
+def _below(needed: Float64Array) -> Float32Array:
+    """float32 (B,): at most what is needed, float64 (B,)."""
     needed = np.clip(needed, -_BEYOND, _BEYOND)
-    return np.nextafter((needed - 2.0**-22 * np.abs(needed)).astype(np.float32), np.float32(-np.inf))
+    return np.nextafter(needed.astype(np.float32), np.float32(-np.inf))

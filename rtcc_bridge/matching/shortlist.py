@@ -102,8 +102,7 @@ class Shortlist:
 
     def add(self, probes: Int64Array, rows: Int64Array, scores: Float64Array, errors: Float64Array) -> None:
         """Takes in living rows: for each the index of its probe, its number in the gallery, f and e; all (n,)."""
-        found = _Rows(probes, rows, scores, errors)
-        self._new.append(found.where(scores + errors >= self._floors.values[probes]))
+        self._new.append(_Rows(probes, rows, scores, errors))
         if sum(map(len, self._new)) > _ROWS_BETWEEN_SORTINGS * max(4, len(self._probes)):
             self._sort_out()
 
@@ -124,7 +123,7 @@ class Shortlist:
         """
         start, end = np.searchsorted(self._kept.probes, [probes.start, probes.stop])
         kept = self._kept.where(slice(start, end))
-        kept = self._raise_floors(self._refined(kept, kept.errors > self._close_error).sorted())
+        kept = self._raised(self._refined(kept, np.flatnonzero(kept.errors > self._close_error)).sorted())
         return kept.probes, kept.rows, self._lists.exact_scores(kept.rows, self._probes, kept.probes)
 
     def _sort_out(self) -> None:
@@ -134,19 +133,19 @@ class Shortlist:
         """
         found = _Rows.joined([self._kept, *self._new]).sorted()
         self._new = []
-        promising = (found.ranks(len(self._probes)) < self._limit + SPARE_ROWS) & (found.errors > self._close_error)
-        self._kept = self._bounded(self._raise_floors(self._refined(found, promising).sorted()))
+        promising = found.ranks(len(self._probes)) < self._limit + SPARE_ROWS
+        found = self._refined(found, np.flatnonzero(promising & (found.errors > self._close_error)))
+        self._kept = self._bounded(self._raised(found))
 
-    def _refined(self, found: _Rows, chosen: BoolArray) -> _Rows:
-        """The same rows, the chosen ones with scores that are as close as float32 allows."""
+    def _refined(self, found: _Rows, places: Int64Array) -> _Rows:
+        """The same rows, those at these places with scores that are as close as float32 allows."""
         scores, errors = found.scores.copy(), found.errors.copy()
-        places = np.flatnonzero(chosen)
         scores[places] = self._lists.close_scores(found.rows[places], self._probes, found.probes[places])
         errors[places] = self._close_error
         return _Rows(found.probes, found.rows, scores, errors)
 
-    def _raise_floors(self, found: _Rows) -> _Rows:
-        """What of the sorted rows can reach the floors, which they raise."""
+    def _raised(self, found: _Rows) -> _Rows:
+        """What of the rows, which come by probe, the most promising first, can reach the floors, which they raise."""
         if not len(found):
             return found
         ends = found.ends(len(self._probes))
@@ -156,7 +155,7 @@ class Shortlist:
             one = slice(probe, probe + 1)
             floors[one] = self._floors_of(found, starts[one], ends[one])
         self._floors.raise_to(floors)
-        return found.where(found.scores + found.errors >= self._floors.values[found.probes])
+        return found.where(np.flatnonzero(found.scores + found.errors >= self._floors.values[found.probes]))
 
     def _floors_of(self, found: _Rows, starts: Int64Array, ends: Int64Array) -> Float64Array:
         """What `limit` people surely reach among the rows start .. end; minus infinity when so many are not known."""
