@@ -11,7 +11,14 @@ from typing import Any, Final
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 
 from tests.e2e.faults.ledger import (
@@ -45,6 +52,21 @@ TOPICS_OF_GROUP: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 """The consumer groups of the deployment, and what each of them reads."""
 
 _BROKER_SECONDS: Final = 20.0
+_PASSING: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
+        KafkaError._ALL_BROKERS_DOWN,
+    }
+)
+"""Codes of errors that a change of leaders brings about. `KafkaError.retriable` speaks of transactions alone."""
+
 _MARKER: Final = re.compile(MARKER_PREFIX.encode() + rb"[0-9a-f]{16}")
 
 
@@ -66,7 +88,7 @@ class BrokerReader:
                 if message is None:
                     raise TimeoutError(f"{topic} cannot be read to its end")
                 if (error := message.error()) is not None:
-                    if error.retriable():
+                    if error.code() in _PASSING:
                         continue
                     raise KafkaException(error)
                 if message.partition() in left:
@@ -121,7 +143,7 @@ class BrokerReader:
                     raise KafkaException(found.error)
                 return {number: self._end(consumer, topic, number) for number in found.partitions}
             except KafkaException as error:
-                if not error.args[0].retriable() or time.monotonic() > late:
+                if error.args[0].code() not in _PASSING or time.monotonic() > late:
                     raise
 
     def _end(self, consumer: Consumer, topic: str, number: int) -> int:
