@@ -14,10 +14,13 @@ from rtcc_bridge.matching.int8_probes import Int8Probes
 from rtcc_bridge.matching.search import CandidateLists, SearchCounters, SearchTally, check_search
 from rtcc_bridge.matching.shortlist import SPARE_ROWS, Floors, Shortlist
 from rtcc_bridge.matching.snapshot import BOUND_ROWS, GallerySnapshot, TemplateChunk
-from rtcc_bridge.matching.types import BoolArray, Candidate, Float32Array, Float64Array, WholeScores
+from rtcc_bridge.matching.types import BoolArray, Candidate, Float32Array, Float64Array, Int64Array, WholeScores
 
-_SAMPLED_ROWS: Final = 4096
-"""Rows from which the first floors are taken, before the scan begins."""
+_SAMPLED_SHARE: Final = 8
+_LEAST_SAMPLED: Final = 4096
+_MOST_SAMPLED: Final = 32_768
+"""Rows from which the first floors are taken, before the scan begins: this part of the gallery, within these limits.
+The more there are, the fewer rows get past the floors that they give; but they are scanned twice."""
 
 _SCORES_AT_ONCE: Final = 524_288
 """Scores of one piece: 2 MiB and as much for the scaled ones, which stay in the cache until they are compared."""
@@ -115,23 +118,36 @@ class Int8SearchIndex:
         batch = _Batch(kernel, whole, kernel.prepared(whole.whole), errors, floors)
         pieces = _Queue(self._pieces(len(probes)))
         first, *others = [Shortlist(self.lists, probes, limit, floors) for _ in range(self._threads)]
-        self._sample(batch, first, limit)
+        self._sample(batch, first, limit, executor)
         list(executor.map(partial(self._sweep, pieces, batch), [first, *others]))
         for other in others:
             first.join(other)
         first.finish()
         return first
 
-    def _sample(self, batch: _Batch, shortlist: Shortlist, limit: int) -> None:
+    def _sample(self, batch: _Batch, shortlist: Shortlist, limit: int, executor: ThreadPoolExecutor) -> None:
         """Raises the floors from minus infinity before the scan begins, in which nearly every row is dropped then."""
-        chunk = self._snapshot.chunks[0]
-        living = np.flatnonzero(self._snapshot.alive[: min(len(chunk), _SAMPLED_ROWS)])
+        sampled = min(_MOST_SAMPLED, max(_LEAST_SAMPLED, self._snapshot.row_count // _SAMPLED_SHARE))
+        count, size = min(len(self._snapshot.chunks[0]), sampled), _most_rows(len(batch.probes))
+        pieces = [_Piece(0, 0, start, min(count, start + size)) for start in range(0, count, size)]
         wanted = limit + SPARE_ROWS
-        if len(living) < wanted:
-            return
-        scores = batch.kernel.scores(chunk.templates.high[: living[-1] + 1], batch.prepared)[living]
-        scaled = scores.T * chunk.templates.scales[living]
-        shortlist.expect(living[np.argpartition(scaled, -wanted, axis=1)[:, -wanted:]])
+        found = list(executor.map(partial(self._best_of, batch, wanted), pieces))
+        rows, scores = (np.concatenate(column, axis=1) for column in zip(*found, strict=True))
+        if rows.shape[1] >= wanted:
+            best = np.argpartition(scores, -wanted, axis=1)[:, -wanted:]
+            shortlist.expect(np.take_along_axis(rows, best, axis=1))
+
+    def _best_of(self, batch: _Batch, wanted: int, piece: _Piece) -> tuple[Int64Array, Float32Array]:
+        """The best living rows of a piece of the first chunk by their scanned scores, `wanted` or all there are, and
+        these scores in a unit of each probe; (B, n) both."""
+        chunk = self._snapshot.chunks[0]
+        living = piece.start + np.flatnonzero(self._snapshot.alive[piece.start : piece.stop])
+        scores = batch.kernel.scores(chunk.templates.high[piece.start : piece.stop], batch.prepared)
+        scaled = np.ascontiguousarray(scores[living - piece.start].T) * chunk.templates.scales[living]
+        if len(living) <= wanted:
+            return np.broadcast_to(living, scaled.shape), scaled
+        best = np.argpartition(scaled, -wanted, axis=1)[:, -wanted:]
+        return living[best], np.take_along_axis(scaled, best, axis=1)
 
     def _sweep(self, pieces: "_Queue", batch: _Batch, shortlist: Shortlist) -> None:
         """Takes pieces until there are none left."""
