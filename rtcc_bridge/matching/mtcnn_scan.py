@@ -30,7 +30,7 @@ OVERLAP = 0.7
 `local_maxima` has by its neighbourhood."""
 
 _TILE_PX = 240
-"""Longest side of what is scanned at a time: what the network makes of more does not fit the cache of a processor's core
+"""Longest side of what is scanned at a time: what the network makes of more does not fit the cache of a processor core
 (five times as many pixels took a third longer for each), and of smaller tiles more is seen twice."""
 
 
