@@ -45,9 +45,10 @@ def _staying(boxes: Float32Array, overlap: float, share_of_smaller: bool) -> npt
     better, worse = _overlapping_pairs(boxes, overlap, share_of_smaller)
     stays = np.ones(len(boxes), np.bool_)
     betters, first = np.unique(better, return_index=True)
-    for box, losers in zip(betters.tolist(), np.split(worse, first[1:]), strict=False):
+    ends = [*first[1:].tolist(), len(worse)]
+    for box, start, end in zip(betters.tolist(), first.tolist(), ends, strict=False):
         if stays[box]:
-            stays[losers] = False
+            stays[worse[start:end]] = False
     return stays
 
 

@@ -19,7 +19,7 @@ from rtcc_bridge.modelpacks.staging import staging_folder
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many steps are done and how many there are."""
 
-BUILDER_VERSION = "2"
+BUILDER_VERSION = "3"
 """Part of the cached folder's name and of the pack: raise it whenever the same sources would give other files."""
 
 CALIBRATION = Path(__file__).with_name("default_calibration.json")

@@ -1,6 +1,6 @@
-"""What many integration tests start from: a real broker, a photograph of people."""
+"""What many integration tests start from: a real broker, a photograph of people, a disk that can be filled."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.topic_settings import TopicSettings
 from tests.brokers import KAFKA, TANSU, BrokerOfRun, OwnBroker, delete_topics, make_topics, new_mark, unique_names
+from tests.small_disks import mount_small_disk, unmount
 
 
 @pytest.fixture
@@ -54,3 +55,14 @@ def kafka_settings(address: str, kind: str = TANSU) -> KafkaSettings:
 def scene(test_data: Path) -> bytes:
     """A photograph of several people, 1200 x 630 pixels."""
     return (test_data / "scenes" / "fnp_multiface.jpg").read_bytes()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if not mount_small_disk(folder):
+        pytest.skip("no file system can be mounted here: run this test as root outside a container")
+    yield folder
+    unmount(folder)

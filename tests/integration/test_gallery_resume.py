@@ -1,22 +1,27 @@
-"""An enrolment whose process is killed between and within batches is finished by starting it again."""
+"""An enrolment whose process is killed, or whose volume is full, is finished by starting it again."""
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.gallery import enroll
 from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.portraits import Portrait
 from rtcc_bridge.gallery.sources import FolderSource
+from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import object_keys
 from tests.doubles import ManualClock
-from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, open_kit, template_of
+from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, WordPortraits, open_kit, template_of
+from tests.small_disks import fill
 from tests.vault_kit import stored_files
 
 PEOPLE = 12
@@ -27,7 +32,10 @@ import asyncio, os, signal, sys
 from pathlib import Path
 from pydantic import SecretStr
 from rtcc_bridge.gallery import enroll
+from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.gallery import enroll
 from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.portraits import Portrait
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import DatabaseSettings
@@ -72,12 +80,17 @@ def _enroll_until_killed(folder: Path, words: str, database_url: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
+def _people(folder: Path) -> FolderSource:
+    for number in range(PEOPLE):
+        (folder / f"p{number:02}").mkdir(parents=True)
+        (folder / f"p{number:02}" / "1").write_text(f"face-{number}")
+    return FolderSource(folder, **SOURCE_WORDS)
+
+
 async def test_a_killed_enrolment_is_resumed_and_nothing_is_there_twice(
     kit: GalleryKit, tmp_path: Path, database_url: str
 ) -> None:
-    for number in range(PEOPLE):
-        (tmp_path / "people" / f"p{number:02}").mkdir(parents=True)
-        (tmp_path / "people" / f"p{number:02}" / "1").write_text(f"face-{number}")
+    source = _people(tmp_path / "people")
     enrolled = 0
     for words in ("face-6", "face-9"):  # in the third batch, when the first is committed, and in the fourth
         _enroll_until_killed(tmp_path, words, database_url)
@@ -85,7 +98,6 @@ async def test_a_killed_enrolment_is_resumed_and_nothing_is_there_twice(
             before, enrolled = enrolled, len(await galleries.living_images(tx, "city"))
         assert enrolled > before
         assert enrolled % BATCH == 0, "whole batches only"
-    source = FolderSource(tmp_path / "people", **SOURCE_WORDS)
     receipt = await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     assert (receipt.enrolled, receipt.already_enrolled, receipt.set_aside) == (PEOPLE - enrolled, enrolled, {})
     async with kit.database.read() as tx:
@@ -99,3 +111,48 @@ async def test_a_killed_enrolment_is_resumed_and_nothing_is_there_twice(
     assert follower.current.snapshot.image_count == PEOPLE
     found = follower.current.index.search(template_of("face-5")[None], PEOPLE, 0.99)
     assert len(found[0]) == 1
+
+
+class FillsTheDisk(WordPortraits):
+    """Takes the disk's last room when the pictures of the second batch are sealed and its segment is not."""
+
+    def __init__(self, disk: Path) -> None:
+        super().__init__()
+        self.disk = disk
+        self.filling: Path | None = None
+
+    def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
+        templates = super().templates(portraits)
+        if (templates == template_of(f"face-{BATCH}")).all(axis=1).any():
+            self.filling = fill(self.disk)
+        return templates
+
+
+async def test_a_segment_that_finds_the_disk_full_is_not_there_at_all_and_the_enrolment_is_resumed(
+    database: Database,
+    small_disk: Path,
+    tmp_path: Path,
+    clock: ManualClock,
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(enroll, "IMAGES_PER_BATCH", BATCH)
+    source = _people(tmp_path / "people")
+    async with open_kit(database, small_disk / "objects", clock, metrics) as kit:
+        portraits = FillsTheDisk(small_disk)
+        with pytest.raises(UnavailableError, match="No space left"):
+            await kit.enroller(portraits).enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
+        async with database.read() as tx:
+            keys = set((await tx.execute(object_keys.select())).scalars())
+        stored = {f"{path.parent.name}/{path.name}" for path in stored_files(small_disk / "objects")}
+        assert stored == keys, "of the second batch no picture and no segment is left, whole or in part"
+        assert len(keys) == BATCH + 1
+        follower = kit.follower()
+        await follower.follow_once()
+        assert follower.current.snapshot.image_count == BATCH
+        assert portraits.filling is not None
+        portraits.filling.unlink()
+        receipt = await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
+        assert (receipt.enrolled, receipt.already_enrolled, receipt.set_aside) == (PEOPLE - BATCH, BATCH, {})
+        await follower.follow_once()
+        assert follower.current.snapshot.image_count == PEOPLE

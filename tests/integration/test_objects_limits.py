@@ -5,7 +5,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -19,28 +19,13 @@ from rtcc_bridge.settings import ObjectSettings
 from rtcc_bridge.storage import store_opening
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 from tests.doubles import ManualClock
+from tests.small_disks import fill, remount_read_only
 from tests.vault_kit import master_keys, open_vault, stored_files
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _MORE_THAN_ONE_PART = 12_000_000
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = _run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder))
-    if mounted.returncode != 0:
-        pytest.skip("no file system can be mounted here: run this test as root outside a container")
-    yield folder
-    _run("umount", str(folder))
-
-
-def _run(*command: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command, check=False, capture_output=True, timeout=20)
 
 
 async def _stream(pieces: int) -> AsyncIterator[bytes]:
@@ -56,10 +41,10 @@ async def test_a_full_disk_is_unavailable_and_leaves_no_half_object(small_disk: 
             with pytest.raises(UnavailableError, match="No space left"):
                 await vault.seal("picture", _stream(pieces))
         assert [path.name for path in stored_files(small_disk / "picture")] == [kept.object_key.split("/")[1]]
-        (small_disk / "filling").write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * 4096))
+        filling = fill(small_disk)
         with pytest.raises(UnavailableError, match="No space left"):
             await vault.ping()
-        (small_disk / "filling").unlink()
+        filling.unlink()
         await vault.ping()
         await vault.seal("picture", b"x" * 100_000)
 
@@ -67,7 +52,7 @@ async def test_a_full_disk_is_unavailable_and_leaves_no_half_object(small_disk: 
 async def test_a_read_only_disk_is_unavailable(small_disk: Path, clock: ManualClock) -> None:
     async with open_vault(small_disk, clock) as vault:
         kept = await vault.seal("picture", b"x")
-        _run("mount", "-o", "remount,ro", str(small_disk))
+        remount_read_only(small_disk)
         with pytest.raises(UnavailableError, match="Read-only"):
             await vault.seal("picture", b"y")
         with pytest.raises(UnavailableError, match="Read-only"):

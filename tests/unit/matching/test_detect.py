@@ -59,12 +59,12 @@ def test_the_smallest_face_is_a_setting(default_pack: ModelPack) -> None:
     assert open_detector(default_pack, min_face_px=150).detect(tiny) == []
 
 
-def test_bands_give_what_the_whole_gives(mtcnn: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_give_what_the_whole_gives(mtcnn: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
     image = _scaled(portrait(), 1.3)[:601, :577]
-    monkeypatch.setattr(mtcnn_scan, "_BAND_PIXELS", 10_000_000)
+    monkeypatch.setattr(mtcnn_scan, "_TILE_PX", 10_000)
     expected = mtcnn.detect(image)
-    for pixels in (1, 10_000, 50_000):
-        monkeypatch.setattr(mtcnn_scan, "_BAND_PIXELS", pixels)
+    for side in (40, 101, 240):
+        monkeypatch.setattr(mtcnn_scan, "_TILE_PX", side)
         for found, face in zip(mtcnn.detect(image), expected, strict=True):
             np.testing.assert_allclose(found.landmarks, face.landmarks, atol=0.05)
 

@@ -1,4 +1,4 @@
-"""The first stage keeps what greedy suppression keeps, and its bands cover every place of the window once."""
+"""The first stage keeps what greedy suppression keeps, and its tiles cover every place of the window once."""
 
 import numpy as np
 from hypothesis import given
@@ -53,11 +53,10 @@ def test_among_equals_every_place_stays_or_has_a_neighbour_that_does(scores: Flo
         assert place not in kept or all(scores[other] == scores[place] for other in stronger)
 
 
-@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(500, 300_000))
-def test_every_place_of_the_window_lies_in_one_band(height: int, width: int, pixels: int) -> None:
-    bands = list(mtcnn_scan._bands(height, width, pixels))
-    places = [top + row for top, bottom in bands for row in range(0, bottom - top - WINDOW_PX + 1, _STRIDE)]
-    assert places == list(range(0, height - WINDOW_PX + 1, _STRIDE))
-    tallest = max(bottom - top for top, bottom in bands)
-    assert tallest * width <= max(pixels, WINDOW_PX * width)
-    assert bands[-1][1] == height or height < WINDOW_PX or (height - bands[-1][1]) < _STRIDE
+@given(st.integers(WINDOW_PX, 3000))
+def test_every_place_of_the_window_lies_in_one_tile(length: int) -> None:
+    spans = list(mtcnn_scan._spans(length))
+    places = [start + place for start, end in spans for place in range(0, end - start - WINDOW_PX + 1, _STRIDE)]
+    assert places == list(range(0, length - WINDOW_PX + 1, _STRIDE))
+    assert max(end - start for start, end in spans) <= mtcnn_scan._TILE_PX
+    assert length - spans[-1][1] < _STRIDE
