@@ -1,5 +1,5 @@
-"""Stills: attached, looked at, a face chosen, approved or refused. The probe desk asks every gate but the queue's, which
-the table of routes keeps."""
+"""Stills: attached, looked at, a face chosen, approved or refused. The probe desk asks every gate but that of the
+queue, which the table of routes keeps."""
 
 from http import HTTPStatus
 from typing import Any, Final
