@@ -22,22 +22,27 @@ _SEARCHED: Final = ((HOMICIDE, 31), (ROBBERY, 44), (ASSAULT, 17), (SHOOTING, 9))
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """make: gives the address at which the browser finds it. told: which parts of it stay the same each time."""
+    """make: leaves it in the folder, as somebody has it who kept it, and says where. told: which parts of it stay the
+    same each time."""
 
     name: str
-    make: Callable[[Website, Scenery, Path], Awaitable[str]]
+    make: Callable[[Website, Scenery, Path], Awaitable[Path]]
     told: str
 
 
-async def _transparency_report(site: Website, _scenery: Scenery, _folder: Path) -> str:
+async def _transparency_report(site: Website, _scenery: Scenery, folder: Path) -> Path:
     for incident, count in _SEARCHED:
         for result, share in (("candidates", 2), ("no_candidate", 3), ("rejected_quality", 6)):
             await log_searches(site.kit, count // share, incident=incident, result=result, gallery="city")
     site.kit.clock.advance(timedelta(days=9).total_seconds())  # the month is over: it is for the public
-    return f"{site.address}/api/v1/reports/transparency?from={_MONTH}"
+    page = folder / "report.html"
+    async with site.client.get(f"/api/v1/reports/transparency?from={_MONTH}", headers=acting(ACCOUNT)) as answer:
+        assert answer.status == 200, await answer.text()
+        page.write_bytes(await answer.read())
+    return page
 
 
-async def _discovery_packet(site: Website, scenery: Scenery, folder: Path) -> str:
+async def _discovery_packet(site: Website, scenery: Scenery, folder: Path) -> Path:
     address, order = f"/api/v1/leads/{scenery.released}/discovery-packet", {"reason": "motion of the defense"}
     async with site.client.post(address, json=order, headers=acting(ACCOUNT)) as answer:
         assert answer.status == 200, await answer.text()
@@ -45,7 +50,7 @@ async def _discovery_packet(site: Website, scenery: Scenery, folder: Path) -> st
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         archive.extractall(folder / "packet")
     [page] = (folder / "packet").glob("*/lead-1/packet.html")
-    return page.as_uri()
+    return page
 
 
 PAPERS: Final = (

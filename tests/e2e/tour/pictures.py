@@ -115,9 +115,9 @@ async def look_round(browser: Browser, site: Website, scenery: Scenery, folder: 
         yield await _read(reader, paper, await paper.make(site, scenery, folder))
 
 
-async def _read(reader: Visitor, paper: Paper, address: str) -> Seen:
+async def _read(reader: Visitor, paper: Paper, file: Path) -> Seen:
     page = reader.page
-    await page.goto(address)
+    await page.goto(file.as_uri())
     await page.wait_for_function(PICTURES_ARE_THERE)
     told = [await part.aria_snapshot() for part in await page.locator(paper.told).all()]
     picture = await page.screenshot(animations="disabled", caret="hide")
