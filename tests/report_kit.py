@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rtcc_bridge.audit.sequencer import Sequencer
 from rtcc_bridge.audit.signing_key import SigningKeys
@@ -53,3 +54,26 @@ async def sign_log(kit: ProbeKit) -> None:
     )
     await sequencer.sequence_all()
     assert await sequencer.sign() is not None
+
+
+async def log_searches(kit: ProbeKit, count: int, **changes: Any) -> None:
+    """So many searches as the log has them."""
+    values = {"purpose": "violent_offense", "gallery": "live", "incident": "incident-1", "result": "candidates"}
+    values |= changes
+    async with kit.database.write() as tx:
+        for number in range(count):
+            await kit.parts.audit.append(
+                tx,
+                actor="analyst",
+                action=f"lead.{values['result']}",
+                subject=f"lead {values} {number}",
+                outcome="unreviewed",
+                authority={"policyHash": "0" * 64, "approval": "granted", "lane": "routine"},
+                details={
+                    "incidentId": values["incident"],
+                    "probeId": f"probe {values} {number}",
+                    "result": values["result"],
+                    "search": {"gallery": values["gallery"]},
+                    "purpose": values["purpose"],
+                },
+            )

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -20,6 +21,8 @@ from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.master_keys import MasterKeys, WrappedKey
 
 _MOST_CHARACTERS: Final = 256
+_ACT_TAKES: Final = timedelta(hours=1)
+"""Longer than any: from its names' commitments to its own transaction."""
 
 
 class NameKind(StrEnum):
@@ -100,6 +103,11 @@ async def commitments_to(tx: Transaction, names: Mapping[str, Name]) -> dict[str
 async def forget(tx: Transaction, name: Name) -> bool:
     """Deletes name and key: what the log holds of it says nothing from there on. False when there was none."""
     return await commitments.remove(tx, name.kind, name.key)
+
+
+async def forget_unborne(tx: Transaction, now: datetime) -> int:
+    """Forgets what was noted for something that then did not happen, or for what was purged meanwhile; how many."""
+    return await commitments.remove_unborne(tx, now - _ACT_TAKES)
 
 
 def _digest(key: bytes, name: Name) -> str:

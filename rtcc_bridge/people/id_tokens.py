@@ -92,8 +92,6 @@ class TokenChecker:
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise InvalidTokenError(f"it cannot be read, or its signature does not fit ({error})") from error
         claims = decoded.claims
-        if not isinstance(claims, dict):
-            raise InvalidTokenError("it holds no claims")
         if claims.get("iss") != self._settings.issuer:
             raise InvalidTokenError("another issuer made it (iss)")
         audience = claims.get("aud")

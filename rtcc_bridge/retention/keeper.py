@@ -11,6 +11,7 @@ from typing import Final, NoReturn, TypeAlias
 
 import structlog
 
+from rtcc_bridge.audit.commitments import forget_unborne
 from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.errors import IntegrityError, UnavailableError
 from rtcc_bridge.metrics import Metrics
@@ -98,6 +99,8 @@ class PurgeKeeper:
             done += 1
             on_progress("purging", done, max(done, total))
         if purged or not self._is_forgotten:
+            async with self._parts.database.write() as tx:
+                await forget_unborne(tx, self._parts.clock.now())
             self._is_forgotten = await self._parts.database.forget_deleted()
         if purged:
             _log.info("searches were purged at the end of their time", searches=purged)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import delete, exists, func, select, tuple_, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.inserts import insert_if_absent
-from rtcc_bridge.storage.tables import audit_commitments
+from rtcc_bridge.storage.tables import audit_commitments, probes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,19 @@ async def remove(tx: Transaction, kind: str, name: str) -> bool:
     columns = audit_commitments.c
     statement = delete(audit_commitments).where(columns.kind == kind, columns.name == name)
     return (await tx.execute(statement)).rowcount == 1
+
+
+async def remove_unborne(tx: Transaction, created_before: datetime) -> int:
+    """Deletes the rows of names that no search that is kept bears; returns how many.
+
+    Younger ones may be of an act that is under way, which has its names noted before its own transaction.
+    """
+    removed = 0
+    for kind, borne in (("case", probes.c.case_number), ("person", probes.c.requestor)):
+        kept = exists().where(borne == audit_commitments.c.name, probes.c.purged_at.is_(None))
+        chosen = (audit_commitments.c.kind == kind, audit_commitments.c.created_at < created_before, ~kept)
+        removed += (await tx.execute(delete(audit_commitments).where(*chosen))).rowcount
+    return removed
 
 
 async def count_by_master_key(tx: Transaction) -> Mapping[str, int]:

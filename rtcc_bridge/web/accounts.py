@@ -1,8 +1,6 @@
 """Who acts in a request: whoever signed in, a program or a wall's screen by its service token, or in the demo the
 account that was taken by a header (programs) or a cookie (the role switch on the pages)."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +15,6 @@ from rtcc_bridge.policy.accounts import (
     Role,
     demo_account,
 )
-from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.web.origins import SAFE_METHODS
 from rtcc_bridge.web.services import services_of
@@ -87,19 +84,6 @@ def is_act_of_a_person(request: web.Request) -> bool:
     if request.method not in SAFE_METHODS or "Sec-Fetch-Mode" not in request.headers:
         return True
     return request.headers.get("Sec-Fetch-User") == "?1"
-
-
-@asynccontextmanager
-async def permitted(request: web.Request, deed: Deed, *, action: str, subject: str) -> AsyncIterator[Account]:
-    """The acting account, when it may do this; a refused attempt is audited (P22).
-
-    For what the desks do not ask themselves. Raises PolicyRefusalError (P10).
-    """
-    account = request[ACCOUNT]
-    refusals = services_of(request).refusals
-    async with refusals.watching(actor=account.name, action=action, subject=subject, authority={}):
-        require_permission(account, deed)
-        yield account
 
 
 def _screen_token(request: web.Request, settings: Settings) -> str | None:

@@ -9,6 +9,7 @@ from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.pages import PAGES
 from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.e2e.bench_kit import bring_libraries
+from tests.e2e.tour.papers import PAPERS
 from tests.e2e.tour.pictures import (
     FOLDER,
     MOST_UNLIKE,
@@ -25,6 +26,8 @@ from tests.e2e.tour.stops import STOPS
 from tests.e2e.visitors import running_browser
 
 TEXT = FOLDER.with_suffix(".md")
+REPORTS = FOLDER.parent / "reports.md"
+"""Shows the papers."""
 NO_PAGES = {"/board/changes", "/wall/feed", "/wall/floor", "/sign-in/provider", "/sign-in/callback"}
 """Addresses beside the pages that answer with a part of one, with events, or with the way to elsewhere."""
 RENEW = "python -m tests.e2e.tour"
@@ -36,7 +39,7 @@ MOST_BYTES = 80_000
 async def test_every_page_is_still_what_the_tour_shows(database: Database, tmp_path: Path) -> None:
     bring_libraries()
     async with running_browser() as browser, tour_site(database, tmp_path) as (site, night):
-        changed = [words async for seen in look_round(browser, site, night) for words in changes(seen)]
+        changed = [words async for seen in look_round(browser, site, night, tmp_path) for words in changes(seen)]
     assert not changed, "\n\n".join([*changed, f"Look whether that was meant, then renew the tour: {RENEW}"])
 
 
@@ -47,11 +50,13 @@ def test_the_tour_goes_to_every_page() -> None:
 
 def test_the_tour_shows_each_stop_in_both_themes_and_nothing_else() -> None:
     wanted = [picture_file(stop.name, theme) for stop in STOPS for theme in THEMES]
-    shown = re.findall(r"!\[[^\]]+\]\(tour/([^)]+)\)", TEXT.read_text(encoding="utf-8"))
-    assert shown == [file.name for file in wanted]
-    outlines = [outline_file(stop.name) for stop in STOPS]
-    assert sorted(FOLDER.iterdir()) == sorted([*wanted, *outlines])
-    assert max(file.stat().st_size for file in wanted) < MOST_BYTES
+    papers = [picture_file(paper.name, "paper") for paper in PAPERS]
+    for text, pictures in ((TEXT, wanted), (REPORTS, papers)):
+        shown = re.findall(r"!\[[^\]]+\]\(tour/([^)]+)\)", text.read_text(encoding="utf-8"))
+        assert shown == [file.name for file in pictures]
+    outlines = [outline_file(one.name) for one in (*STOPS, *PAPERS)]
+    assert sorted(FOLDER.iterdir()) == sorted([*wanted, *papers, *outlines])
+    assert max(file.stat().st_size for file in (*wanted, *papers)) < MOST_BYTES
 
 
 def test_what_is_another_one_each_time_is_no_change_and_a_theme_that_is_not_applied_is() -> None:

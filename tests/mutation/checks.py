@@ -6,7 +6,8 @@ a gate that asks for several rules at once to all of them.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,8 @@ REFUSAL: Final = "PolicyRefusalError"
 CONSTANTS: Final = "LEAD_CONSTANTS"
 CONSTANTS_RULE: Final = "P15"
 CONSTANTS_GATE: Final = "require_lead_constants"
+
+_RULE: Final = re.compile(r"P\d{2}")
 
 REFUSES_NOTHING: Final = frozenset({"rtcc_bridge/probes/policy_replay.py", "rtcc_bridge/web/pages.py"})
 """The one tells what another policy would have said of past searches, the other what a page offers: both read refusals,
@@ -111,25 +114,25 @@ class _Rules:
 
     def __init__(self, modules: Mapping[str, _Module]) -> None:
         self._modules = modules
-        self._refusals = {REFUSAL} | {
-            node.name
-            for module in modules.values()
-            for node in ast.walk(module.tree)
-            if isinstance(node, ast.ClassDef) and any(_name(base) == REFUSAL for base in node.bases)
-        }
+        self._own = _kinds_of_refusals(modules.values())
         self._known: dict[Symbol, frozenset[str]] = {}
 
     def raised(self, module: _Module, node: ast.Raise) -> frozenset[str]:
         """A refusal that is made here, or by a function that is declared to make one."""
         if not isinstance(node.exc, ast.Call):
             return frozenset()
-        if _name(node.exc.func) in self._refusals:
-            return _rule_named(node.exc)
+        if _name(node.exc.func) in self._own:
+            return self._named(node.exc)
         symbol = self._symbol(module, node.exc.func)
         made = None if symbol is None else self._modules[symbol[0]].functions[symbol[1]]
-        if made is None or made.returns is None or _name(made.returns) not in self._refusals:
+        if made is None or made.returns is None or _name(made.returns) not in self._own:
             return frozenset()
-        return frozenset[str]().union(*(_rule_named(call) for call in _walk(made, ast.Call)))
+        calls = (call for call in _walk(made, ast.Call) if _name(call.func) in self._own)
+        return frozenset[str]().union(*(self._named(call) for call in calls))
+
+    def _named(self, call: ast.Call) -> frozenset[str]:
+        """The rule of a refusal that is made: named where it is made, or by its kind, which is always of one."""
+        return _rule_named(call) or self._own[_name(call.func)]
 
     def gate(self, module: _Module, call: ast.Call) -> frozenset[str]:
         """The rules of a function that is named as a gate; none for every other one."""
@@ -163,6 +166,18 @@ class _Rules:
             return (home, original) if home in self._modules and original in self._modules[home].functions else None
         homes = [other.name for other in self._modules.values() if name in other.functions]
         return (homes[0], name) if len(homes) == 1 else None
+
+
+def _kinds_of_refusals(modules: Iterable[_Module]) -> dict[str, frozenset[str]]:
+    """The classes of refusals, and of each the rule that it names itself; none where whoever makes it does."""
+    classes = [node for module in modules for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)]
+    found = {REFUSAL: frozenset[str]()}
+    while more := [
+        node for node in classes if node.name not in found and any(_name(base) in found for base in node.bases)
+    ]:
+        for node in more:
+            found[node.name] = frozenset[str]().union(*(_rule_named(call) for call in _walk(node, ast.Call)))
+    return found
 
 
 def _statements(module: _Module, rules: _Rules) -> Iterator[Check]:
@@ -215,7 +230,7 @@ def _walk(root: ast.AST, kind: type[Node]) -> Iterator[Node]:
 
 def _rule_named(call: ast.Call) -> frozenset[str]:
     first = call.args[0] if call.args else None
-    if _name(call.func) and isinstance(first, ast.Constant) and isinstance(first.value, str):
+    if isinstance(first, ast.Constant) and isinstance(first.value, str) and _RULE.fullmatch(first.value):
         return frozenset({first.value})
     return frozenset()
 

@@ -28,6 +28,7 @@ from rtcc_bridge.leads.corroboration import OutcomeReport
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.leads.proficiency import NewCase
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, NOBODY, Account, Role
 from rtcc_bridge.policy.permissions import MACHINE_DEEDS, PERMITTED, Deed, may
 from rtcc_bridge.probes.provisional import ProvisionalForm
@@ -49,7 +50,7 @@ from rtcc_bridge.web.security_headers import STATIC_PREFIX
 from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.doubles import ManualClock
 from tests.gallery_kit import PACK, SOURCE_WORDS, WordPortraits
-from tests.probe_kit import CERTIFIED, form, gallery_parts, upload
+from tests.probe_kit import CERTIFIED, form, gallery_parts, policy, upload
 from tests.retention_kit import retention_parts
 from tests.website import Website, acting, running_site
 
@@ -303,7 +304,8 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
     "LocalAccounts.disable": (Deed.MANAGE_ACCOUNTS, lambda on, who: on.accounts.disable(who, "known")),
     "LocalAccounts.set_password": (
         Deed.MANAGE_ACCOUNTS,
-        lambda on, who: on.accounts.set_password(who, "known", "correct horse battery"),
+        # Too short: whoever may not, hears nothing of passwords.
+        lambda on, who: on.accounts.set_password(who, "known", "short"),
     ),
     "ServiceTokens.create": (
         Deed.MANAGE_TOKENS,
@@ -421,6 +423,45 @@ async def test_a_service_call_is_open_to_the_roles_of_its_deed_and_to_no_other(s
         refused += is_refused
         entries = await kit.rows(tables.audit_entries, outcome="refused", actor=account.name)
         assert len([one for one in entries if one["entry"]["details"]["rule"] == "P10"]) == refused, name
+
+
+HOSTAGES = rules.IncidentFacts("HOSTAGE", "open", exercise=False, case_number=None)
+SECOND_WORDS: dict[str, tuple[Deed, Callable[[Account], None]]] = {
+    "require_second_attestor": (
+        Deed.CONFIRM_KILLING,
+        lambda who: rules.require_second_attestor(who, attested_by="somebody"),
+    ),
+    "require_second_person": (
+        Deed.APPROVE_EXPORT,
+        lambda who: rules.require_second_person(who, asked_by="somebody"),
+    ),
+    "require_watch_commander": (
+        Deed.DECLARE_IMMINENT,
+        lambda who: rules.require_watch_commander(policy(), who, HOSTAGES),
+    ),
+    "require_lift_by_another": (
+        Deed.LIFT_DEFERRAL,
+        lambda who: rules.require_lift_by_another(who, analyst="somebody"),
+    ),
+    "require_independent_approver": (
+        Deed.DECIDE_SEARCH,
+        lambda who: rules.require_independent_approver(who, analyst="somebody", requestor="somebody else"),
+    ),
+}
+"""Rules that want another person than the first, and one with the role: whoever is only another one will not do."""
+
+
+@pytest.mark.parametrize("name", SECOND_WORDS)
+@pytest.mark.parametrize("role", sorted(Role))
+def test_another_person_without_the_role_has_no_second_word(name: str, role: Role) -> None:
+    deed, ask = SECOND_WORDS[name]
+    account = Account(f"some-{role}", frozenset({role}), CERTIFIED)
+    if role in PERMITTED[deed]:
+        ask(account)
+        return
+    with pytest.raises(PolicyRefusalError) as refused:
+        ask(account)
+    assert refused.value.rule == "P10"
 
 
 async def _error_of(call: Awaitable[object]) -> Exception | None:

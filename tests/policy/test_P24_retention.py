@@ -394,6 +394,39 @@ async def test_what_is_refused_about_a_purged_case_brings_its_name_not_back(here
     assert [one for one in await here.kit.rows(tables.audit_commitments) if one["name"] == CASE] == []
 
 
+async def test_a_name_that_was_noted_for_nothing_goes_with_the_next_purge(here: RetentionKit) -> None:
+    """Of what was refused at the last moment, or purged while somebody was about to write of it."""
+    await withdrawn(here)
+    here.pass_time(31 * DAY)
+    await here.kit.attached("incident-2", case_number="26-000777")
+    noted = [Name(NameKind.CASE, "26-000888"), Name(NameKind.PERSON, "nobody's requestor")]
+    await here.parts.audit.prepare(*noted)
+    here.pass_time(timedelta(hours=1, seconds=1))
+    await here.parts.audit.prepare(Name(NameKind.CASE, "26-000999"))  # of an act that is under way
+    assert await here.purge() == 1
+    names = {row["name"] for row in await here.kit.rows(tables.audit_commitments)}
+    assert names == {"26-000777", "26-000999", "requestor"}
+
+
+async def test_a_case_that_is_purged_while_its_disposition_is_recorded_has_none(
+    here: RetentionKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await withdrawn(here)
+    here.pass_time(31 * DAY)
+    prepare = here.parts.audit.prepare
+
+    async def and_meanwhile(*names: Name) -> None:
+        monkeypatch.undo()
+        await prepare(*names)
+        assert await here.purge() == 1
+
+    monkeypatch.setattr(here.parts.audit, "prepare", and_meanwhile)
+    with pytest.raises(NotFoundError):
+        await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.DISMISSAL, date(2026, 1, 1))
+    assert await here.kit.rows(tables.dispositions) == []
+    assert [one for one in await here.kit.rows(tables.audit_commitments) if one["name"] == CASE] == []
+
+
 async def test_a_case_number_that_looks_the_same_is_held_too(here: RetentionKit) -> None:
     await withdrawn(here)
     await here.desk.holds.place(SUPERVISOR, HoldOrder(case_number=f"{CASE}\N{ZERO WIDTH SPACE}"), "a letter")

@@ -21,7 +21,7 @@ from rtcc_bridge.storage import report_rows, tables
 from tests.command_kit import Command
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, PEER, SUPERVISOR, THIRD, LifeKit
 from tests.probe_kit import ANALYST, FORM, Gallery, face_search, form, record_of, search_handler, upload
-from tests.report_kit import report_desks
+from tests.report_kit import log_searches, report_desks
 
 NOVEMBER = Period.read("2026-11", "2026-11")
 TO_DECEMBER = 9 * 86_400.0
@@ -40,29 +40,6 @@ async def tally_of(life: LifeKit, period: Period = NOVEMBER, training: frozenset
 
 async def made(life: LifeKit, folder: Path, period: Period = NOVEMBER, **options: Any) -> TransparencyReport:
     return await report_desks(life.kit, folder).transparency.make(AUDITOR, period, **options)
-
-
-async def logged(life: LifeKit, count: int, **changes: Any) -> None:
-    """So many searches as the log has them."""
-    values = {"purpose": "violent_offense", "gallery": "live", "incident": "incident-1", "result": "candidates"}
-    values |= changes
-    async with life.kit.database.write() as tx:
-        for number in range(count):
-            await life.kit.parts.audit.append(
-                tx,
-                actor="analyst",
-                action=f"lead.{values['result']}",
-                subject=f"lead {values} {number}",
-                outcome="unreviewed",
-                authority={"policyHash": "0" * 64, "approval": "granted", "lane": "routine"},
-                details={
-                    "incidentId": values["incident"],
-                    "probeId": f"probe {values} {number}",
-                    "result": values["result"],
-                    "search": {"gallery": values["gallery"]},
-                    "purpose": values["purpose"],
-                },
-            )
 
 
 def only(counts: Mapping[str, int]) -> dict[str, int]:
@@ -137,9 +114,9 @@ async def test_reviews_and_who_disagreed_are_counted(life: LifeKit, tmp_path: Pa
 async def test_small_counts_are_in_no_form_of_it(life: LifeKit, tmp_path: Path) -> None:
     await life.kit.incident("rare", incident_type="STABBING")
     await life.kit.incident("common", incident_type="SHOOT")
-    await logged(life, 23, incident="common")
-    await logged(life, 3, incident="rare", purpose="imminent_threat")
-    await logged(life, 41, incident="common", purpose="identify_deceased")
+    await log_searches(life.kit, 23, incident="common")
+    await log_searches(life.kit, 3, incident="rare", purpose="imminent_threat")
+    await log_searches(life.kit, 41, incident="common", purpose="identify_deceased")
     life.kit.clock.advance(TO_DECEMBER)
     report = await made(life, tmp_path)
     assert report.searches == 67
@@ -191,8 +168,8 @@ async def test_one_that_only_refused_is_not_empty(life: LifeKit, tmp_path: Path)
 
 
 async def test_exercises_are_counted_apart(life: LifeKit) -> None:
-    await logged(life, 6)
-    await logged(life, 8, gallery="training")
+    await log_searches(life.kit, 6)
+    await log_searches(life.kit, 8, gallery="training")
     tally = await tally_of(life, training=frozenset({"training"}))
     assert (len(tally.searches), tally.acts[Act.EXERCISES]) == (6, 8)
 
@@ -241,8 +218,8 @@ async def test_by_command_no_small_count_comes_out_and_no_report_is_subtracted_u
 ) -> None:
     """An insider who may make it wants to know what became of one search: by every form, and by one month more."""
     await life.kit.incident("common", incident_type="SHOOT")
-    await logged(life, 40, incident="common")
-    await logged(life, 1, incident="common", purpose="imminent_threat")
+    await log_searches(life.kit, 40, incident="common")
+    await log_searches(life.kit, 1, incident="common", purpose="imminent_threat")
     life.kit.clock.advance(TO_DECEMBER)
     out = tmp_path / "out"
     formats = ("--format", "html", "--format", "csv", "--format", "json", "--to", str(out))
@@ -290,7 +267,7 @@ async def test_that_it_was_made_is_in_the_log(life: LifeKit, tmp_path: Path) -> 
 
 async def test_a_formula_from_dispatch_is_text_to_a_spreadsheet(life: LifeKit, tmp_path: Path) -> None:
     await life.kit.incident("odd", incident_type='=HYPERLINK("x")')
-    await logged(life, 5, incident="odd")
+    await log_searches(life.kit, 5, incident="odd")
     life.kit.clock.advance(TO_DECEMBER)
     report = await made(life, tmp_path)
     assert "offense,\"'=HYPERLINK" in forms.comma_separated(report)

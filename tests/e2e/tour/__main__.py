@@ -26,9 +26,9 @@ async def renew(folder: Path, *, everything: bool) -> None:
         running_browser() as browser,
         tour_site(database, scratch) as (site, night),
     ):
-        async for seen in look_round(browser, site, night):
+        async for seen in look_round(browser, site, night, scratch):
             found = list(changes(seen, folder))
-            for words in found or [f"{seen.stop.name}: as it was"]:
+            for words in found or [f"{seen.name}: as it was"]:
                 console.print(words, markup=False, highlight=False, soft_wrap=True)
             if found or everything:
                 keep(seen, folder)

@@ -27,14 +27,16 @@ from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import metadata
 from tests.e2e.tour.painting import TourPictures
+from tests.e2e.tour.papers import ACCOUNT, PAPERS, SIZE, Paper
 from tests.e2e.tour.stage import NIGHT, Scenery, set_up, start_of_night
-from tests.e2e.tour.stops import STOPS, Stop
+from tests.e2e.tour.stops import STOPS
 from tests.e2e.visitors import Visitor, new_visitor
 from tests.website import Website, running_site
 
 FOLDER: Final = Path(__file__).resolve().parents[3] / "docs/tour"
-Theme = Literal["dark", "light"]
+Theme = Literal["dark", "light", "paper"]
 THEMES: Final[tuple[Theme, ...]] = ("dark", "light")
+"""Of pages; documents are as white as paper."""
 CELLS: Final = (64, 36)
 """Of the grid, across and down: of 20 by 20 pixels each."""
 MOST_UNLIKE: Final = 8.0
@@ -53,9 +55,9 @@ _DIGESTS: Final = re.compile(r"(?<![\w/+])(?!/api/)[A-Za-z0-9+/]{42,}={0,2}|\b[0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What a stop looked like. pictures: PNG by theme."""
+    """What a stop or a paper looked like. pictures: PNG by theme."""
 
-    stop: Stop
+    name: str
     outline: str
     pictures: dict[Theme, bytes]
 
@@ -84,10 +86,11 @@ async def own_database() -> AsyncIterator[tuple[Database, Path]]:
             await database.close()
 
 
-async def look_round(browser: Browser, site: Website, scenery: Scenery) -> AsyncIterator[Seen]:
+async def look_round(browser: Browser, site: Website, scenery: Scenery, folder: Path) -> AsyncIterator[Seen]:
     """Goes to every stop, each account in a browser context of its own. What a page logs as an error raises.
 
-    It begins at the end of the tour: what those who oversee see is then not what the tour itself has looked at.
+    It begins at the end of the tour: what those who oversee see is then not what the tour itself has looked at. After
+    all pages it has the papers made. folder: an empty one for them.
     """
     visitors: dict[str, Visitor] = {}
     for stop in reversed(STOPS):
@@ -98,14 +101,28 @@ async def look_round(browser: Browser, site: Website, scenery: Scenery) -> Async
         await stop.prepare(page)
         await page.wait_for_function(PICTURES_ARE_THERE)
         outline = outline_of(await page.locator("body").aria_snapshot())
-        pictures = {}
+        pictures: dict[Theme, bytes] = {}
         for theme in THEMES:
-            await page.emulate_media(color_scheme=theme)
+            await page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
             pictures[theme] = await page.screenshot(animations="disabled", caret="hide")
         visitor.tolerated = stop.tolerated
         visitor.checked()
         visitor.complaints.clear()
-        yield Seen(stop, outline, pictures)
+        yield Seen(stop.name, outline, pictures)
+    reader = await _arrive(browser, site, ACCOUNT)
+    await reader.page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
+    for paper in PAPERS:
+        yield await _read(reader, paper, await paper.make(site, scenery, folder))
+
+
+async def _read(reader: Visitor, paper: Paper, file: Path) -> Seen:
+    page = reader.page
+    await page.goto(file.as_uri())
+    await page.wait_for_function(PICTURES_ARE_THERE)
+    told = [await part.aria_snapshot() for part in await page.locator(paper.told).all()]
+    picture = await page.screenshot(animations="disabled", caret="hide")
+    reader.checked()
+    return Seen(paper.name, outline_of("\n".join(told)), {"paper": picture})
 
 
 async def _arrive(browser: Browser, site: Website, account: str) -> Visitor:
@@ -153,7 +170,7 @@ def picture_file(name: str, theme: Theme, folder: Path = FOLDER) -> Path:
 
 def changes(seen: Seen, folder: Path = FOLDER) -> Iterator[str]:
     """In words, by what a stop differs from what is kept of it; nothing where it does not."""
-    name, file = seen.stop.name, outline_file(seen.stop.name, folder)
+    name, file = seen.name, outline_file(seen.name, folder)
     if not file.is_file():
         yield f"{name}: not in the tour yet"
         return
@@ -170,6 +187,6 @@ def changes(seen: Seen, folder: Path = FOLDER) -> Iterator[str]:
 
 def keep(seen: Seen, folder: Path = FOLDER) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    outline_file(seen.stop.name, folder).write_text(seen.outline, encoding="utf-8")
+    outline_file(seen.name, folder).write_text(seen.outline, encoding="utf-8")
     for theme, picture in seen.pictures.items():
-        picture_file(seen.stop.name, theme, folder).write_bytes(as_kept(picture))
+        picture_file(seen.name, theme, folder).write_bytes(as_kept(picture))

@@ -17,6 +17,16 @@ class LateError(PolicyRefusalError):
     pass
 
 
+class ForgedError(LateError):
+    def __init__(self, why: str) -> None:
+        super().__init__("P29", why)
+
+
+def told(why: str) -> ForgedError:
+    print("it was forged", why)
+    return ForgedError(why)
+
+
 def require_role(role: str) -> None:
     if role != "é":
         raise PolicyRefusalError("P10", "no such rôle")
@@ -35,6 +45,10 @@ def refusal(problem: str) -> PolicyRefusalError:
 def require_token(token: str | None) -> str:
     if token is None:
         raise refusal("none")
+    if token == "forged":
+        raise ForgedError("by its seal")
+    if token == "stolen":
+        raise told("by whom")
     if not token:
         raise ValueError("empty")
     return token
@@ -87,6 +101,8 @@ def test_a_check_belongs_to_the_rule_that_it_leads_to(program: Path) -> None:
         ("P10", "P14", "gate", "Desk.act", "rules.require_time(False, role)"),
         ("P10", "P14", "gate", "Desk.act", "require_time(True, role)"),
         ("P14", "refusal", "require_time", 'raise LateError("P14", "too late")'),
+        ("P29", "refusal", "require_token", 'raise ForgedError("by its seal")'),
+        ("P29", "refusal", "require_token", 'raise told("by whom")'),
         ("P30", "refusal", "require_token", 'raise refusal("none")'),
     ]
 

@@ -1,12 +1,16 @@
 """A removal that is noticed, one that is not, and a run that goes on: on a small program with tests of its own."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from tests.mutation import __main__ as program
 from tests.mutation.checks import Check, find_checks
 from tests.mutation.ledger import Ledger, counts, key_of, markdown
 from tests.mutation.trial import Result, Tree, TrialError, Verdict
+from tests.rules_page import Row
 
 PROGRAM = '''
 class PolicyRefusalError(Exception):
@@ -64,6 +68,21 @@ async def test_tests_that_fail_by_themselves_say_nothing(source: Path, tmp_path:
     (source / "test_rules.py").write_text("def test_one() -> None:\n    assert False\n", encoding="utf-8")
     with pytest.raises(TrialError, match="does not pass on the program as it is"):
         await Tree(source, tmp_path / "copy").untouched(["test_rules.py"], LIMIT_SECONDS)
+
+
+async def test_what_no_attack_notices_another_proof_of_the_rule_may(
+    source: Path, checks: list[Check], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attack, proof = "tests/policy/test_P02_nothing.py", "tests/unit/test_two.py"
+    for name, text in ((attack, "def test_nothing() -> None:\n    pass\n"), (proof, TESTS.replace("_one", "_two"))):
+        (source / name).parent.mkdir(parents=True)
+        (source / name).write_text(text, encoding="utf-8")
+    rows = [Row("P01", "", "enforced", (), ("test_rules.py",)), Row("P02", "", "enforced", (), (attack, proof))]
+    monkeypatch.setattr(program, "ROOT", source)
+    monkeypatch.setattr(program, "read_rows", lambda: rows)
+    run = program.Run(checks, Ledger(tmp_path / "results.jsonl"), Console(file=StringIO()))
+    await run.work(1)
+    assert [run.results[check].by for check in checks] == ["test_rules.py::test_one", f"{proof}::test_two"]
 
 
 def test_a_run_goes_on_where_it_was_until_code_or_tests_change(

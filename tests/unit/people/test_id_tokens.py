@@ -6,40 +6,18 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
-from joserfc import jwt
+from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
 from rtcc_bridge.errors import UnavailableError
-from rtcc_bridge.identity_settings import IdentitySettings
 from rtcc_bridge.people.id_tokens import LOGOUT_EVENT, InvalidTokenError, TokenChecker
-from rtcc_bridge.people.provider_documents import ProviderDocuments, ProviderHttp
+from rtcc_bridge.people.provider_documents import ProviderDocuments
 from tests.doubles import ManualClock
+from tests.unit.people.provider_answers import ISSUER, KEY, SETTINGS, Published, claims, public, signed
 
-ISSUER = "https://identity.example.org"
-KEY = RSAKey.generate_key(2048, parameters={"kid": "one", "use": "sig", "alg": "RS256"})
 SAME_FOR_ALL = RSAKey.import_key({name: value for name, value in KEY.as_dict(private=True).items() if name != "alg"})
 OTHER = RSAKey.generate_key(2048, parameters={"kid": "two", "use": "sig", "alg": "RS256"})
 CURVE = ECKey.generate_key("P-256", parameters={"kid": "curve", "use": "sig", "alg": "ES256"})
-SETTINGS = IdentitySettings(issuer=ISSUER, client_id="client", client_secret="s", roles={"a": "analyst"})
-
-
-class Published(ProviderHttp):
-    """What the provider would answer, by address."""
-
-    def __init__(self, keys: list[Any], **changes: Any) -> None:
-        super().__init__(SETTINGS)
-        self.asked: list[str] = []
-        self.keys = keys
-        self.discovery: dict[str, Any] = {
-            "issuer": ISSUER,
-            "authorization_endpoint": f"{ISSUER}/authorize",
-            "token_endpoint": f"{ISSUER}/token",
-            "jwks_uri": f"{ISSUER}/keys",
-        } | changes
-
-    async def get(self, url: str) -> dict[str, Any]:
-        self.asked.append(url)
-        return {"keys": self.keys} if url == f"{ISSUER}/keys" else self.discovery
 
 
 class Watch:
@@ -50,25 +28,9 @@ class Watch:
         return self.seconds
 
 
-def public(*keys: RSAKey | ECKey) -> list[Any]:
-    return [key.as_dict(private=False) for key in keys]
-
-
 def checker(clock: ManualClock, http: Published | None = None, watch: Watch | None = None) -> TokenChecker:
     published = http or Published(public(KEY, CURVE))
     return TokenChecker(SETTINGS, ProviderDocuments(SETTINGS, published, watch or Watch()), clock)
-
-
-def claims(clock: ManualClock, **changes: Any) -> dict[str, Any]:
-    now = int(clock.now().timestamp())
-    found = {"iss": ISSUER, "aud": "client", "sub": "s-1", "iat": now, "exp": now + 300, "nonce": "n"} | changes
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def signed(content: dict[str, Any], key: Any = KEY, **header: Any) -> str:
-    written = {"alg": "RS256", "kid": key.kid} | header
-    kept = {name: value for name, value in written.items() if value is not None}
-    return jwt.encode(kept, content, key, algorithms=[written["alg"]])
 
 
 async def test_a_token_that_is_what_it_should_be_is_believed(clock: ManualClock) -> None:
@@ -151,6 +113,7 @@ async def test_forged_tokens_are_not_believed(clock: ManualClock) -> None:
         signed(content, SAME_FOR_ALL, alg="RS512"),
         signed(content, typ="at+jwt"),
         signed(content, typ="logout+jwt"),
+        jws.serialize_compact({"alg": "RS256", "kid": KEY.kid}, b"[]", KEY),
         good[:-4],
         "",
         "a.b.c",
@@ -250,6 +213,16 @@ async def test_a_logout_token_names_whose_sessions_end(clock: ManualClock) -> No
 async def test_a_logout_token_that_is_none_ends_nothing(clock: ManualClock, changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidTokenError):
         await checker(clock).logout_token(signed(farewell(clock, **changes), typ="logout+jwt"))
+
+
+@pytest.mark.parametrize(("claim", "seconds"), [("exp", -62), ("iat", 62), ("nbf", 62)])
+async def test_a_logout_token_whose_time_is_over_or_to_come_ends_nothing(
+    clock: ManualClock, claim: str, seconds: int
+) -> None:
+    """One that says of itself that it is from tomorrow would be young until then."""
+    content = farewell(clock, **{claim: int(clock.now().timestamp()) + seconds})
+    with pytest.raises(InvalidTokenError):
+        await checker(clock).logout_token(signed(content, typ="logout+jwt"))
 
 
 async def test_a_logout_token_that_somebody_kept_ends_nothing(clock: ManualClock) -> None:

@@ -1,0 +1,61 @@
+"""What leaves the program as a document: the report for the public, the packet for a court. Made at the tour's end."""
+
+import io
+import zipfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from tests.e2e.tour.stage import ASSAULT, HOMICIDE, NIGHT, ROBBERY, SHOOTING, Scenery
+from tests.report_kit import log_searches
+from tests.website import Website, acting
+
+SIZE: Final = (920, 1160)
+"""In pixels: the upper part of it, as of a sheet."""
+ACCOUNT: Final = "administrator"
+_MONTH: Final = f"{NIGHT:%Y-%m}"
+_SEARCHED: Final = ((HOMICIDE, 31), (ROBBERY, 44), (ASSAULT, 17), (SHOOTING, 9))
+"""What the log has of the month beside that night: with a few searches everything would be left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """make: leaves it in the folder, as somebody has it who kept it, and says where. told: which parts of it stay the
+    same each time."""
+
+    name: str
+    make: Callable[[Website, Scenery, Path], Awaitable[Path]]
+    told: str
+
+
+async def _transparency_report(site: Website, _scenery: Scenery, folder: Path) -> Path:
+    for incident, count in _SEARCHED:
+        for result, share in (("candidates", 2), ("no_candidate", 3), ("rejected_quality", 6)):
+            await log_searches(site.kit, count // share, incident=incident, result=result, gallery="city")
+    site.kit.clock.advance(timedelta(days=9).total_seconds())  # the month is over: it is for the public
+    page = folder / "report.html"
+    async with site.client.get(f"/api/v1/reports/transparency?from={_MONTH}", headers=acting(ACCOUNT)) as answer:
+        assert answer.status == 200, await answer.text()
+        page.write_bytes(await answer.read())
+    return page
+
+
+async def _discovery_packet(site: Website, scenery: Scenery, folder: Path) -> Path:
+    address, order = f"/api/v1/leads/{scenery.released}/discovery-packet", {"reason": "motion of the defense"}
+    async with site.client.post(address, json=order, headers=acting(ACCOUNT)) as answer:
+        assert answer.status == 200, await answer.text()
+        packed = await answer.read()
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        archive.extractall(folder / "packet")
+    [page] = (folder / "packet").glob("*/lead-1/packet.html")
+    return page
+
+
+PAPERS: Final = (
+    Paper("transparency-report", _transparency_report, "body"),
+    # Who was drawn first, and so who was released, is another one each time.
+    Paper("discovery-packet", _discovery_packet, "h2, th"),
+)
+"""In the order in which they are made."""
