@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from rtcc_bridge.reports.figures import FigureCount, Figures
+from rtcc_bridge.storage.act_counts import ActCount
 from rtcc_bridge.storage.examinations import FiledReview
-from rtcc_bridge.storage.report_rows import ActCount
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
