@@ -23,7 +23,7 @@ from rtcc_bridge.reports.tally import NOT_KNOWN, PURPOSES, SEARCHED
 from rtcc_bridge.storage import act_counts, examinations, galleries
 from rtcc_bridge.storage.act_counts import ActCount
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.examinations import FiledReview
+from rtcc_bridge.storage.examinations import ReviewTime
 
 ACTION: Final = "oversight.figures"
 _FEW_ENTRIES: Final = 10_000
@@ -99,8 +99,9 @@ class FiguresDesk:
             acts = await act_counts.of_days(tx, SEARCHED, every_day, refused=REFUSED)
             for day in every_day:
                 count.add(day, acts.get(day, ()))
-            filed = await examinations.reviews_filed(tx, since, now + timedelta(seconds=1), all_concluded=True)
-        return count.figures(since, now, filed)
+            until = now + timedelta(seconds=1)
+            reviews = await examinations.concluded_review_times(tx, rounds.PEER, since, until)
+        return count.figures(since, now, reviews)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Transaction]:
@@ -134,14 +135,14 @@ class FigureCount:
                 searches += one.count
         self.days.append(DayFigures(day, searches, refusals))
 
-    def figures(self, since: datetime, until: datetime, filed: Iterable[FiledReview]) -> Figures:
+    def figures(self, since: datetime, until: datetime, reviews: Sequence[ReviewTime]) -> Figures:
         return Figures(
             since=since,
             until=until,
             by_purpose={**dict.fromkeys(PURPOSES, 0), **self.purposes},
             by_rule=dict(sorted(self.rules.items(), key=lambda one: (-one[1], one[0]))),
             days=self.days,
-            reviews=_reviews([one for one in filed if one.round == rounds.PEER]),
+            reviews=_reviews(reviews),
         )
 
 
@@ -155,7 +156,7 @@ def _begin(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _reviews(peers: Sequence[FiledReview]) -> ReviewFigures:
+def _reviews(peers: Sequence[ReviewTime]) -> ReviewFigures:
     minutes = [(one.filed_at - one.opened_at) / timedelta(minutes=1) for one in peers]
     deciles = quantiles(minutes, n=10, method="inclusive") if len(minutes) > 1 else minutes * 9
     return ReviewFigures(

@@ -279,6 +279,7 @@ leads = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Column("traceparent", String(55)),  # W3C Trace Context, while traces are on
     Index("ix_leads_exercise_created_at", "exercise", "created_at"),
+    Index("ix_leads_review_state_exercise_created_at", "review_state", "exercise", "created_at"),
 )
 
 lead_candidates = Table(

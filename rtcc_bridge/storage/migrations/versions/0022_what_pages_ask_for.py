@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_act_count_marks")),
     )
     op.create_index("ix_leads_exercise_created_at", "leads", ["exercise", "created_at"])
+    op.create_index("ix_leads_review_state_exercise_created_at", "leads", ["review_state", "exercise", "created_at"])
     op.create_index("ix_probes_approval", "probes", ["approval"])
     op.create_index("ix_examinations_filed_at", "examinations", ["filed_at"])
 
@@ -38,6 +39,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_examinations_filed_at", table_name="examinations")
     op.drop_index("ix_probes_approval", table_name="probes")
+    op.drop_index("ix_leads_review_state_exercise_created_at", table_name="leads")
     op.drop_index("ix_leads_exercise_created_at", table_name="leads")
     op.drop_table("act_count_marks")
     op.drop_table("act_counts")
