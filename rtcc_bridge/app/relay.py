@@ -15,6 +15,7 @@ from rtcc_bridge.people.expiring import CertificateWatch
 from rtcc_bridge.probes.clip_end import ClipKeeper
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.publishing.relay import Relay
+from rtcc_bridge.reports.act_counter import ActCounter
 from rtcc_bridge.supervisor import Stage
 
 
@@ -41,6 +42,7 @@ async def add_relay(assembly: Assembly) -> None:
     assembly.add_part("purge keeper", purge_keeper_for(core).run)
     assembly.add_part("clip keeper", ClipKeeper(core.probe_parts(), core.vault).run)
     assembly.add_part("misuse watch", misuse_watch_for(core).run)
+    assembly.add_part("act counter", ActCounter(core.database).run)
     await add_audit(assembly)
     compactor = SegmentCompactor(core.database, core.vault, core.audit, core.clock)
     assembly.add_part("segment compactor", partial(compactor.run, core.metrics))

@@ -5,7 +5,8 @@ public, which gets the report (P26).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from statistics import quantiles
@@ -19,12 +20,14 @@ from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.rules import TRAINING_GALLERY
 from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.tally import NOT_KNOWN, PURPOSES, SEARCHED
-from rtcc_bridge.storage import examinations, galleries, report_rows
-from rtcc_bridge.storage.examinations import FiledReview
-from rtcc_bridge.storage.report_rows import ActCount
+from rtcc_bridge.storage import act_counts, examinations, galleries
+from rtcc_bridge.storage.act_counts import ActCount
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.examinations import ReviewTime
 
 ACTION: Final = "oversight.figures"
-_DAY: Final = timedelta(days=1)
+_FEW_ENTRIES: Final = 10_000
+"""So many are counted within a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +93,26 @@ class FiguresDesk:
         now = parts.clock.now()
         every_day = _days_until(now, days)
         since = _begin(every_day[0])
-        async with parts.database.for_long_statements() as patient, patient.snapshot() as tx:
+        async with self._reading() as tx:
             training = {one.name for one in await galleries.every(tx) if one.kind == TRAINING_GALLERY}
             count = FigureCount(frozenset(training))
+            acts = await act_counts.of_days(tx, SEARCHED, every_day, refused=REFUSED)
             for day in every_day:
-                begin = _begin(day)
-                found = await report_rows.act_counts(tx, SEARCHED, begin, begin + _DAY, refused=REFUSED)
-                count.add(day, found)
-            filed = await examinations.reviews_filed(tx, since, now + timedelta(seconds=1), all_concluded=True)
-        return count.figures(since, now, filed)
+                count.add(day, acts.get(day, ()))
+            until = now + timedelta(seconds=1)
+            reviews = await examinations.concluded_review_times(tx, rounds.PEER, since, until)
+        return count.figures(since, now, reviews)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Transaction]:
+        """A snapshot. With time for long statements only while most of the log is not counted: a connection of its own
+        takes longer than the figures do."""
+        database = self._parts.database
+        async with database.read() as tx:
+            is_behind = await act_counts.is_behind(tx, _FEW_ENTRIES)
+        async with AsyncExitStack() as stack:
+            reader = await stack.enter_async_context(database.for_long_statements()) if is_behind else database
+            yield await stack.enter_async_context(reader.snapshot())
 
 
 @dataclass
@@ -121,14 +135,14 @@ class FigureCount:
                 searches += one.count
         self.days.append(DayFigures(day, searches, refusals))
 
-    def figures(self, since: datetime, until: datetime, filed: Iterable[FiledReview]) -> Figures:
+    def figures(self, since: datetime, until: datetime, reviews: Sequence[ReviewTime]) -> Figures:
         return Figures(
             since=since,
             until=until,
             by_purpose={**dict.fromkeys(PURPOSES, 0), **self.purposes},
             by_rule=dict(sorted(self.rules.items(), key=lambda one: (-one[1], one[0]))),
             days=self.days,
-            reviews=_reviews([one for one in filed if one.round == rounds.PEER]),
+            reviews=_reviews(reviews),
         )
 
 
@@ -142,7 +156,7 @@ def _begin(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _reviews(peers: Sequence[FiledReview]) -> ReviewFigures:
+def _reviews(peers: Sequence[ReviewTime]) -> ReviewFigures:
     minutes = [(one.filed_at - one.opened_at) / timedelta(minutes=1) for one in peers]
     deciles = quantiles(minutes, n=10, method="inclusive") if len(minutes) > 1 else minutes * 9
     return ReviewFigures(

@@ -6,9 +6,9 @@ Nothing here differs with what another examiner thinks of the list, so a reviewe
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.tables import examinations, handed_over_examinations, leads, opinions, probes
@@ -69,6 +69,14 @@ class FiledReview:
     has_third: bool
 
 
+class ReviewTime(NamedTuple):
+    """From when to when a blind review lasted, and whether a third examiner was asked for its lead."""
+
+    opened_at: datetime
+    filed_at: datetime
+    has_third: bool
+
+
 async def add(tx: Transaction, record: ExaminationRecord) -> None:
     await tx.execute(insert(examinations).values(asdict(record)))
 
@@ -111,25 +119,35 @@ async def of_cases(tx: Transaction) -> Sequence[ExaminationRecord]:
     return [_record(row) for row in (await tx.execute(query)).mappings()]
 
 
-async def reviews_filed(
-    tx: Transaction, since: datetime, before: datetime, *, all_concluded: bool = False
-) -> Sequence[FiledReview]:
-    """The blind reviews of leads that were filed in that time, the oldest first; no seeded case among them.
-
-    all_concluded: only of leads on which nobody has to conclude any more.
-    """
-    third = examinations.alias()
-    has_third = exists().where((third.c.lead_id == examinations.c.lead_id) & (third.c.round > 2))
+async def reviews_filed(tx: Transaction, since: datetime, before: datetime) -> Sequence[FiledReview]:
+    """The blind reviews of leads that were filed in that time, the oldest first; no seeded case among them."""
     columns = [examinations.c[one.name] for one in fields(FiledReview) if one.name != "has_third"]
-    where = examinations.c.lead_id.is_not(None) & (examinations.c.round > 1)
-    where &= (examinations.c.filed_at >= since) & (examinations.c.filed_at < before)
-    if all_concluded:
-        left = examinations.alias()
-        is_open = left.c.filed_at.is_(None) & left.c.closed_at.is_(None)
-        where &= ~exists().where((left.c.lead_id == examinations.c.lead_id) & is_open)
-    query = select(*columns, has_third.label("has_third")).where(where)
+    where = (examinations.c.round > 1) & _filed(since, before)
+    query = select(*columns, _has_third().label("has_third")).where(where)
     rows = await tx.execute(query.order_by(examinations.c.filed_at, examinations.c.examination_id))
     return [FiledReview(**row) for row in rows.mappings()]
+
+
+async def concluded_review_times(
+    tx: Transaction, number: int, since: datetime, before: datetime
+) -> Sequence[ReviewTime]:
+    """Of the reviews of that round that `reviews_filed` tells, in no order: of leads on which nobody has to conclude
+    any more. Nothing else of them is read: there may be thousands."""
+    left = examinations.alias()
+    is_open = (left.c.lead_id == examinations.c.lead_id) & left.c.filed_at.is_(None) & left.c.closed_at.is_(None)
+    where = (examinations.c.round == number) & _filed(since, before) & ~exists().where(is_open)
+    query = select(examinations.c.opened_at, examinations.c.filed_at, _has_third()).where(where)
+    return [ReviewTime(*row) for row in await tx.execute(query)]
+
+
+def _filed(since: datetime, before: datetime) -> ColumnElement[bool]:
+    filed_at = examinations.c.filed_at
+    return examinations.c.lead_id.is_not(None) & (filed_at >= since) & (filed_at < before)
+
+
+def _has_third() -> ColumnElement[bool]:
+    third = examinations.alias()
+    return exists().where((third.c.lead_id == examinations.c.lead_id) & (third.c.round > 2))
 
 
 async def waiting_reviews(tx: Transaction, account: str, limit: int) -> Sequence[WaitingReview]:

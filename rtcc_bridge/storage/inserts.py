@@ -53,6 +53,19 @@ async def replace_all(tx: Transaction, table: Table, rows: Sequence[Mapping[str,
     await tx.execute(statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed), [*map(dict, rows)])
 
 
+async def add_to_all(tx: Transaction, table: Table, rows: Sequence[Mapping[str, Any]], number: str) -> None:
+    """Adds to the column `number` of the rows with the same key, and inserts those that are not there.
+
+    Whole rows, in the order of their keys.
+    """
+    if not rows:
+        return
+    statement = _insert(tx, table)
+    keys = sorted(column.name for column in table.primary_key.columns)
+    total = table.c[number] + statement.excluded[number]
+    await tx.execute(statement.on_conflict_do_update(index_elements=keys, set_={number: total}), [*map(dict, rows)])
+
+
 def _insert(tx: Transaction, table: Table) -> _Insert:
     return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
 

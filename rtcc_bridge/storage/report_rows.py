@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, case, func, or_, select
+from sqlalchemy import ColumnElement, or_, select
 
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.engine import Transaction
@@ -25,44 +25,6 @@ class IncidentKind:
 
     incident_type: str
     exercise: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ActCount:
-    """How often the same was done, or refused. rule: of refusals alone; purpose and gallery: of all else, where the
-    entry names one."""
-
-    is_refused: bool
-    rule: str | None
-    purpose: str | None
-    gallery: str | None
-    count: int
-
-
-async def act_counts(
-    tx: Transaction, actions: Collection[str], since: datetime, before: datetime, *, refused: str
-) -> Sequence[ActCount]:
-    """What `acts` gives for these actions and refusals, counted by the database: no entry of it is fetched."""
-    table = audit_entries.c
-    is_refused = table.outcome == refused
-
-    def told(*path: str, of_refusals: bool) -> ColumnElement[str | None]:
-        return case((is_refused == of_refusals, table.entry[("details", *path)].as_string()), else_=None)
-
-    wanted = table.action.in_(padded(sorted(actions))) | is_refused
-    # Named in a query of their own: of an expression with parameters PostgreSQL does not see that it is grouped by.
-    each = (
-        select(
-            is_refused.label("is_refused"),
-            told("rule", of_refusals=True).label("rule"),
-            told("purpose", of_refusals=False).label("purpose"),
-            told("search", "gallery", of_refusals=False).label("gallery"),
-        )
-        .where((table.at >= since) & (table.at < before) & wanted)
-        .subquery()
-    )
-    rows = await tx.execute(select(each, func.count().label("times")).group_by(*each.c))
-    return [ActCount(row.is_refused, row.rule, row.purpose, row.gallery, row.times) for row in rows]
 
 
 async def acts(

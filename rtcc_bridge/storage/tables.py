@@ -177,6 +177,7 @@ probes = Table(
         postgresql_where=text("purged_at IS NULL"),
     ),
     Index("ix_probes_case_number", "case_number"),
+    Index("ix_probes_approval", "approval"),
 )
 
 clips = Table(
@@ -277,6 +278,8 @@ leads = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("traceparent", String(55)),  # W3C Trace Context, while traces are on
+    Index("ix_leads_exercise_created_at", "exercise", "created_at"),
+    Index("ix_leads_review_state_exercise_created_at", "review_state", "exercise", "created_at"),
 )
 
 lead_candidates = Table(
@@ -419,6 +422,25 @@ audit_entries = Table(
     ),
 )
 
+# How often the same was done or refused on a day, for the entries whose place in the log is below the mark.
+act_counts = Table(
+    "act_counts",
+    metadata,
+    Column("day", String(10), primary_key=True),  # a date (UTC)
+    Column("is_refused", Boolean, primary_key=True),
+    Column("rule", String(64), primary_key=True),  # of these three, what an entry does not name is empty
+    Column("purpose", String(64), primary_key=True),
+    Column("gallery", String(128), primary_key=True),
+    Column("times", BigInteger, nullable=False),
+)
+
+act_count_marks = Table(
+    "act_count_marks",
+    metadata,
+    Column("name", String(16), primary_key=True),  # placed: there is one row
+    Column("size", BigInteger, nullable=False),  # so many entries, from the log's first place on, are in `act_counts`
+)
+
 audit_logs = Table(
     "audit_logs",
     metadata,
@@ -514,6 +536,7 @@ examinations = Table(
     Column("filed_at", UtcDateTime),
     Column("closed_at", UtcDateTime),  # the lead ended before it was filed
     UniqueConstraint("lead_id", "round"),
+    Index("ix_examinations_filed_at", "filed_at"),
 )
 
 # Third examinations that were taken from somebody and given to another: who may have looked at the list meanwhile.

@@ -17,6 +17,7 @@ from rtcc_bridge.people.signed_in import SignedIn, Voucher
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
 from rtcc_bridge.policy.certificates import Certificate
 from rtcc_bridge.policy.policy_parts import CertificateKind
+from rtcc_bridge.reports.act_counter import ActCounter
 from rtcc_bridge.storage import audit_tree, tables
 from rtcc_bridge.storage.audit_search import EntryQuery
 from rtcc_bridge.storage.engine import Database
@@ -263,6 +264,12 @@ async def test_the_figures_are_for_those_who_oversee_and_a_look_is_entered(site:
     assert "Read what was refused to whom" in text
     assert "Searches by purpose" not in await shown(site, "/oversight", "supervisor")
     assert [entry["actor"] for entry in await audited(site, "oversight.figures")] == ["auditor"]
+    await sign_log(site.kit)
+    await ActCounter(site.kit.database).count_all()
+    await site.lead("INC-1")
+    text = await shown(site, "/oversight", "auditor")
+    assert "Violent offense 2" in text, "one is counted already, and one is not"
+    assert "P10, role or certificate 1" in text
     async with site.client.get("/oversight?days=91", headers=acting("auditor")) as answer:
         assert answer.status == 422
 

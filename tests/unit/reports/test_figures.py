@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 from rtcc_bridge.reports.figures import FigureCount, Figures
-from rtcc_bridge.storage.examinations import FiledReview
-from rtcc_bridge.storage.report_rows import ActCount
+from rtcc_bridge.storage.act_counts import ActCount
+from rtcc_bridge.storage.examinations import ReviewTime
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
-def counted(*acts: tuple[int, ActCount], reviews: tuple[FiledReview, ...] = ()) -> Figures:
+def counted(*acts: tuple[int, ActCount], reviews: tuple[ReviewTime, ...] = ()) -> Figures:
     """acts: with how many days ago they were."""
     count = FigureCount(frozenset({"training"}))
     for ago in range(3, -1, -1):
@@ -25,8 +25,8 @@ def refused(rule: str | None, count: int = 1) -> ActCount:
     return ActCount(is_refused=True, rule=rule, purpose=None, gallery=None, count=count)
 
 
-def review(minutes: float, *, round_number: int = 2, third: bool = False) -> FiledReview:
-    return FiledReview("e", "l", round_number, "somebody", NOON - timedelta(minutes=minutes), NOON, third)
+def review(minutes: float, *, third: bool = False) -> ReviewTime:
+    return ReviewTime(NOON - timedelta(minutes=minutes), NOON, third)
 
 
 def test_searches_count_by_purpose_and_refusals_by_rule_each_on_its_day() -> None:
@@ -61,8 +61,8 @@ def test_what_names_no_purpose_and_no_rule_is_counted_all_the_same() -> None:
     assert (found.searches, found.refusals) == (2, 3)
 
 
-def test_reviews_are_those_of_peers_with_their_times() -> None:
-    reviews = (review(10), review(20, third=True), review(30), review(500, round_number=3))
+def test_reviews_are_told_with_their_times() -> None:
+    reviews = (review(10), review(20, third=True), review(30))
     found = counted(reviews=reviews).reviews
     assert (found.filed, found.differing, found.median, found.ninth_decile) == (3, 1, 20.0, 28.0)
 

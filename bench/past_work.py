@@ -1,0 +1,127 @@
+"""What a database holds after months of work, for `bench.pages`: searches, leads, reviews and entries of the log as one
+real search has left them, many times over, and a gallery. Rows are copied: to make them by the desks would take hours.
+"""
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import Table, insert, select
+
+from rtcc_bridge.audit.entries import REFUSED, record_of
+from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.reports.act_counter import ActCounter
+from rtcc_bridge.storage import audit_tree, tables
+from rtcc_bridge.storage.engine import Transaction
+from tests.website import Website
+
+DAYS: Final = 90
+GALLERY: Final = "demo"
+_ROWS_AT_ONCE: Final = 5_000
+_STATES: Final = ("expired", "withdrawn", "released", "inconclusive", "in_review")
+_REVIEWED: Final = 3
+"""One search in so many got a blind review by a peer, and one in so many attempts was refused."""
+_PHOTOS: Final = 2
+_SOURCES: Final = (("Booking desk, county jail", "booking"), ("State repository", "statute 12-4"), ("Court", "order 3"))
+
+Row = dict[str, Any]
+
+
+async def fill(on: Website, searches: int, images: int) -> None:
+    """So many searches evenly over the last months, and so many images in the gallery. At least one search is there."""
+    now = on.kit.clock.now()
+    async with on.kit.database.write() as tx:
+        probe, lead = await _one(tx, tables.probes), await _one(tx, tables.leads)
+        found = select(tables.audit_entries).where(tables.audit_entries.c.action == "lead.candidates")
+        entry: Mapping[str, Any] = (await tx.execute(found)).mappings().all()[0]["entry"]
+        times = [now - timedelta(days=DAYS) * (number + 1) / (searches + 1) for number in range(searches)]
+        await _add(tx, tables.probes, (_probe(probe, number, at) for number, at in enumerate(times)))
+        await _add(tx, tables.leads, (_lead(lead, number, at) for number, at in enumerate(times)))
+        await _add(tx, tables.examinations, map(_review, range(0, searches, _REVIEWED), times[::_REVIEWED]))
+        first = await audit_tree.size(tx)
+        await _add(tx, tables.audit_entries, _entries(entry, times, first))
+        await _add(tx, tables.subjects, _subjects(images // _PHOTOS, now))
+        of_gallery = select(tables.subjects.c.subject_id).where(tables.subjects.c.gallery == GALLERY)
+        people = list((await tx.execute(of_gallery)).scalars())
+        await _add(tx, tables.gallery_images, _images(await _one(tx, tables.gallery_images), images, people, now))
+    await ActCounter(on.kit.database).count_all()
+
+
+async def _one(tx: Transaction, table: Table) -> Row:
+    return dict((await tx.execute(select(table).limit(1))).mappings().one())
+
+
+async def _add(tx: Transaction, table: Table, rows: Iterable[Row]) -> None:
+    left = iter(rows)
+    while some := list(islice(left, _ROWS_AT_ONCE)):
+        await tx.execute(insert(table), some)
+
+
+def _id(number: int) -> str:
+    return f"past-search-{number:08}"
+
+
+def _probe(like: Row, number: int, at: datetime) -> Row:
+    own = {"probe_id": _id(number), "state": "searched", "approval": "granted", "original_sha256": f"{number:064}"}
+    times = dict.fromkeys(("created_at", "updated_at", "chosen_at", "authority_at"), at)
+    return {**like, **own, **times, "crop_sha256": f"{number:064x}", "case_number": f"case-{number}"}
+
+
+def _lead(like: Row, number: int, at: datetime) -> Row:
+    own = {"lead_id": _id(number), "probe_id": _id(number), "review_state": _STATES[number % len(_STATES)]}
+    said = {"leadId": own["lead_id"], "probeId": own["probe_id"], "reviewState": own["review_state"]}
+    return {**like, **own, "created_at": at, "updated_at": at, "data": {**like["data"], **said}}
+
+
+def _review(number: int, at: datetime) -> Row:
+    return {
+        "examination_id": _id(number),
+        "lead_id": _id(number),
+        "round": 2,
+        "lane": "routine",
+        "candidates": [],
+        "examiner": "reviewer",
+        "opened_at": at,
+        "taken_at": at,
+        "filed_at": at + timedelta(seconds=60 + number % 1800),
+    }
+
+
+def _entries(like: Mapping[str, Any], times: list[datetime], first: int) -> Iterator[Row]:
+    """For each search what it returned, and somebody's look; some refusals between them. All have their places."""
+    place = first
+    for number, at in enumerate(times):
+        acts = [dict(like), {**like, "action": "examination.view"}]
+        if number % _REVIEWED == 0:
+            acts.append({**like, "outcome": REFUSED, "action": "probe.attach", "details": {"rule": f"P0{number % 9}"}})
+        for act in acts:
+            entry = {**act, "entryId": secrets.token_urlsafe(16), "at": rfc3339(at), "subject": f"lead/{_id(number)}"}
+            record = record_of(entry, at)
+            yield {
+                **{column.name: getattr(record, column.name) for column in tables.audit_entries.c},
+                "position": place,
+            }
+            place += 1
+
+
+def _subjects(count: int, now: datetime) -> Iterator[Row]:
+    for number in range(count):
+        yield {"gallery": GALLERY, "subject_ref": f"booking {number}", "created_at": now}
+
+
+def _images(like: Row, count: int, people: list[int], now: datetime) -> Iterator[Row]:
+    del like["image_id"]
+    for number in range(count):
+        provenance, basis = _SOURCES[number % len(_SOURCES)]
+        yield {
+            **like,
+            "subject_id": people[number % len(people)],
+            "image_sha256": f"{number:064x}",
+            "image_object": None if number % 5 else f"gallery/{number:032x}",
+            "provenance": provenance,
+            "lawful_basis": basis,
+            "retain_until": now + timedelta(days=30 + number % 1000),
+            "segment_row": number,
+        }
