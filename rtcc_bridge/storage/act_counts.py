@@ -70,7 +70,7 @@ async def count_on(tx: Transaction, actions: Collection[str], *, refused: str, l
         rows = await tx.execute(_counted(tx, actions, refused, new))
         await add_to_all(tx, act_counts, [dict(row) for row in rows.mappings()], "times")
         await tx.execute(update(act_count_marks).values(size=end))
-    return max(0, end - size)
+    return max(0, int(end - size))
 
 
 async def is_behind(tx: Transaction, by: int) -> bool:

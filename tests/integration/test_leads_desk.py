@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -502,3 +503,21 @@ async def test_leads_are_listed_newest_first_and_by_incident(bench: LeadBench) -
         assert await leads.newest(tx, 2) == [third, second]
         assert await leads.newest(tx, 10, incident_id="INC-1", exercise=False) == [first]
         assert await leads.newest(tx, 10, exercise=True) == [third]
+
+
+async def test_leads_of_several_states_are_listed_as_one(bench: LeadBench) -> None:
+    made = []
+    for _ in range(4):
+        made.append(await bench.record(probe_record(bench.clock.now()), []))
+        bench.clock.advance(1)
+    first, second, third, last = made
+    ended = replace(third, review_state="withdrawn")
+    async with bench.database.write() as tx:
+        await leads.change(tx, ended)
+        await leads.change(tx, replace(last, review_state="released"))
+    states = (first.review_state, "withdrawn")
+    async with bench.database.read() as tx:
+        assert await leads.newest(tx, 10, exercise=False, states=states) == [ended, second, first]
+        assert await leads.newest(tx, 2, states=states) == [ended, second]
+        assert await leads.newest(tx, 10, states=("withdrawn",)) == [ended]
+        assert await leads.newest(tx, 10, exercise=True, states=states) == []
