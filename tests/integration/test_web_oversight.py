@@ -30,7 +30,7 @@ from tests.gallery_kit import PACK, word_templates
 from tests.life_kit import AUDITOR, PEER, THIRD, build_life
 from tests.probe_kit import POLICY_FILE, gallery_parts
 from tests.report_kit import sign_log
-from tests.website import Website, acting, running_site
+from tests.website import Website, acting, picture_form, running_site
 
 
 @pytest.fixture
@@ -180,15 +180,6 @@ async def test_a_person_is_removed_with_a_receipt_and_their_live_leads_are_withd
 async def entries(site: Website, asked: str, account: str = "auditor") -> list[str]:
     """Actions of what the log is asked for, the newest first."""
     return [one["entry"]["action"] for one in (await site.get(f"/audit?{asked}", account))["items"]]
-
-
-def picture_form(text: str, **changes: str) -> FormData:
-    form = FormData(default_to_multipart=True)
-    stated = {"person": "ann", "provenance": "booking desk", "lawfulBasis": "statute 12", "retainUntil": "2030-12-31"}
-    for name, value in {**stated, "attestedAdult": "true", **changes}.items():
-        form.add_field(name, value)
-    form.add_field("image", text.encode(), filename="Ann.jpg", content_type="image/jpeg")
-    return form
 
 
 async def test_a_picture_is_sent_and_enrolled_and_the_page_says_what_became_of_each(site: Website) -> None:
