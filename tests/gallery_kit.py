@@ -18,6 +18,8 @@ from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.portraits import Portrait, Portraits
 from rtcc_bridge.gallery.retention import RetentionKeeper
 from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.gallery.sent_enrolment import SentPictureEnroller
+from rtcc_bridge.gallery.sent_pictures import PictureWords, SentPictureDesk
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import FaceCrop, Float32Array
@@ -25,6 +27,7 @@ from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.probes.worker_messages import SeenPortrait
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.engine import Database, Transaction
@@ -34,6 +37,14 @@ from tests.vault_kit import open_vault
 
 ADMINISTRATOR = DEMO_ACCOUNTS["administrator"]
 PACK = PackIdentity("test-pack", "ab" * 32, 16, calibrated=True)
+SENT_WORDS = PictureWords(
+    subject_ref="ann",
+    provenance="booking desk",
+    lawful_basis="statute 12",
+    retain_until="2030-12-31",
+    taken_on="",
+    attested_adult=True,
+)
 SOURCE_WORDS = {"provenance": "booking desk", "lawful_basis": "statute 12", "retain_until": "2030-12-31"}
 
 
@@ -72,7 +83,29 @@ class WordPortraits:
         return Portrait(FaceCrop(np.repeat(pixels, 3, axis=2), np.zeros((5, 2), np.float32)), 80)
 
     def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
-        return templates_of([portrait.crop.pixels[0, :, 0].tobytes().decode() for portrait in portraits])
+        return word_templates([portrait.crop for portrait in portraits])
+
+
+class WordReader:
+    """Stands in for the workers that look at pictures, which say what is on them as for `WordPortraits`."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    async def portrait(self, data: bytes, /) -> SeenPortrait:
+        self.seen.append(data)
+        words = data.decode().split()
+        crop = None
+        if len(words) == 1 and words[0] != "poor":
+            pixels = np.frombuffer(words[0].encode(), np.uint8).reshape(1, -1, 1)
+            crop = FaceCrop(np.repeat(pixels, 3, axis=2), np.arange(10, dtype=np.float32).reshape(5, 2))
+        sentences = ("Too blurred to compare.",) if crop is None else ()
+        return SeenPortrait(64, 64, len(words), 80, sentences, crop, {})
+
+
+def word_templates(crops: Sequence[FaceCrop]) -> Float32Array:
+    """What stands in for the model: the template of the word that a crop says."""
+    return templates_of([crop.pixels[0, :, 0].tobytes().decode() for crop in crops])
 
 
 @dataclass
@@ -113,6 +146,19 @@ class GalleryKit:
             max_picture_bytes=settings.intake.max_upload_bytes,
             workers=settings.matching.threads,
         )
+
+    def sent_pictures(self, reader: WordReader | None = None, fed_gallery: str | None = None) -> SentPictureDesk:
+        return SentPictureDesk(
+            self.parts(),
+            reader or WordReader(),
+            PACK,
+            fed_gallery=fed_gallery,
+            max_upload_bytes=1000,
+            upload_timeout_seconds=30.0,
+        )
+
+    def sent_enroller(self) -> SentPictureEnroller:
+        return SentPictureEnroller(self.parts(), PACK, word_templates)
 
     def expunger(self) -> Expunger:
         return Expunger(self.parts(), self.withdrawals)

@@ -63,7 +63,7 @@ from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.search import FaceSearch, FoundCandidates, SearchedGallery, observe_batch, trace_batch
-from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview
+from rtcc_bridge.probes.worker_messages import CroppedFace, FoundFacesReport, Preview, SeenPortrait
 from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import LeadSettings, ObjectSettings
@@ -76,6 +76,7 @@ from rtcc_bridge.storage.store_marker import MARKER
 from rtcc_bridge.topic_settings import TopicSettings
 from tests.doubles import ManualClock
 from tests.fixed_window import FixedWindow
+from tests.gallery_kit import WordReader
 
 POLICY_FILE = Path(__file__).resolve().parents[1] / "config" / "policy.yaml"
 SENDER = "urn:rtcc-bridge:demo:watch-desk"
@@ -201,6 +202,12 @@ class PictureWorkers:
             raise self.error
         pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
         return CroppedFace(FaceCrop(pixels, chosen.landmarks), {"decode": 0.01, "crop": 0.001})
+
+    async def portrait(self, data: bytes) -> SeenPortrait:
+        """A picture says what is on it, as `WordReader` reads it."""
+        if self.error is not None:
+            raise self.error
+        return await WordReader().portrait(data)
 
     async def clip_index(self, chunks: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE) -> ClipIndex:
         self.lanes.append(lane)

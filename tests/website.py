@@ -21,6 +21,7 @@ from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.gallery.export_orders import ExportOrderDesk
 from rtcc_bridge.gallery.expunge import Expunger
 from rtcc_bridge.gallery.overview import GalleryOverview
+from rtcc_bridge.gallery.sent_pictures import SentPictureDesk
 from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import IncidentDesk
 from rtcc_bridge.incidents.incident import IncidentEvent
@@ -42,6 +43,7 @@ from rtcc_bridge.web.health import ReadinessBoard, ReadinessProbe
 from rtcc_bridge.web.services import WebServices
 from rtcc_bridge.web_settings import WebSettings
 from tests.doubles import ManualClock
+from tests.gallery_kit import PACK
 from tests.life_kit import life_parts
 from tests.probe_kit import (
     CLIP,
@@ -249,6 +251,16 @@ def still_form(changes: Mapping[str, str | None] | None = None, image: bytes = S
     return form
 
 
+def picture_form(text: str, **changes: str) -> FormData:
+    """A picture for a gallery, which says who is on it, as its page sends it."""
+    form = FormData(default_to_multipart=True)
+    stated = {"person": "ann", "provenance": "booking desk", "lawfulBasis": "statute 12", "retainUntil": "2030-12-31"}
+    for name, value in {**stated, "attestedAdult": "true", **changes}.items():
+        form.add_field(name, value)
+    form.add_field("image", text.encode(), filename="Ann.jpg", content_type="image/jpeg")
+    return form
+
+
 @asynccontextmanager
 async def running_site(
     database: Database,
@@ -263,10 +275,11 @@ async def running_site(
     roles: Collection[Role] = tuple(Role),
     profile: str = "demo",
     identity: Mapping[str, Any] | None = None,
+    fed_gallery: str | None = None,
     **options: Any,
 ) -> AsyncIterator[Website]:
     """relay: whether this process numbers what is committed. roles: what it reports that it does; without any it is
-    silent. options: as `build_kit` takes them."""
+    silent. fed_gallery: the one that bookings go to. options: as `build_kit` takes them."""
     intake_settings = IntakeSettings(**(intake or {}))
     options.setdefault("max_upload_bytes", intake_settings.max_upload_bytes)
     options.setdefault("max_clip_bytes", intake_settings.max_clip_bytes)
@@ -301,6 +314,14 @@ async def running_site(
             galleries=GalleryOverview(gallery_parts(kit)),
             expunger=Expunger(gallery_parts(kit), kit.parts.leads.withdraw_for_subject),
             export_orders=ExportOrderDesk(gallery_parts(kit)),
+            sent_pictures=SentPictureDesk(
+                gallery_parts(kit),
+                kit.workers,
+                PACK,
+                fed_gallery=fed_gallery,
+                max_upload_bytes=intake_settings.max_upload_bytes,
+                upload_timeout_seconds=settings.web.upload_timeout_seconds,
+            ),
             refusals=RefusalLog(database, kit.parts.audit, metrics),
             feed=hub,
             readiness=ReadinessBoard(metrics, readiness),

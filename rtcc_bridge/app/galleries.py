@@ -17,10 +17,12 @@ from rtcc_bridge.gallery.follower import GalleryFollower
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.picture_batch import PictureBatches
-from rtcc_bridge.gallery.portraits import SandboxedPortraits
+from rtcc_bridge.gallery.portraits import PortraitReader, SandboxedPortraits
 from rtcc_bridge.gallery.records import BookingDesk, RemovalDesk
 from rtcc_bridge.gallery.retention import RetentionKeeper
 from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.gallery.sent_enrolment import SentPictureEnroller
+from rtcc_bridge.gallery.sent_pictures import SentPictureDesk
 from rtcc_bridge.gallery.verify import GalleryVerifier
 from rtcc_bridge.matching.embed import open_embedder
 from rtcc_bridge.matching.modelpack import ModelPack
@@ -84,6 +86,24 @@ async def booking_desk_for(core: Core, pack: ModelPack, pictures_url: str) -> As
             GalleryKind.DEMO if settings.profile == "demo" else GalleryKind.LIVE,
             core.metrics,
         )
+
+
+def sent_picture_desk_for(core: Core, reader: PortraitReader, pack: ModelPack) -> SentPictureDesk:
+    """Where pages send pictures; `reader` looks at them."""
+    settings = core.settings
+    return SentPictureDesk(
+        gallery_parts(core),
+        reader,
+        PackIdentity.of(pack),
+        fed_gallery=None if settings.records.pictures_url is None else settings.matching.gallery,
+        max_upload_bytes=settings.intake.max_upload_bytes,
+        upload_timeout_seconds=settings.web.upload_timeout_seconds,
+    )
+
+
+def sent_picture_enroller_for(core: Core, embedder: FaceEmbedder, pack: ModelPack) -> SentPictureEnroller:
+    """Enrols what pages have sent."""
+    return SentPictureEnroller(gallery_parts(core), PackIdentity.of(pack), embedder.templates)
 
 
 def removal_desk_for(core: Core, bookings: BookingDesk | None) -> RemovalDesk:

@@ -7,6 +7,7 @@ from functools import partial
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.device_watch import DeviceWatch
 from rtcc_bridge.app.face_memory import FaceMemory
+from rtcc_bridge.app.galleries import sent_picture_enroller_for
 from rtcc_bridge.app.template_service import template_service_for
 from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.errors import BridgeError
@@ -51,6 +52,8 @@ async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
         device_works=watch.works,
         model_problem_at=qualification.problem_at,
     )
+    enroller = sent_picture_enroller_for(core, FaceEmbedder(opened), pack)
+    assembly.add_part("sent pictures", enroller.run)
     topics = core.settings.kafka.topics
     for lane, topic in (("routine", topics.probes_routine), ("imminent", topics.probes_imminent)):
         assembly.add_runner(f"matcher.{lane}", {topic: handler})

@@ -6,7 +6,7 @@ import structlog
 from aiohttp.web import Application
 
 from rtcc_bridge.app.assembly import Assembly
-from rtcc_bridge.app.galleries import export_orders_for, expunger_for, gallery_parts
+from rtcc_bridge.app.galleries import export_orders_for, expunger_for, gallery_parts, sent_picture_desk_for
 from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.leads import life_parts_for
 from rtcc_bridge.app.people import add_people
@@ -81,6 +81,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         galleries=GalleryOverview(gallery_parts(core)),
         expunger=expunger_for(core),
         export_orders=export_orders_for(core),
+        sent_pictures=sent_picture_desk_for(core, workers, pack),
         refusals=refusals,
         feed=assembly.feed,
         readiness=assembly.board,

@@ -12,8 +12,10 @@ from rtcc_bridge.demo.checklist import CheckFailedError
 from rtcc_bridge.demo.pictures import PORTRAIT_REF, FacesSplit, encode_png, portrait
 from rtcc_bridge.demo.sealed_lists import is_enrolled
 from rtcc_bridge.errors import ConfigurationError, ConfigurationProblem
+from rtcc_bridge.gallery.checked_rows import taken_from
 from rtcc_bridge.gallery.identity import GalleryKind, normal_ref
 from rtcc_bridge.gallery.receipts import EnrollReceipt, Progress
+from rtcc_bridge.gallery.set_aside import SetAsideError
 from rtcc_bridge.gallery.sources import FolderSource, SourceRow
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.modelpacks.installed import require_calibration
@@ -47,7 +49,16 @@ class SplitSource:
         for person in self._split.enrolled:
             for picture in person.enrolled:
                 image = str(picture.relative_to(self._root))
-                yield SourceRow(image, person.reference, "The folder given as FACES", LAWFUL_BASIS, until)
+                day = day_in_name(picture)
+                yield SourceRow(image, person.reference, "The folder given as FACES", LAWFUL_BASIS, until, day)
+
+
+def day_in_name(picture: Path) -> str:
+    """The day on which a picture was taken, where its name begins with it (`2019-05-30-front.jpg`); else empty."""
+    try:
+        return taken_from(picture.name[: len("2019-05-30")], datetime.now(UTC)).isoformat()
+    except SetAsideError:
+        return ""
 
 
 async def enroll_portrait(

@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,8 @@ _FIRST_PHOTOGRAPH: Final = date(1826, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class CheckedRow:
-    """A row that may be enrolled as far as its words go. sha256: of the file's bytes when they were first read.
+    """A row that may be enrolled as far as its words go. sha256: of the file's bytes when they were first read; empty
+    before that.
 
     taken_on: when the picture was taken; None: nobody says.
     """
@@ -36,6 +37,13 @@ class CheckedRow:
 
 def check_row(row: SourceRow, root: Path, now: datetime, max_bytes: int) -> tuple[CheckedRow, bytes]:
     """Checks the words, then reads the file, whose bytes come with it. Raises SetAsideError. Blocks."""
+    checked = check_words(row, now)
+    data = read_picture(_inside(root, row.image), max_bytes)
+    return replace(checked, sha256=hashlib.sha256(data).hexdigest()), data
+
+
+def check_words(row: SourceRow, now: datetime) -> CheckedRow:
+    """The row, of whose picture nobody has seen a byte. Raises SetAsideError."""
     if row.problem is not None:
         raise SetAsideError(*row.problem)
     subject_ref = normal_ref(row.subject_ref)
@@ -48,9 +56,7 @@ def check_row(row: SourceRow, root: Path, now: datetime, max_bytes: int) -> tupl
     taken_on = taken_from(row.taken_on, now) if row.taken_on else None
     if retain_until <= now:
         raise SetAsideError(Reason.RETENTION_PASSED, f"its retention ended on {row.retain_until} (P06)")
-    data = read_picture(_inside(root, row.image), max_bytes)
-    sha256 = hashlib.sha256(data).hexdigest()
-    return CheckedRow(row.image, sha256, subject_ref, provenance, lawful_basis, retain_until, taken_on), data
+    return CheckedRow(row.image, "", subject_ref, provenance, lawful_basis, retain_until, taken_on)
 
 
 def read_row(row: CheckedRow, root: Path, max_bytes: int) -> bytes:

@@ -56,17 +56,22 @@ class SandboxedPortraits:
         self._embedder = embedder
 
     async def read(self, data: bytes) -> Portrait:
-        """As `Portraits.read` says. Where several faces are, nobody can tell which of them the row means."""
-        try:
-            seen = await self._reader.portrait(data)
-        except InvalidInputError as error:
-            reason = Reason.POOR_QUALITY if error.reason == _NOT_A_FACE else Reason.UNREADABLE
-            raise SetAsideError(reason, str(error)) from error
-        return Portrait(_only_face(seen), seen.score)
+        """As `Portraits.read` says."""
+        return await read_portrait(self._reader, data)
 
     def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
         """As `Portraits.templates` says."""
         return self._embedder.templates([portrait.crop for portrait in portraits])
+
+
+async def read_portrait(reader: PortraitReader, data: bytes) -> Portrait:
+    """As `Portraits.read` says. Where several faces are, nobody can tell which of them the row means."""
+    try:
+        seen = await reader.portrait(data)
+    except InvalidInputError as error:
+        reason = Reason.POOR_QUALITY if error.reason == _NOT_A_FACE else Reason.UNREADABLE
+        raise SetAsideError(reason, str(error)) from error
+    return Portrait(_only_face(seen), seen.score)
 
 
 def _only_face(seen: SeenPortrait) -> FaceCrop:

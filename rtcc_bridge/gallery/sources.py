@@ -138,11 +138,12 @@ def _manifest_row(fields: Mapping[str, str | list[str] | None], line: int) -> So
     problem = None
     if _OVERFLOW in fields or None in fields.values():
         problem = (Reason.BAD_ROW, f"line {line} has another number of fields than the header")
-    elif not all(_is_text(text) for text in texts):
+    elif not all(is_text(text) for text in texts):
         problem = (Reason.BAD_ROW, f"line {line} is not UTF-8 or holds control characters")
     image, subject_ref, provenance, lawful_basis, retain_until, taken_on = texts
     return SourceRow(image, subject_ref, provenance, lawful_basis, retain_until, taken_on, problem)
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Whether there is no control character, and nothing else that could not be shown, in it."""
     return all(character.isprintable() for character in text)

@@ -243,6 +243,24 @@ class ExportOrderFacts:
     finished: bool
 
 
+def require_filled_by_page(*, gallery_kind: str, follows_records: bool) -> None:
+    """P06: a live gallery follows the record system, or a manifest at the machine, and not whoever is signed in.
+
+    follows_records: whether the record system's bookings go to the gallery.
+    """
+    if follows_records:
+        raise PolicyRefusalError(
+            "P06",
+            "This gallery follows the record system: have the picture booked there, and it comes in by itself.",
+        )
+    if gallery_kind == LIVE_GALLERY:
+        raise PolicyRefusalError(
+            "P06",
+            "No page adds to a live gallery: the record system books the picture, or operations enrol it with "
+            "`rtcc-bridge gallery enroll`.",
+        )
+
+
 def require_second_person(account: Account, *, asked_by: str) -> None:
     """P30: what a live gallery holds leaves only when two people want it, by whichever accounts they sign in."""
     require_permission(account, Deed.APPROVE_EXPORT)

@@ -1,5 +1,7 @@
 """The sealed cut-out of a probe's chosen face."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rtcc_bridge.errors import IntegrityError, NotFoundError
@@ -21,10 +23,14 @@ async def open_crop(database: Database, vault: ObjectVault, probe: ProbeRecord) 
         raise IntegrityError(f"probe {probe.probe_id} has authority but no crop")
     async with database.read() as tx:
         key = await vault.key_of(tx, probe.crop_object)
-    data = await vault.unseal(probe.crop_object, key)
+    return crop_of(await vault.unseal(probe.crop_object, key), width, height, landmarks, f"probe {probe.probe_id}")
+
+
+def crop_of(data: bytes, width: int, height: int, landmarks: Sequence[Sequence[float]], whose: str) -> FaceCrop:
+    """The cut-out whose pixels these are, five landmarks within it; whose: for the error. Raises IntegrityError."""
     if len(data) != width * height * 3:
-        raise IntegrityError(f"the crop of probe {probe.probe_id} does not have as many bytes as its size says")
+        raise IntegrityError(f"the crop of {whose} does not have as many bytes as its size says")
     points = np.array(landmarks, np.float32)
     if points.shape != (5, 2) or not np.isfinite(points).all() or not np.ptp(points, axis=0).any():
-        raise IntegrityError(f"the landmarks of probe {probe.probe_id} cannot be aligned")
+        raise IntegrityError(f"the landmarks of {whose} cannot be aligned")
     return FaceCrop(np.frombuffer(data, np.uint8).reshape(height, width, 3), points)

@@ -132,8 +132,8 @@ class PacketBuilder:
 
     async def _add_pictures(self, own: Contents, candidate: ConsideredCandidate, lane: Lane) -> list[str]:
         found = []
-        for place, object_key in enumerate(candidate.pictures, start=1):
-            name = picture_name(candidate, place)
+        for place, stored in enumerate(candidate.pictures, start=1):
+            object_key, name = stored.object_key, picture_name(candidate, place)
             try:
                 async with self._database.read() as tx:
                     key = await self._vault.key_of(tx, object_key)

@@ -94,6 +94,9 @@ def _candidate(one: ConsideredCandidate) -> dict[str, Any]:
         "removedFromGallerySince": one.removed,
         "person": one.person,
         "pictures": [picture_name(one, place) for place in range(1, len(one.pictures) + 1)],
+        "picturesTakenOn": {
+            picture_name(one, place): picture.taken_on for place, picture in enumerate(one.pictures, start=1)
+        },
     }
 
 

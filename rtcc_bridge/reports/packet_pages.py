@@ -213,7 +213,15 @@ def _candidates(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _candidate_pictures(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(file, f"candidate {one['number']}") for one in facts["candidates"] for file in one["pictures"]]
+    return [
+        (file, f"candidate {one['number']}, {_taken(one['picturesTakenOn'][file])}")
+        for one in facts["candidates"]
+        for file in one["pictures"]
+    ]
+
+
+def _taken(day: str | None) -> str:
+    return "date not known" if day is None else f"taken on {day}"
 
 
 def _examination(one: Mapping[str, Any]) -> Part:

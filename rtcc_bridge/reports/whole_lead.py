@@ -12,6 +12,7 @@ from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.corroborations import CorroborationRecord
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.examinations import ExaminationRecord
+from rtcc_bridge.storage.galleries import LivingPicture
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.object_keys import ObjectKeyRecord
 from rtcc_bridge.storage.objects import ObjectVault
@@ -25,8 +26,8 @@ class ConsideredCandidate:
     """One person of the list, by rank. The number stands for them in the whole packet.
 
     image_ids: the pictures that were compared, the best first. person: the agency's own reference, and pictures the
-    sealed ones, only of whom the packet identifies. removed: whether the person has been removed from the gallery
-    since: then nothing but the place on the list is told.
+    sealed ones, each with the day on which it was taken, only of whom the packet identifies. removed: whether the
+    person has been removed from the gallery since: then nothing but the place on the list is told.
     """
 
     number: int
@@ -36,7 +37,7 @@ class ConsideredCandidate:
     removed: bool
     released: bool
     person: str | None
-    pictures: tuple[str, ...]
+    pictures: tuple[LivingPicture, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,7 @@ async def _candidates(
                 removed=removed,
                 released=ref in released,
                 person=persons.get(there[ref]) if identified else None,
-                pictures=tuple(living[image].object_key for image in own if image in living) if identified else (),
+                pictures=tuple(living[image] for image in own if image in living) if identified else (),
             )
         )
     return found

@@ -37,6 +37,7 @@ class Work(IntEnum):
     AUDIT_SEQUENCER = 9
     AUDIT_COURIER = 10
     PURGE = 13
+    SENT_PICTURES = 14
 
 
 class SoleRight:

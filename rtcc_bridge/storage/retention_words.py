@@ -115,6 +115,14 @@ async def last_words(
     return found
 
 
+async def is_spoken_of(tx: Transaction, gallery: str) -> bool:
+    """Whether the record system has ever booked a picture for this gallery."""
+    said = select(retention_words.c.gallery).where(retention_words.c.gallery == gallery)
+    told = (gallery_images.c.gallery == gallery) & gallery_images.c.retention_told_at.is_not(None)
+    image = select(gallery_images.c.gallery).where(told)
+    return any([(await tx.execute(query.limit(1))).first() is not None for query in (said, image)])
+
+
 async def forget(tx: Transaction, gallery: str, kind: RemovalKind, digest: str) -> None:
     """Keeps no word of a person, or of an image, that is kept out for ever."""
     column = retention_words.c.image_sha256 if kind is RemovalKind.IMAGE else retention_words.c.subject_digest

@@ -354,6 +354,32 @@ retention_words = Table(
     Column("said_at", UtcDateTime, nullable=False),
 )
 
+sent_pictures = Table(
+    "sent_pictures",
+    metadata,
+    Column("picture_id", String(64), primary_key=True),
+    Column("gallery", String(128), ForeignKey("galleries.name"), nullable=False),
+    Column("image_sha256", String(64), nullable=False),
+    Column("sent_by", String(256), nullable=False),
+    Column("sent_at", UtcDateTime, nullable=False, index=True),
+    Column("words", JSON),  # what was stated beside it, until it is settled
+    Column("face", JSON),  # {object, width, height, landmarks, quality}, until it is settled
+    Column("picture_object", String(256)),
+    Column("reason", String(32)),  # why it was left out
+    Column("detail", String(1024)),
+    Column("version", BigInteger),  # of the gallery that has it
+    Column("settled_at", UtcDateTime),
+    # Few wait at any time; one picture waits once.
+    Index(
+        "ix_sent_pictures_waiting",
+        "gallery",
+        "image_sha256",
+        unique=True,
+        sqlite_where=text("settled_at IS NULL"),
+        postgresql_where=text("settled_at IS NULL"),
+    ),
+)
+
 gallery_segments = Table(
     "gallery_segments",
     metadata,

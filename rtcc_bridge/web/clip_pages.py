@@ -35,6 +35,7 @@ class Curve:
 async def clip_page(request: web.Request) -> web.Response:
     """`/clips/{id}`: its frames one by one. A clip that became a still leads to it."""
     services, clip_id = services_of(request), request.match_info["clipId"]
+    position = services.feed.position or 0
     clip = clip_view(record := await services.clips.open(clip_id, request[ACCOUNT]))
     if clip.outcome is not None:
         if clip.probe_id is None:
@@ -43,7 +44,7 @@ async def clip_page(request: web.Request) -> web.Response:
     return page(
         request,
         "clip.html",
-        feed_position=None,
+        feed_position=position,
         clip=clip,
         incident=incident_card(await one_incident(services, clip.incident_id)),
         purpose=PURPOSES[Purpose(record.purpose)],

@@ -6,11 +6,15 @@ from typing import Final
 from aiohttp import web
 from pydantic import AwareDatetime, Field
 
+from rtcc_bridge.errors import ConflictError, PolicyRefusalError
 from rtcc_bridge.gallery.receipts import ExpungeReceipt
+from rtcc_bridge.gallery.sent_pictures import SentPictureDesk
 from rtcc_bridge.policy.permissions import Deed, may
+from rtcc_bridge.storage.galleries import GalleryRecord
 from rtcc_bridge.web.accounts import ACCOUNT
+from rtcc_bridge.web.gallery_pictures import state_of
 from rtcc_bridge.web.operations import Answer, Body, Handler, Operation, WireModel, answer, read_json
-from rtcc_bridge.web.oversight_words import GALLERY_KINDS
+from rtcc_bridge.web.oversight_words import GALLERY_KINDS, sent_picture_words
 from rtcc_bridge.web.services import services_of
 from rtcc_bridge.web.templating import page
 
@@ -63,9 +67,15 @@ async def gallery_page(request: web.Request) -> web.Response:
     services, account = services_of(request), request[ACCOUNT]
     position = services.feed.position or 0
     found = await services.galleries.one(account, request.match_info["gallery"])
+    may_enroll = may(account, Deed.ENROLL_PICTURES)
+    sent = await services.sent_pictures.newest(account, found.gallery.name) if may_enroll else ()
     return page(
         request,
         "gallery.html",
+        may_enroll=may_enroll,
+        no_pictures=await _why_closed(services.sent_pictures, found.gallery) if may_enroll else None,
+        sent=[(one, state_of(one), sent_picture_words(one)) for one in sent],
+        most_bytes=services.settings.intake.max_upload_bytes,
         feed_position=position,
         found=found,
         kinds=GALLERY_KINDS,
@@ -96,6 +106,15 @@ async def expunge(request: web.Request) -> web.Response:
     expunger = services_of(request).expunger
     receipt = await expunger.expunge_subject(gallery, wanted.person, wanted.reason, request[ACCOUNT], scrubs=False)
     return answer(_receipt_view(receipt))
+
+
+async def _why_closed(desk: SentPictureDesk, gallery: GalleryRecord) -> PolicyRefusalError | ConflictError | None:
+    """Why no page adds to the gallery."""
+    try:
+        await desk.require_open(gallery)
+    except (PolicyRefusalError, ConflictError) as refusal:
+        return refusal
+    return None
 
 
 def _receipt_view(receipt: ExpungeReceipt) -> ExpungeReceiptView:

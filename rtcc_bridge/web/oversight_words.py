@@ -6,8 +6,10 @@ from typing import Final
 
 from rtcc_bridge.audit.entries import REFUSED
 from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.policy.accounts import Role
 from rtcc_bridge.policy.policy_parts import CertificateKind
+from rtcc_bridge.storage.sent_pictures import SentPictureRecord
 
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -77,6 +79,7 @@ ACTS: Final[Mapping[str, str]] = MappingProxyType(
         "gallery.retention_moved": "Move a retention date",
         "gallery.scrubbed": "Take templates out of a sealed segment",
         "gallery.see_exports": "See the orders to export",
+        "gallery.send_picture": "Send a picture for a gallery",
         "gallery.view": "See the galleries",
         "incident.attest_killing": "Attest that a killing was coded as a disturbance",
         "incident.confirm_killing": "Confirm that a killing was coded as a disturbance",
@@ -216,6 +219,19 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """What a rule that refused is about, in a few words. docs/policy.md has the whole of each."""
+
+
+def sent_picture_words(record: SentPictureRecord) -> str:
+    """What is to be said of a picture that was sent for a gallery, beside the state that it is in."""
+    if record.settled_at is None:
+        return "A matcher makes its template: seconds, while one runs."
+    if record.reason is None:
+        return f"Searched from version {record.version:,} on."
+    if record.reason == Reason.ALREADY_ENROLLED:
+        return "It was enrolled before: nothing changed."
+    detail = (record.detail or "").rstrip(".")
+    return f"{detail[:1].upper()}{detail[1:]}."
+
 
 GALLERY_KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {

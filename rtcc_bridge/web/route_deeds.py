@@ -157,6 +157,8 @@ _OVERSIGHT: Final = {
     ("POST", "/api/v1/reports/access-log"): Guard(Deed.MAKE_ACCESS_LOG, "record.access_log"),
     ("GET", "/api/v1/galleries"): Guard(Deed.SEE_GALLERIES, "gallery.view"),
     ("POST", "/api/v1/galleries/{gallery}/expunge"): Guard(Deed.EXPUNGE, "gallery.expunge", "gallery"),
+    ("GET", "/api/v1/galleries/{gallery}/pictures"): Guard(Deed.ENROLL_PICTURES, "gallery.send_picture", "gallery"),
+    ("POST", "/api/v1/galleries/{gallery}/pictures"): Guard(Deed.ENROLL_PICTURES, "gallery.send_picture", "gallery"),
     ("GET", "/api/v1/galleries/exports"): Guard(Deed.SEE_EXPORTS, "gallery.see_exports"),
     ("POST", "/api/v1/galleries/exports"): Guard(Deed.ASK_EXPORT, "gallery.ask_export"),
     ("POST", "/api/v1/galleries/exports/{orderId}/approve"): Guard(

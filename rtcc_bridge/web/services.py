@@ -11,6 +11,7 @@ from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.gallery.export_orders import ExportOrderDesk
 from rtcc_bridge.gallery.expunge import Expunger
 from rtcc_bridge.gallery.overview import GalleryOverview
+from rtcc_bridge.gallery.sent_pictures import SentPictureDesk
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.life import LeadLife
 from rtcc_bridge.metrics import Metrics
@@ -53,6 +54,7 @@ class WebServices:
     galleries: GalleryOverview
     expunger: Expunger
     export_orders: ExportOrderDesk
+    sent_pictures: SentPictureDesk
     refusals: RefusalLog
     feed: FeedHub
     readiness: ReadinessBoard

@@ -1,7 +1,7 @@
 """The multipart form of a still or a clip: a few short fields, then the file, which is passed on as it arrives."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -77,10 +77,17 @@ CLIP_PART: Final = FilePart(CLIP, "clip", tuple(name for name in FIELDS if name 
 
 
 async def read_upload(request: web.Request, part: FilePart, most_bytes: int, timeout_seconds: float) -> ProbeUpload:
-    """Reads the form up to the file, which has to be its last part.
+    """The form of a still or a clip; what its fields say is for the policy to judge. Raises as `read_form` does."""
+    fields, file = await read_form(request, part, most_bytes, timeout_seconds)
+    return ProbeUpload(_form(fields), file)
+
+
+async def read_form(
+    request: web.Request, part: FilePart, most_bytes: int, timeout_seconds: float
+) -> tuple[Mapping[str, str], AsyncIterator[bytes]]:
+    """Reads the form up to the file, which has to be its last part, and has not been read yet.
 
     Raises InvalidInputError: not such a form, unknown or repeated or oversized fields, no file, too large or too slow.
-    What the fields say is for the policy to judge.
     """
     if request.content_type != MULTIPART:
         raise InvalidInputError(f"Send the {part.what} as {MULTIPART}: fields first, `{part.name}` last.", "media_type")
@@ -95,13 +102,13 @@ async def read_upload(request: web.Request, part: FilePart, most_bytes: int, tim
         raise InvalidInputError("The form is broken off or malformed: send it again.", "malformed") from error
 
 
-async def _read_form(reader: MultipartReader, wanted: FilePart) -> ProbeUpload:
+async def _read_form(reader: MultipartReader, wanted: FilePart) -> tuple[Mapping[str, str], AsyncIterator[bytes]]:
     fields: dict[str, str] = {}
     while (part := await reader.next()) is not None:
         if not isinstance(part, BodyPartReader):
             raise InvalidInputError("The form holds a form inside itself.", "malformed")
         if part.name == wanted.name:
-            return ProbeUpload(_form(fields), _chunks(part))
+            return fields, _chunks(part)
         if part.name not in wanted.fields or part.name in fields:
             raise InvalidInputError(
                 f"The fields are {', '.join(wanted.fields)}, each once, and then `{wanted.name}` as the last.", "fields"
@@ -127,16 +134,21 @@ async def _text(part: BodyPartReader, name: str) -> str:
     return text
 
 
-def _form(fields: dict[str, str]) -> ProbeForm:
-    attested = fields.get("attestedOriginal", "false")
+def is_attested(fields: Mapping[str, str], name: str) -> bool:
+    """Raises InvalidInputError."""
+    attested = fields.get(name, "false")
     if attested not in {"true", "false"}:
-        raise InvalidInputError("attestedOriginal has to be true or false.", "fields")
+        raise InvalidInputError(f"{name} has to be true or false.", "fields")
+    return attested == "true"
+
+
+def _form(fields: Mapping[str, str]) -> ProbeForm:
     return ProbeForm(
         purpose=fields.get("purpose", ""),
         legal_basis=fields.get("legalBasis", ""),
         requestor=fields.get("requestor", ""),
         case_number=fields.get("caseNumber") or None,
-        attested_original=attested == "true",
+        attested_original=is_attested(fields, "attestedOriginal"),
         warrant_or_exigency=fields.get("warrantOrExigency") or None,
         same_person_as=fields.get("samePersonAs") or None,
         edits=edits_from_text(fields.get("edits") or "[]"),

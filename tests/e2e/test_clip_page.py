@@ -19,6 +19,7 @@ from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.clips import clip, ground
 from tests.e2e.accessibility import clean, library
+from tests.e2e.bench_kit import is_live
 from tests.e2e.visitors import new_visitor, right_now, running_browser
 from tests.website import Website, running_site
 
@@ -95,6 +96,13 @@ async def test_a_clip_is_dropped_a_frame_picked_by_keyboard_and_its_place_is_on_
         shown = page.locator("#shown")
         await expect(shown).to_have_attribute("data-frame", "1")
         await expect(page.get_by_role("slider", name="Frame")).to_be_focused()
+        await is_live(page)
+        visitor.tolerated = ("422", "net::ERR")
+        await page.context.set_offline(offline=True)
+        site.cut_connections()
+        await expect(page.locator("#connection")).to_have_attribute("data-state", "reconnecting")
+        await page.context.set_offline(offline=False)
+        await is_live(page)
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name="Too poor to search")).to_be_visible()
         await page.get_by_role("link", name="Choose another frame of the clip").click()

@@ -109,6 +109,25 @@ async def authorize_without_a_request(place: Place, probe_id: str) -> None:
         await keep_authority(core.probe_parts(), tx, authorized)
 
 
+async def enrol_by_page(place: Place, http: aiohttp.ClientSession) -> None:
+    """A picture that the web's own workers look at, and whose template the matcher makes."""
+    address, headers = f"{place.address}/api/v1/galleries/demo/pictures", {"X-Demo-Account": "administrator"}
+    form = aiohttp.FormData(default_to_multipart=True)
+    stated = {"person": "R-3", "provenance": "desk", "lawfulBasis": "statute 12", "retainUntil": "2099-01-01"}
+    for name, value in {**stated, "attestedAdult": "true"}.items():
+        form.add_field(name, value)
+    form.add_field("image", encode_png(portrait() // 2 + 64), filename="a.png", content_type="image/png")
+    async with http.post(address, data=form, headers=headers) as answer:
+        assert (answer.status, (await answer.json())["reason"]) == (201, None), await answer.text()
+
+    async def is_enrolled() -> bool:
+        async with http.get(address, headers=headers) as answer:
+            [sent] = (await answer.json())["items"]
+        return bool(sent["state"] == "enrolled")
+
+    await until(is_enrolled)
+
+
 async def test_the_daemon_does_what_nobody_asks_for_and_ends_at_a_breach_of_integrity(
     enrolled_place: Place,
     client_of: Callable[[Place], DemoClient],
@@ -139,6 +158,7 @@ async def test_the_daemon_does_what_nobody_asks_for_and_ends_at_a_breach_of_inte
         async with running_daemon(place.settings_file, place.address, place.log) as process:
             await until(scrubbed)
             await until(forgotten)
+            await enrol_by_page(place, http)
             probe_id = await attach(place, client)
             await authorize_without_a_request(place, probe_id)
 

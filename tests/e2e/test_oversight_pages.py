@@ -13,6 +13,7 @@ from playwright.async_api import Browser, Page, expect
 from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.gallery.sent_enrolment import SentPictureEnroller
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.people.signed_in import SignedIn, Voucher
@@ -21,7 +22,7 @@ from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.e2e import accessibility
 from tests.e2e.visitors import Visitor, new_visitor, right_now
-from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, WordPortraits
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, WordPortraits, word_templates
 from tests.life_kit import FIRST, PEER, build_life
 from tests.probe_kit import POLICY_FILE, PictureWorkers, gallery_parts
 from tests.report_kit import sign_log
@@ -131,6 +132,39 @@ async def test_a_person_is_removed_and_the_second_receipt_comes_by_itself(
         await SegmentScrubber(parts.database, parts.vault, parts.audit, parts.clock).scrub("city")
         await expect(page.locator("#receipt")).not_to_contain_text("Waits")
         await expect(page.locator("#removals .badge")).to_have_count(0)
+
+
+@pytest.mark.once
+async def test_pictures_are_enrolled_by_keyboard_and_what_becomes_of_each_is_seen_as_it_happens(
+    site: Website, browser: Browser, tmp_path: Path
+) -> None:
+    await enrolled(site, tmp_path / "people", "ann")
+    async with visiting(browser, site, "administrator") as visitor:
+        page = await opened(visitor, "/gallery/city")
+        await page.get_by_label("Reference of the person").focus()
+        for words in ("R-7", "Booking desk", "Statute 12"):
+            await page.keyboard.type(words)
+            await page.keyboard.press("Tab")
+        await page.get_by_label("Kept until").fill("2031-12-31")
+        files = {"front.jpg": b"eve-1", "group.jpg": b"eve ann"}
+        await page.get_by_label("Pictures", exact=True).set_input_files(
+            [{"name": name, "mimeType": "image/jpeg", "buffer": data} for name, data in files.items()]
+        )
+        await page.get_by_label("I attest that the person").focus()
+        await page.keyboard.press("Space")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Enter")  # as somebody who was not sure that it was taken
+        front, group = (page.locator("#sent li", has_text=name) for name in files)
+        await expect(front).to_contain_text("Waits")
+        await expect(group).to_contain_text("2 faces were found: cut out the one that is meant")
+        await expect(page.locator("#progress-words")).to_have_text("2 pictures were sent.")
+        await SentPictureEnroller(gallery_parts(site.kit), PACK, word_templates).enroll_some()
+        await expect(front).to_contain_text("Searched from version 2 on.")
+        await expect(page.locator("#holds .figures div", has_text="Images, each a template")).to_contain_text("2")
+        await expect(page.locator("#say-politely")).to_contain_text("front.jpg: Enrolled. Searched from version 2 on.")
+        assert len(await site.kit.rows(tables.sent_pictures)) == 2
+        assert await accessibility.broken_rules(page, accessibility.library()) == []
 
 
 @pytest.mark.once

@@ -298,6 +298,8 @@ async def test_the_board_is_narrowed_and_no_imminent_threat_can_be_filtered_away
     assert await keys_of(board) == ["threat", "urgent", "another"]
     await board.get_by_role("link", name="Show all").first.click()
     await expect(board.locator("#incidents > .card")).to_have_count(5)
+    await board.get_by_role("link", name="Wall board").click()
+    await expect(board.locator("body.wall #connection")).to_have_attribute("data-state", "live")
 
 
 COUNT_TONES = """() => {

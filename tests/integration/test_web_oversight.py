@@ -1,6 +1,7 @@
 """The pages of people, galleries and oversight over HTTP: who sees what, and what looks and acts leave in the log."""
 
 import html
+import json
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -8,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import FormData
 
 from rtcc_bridge.audit.note import VerifierKey
 from rtcc_bridge.audit.receipts import read_receipt
 from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.gallery.additions import GalleryAdditions
+from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.sent_enrolment import SentPictureEnroller
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.people.signed_in import SignedIn, Voucher
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
@@ -22,10 +27,11 @@ from rtcc_bridge.storage import audit_tree, tables
 from rtcc_bridge.storage.audit_search import EntryQuery
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
+from tests.gallery_kit import PACK, word_templates
 from tests.life_kit import AUDITOR, PEER, THIRD, build_life
-from tests.probe_kit import POLICY_FILE
+from tests.probe_kit import POLICY_FILE, gallery_parts
 from tests.report_kit import sign_log
-from tests.website import Website, acting, running_site
+from tests.website import Website, acting, picture_form, running_site
 
 
 @pytest.fixture
@@ -175,6 +181,55 @@ async def test_a_person_is_removed_with_a_receipt_and_their_live_leads_are_withd
 async def entries(site: Website, asked: str, account: str = "auditor") -> list[str]:
     """Actions of what the log is asked for, the newest first."""
     return [one["entry"]["action"] for one in (await site.get(f"/audit?{asked}", account))["items"]]
+
+
+async def test_a_picture_is_sent_and_enrolled_and_the_page_says_what_became_of_each(site: Website) -> None:
+    parts = gallery_parts(site.kit)
+    await GalleryAdditions(parts, PACK).open_gallery("city", GalleryKind.TRAINING, "somebody")
+    path = "/api/v1/galleries/city/pictures"
+
+    async def sent(form: FormData, account: str = "administrator") -> tuple[int, dict[str, Any]]:
+        async with site.client.post(path, data=form, headers=acting(account)) as answer:
+            return answer.status, await answer.json()
+
+    status, waiting = await sent(picture_form("ann-1"))
+    assert (status, waiting["state"], waiting["version"]) == (201, "waiting", None)
+    assert (await sent(picture_form("ann-1")))[1]["pictureId"] == waiting["pictureId"]
+    status, left_out = await sent(picture_form("ann bob"))
+    assert (status, left_out["state"], left_out["reason"]) == (201, "left_out", "several_faces")
+    status, problem = await sent(picture_form("ann-2", provenance=" "))
+    assert (status, problem["type"].rpartition(":")[2]) == (422, "no-provenance")
+    assert (await sent(picture_form("ann-2", attestedAdult="false")))[1]["type"].endswith(":not-adult")
+    for account in ("auditor", "analyst", "supervisor"):
+        assert (await sent(picture_form("ann-2"), account))[0] == 403
+    await SentPictureEnroller(parts, PACK, word_templates).enroll_some()
+    items = (await site.get("/galleries/city/pictures", "administrator"))["items"]
+    assert {one["words"] for one in items} == {
+        "Searched from version 1 on.",
+        "2 faces were found: cut out the one that is meant.",
+    }
+    assert "ann" not in json.dumps(items), "nobody is named"
+    text = await shown(site, "/gallery/city")
+    assert "Enrolled Searched from version 1 on." in text
+    assert "Not enrolled 2 faces were found" in text
+    assert "Ann" not in text
+    assert "cut out the one that is meant" not in await shown(site, "/gallery/city", "auditor")
+
+
+async def test_where_no_page_adds_to_a_gallery_it_says_why(
+    database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path
+) -> None:
+    async with running_site(database, clock, metrics, tmp_path, fed_gallery="fed") as site:
+        additions = GalleryAdditions(gallery_parts(site.kit), PACK)
+        for name, kind in (("fed", GalleryKind.DEMO), ("live", GalleryKind.LIVE)):
+            await additions.open_gallery(name, kind, "somebody")
+            async with site.client.post(
+                f"/api/v1/galleries/{name}/pictures", data=picture_form("ann-1"), headers=acting("administrator")
+            ) as answer:
+                assert (answer.status, (await answer.json())["rule"]) == (403, "P06")
+        assert "This gallery follows the record system" in await shown(site, "/gallery/fed")
+        assert "No page adds to a live gallery" in await shown(site, "/gallery/live")
+        assert await site.kit.rows(tables.sent_pictures) == []
 
 
 async def test_entries_are_found_by_kind_actor_matter_and_day(site: Website) -> None:

@@ -1,5 +1,6 @@
 """P06: an image comes in with its grounds or not at all, follows the record system, and goes at its date."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,15 @@ from typing import Any
 import pytest
 
 from rtcc_bridge.consumers.gallery_records import GalleryRecordsHandler
+from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.gallery import retention
+from rtcc_bridge.gallery.additions import GalleryAdditions
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.gallery.sources import FolderSource, ManifestSource
 from rtcc_bridge.storage import galleries as stored
 from rtcc_bridge.storage.tables import audit_entries
-from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit
+from tests.gallery_kit import ADMINISTRATOR, PACK, SENT_WORDS, SOURCE_WORDS, GalleryKit, WordReader
 from tests.records_kit import KAFKA, RecordSystem, booking_desk, handled, people, records_handler
 from tests.vault_kit import stored_files
 
@@ -61,6 +64,41 @@ async def test_a_manifest_row_without_its_grounds_is_left_out(galleries: Gallery
         Reason.RETENTION_PASSED: 1,
         Reason.OUTSIDE_FOLDER: 1,
     }
+
+
+@pytest.mark.parametrize(("kind", "fed"), [(GalleryKind.LIVE, None), (GalleryKind.DEMO, "city")])
+async def test_no_page_adds_to_a_live_gallery_or_to_one_that_the_record_system_fills(
+    galleries: GalleryKit, kind: GalleryKind, fed: str | None
+) -> None:
+    await GalleryAdditions(galleries.parts(), PACK).open_gallery("city", kind, "somebody")
+    reader = WordReader()
+
+    async def picture() -> AsyncIterator[bytes]:
+        pytest.fail("the picture was read")
+        yield b""
+
+    with pytest.raises(PolicyRefusalError) as refused:
+        await galleries.sent_pictures(reader, fed).take(ADMINISTRATOR, "city", SENT_WORDS, picture())
+    assert refused.value.rule == "P06"
+    assert await galleries.sent_enroller().enroll_some() == 0
+    assert await people(galleries) == {}
+    async with galleries.database.read() as tx:
+        entries = [row.entry for row in await tx.execute(audit_entries.select()) if row.outcome == "refused"]
+    assert [entry["action"] for entry in entries] == ["gallery.send_picture"]
+
+
+async def test_no_page_adds_to_a_gallery_that_the_record_system_has_booked_for(
+    galleries: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem
+) -> None:
+    """Also where the web was not told by its settings."""
+
+    async def picture() -> AsyncIterator[bytes]:
+        yield b"ann-2"
+
+    await handled(handler, records.booked("ann", "ann-1"))
+    assert await people(galleries) == {"ann": 1}
+    with pytest.raises(PolicyRefusalError, match="follows the record system"):
+        await galleries.sent_pictures().take(ADMINISTRATOR, "city", SENT_WORDS, picture())
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ from rtcc_bridge.web.route_deeds import GUARDS, Guard
 from rtcc_bridge.web.security_headers import STATIC_PREFIX
 from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.doubles import ManualClock
-from tests.gallery_kit import PACK, SOURCE_WORDS, WordPortraits
+from tests.gallery_kit import PACK, SENT_WORDS, SOURCE_WORDS, WordPortraits
 from tests.probe_kit import CERTIFIED, form, gallery_parts, policy, upload
 from tests.retention_kit import retention_parts
 from tests.website import Website, acting, running_site
@@ -174,6 +174,7 @@ class Services:
         self.retention, self.reports = site.services.retention, site.services.reports
         self.purge_keeper = PurgeKeeper(retention_parts(site.kit), site.kit.parts.metrics)
         self.export_orders = site.services.export_orders
+        self.sent_pictures = site.services.sent_pictures
         self.galleries = parts = gallery_parts(site.kit)
         self.enroller = Enroller(parts, WordPortraits(), PACK, max_picture_bytes=1, workers=1)
         withdraw, scrubber = (
@@ -388,6 +389,11 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
         lambda on, who: on.expunger.expunge_image("city", "00" * 32, "the court asked", who),
     ),
     "RetentionKeeper.expire": (Deed.EXPIRE_PICTURES, lambda on, who: on.retention_keeper.expire(who)),
+    "SentPictureDesk.take": (
+        Deed.ENROLL_PICTURES,
+        lambda on, who: on.sent_pictures.take(who, "city", SENT_WORDS, upload()),
+    ),
+    "SentPictureDesk.newest": (Deed.ENROLL_PICTURES, lambda on, who: on.sent_pictures.newest(who, "city")),
     "GalleryExport.export": (
         Deed.EXPORT_GALLERY,
         lambda on, who: GalleryExport(on.galleries).export(

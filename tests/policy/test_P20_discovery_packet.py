@@ -215,6 +215,16 @@ async def test_who_was_not_released_is_not_identified_without_a_court(life: Life
     assert {one["person"] for one in unpacked.facts["candidates"] if one["released"]} == told
     pictures = {name for name in unpacked.names() if "candidate-" in name}
     assert len(pictures) == 2, "both of the one person"
+    [released] = [one for one in unpacked.facts["candidates"] if one["released"]]
+    dates = {f"lead-1/{name}": day for name, day in released["picturesTakenOn"].items()}
+    assert dates.keys() == pictures
+    assert sorted(dates.values(), key=str) == ["2019-05-30", None]
+    assert all(one["picturesTakenOn"] == {} for one in unpacked.facts["candidates"] if not one["released"])
+    for name in ("packet.html", "packet.txt"):
+        said = (unpacked.folder / "lead-1" / name).read_text()
+        number = released["number"]
+        assert f"candidate {number}, taken on 2019-05-30" in said
+        assert f"candidate {number}, date not known" in said
     ordered = await packet_of(life, lead_id, tmp_path, ORDERED)
     assert {one["person"] for one in ordered.facts["candidates"]} == persons
     assert len({name for name in ordered.names() if "candidate-" in name}) == 6

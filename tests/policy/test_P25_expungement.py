@@ -1,5 +1,6 @@
 """P25: whoever is removed is out from that transaction on, stays out, takes live leads along, and the bytes go."""
 
+from collections.abc import AsyncIterator
 from itertools import permutations
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from sqlalchemy import update
 from rtcc_bridge.cloud_event import CloudEvent
 from rtcc_bridge.consumers.gallery_records import GalleryRecordsHandler
 from rtcc_bridge.errors import ConflictError
+from rtcc_bridge.gallery.additions import GalleryAdditions
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.storage import tables
-from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit
+from tests.gallery_kit import ADMINISTRATOR, PACK, SENT_WORDS, SOURCE_WORDS, GalleryKit, WordReader
 from tests.life_kit import REQUESTOR, LifeKit
 from tests.records_kit import KAFKA, RecordSystem, booking_desk, handled, people, records_handler, removal
 from tests.vault_kit import stored_files
@@ -53,6 +55,30 @@ async def test_whoever_is_removed_is_out_in_every_order_and_after_every_repetiti
     follower = galleries.follower()
     await follower.follow_once()
     assert follower.current.snapshot.image_count == 0
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["while the picture waits", "before it is sent"])
+async def test_who_was_removed_comes_in_by_no_page(
+    galleries: GalleryKit, handler: GalleryRecordsHandler, *, waits: bool
+) -> None:
+    await GalleryAdditions(galleries.parts(), PACK).open_gallery("city", GalleryKind.DEMO, "somebody")
+    reader = WordReader()
+
+    async def picture() -> AsyncIterator[bytes]:
+        yield b"ann-1"
+
+    desk = galleries.sent_pictures(reader)
+    if waits:
+        await desk.take(ADMINISTRATOR, "city", SENT_WORDS, picture())
+    assert await handled(handler, removal("ann")) == [None]
+    if not waits:
+        await desk.take(ADMINISTRATOR, "city", SENT_WORDS, picture())
+        assert reader.seen == [], "nobody looks at it"
+    await galleries.sent_enroller().enroll_some()
+    [settled] = await desk.newest(ADMINISTRATOR, "city")
+    assert (settled.reason, settled.version) == ("removed", None)
+    assert await people(galleries) == {}
+    assert {file.parent.name for file in stored_files(galleries.folder)}.isdisjoint({"sent-picture", "sent-face"})
 
 
 async def test_a_removed_person_has_no_bytes_left_and_the_order_is_on_record(

@@ -68,8 +68,13 @@ def test_no_command_searches_decides_or_sees_a_lead() -> None:
 
 
 def test_no_address_changes_a_gallery_or_the_installation() -> None:
-    """Who does that reads the settings of the machine. To take somebody out for good only makes things safer (P25)."""
-    assert (GALLERIES - {Deed.EXPUNGE} | INSTALLATION).isdisjoint(guard.deed for guard in GUARDS.values() if guard.deed)
+    """Who does that reads the settings of the machine. To take somebody out for good only makes things safer (P25), and
+    what pages add to galleries is never a live one's, nor one's that the record system fills (P06)."""
+    by_page = {Deed.EXPUNGE, Deed.ENROLL_PICTURES}
+    assert (GALLERIES - by_page | INSTALLATION).isdisjoint(guard.deed for guard in GUARDS.values() if guard.deed)
+    assert {path for (_, path), guard in GUARDS.items() if guard.deed is Deed.ENROLL_PICTURES} == {
+        "/api/v1/galleries/{gallery}/pictures"
+    }
 
 
 def test_no_topic_carries_an_act_of_a_person() -> None:

@@ -2,6 +2,8 @@
 
 const NO_ANSWER = { title: "No answer", detail: "The daemon does not answer. Nothing was changed; try again." };
 
+const BROKEN_OFF = { title: "The upload was broken off", detail: "Nothing was kept; send it again." };
+
 /** POSTs JSON. Returns {ok, document}; the document of a failure is a problem. Never throws. */
 export async function post(address, body = {}) {
   try {
@@ -14,6 +16,23 @@ export async function post(address, body = {}) {
   } catch {
     return { ok: false, document: NO_ANSWER };
   }
+}
+
+/** POSTs a form with a file. onSent(fraction): how much of it has gone. Returns as `post` does. Never throws. */
+export function postForm(address, content, onSent) {
+  return new Promise((resolve) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address);
+    request.responseType = "json";
+    request.upload.onprogress = (event) => onSent(event.loaded / event.total);
+    request.onload = () => {
+      const refused = { title: "The daemon refused", detail: `It answered ${request.status}.` };
+      resolve({ ok: request.status === 201, document: request.response ?? refused });
+    };
+    request.onerror = () => resolve({ ok: false, document: BROKEN_OFF });
+    onSent(0);
+    request.send(content);
+  });
 }
 
 /** Shows a problem inside `region` (a live region); without one, clears it. */

@@ -3,8 +3,7 @@
 
 import { post, showProblem } from "/static/calls.js";
 import { onKeys } from "/static/keys.js";
-import { say } from "/static/live.js";
-import { tick } from "/static/times.js";
+import { follow, say } from "/static/live.js";
 
 const MOST_SHEETS = 24;
 const REST = 350; // before the whole frame is loaded, or a sheet that is only passed by
@@ -22,7 +21,7 @@ let frames = [];
 let perSheet = 1;
 let waiting = 0;
 
-tick();
+follow({ onEvent() {}, onReset() {} }); // nothing here changes by an event; whether the daemon is there is shown
 open();
 
 async function open() {

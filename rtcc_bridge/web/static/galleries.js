@@ -1,6 +1,7 @@
 // Galleries: followed while they are enrolled into; taking a person out for good, with both receipts.
 
 import { post, showProblem } from "/static/calls.js";
+import { wireEnrolment } from "/static/enrol.js";
 import { stepByKeys } from "/static/keys.js";
 import { keepLive } from "/static/live.js";
 import { pollQueue } from "/static/polled.js";
@@ -11,7 +12,8 @@ const receipt = document.getElementById("receipt");
 let version = null;
 
 // No event of the feed speaks of galleries: the whole floor reads it.
-const refresh = keepLive({ isWanted: () => false, onPart: showSecond });
+const refresh = keepLive({ isWanted: () => false, onPart: () => [showSecond, showSent].forEach((show) => show()) });
+const showSent = wireEnrolment(refresh);
 pollQueue("/api/v1/galleries", (one) => `${one.name} ${one.version} ${one.removalsWithoutSecondReceipt}`, refresh);
 stepByKeys();
 document.body.removeAttribute("data-starting");

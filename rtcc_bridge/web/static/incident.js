@@ -1,6 +1,6 @@
 // An incident: kept live, and the form that attaches a still to it.
 
-import { showProblem, wireButtons } from "/static/calls.js";
+import { postForm, showProblem, wireButtons } from "/static/calls.js";
 import { keepLive, say } from "/static/live.js";
 
 const FIELDS = ["purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal", "warrantOrExigency"];
@@ -81,22 +81,16 @@ function show(file) {
   if (!shown.hidden) shown.src = URL.createObjectURL(file);
 }
 
-function send(file) {
+async function send(file) {
   const content = new FormData();
   const values = new FormData(form);
   for (const name of FIELDS) if (values.get(name)) content.append(name, values.get(name));
   const clip = isClip(file);
   content.append(clip ? "clip" : "image", file);
-  const request = new XMLHttpRequest();
-  request.open("POST", clip ? form.dataset.clips : form.dataset.action);
-  request.responseType = "json";
-  request.upload.onprogress = (event) => progress(event.loaded / event.total, clip);
-  request.onload = () => finish(request.status, request.response);
-  request.onerror = () => finish(0, { title: "The upload was broken off", detail: "Nothing was kept; send it again." });
   showProblem(region, null);
   busy(true);
-  progress(0, clip);
-  request.send(content);
+  const address = clip ? form.dataset.clips : form.dataset.action;
+  finish(await postForm(address, content, (fraction) => progress(fraction, clip)));
 }
 
 function progress(fraction, clip) {
@@ -117,12 +111,12 @@ function busy(is) {
   if (!is) document.getElementById("progress-words").textContent = "";
 }
 
-function finish(status, answer) {
-  if (status === 201) {
+function finish({ ok, document: answer }) {
+  if (ok) {
     location.assign(answer.clipId ? `/clips/${encodeURIComponent(answer.clipId)}` : `/probes/${encodeURIComponent(answer.probeId)}`);
     return;
   }
   busy(false);
-  showProblem(region, answer ?? { title: "The daemon refused", detail: `It answered ${status}.` });
+  showProblem(region, answer);
   region.scrollIntoView({ block: "nearest" });
 }

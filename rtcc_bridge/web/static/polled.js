@@ -2,8 +2,11 @@
 
 const LOOK_EVERY = 4000;
 
-/** Calls onChange when what `address` lists is another than before. idOf(item): what tells one item from another. */
-export function pollQueue(address, idOf, onChange) {
+/**
+ * Calls onChange when what `address` lists is another than before. idOf(item): what tells one item from another. every:
+ * milliseconds between two looks.
+ */
+export function pollQueue(address, idOf, onChange, every = LOOK_EVERY) {
   let before = null;
 
   async function look() {
@@ -20,5 +23,5 @@ export function pollQueue(address, idOf, onChange) {
   }
 
   look();
-  setInterval(look, LOOK_EVERY);
+  setInterval(look, every);
 }

@@ -49,5 +49,10 @@ export const TEXTS = {
   policyInForce: "It is the very file that is in force.",
   policyTaken: (day) => `The log says that this very file came into force on ${day}.`,
   policySame: "They say the same; only words around it differ.",
+  sending: (number, count, name) => `Sending ${number} of ${count}: ${name}`,
+  lookedAt: (number, count, name) => `Looking at ${number} of ${count}: ${name}`,
+  sent: (count) => (count === 1 ? "The picture was sent." : `${count} pictures were sent.`),
+  notSent: (name) => `${name} was not taken`,
+  tooLarge: (most) => `It is larger than ${most} MB: choose a smaller copy. Nothing was sent.`,
   bytesWait: "Waits until the bytes are gone: a minute, as a rule",
 };

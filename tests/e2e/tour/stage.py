@@ -11,17 +11,18 @@ from sqlalchemy import update
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.sent_enrolment import SentPictureEnroller
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.people.signed_in import SignedIn, Voucher
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.storage import tables
 from tests.doubles import ManualClock
 from tests.e2e.tour.painting import faces
-from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, WordPortraits
+from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, WordPortraits, word_templates
 from tests.life_kit import FIRST, PEER, LifeKit, build_life
 from tests.probe_kit import CLIP, Gallery, face_search, gallery_parts, record_of, search_handler
 from tests.report_kit import sign_log
-from tests.website import FIELDS, Website, acting, still_form
+from tests.website import FIELDS, Website, acting, picture_form, still_form
 
 NIGHT: Final = datetime(2026, 11, 24, 3, 14, tzinfo=UTC)
 """When the pictures are taken: a quarter past ten in the evening, in New York."""
@@ -94,6 +95,7 @@ async def set_up(site: Website, folder: Path) -> Scenery:
     waiting = await _chosen(site, STABBING)
     probe = await _attached(site, CARJACKING)
     clip = await _clip(site, CARJACKING)
+    await _sent_by_page(site)
     await _oversight(site)
     await _until(site, 0)
     await site.settle()
@@ -126,6 +128,17 @@ async def _enrol(site: Website, folder: Path) -> None:
     await site.post(
         "/galleries/city/expunge", "administrator", {"person": "R-2003", "reason": "court order of November 20"}
     )
+
+
+async def _sent_by_page(site: Website) -> None:
+    """Of three pictures one is enrolled, one shows two people, and one waits for a matcher."""
+    for text in ("R-2009", "R-2009 somebody", "R-2010"):
+        if text == "R-2010":
+            await SentPictureEnroller(gallery_parts(site.kit), PACK, word_templates).enroll_some()
+        form = picture_form(text, person=text[:6])
+        address = "/api/v1/galleries/city/pictures"
+        async with site.client.post(address, data=form, headers=acting("administrator")) as answer:
+            assert answer.status == 201, await answer.text()
 
 
 async def _attached(site: Website, incident_id: str, **changes: str) -> str:

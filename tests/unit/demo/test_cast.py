@@ -10,7 +10,7 @@ from rich.console import Console
 
 from rtcc_bridge.app.foundation import Core, open_core
 from rtcc_bridge.commands.console import ProgressBar
-from rtcc_bridge.demo.cast import enroll_faces
+from rtcc_bridge.demo.cast import SplitSource, enroll_faces
 from rtcc_bridge.demo.pictures import FacesSplit, Person, encode_png, portrait, rephotograph
 from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.gallery.set_aside import Reason
@@ -63,6 +63,23 @@ async def test_nobody_is_searched_for_whose_pictures_were_not_enrolled(
     assert searched.probe == found.probe
     assert searched.reference == "Zo\N{LATIN SMALL LETTER E WITH DIAERESIS}"
     assert left.nonmated == split.nonmated
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("2019-05-30-front.jpg", "2019-05-30"),
+        ("2019-05-30.png", "2019-05-30"),
+        ("2019-02-30.png", ""),
+        ("2999-01-01.png", ""),
+        ("0001.png", ""),
+        ("front.jpg", ""),
+    ],
+)
+def test_the_name_of_a_picture_may_say_when_it_was_taken(tmp_path: Path, name: str, day: str) -> None:
+    somebody = Person("somebody", (tmp_path / "somebody" / name,), tmp_path / "probe.jpg")
+    [row] = SplitSource(tmp_path, FacesSplit((somebody,), (), ())).rows()
+    assert row.taken_on == day
 
 
 async def test_it_is_told_when_nobody_can_be_searched_for(core: Core, faces: Path, default_pack: ModelPack) -> None:
