@@ -21,6 +21,7 @@ from rtcc_bridge.matching.errors import InferenceError
 from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.storage.galleries import GalleryRecord
 from rtcc_bridge.storage.objects import SealedObject
+from rtcc_bridge.task_group import task_group
 
 PICTURE_KIND: Final = "gallery-picture"
 
@@ -120,7 +121,7 @@ class PictureBatches:
                 return await work(item)
 
         try:
-            async with asyncio.TaskGroup() as group:
+            async with task_group() as group:
                 tasks = [group.create_task(one(item)) for item in items]
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures

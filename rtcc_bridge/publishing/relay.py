@@ -18,6 +18,7 @@ from rtcc_bridge.settings import RelaySettings
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.locks import SoleRight, Work, sole_right
+from rtcc_bridge.task_group import task_group
 
 _STANDBY_SECONDS: Final = 1.0
 _CONFIRMED_WITHIN_SECONDS: Final = 10.0
@@ -99,7 +100,7 @@ class Relay:
     async def _work(self, lock: SoleRight) -> None:
         self._set_active(active=True)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with task_group() as tasks:
                 tasks.create_task(self._keep_numbering(lock))
                 tasks.create_task(self._keep_publishing())
         finally:

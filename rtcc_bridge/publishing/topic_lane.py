@@ -25,6 +25,7 @@ from rtcc_bridge.settings import RelaySettings
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.outbox import OutboxRecord
+from rtcc_bridge.task_group import task_group
 from rtcc_bridge.telemetry.traceparent import read_traceparent, recorded_trace_id
 from rtcc_bridge.telemetry.tracing import Kind, Span, span
 
@@ -121,7 +122,7 @@ class TopicLane:
         return acknowledged, failures
 
     async def _publish_wave(self, wave: Sequence[OutboxRecord]) -> list[BridgeError | None]:
-        async with asyncio.TaskGroup() as group:
+        async with task_group() as group:
             tasks = [group.create_task(self._publish_one(record)) for record in wave]
         return [task.result() for task in tasks]
 

@@ -72,7 +72,7 @@ async def settle(
 ) -> int:
     """They are enrolled, or left out for this reason; what they were sent with is forgotten. Returns how many waited:
     of what is settled the first word stays."""
-    values = {"words": None, "face": None, "picture_object": None}
+    values: dict[str, Any] = {"words": None, "face": None, "picture_object": None}
     values |= {"reason": reason, "detail": detail, "version": version, "settled_at": at}
     waited = sent_pictures.c.picture_id.in_(picture_ids) & sent_pictures.c.settled_at.is_(None)
     return (await tx.execute(update(sent_pictures).where(waited).values(values))).rowcount

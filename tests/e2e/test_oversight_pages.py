@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, FilePayload, Page, expect
 
 from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.identity import GalleryKind
@@ -148,7 +148,7 @@ async def test_pictures_are_enrolled_by_keyboard_and_what_becomes_of_each_is_see
         await page.get_by_label("Kept until").fill("2031-12-31")
         files = {"front.jpg": b"eve-1", "group.jpg": b"eve ann"}
         await page.get_by_label("Pictures", exact=True).set_input_files(
-            [{"name": name, "mimeType": "image/jpeg", "buffer": data} for name, data in files.items()]
+            [FilePayload(name=name, mimeType="image/jpeg", buffer=data) for name, data in files.items()]
         )
         await page.get_by_label("I attest that the person").focus()
         await page.keyboard.press("Space")
