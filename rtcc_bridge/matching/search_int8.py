@@ -143,7 +143,8 @@ class Int8SearchIndex:
         chunk = self._snapshot.chunks[0]
         living = piece.start + np.flatnonzero(self._snapshot.alive[piece.start : piece.stop])
         scores = batch.kernel.scores(chunk.templates.high[piece.start : piece.stop], batch.prepared)
-        scaled = np.ascontiguousarray(scores[living - piece.start].T) * chunk.templates.scales[living]
+        scaled = scores[living - piece.start].T.astype(np.float32, order="C")
+        scaled *= chunk.templates.scales[living]
         if len(living) <= wanted:
             return np.broadcast_to(living, scaled.shape), scaled
         best = np.argpartition(scaled, -wanted, axis=1)[:, -wanted:]
