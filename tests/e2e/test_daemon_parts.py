@@ -158,7 +158,6 @@ async def test_the_daemon_does_what_nobody_asks_for_and_ends_at_a_breach_of_inte
         async with running_daemon(place.settings_file, place.address, place.log) as process:
             await until(scrubbed)
             await until(forgotten)
-            await enrol_by_page(place, http)
             probe_id = await attach(place, client)
             await authorize_without_a_request(place, probe_id)
 
@@ -169,6 +168,7 @@ async def test_the_daemon_does_what_nobody_asks_for_and_ends_at_a_breach_of_inte
             search = (await lead_of(database, probe_id)).data["search"]
             assert search["listLength"] == LIST_LENGTH
             assert search["estimatedFpir"]["value"] == pytest.approx(TARGET_FPIR, rel=1e-3)
+            await enrol_by_page(place, http)
             headers = {"X-Demo-Account": "analyst"}
             spoil_stills(place)
             async with http.get(f"{place.address}/api/v1/probes/{probe_id}/image", headers=headers) as answer:
