@@ -86,6 +86,19 @@ def peers_table(lines: list[Line]) -> str:
     return _table(heads, rows)
 
 
+def losses(lines: list[Line]) -> str:
+    """Where a peer was faster, in a sentence."""
+    lost = []
+    for line in lines:
+        for name, label in PEERS.items():
+            if line.get(f"{name}_ms", line["ours_ms"]) < line["ours_ms"]:
+                times = line["ours_ms"] / line[f"{name}_ms"]
+                lost.append(
+                    f"{line['templates']:,} templates, batch {line['batch']}: {label} is {times:.1f} times as fast"
+                )
+    return "Where it loses: " + ("; ".join(lost) or "nowhere in this table") + "."
+
+
 def proof_table(lines: list[Line]) -> str:
     heads = [
         "data",
@@ -154,6 +167,8 @@ removed images out.
 
 {peers}
 
+{losses}
+
 ![Milliseconds by size of the gallery](search.svg)
 
 How near that is to what the machine can do, and what the proof costs. *Survivors* are the rows that got an exact
@@ -175,7 +190,10 @@ def main() -> None:
     quick = parser.parse_args().quick
     found = {table: [line for run in some for line in run.lines()] for table, some in runs(quick=quick).items()}
     page = PAGE.format(
-        machine=machine(), peers=peers_table(found["sizes"]), proof=proof_table(found["sizes"] + found["data"])
+        machine=machine(),
+        peers=peers_table(found["sizes"]),
+        losses=losses(found["sizes"]),
+        proof=proof_table(found["sizes"] + found["data"]),
     )
     if quick:
         print(page)
