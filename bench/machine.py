@@ -35,7 +35,7 @@ def median_ms(repeats: int, *calls: Callable[[], object]) -> list[float]:
     taken: list[list[float]] = [[] for _ in calls]
     for _ in range(repeats):
         for seconds, call in zip(taken, calls, strict=True):
-            time.sleep(_REST_SECONDS)  # what spins after a call shows by nothing that could be waited for
+            time.sleep(_REST_SECONDS)  # nobody says when threads stop spinning after a call: nothing to wait for
             start = time.perf_counter()
             call()
             seconds.append(time.perf_counter() - start)

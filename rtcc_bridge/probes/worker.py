@@ -216,9 +216,8 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
 
     def make_work() -> PictureWork:
-        # Imported here: a worker that refuses to start has no use for the decoders.
-        from rtcc_bridge.matching.decode import DecodeLimits  # noqa: PLC0415
-        from rtcc_bridge.probes.worker_tasks import FaceWork, open_clip_work  # noqa: PLC0415 - as above
+        from rtcc_bridge.matching.decode import DecodeLimits  # noqa: PLC0415  a worker that refuses to start needs none
+        from rtcc_bridge.probes.worker_tasks import FaceWork, open_clip_work  # noqa: PLC0415  nor the decoders
 
         limits = DecodeLimits(given.max_upload_bytes, given.max_pixels)
         clips = None
