@@ -13,7 +13,7 @@ import numpy as np
 from rtcc_bridge.matching.int8_kernels import Int8Kernel, fastest_kernel
 from rtcc_bridge.matching.int8_probes import Int8Probes
 from rtcc_bridge.matching.search import CandidateLists, SearchCounters, SearchTally, check_search
-from rtcc_bridge.matching.shortlist import SPARE_ROWS, Floors, Shortlist
+from rtcc_bridge.matching.shortlist import Floors, Shortlist
 from rtcc_bridge.matching.snapshot import BOUND_ROWS, GallerySnapshot
 from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array
 
@@ -58,7 +58,6 @@ class _Batch:
     prepared: Any
     errors: list[Float64Array]
     floors: Floors
-    limit: int
 
 
 class Int8SearchIndex:
@@ -124,7 +123,7 @@ class Int8SearchIndex:
         whole = Int8Probes.of(probes, kernel.probe_limit, finer=self._is_finer(len(probes)))
         errors = [whole.errors(chunk) for chunk in self._snapshot.chunks]
         floors = Floors(len(probes), threshold)
-        batch = _Batch(kernel, whole, kernel.prepared(whole.whole), errors, floors, limit)
+        batch = _Batch(kernel, whole, kernel.prepared(whole.whole), errors, floors)
         pieces = self._pieces(len(probes))
         first, *others = [Shortlist(self.lists, probes, limit, floors) for _ in range(self._threads)]
         self._sweep([next(pieces)], batch, first)
@@ -144,13 +143,13 @@ class Int8SearchIndex:
             some = scaled[: piece.stop - piece.start]
             batch.probes.scale(products, templates.scales[rows], some, spare[: len(some)])
             if not piece.chunk and not piece.start:
-                self._expect(some, batch, shortlist)
+                self._expect(some, shortlist)
             self._keep(some, piece, batch, shortlist)
 
-    def _expect(self, scaled: Float32Array, batch: _Batch, shortlist: Shortlist) -> None:
+    def _expect(self, scaled: Float32Array, shortlist: Shortlist) -> None:
         """Raises the floors from minus infinity, by the first rows, before any are kept: most are dropped then."""
         living = np.flatnonzero(self._snapshot.alive[: len(scaled)])
-        wanted = batch.limit + SPARE_ROWS
+        wanted = shortlist.promising_rows
         if len(living) >= wanted:
             shortlist.expect(living[np.argpartition(scaled[living].T, -wanted, axis=1)[:, -wanted:]])
 

@@ -11,7 +11,7 @@ from rtcc_bridge.matching.search import CandidateLists
 from rtcc_bridge.matching.stored_templates import close_error
 from rtcc_bridge.matching.types import BoolArray, Float32Array, Float64Array, Int64Array
 
-SPARE_ROWS: Final = 32
+_SPARE_ROWS: Final = 32
 """Rows looked at beyond the list's length when a floor is raised, since some people have several photos."""
 
 _ROWS_BETWEEN_SORTINGS: Final = 512
@@ -94,6 +94,11 @@ class Shortlist:
         self._new: list[_Rows] = []
         self.widened: BoolArray = np.zeros(len(probes), np.bool_)
 
+    @property
+    def promising_rows(self) -> int:
+        """Rows of each probe that are looked at closely when its floor is raised."""
+        return self._limit + _SPARE_ROWS
+
     def expect(self, rows: Int64Array) -> None:
         """Raises the floors to what these living rows int64 (B, m), some of each probe's best, surely reach."""
         owners = np.repeat(np.arange(len(rows)), rows.shape[1])
@@ -133,7 +138,7 @@ class Shortlist:
         """
         found = _Rows.joined([self._kept, *self._new]).sorted()
         self._new = []
-        promising = found.ranks(len(self._probes)) < self._limit + SPARE_ROWS
+        promising = found.ranks(len(self._probes)) < self.promising_rows
         found = self._refined(found, np.flatnonzero(promising & (found.errors > self._close_error)))
         self._kept = self._bounded(self._raised(found))
 
@@ -150,8 +155,8 @@ class Shortlist:
             return found
         ends = found.ends(len(self._probes))
         starts: Int64Array = np.concatenate([[0], ends[:-1]])
-        floors = self._floors_of(found, starts, np.minimum(ends, starts + self._limit + SPARE_ROWS))
-        for probe in np.flatnonzero((floors == -np.inf) & (ends - starts > self._limit + SPARE_ROWS)):
+        floors = self._floors_of(found, starts, np.minimum(ends, starts + self.promising_rows))
+        for probe in np.flatnonzero((floors == -np.inf) & (ends - starts > self.promising_rows)):
             one = slice(probe, probe + 1)
             floors[one] = self._floors_of(found, starts[one], ends[one])
         self._floors.raise_to(floors)
