@@ -200,6 +200,10 @@ class Metrics:
         self.gallery_segments = gauges(
             "gallery_segments", "Sealed segments of the gallery; small ones are merged.", gallery=None
         )
+        self.sent_picture_wait_seconds = gauge(
+            "sent_picture_wait_seconds",
+            "How long the oldest picture that was sent on a gallery's page has waited for its template. 0: none waits.",
+        )
         self._add_retention()
         self.matcher_device = gauges("matcher_device", "1 for the device that this matcher works on.", device=DEVICES)
         self.gpu_lost = gauge(

@@ -189,6 +189,14 @@ SEARCHES: Final = (
         description="The head was last confirmed {{ $value | humanizeDuration }} ago. Other matchers may do its work.",
     ),
     Alert(
+        name="SentPicturesWait",
+        expr="max(rtcc_bridge_sent_picture_wait_seconds) > 300",
+        hold="1m",
+        severity=WARNING,
+        summary="A picture sent for a gallery waits for its template for {{ $value | humanizeDuration }}",
+        description="A matcher makes it, in a second or two. Until then nobody on it is in that gallery.",
+    ),
+    Alert(
         name="SegmentsToScrub",
         expr="max(rtcc_bridge_segments_to_scrub) > 0",
         hold="1h",

@@ -10,6 +10,7 @@ from rtcc_bridge.app.leads import life_parts_for
 from rtcc_bridge.app.reports import misuse_watch_for
 from rtcc_bridge.app.retention import purge_keeper_for
 from rtcc_bridge.gallery.compact import SegmentCompactor
+from rtcc_bridge.gallery.sent_watch import SentPictureWatch
 from rtcc_bridge.leads.handover import ThirdExaminerWatch
 from rtcc_bridge.people.expiring import CertificateWatch
 from rtcc_bridge.probes.clip_end import ClipKeeper
@@ -39,6 +40,7 @@ async def add_relay(assembly: Assembly) -> None:
     )
     assembly.add_part("segment scrubber", partial(scrubber_for(core).run, core.metrics))
     assembly.add_part("retention keeper", retention_keeper_for(core).run)
+    assembly.add_part("sent picture watch", SentPictureWatch(core.database, core.clock, core.metrics).run)
     assembly.add_part("purge keeper", purge_keeper_for(core).run)
     assembly.add_part("clip keeper", ClipKeeper(core.probe_parts(), core.vault).run)
     assembly.add_part("misuse watch", misuse_watch_for(core).run)

@@ -54,6 +54,12 @@ async def waiting(tx: Transaction, template_hash: str, limit: int) -> Sequence[S
     return [SentPictureRecord(**row) for row in (await tx.execute(query)).mappings()]
 
 
+async def oldest_waiting_at(tx: Transaction) -> datetime | None:
+    """When the oldest that waits was sent, of whatever model its gallery is. None: none waits."""
+    query = select(sent_pictures.c.sent_at).where(sent_pictures.c.settled_at.is_(None))
+    return (await tx.execute(query.order_by(sent_pictures.c.sent_at).limit(1))).scalar()
+
+
 async def newest(tx: Transaction, gallery: str, limit: int) -> Sequence[SentPictureRecord]:
     """The newest first."""
     query = select(sent_pictures).where(sent_pictures.c.gallery == gallery)

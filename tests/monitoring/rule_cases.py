@@ -225,6 +225,11 @@ def minutes() -> Iterator[Case]:
         labels={"gallery": "city", "instance": "b"}, names=("not by one of two", "by both"),
     )  # fmt: skip
     yield from pair(
+        "SentPicturesWait", WARNING, {"rtcc_bridge_sent_picture_wait_seconds": "0+60x20"},
+        {"rtcc_bridge_sent_picture_wait_seconds": "0+60x3 0+20x16"},
+        at="12m", names=("for many minutes", "for a while, and again"),
+    )  # fmt: skip
+    yield from pair(
         "SegmentsToScrub", WARNING, {"rtcc_bridge_segments_to_scrub": "2+0x90"},
         {"rtcc_bridge_segments_to_scrub": "2+0x30 0+0x5 2+0x60"},
         at="80m", names=("for an hour", "not for so long"),

@@ -53,6 +53,13 @@ MATCHERS: Final = Dashboard(
             stacked=True,
         ),
         Panel(
+            title="Pictures sent on a gallery's page",
+            description="How long the oldest waits for its template, which a matcher makes in a second or two.",
+            queries=(Query(f"max({PREFIX}sent_picture_wait_seconds)", "the oldest"),),
+            unit=Unit.SECONDS,
+            limit=300,
+        ),
+        Panel(
             title="Sealed segments",
             description="Each batch of bookings adds one; small ones are merged, sixteen at a time.",
             queries=(Query(f"max by (gallery) ({PREFIX}gallery_segments)", "{{gallery}}"),),

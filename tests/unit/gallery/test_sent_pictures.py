@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.picture_batch import PictureBatches
 from rtcc_bridge.gallery.sent_enrolment import KEPT_FOR, SentPictureEnroller
 from rtcc_bridge.gallery.sent_pictures import PictureWords
+from rtcc_bridge.gallery.sent_watch import SentPictureWatch
 from rtcc_bridge.storage import galleries, tables
 from rtcc_bridge.storage.sent_pictures import SentPictureRecord
 from tests.gallery_kit import ADMINISTRATOR, PACK, SENT_WORDS, GalleryKit, WordReader, stored_template_of
@@ -221,3 +222,33 @@ async def test_what_became_of_a_picture_is_known_for_a_week(kit: GalleryKit) -> 
     await kit.sent_enroller().enroll_some()
     [left] = await kit.sent_pictures().newest(ADMINISTRATOR, "city")
     assert left.picture_id == last.picture_id
+
+
+async def test_how_long_the_oldest_has_waited_is_told_until_none_waits(
+    kit: GalleryKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = SentPictureWatch(kit.database, kit.clock, kit.metrics)
+
+    def told() -> float | None:
+        return kit.metrics.registry.get_sample_value("rtcc_bridge_sent_picture_wait_seconds")
+
+    await watch.look()
+    assert told() == 0
+    await send(kit, "ann-1")
+    kit.clock.advance(40)
+    await send(kit, "bob-1", words=replace(SENT_WORDS, subject_ref="R-2"))
+    await watch.look()
+    assert told() == 40
+    with monkeypatch.context() as away:
+        away.setattr(type(kit.database), "read", out_of_reach)
+        kit.clock.advance(5)
+        with pytest.raises(UnavailableError):
+            await watch.look()
+        assert told() == 45, "an outage is not the end of the wait"
+    await kit.sent_enroller().enroll_some()
+    await watch.look()
+    assert told() == 0
+
+
+def out_of_reach(*_: object) -> NoReturn:
+    raise UnavailableError("away")
