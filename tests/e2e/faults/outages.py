@@ -110,7 +110,7 @@ class DatabaseFaults:
         query = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'"
         try:
             return await self._reader.number(query) > 0
-        except asyncpg.PostgresError:
+        except (OSError, asyncpg.PostgresError):
             return False
 
 

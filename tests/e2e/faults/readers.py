@@ -170,6 +170,7 @@ class DatabaseReader:
         return int((await self.fetch(query))[0][0])
 
     async def _connect(self) -> Any:
+        """Raises ConnectionError when none of the servers takes writes at this moment."""
         last: Exception | None = None
         for host, port in self._hosts:
             try:
@@ -177,10 +178,14 @@ class DatabaseReader:
                     host=host, port=port, user="rtcc", database="postgres", timeout=5, command_timeout=20,
                     target_session_attrs=SessionAttribute.read_write,
                 )  # fmt: skip
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.TargetServerAttributeNotMatched,  # a standby, or a server that is still recovering
+            ) as error:
                 last = error
-        assert last is not None
-        raise last
+        raise ConnectionError(f"no database server takes writes: {last!r}") from last
 
 
 async def gather_evidence(
