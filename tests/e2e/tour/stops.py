@@ -49,6 +49,7 @@ async def _keys_are_listed(page: Page) -> None:
     await _two_pictures(page)
     await keys(page, "?")
     await expect(page.locator("#keys")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Keys of this page")).to_be_in_viewport()
 
 
 async def _form_is_filled_in(page: Page) -> None:
