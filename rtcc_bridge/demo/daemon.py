@@ -14,6 +14,8 @@ from rtcc_bridge.errors import BridgeError
 
 READY_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 20.0
+_ANSWER_SECONDS: Final = 5.0
+"""Whatever else may have taken the port need not answer, and a daemon that could not bind it has ended meanwhile."""
 
 
 class DaemonError(BridgeError):
@@ -73,15 +75,16 @@ async def ready_daemon(process: DaemonProcess, address: str, log_file: Path) -> 
 async def _ready(process: DaemonProcess, address: str, log_file: Path, seconds: float) -> None:
     last = "it did not answer"
     try:
-        async with asyncio.timeout(seconds), aiohttp.ClientSession() as http:
+        limit = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+        async with asyncio.timeout(seconds), aiohttp.ClientSession(timeout=limit) as http:
             while process.returncode is None:
                 try:
                     async with http.get(f"{address}/readyz") as answer:
                         if answer.status == 200:
                             return
                         last = await answer.text()
-                except aiohttp.ClientError as error:
-                    last = str(error)
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    last = str(error) or "it did not answer"
                 await asyncio.sleep(0.1)
     except TimeoutError as error:
         raise DaemonError(f"the daemon was not ready within {seconds:g} s: {last}; see {log_file}") from error
