@@ -1,9 +1,9 @@
 """The settings of the way from an upload to a candidate list: its intake, and the search in the gallery."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rtcc_bridge.milvus_settings import MilvusSettings
 from rtcc_bridge.settings_section import Bytes, Seconds, Section
@@ -70,6 +70,11 @@ class MatchingSettings(Section):
         "(P28).",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where templates are made and compared.")
+    expects_gpu: bool = Field(
+        default=False,
+        description="This machine has a GPU for the matcher. Then `gpu_lost` tells of work on the CPU also where not "
+        "even the GPU's driver is found, which with `device: auto` looks like a machine that never had one.",
+    )
     threads: int = Field(2, ge=1, le=256, description="CPU threads of the model and of the search.")
     batch_size: int = Field(
         32, ge=1, le=1024, description="Largest batch; smaller ones are made where larger ones bring nothing."
@@ -98,3 +103,11 @@ class MatchingSettings(Section):
     )
     request_timeout_seconds: Seconds = Field(30.0, description="Limit of one search, from request to lead.")
     milvus: MilvusSettings = Field(default_factory=MilvusSettings)
+
+    @model_validator(mode="after")
+    def _uses_what_it_expects(self) -> Self:
+        if self.expects_gpu and self.device == "cpu":
+            raise ValueError(
+                "expects a GPU and does not use it: set `device` to auto or cuda, or leave `expects_gpu` out"
+            )
+        return self

@@ -207,7 +207,9 @@ class Metrics:
         self._add_retention()
         self.matcher_device = gauges("matcher_device", "1 for the device that this matcher works on.", device=DEVICES)
         self.gpu_lost = gauge(
-            "gpu_lost", "1 when this matcher should work on a GPU (`matching.device`, and one is there) and does not."
+            "gpu_lost",
+            "1 when this matcher should work on a GPU (`matching.device`, and one is there, or `matching.expects_gpu`) "
+            "and does not.",
         )
         self.ready = gauges("ready", "1 when the dependency is ready.", dependency=None)
         self.probes_in_flight = gauges("probes_in_flight", "Probes being searched now.", lane=LANES)

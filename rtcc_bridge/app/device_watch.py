@@ -35,9 +35,10 @@ _log = structlog.get_logger(__name__)
 class DeviceWatch:
     """`run` is a part of a process with the role matcher. Make it on the event loop."""
 
-    def __init__(self, embedder: Embedder, asked: Device, metrics: Metrics) -> None:
-        """asked: `matching.device`, where the galleries are searched as well."""
+    def __init__(self, embedder: Embedder, asked: Device, metrics: Metrics, *, expects_gpu: bool = False) -> None:
+        """asked: `matching.device`, where the galleries are searched as well. expects_gpu: the setting."""
         self._embedder = embedder
+        self._expects_gpu = expects_gpu
         self._checks: list[Callable[[], None]] = [embedder.check]
         self._asked = asked
         self._loop = asyncio.get_running_loop()
@@ -48,12 +49,14 @@ class DeviceWatch:
             metrics.matcher_device.labels(device).set_function(partial(self._works_on, device))
         metrics.gpu_lost.set_function(lambda: self.gpu_lost)
         if self.gpu_lost:
-            _log.error("there is a GPU, and the matcher works on the CPU: see nvidia-smi and the log before this")
+            _log.error(
+                "there should be a GPU, and the matcher works on the CPU: see nvidia-smi and the log before this"
+            )
 
     @property
     def gpu_lost(self) -> bool:
         """Whether the CPU does what a GPU should: ONNX Runtime falls back to it by itself, also while it runs."""
-        return expects_cuda(self._asked) and self._works_on(Device.CPU)
+        return (self._expects_gpu or expects_cuda(self._asked)) and self._works_on(Device.CPU)
 
     def also_check(self, check: Callable[[], None]) -> None:
         """Adds what else works on the device. check: blocks, and raises InferenceError when it does not."""

@@ -36,7 +36,7 @@ async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
     core.policy_in_force.derive(qualification.prepare)
     opened = await asyncio.to_thread(open_embedder, pack, Device(settings.device), settings.threads)
     embedder = FaceEmbedder(opened, assembly.on_stage)
-    watch = DeviceWatch(opened, Device(settings.device), core.metrics)
+    watch = DeviceWatch(opened, Device(settings.device), core.metrics, expects_gpu=settings.expects_gpu)
     assembly.add_part("device", watch.run)
     searches = {
         name: await _add_gallery(assembly, name, embedder, pack, calibration, watch)

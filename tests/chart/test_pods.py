@@ -123,14 +123,14 @@ def test_without_a_gpu_the_matcher_works_on_the_cpu() -> None:
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
     assert container["image"] == "REGISTRY.EXAMPLE.ORG/rtcc/rtcc-bridge:0.1.0"
     assert "tolerations" not in pod_of(matcher)["spec"]
-    assert _device("matchers on the CPU") == "cpu"
+    assert _device("matchers on the CPU") == ("cpu", False)
 
 
 def test_with_a_gpu_it_goes_where_gpus_are_and_says_what_becomes_of_a_lost_one() -> None:
     pod = pod_of(option("production").one("Deployment", "matcher"))["spec"]
     assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in pod["tolerations"]
-    assert _device("production") == "auto"
-    assert _device("matchers that need their GPU") == "cuda"
+    assert _device("production") == ("auto", True)
+    assert _device("matchers that need their GPU") == ("cuda", True)
 
 
 def _of_each_role(text: str, roles: Iterable[str]) -> str:
@@ -184,9 +184,10 @@ def test_the_number_and_the_name_of_the_gpus_are_those_of_the_values(base: tuple
         assert limits["memory"]
 
 
-def _device(name: str) -> str:
-    device: str = yaml.safe_load(option(name).settings_text("matcher"))["matching"]["device"]
-    return device
+def _device(name: str) -> tuple[str, bool]:
+    """Where a matcher computes, and whether its alert fires when not even the GPU's driver is found."""
+    matching = yaml.safe_load(option(name).settings_text("matcher"))["matching"]
+    return matching["device"], matching.get("expects_gpu", False)
 
 
 def test_no_second_gpu_is_needed_for_an_upgrade_and_no_other_role_is_ever_short() -> None:

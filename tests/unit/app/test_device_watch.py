@@ -183,15 +183,25 @@ async def test_a_device_that_does_not_answer_counts_as_lost(
 
 
 @pytest.mark.parametrize(
-    ("asked", "there_is_one", "lost"), [("auto", True, 1), ("auto", False, 0), ("cpu", True, 0), ("cuda", False, 1)]
-)
-async def test_a_fall_back_to_the_cpu_is_told_where_there_is_a_gpu(
-    asked: str, there_is_one: bool, lost: int, session: Session, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+    ("asked", "there_is_one", "expected", "lost"),
+    [
+        ("auto", True, False, 1), ("auto", False, False, 0), ("cpu", True, False, 0), ("cuda", False, False, 1),
+        ("auto", False, True, 1),
+    ],
+)  # fmt: skip
+async def test_a_fall_back_to_the_cpu_is_told_where_there_is_or_should_be_a_gpu(
+    asked: str,
+    there_is_one: bool,
+    expected: bool,
+    lost: int,
+    session: Session,
+    embedder: Embedder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("rtcc_bridge.matching.session._cuda_is_built_in", lambda: there_is_one)
     monkeypatch.setattr("rtcc_bridge.matching.session._has_driver", lambda: there_is_one)
     metrics = Metrics()
-    DeviceWatch(embedder, Device(asked), metrics)
+    DeviceWatch(embedder, Device(asked), metrics, expects_gpu=expected)
     assert told(metrics) == {"cuda": 1, "cpu": 0, "lost": 0}
     session.providers = ("CPUExecutionProvider",)  # as ONNX Runtime does by itself while it runs
     assert told(metrics) == {"cuda": 0, "cpu": 1, "lost": lost}

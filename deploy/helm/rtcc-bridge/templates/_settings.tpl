@@ -18,6 +18,7 @@
 {{- if has "packs" $needs }}{{ $_ := set $made "matching" (dict "packs_directory" "/var/lib/rtcc-bridge/packs") }}{{ end -}}
 {{- if has "evaluationPublicKey" $secrets }}{{ $_ := set $made.matching "evaluation_key_file" "/run/secrets/rtcc-bridge/evaluation-public-key" }}{{ end -}}
 {{- if has "gpu" $needs }}{{ $_ := set $made.matching "device" (include "rtcc-bridge.device" .root) }}{{ end -}}
+{{- if and (has "gpu" $needs) $values.matcher.gpu.enabled }}{{ $_ := set $made.matching "expects_gpu" true }}{{ end -}}
 {{- if has "operations" $needs }}{{ $_ := set $made "operations" (dict "host" $values.operations.host "port" 9464) }}{{ end -}}
 {{- if has "policy" $needs }}{{ $_ := set $made "policy" (fromYaml (include "rtcc-bridge.policySettings" .)) }}{{ end -}}
 {{- $reports := dict -}}
