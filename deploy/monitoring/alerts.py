@@ -116,6 +116,13 @@ STREAM: Final = (
         description="Each such record is kept as a dead letter and can be replayed when its cause is gone.",
     ),
     Alert(
+        name="DeadLetters",
+        expr='sum by (topic) (increase(rtcc_bridge_dead_letters_total{topic=~".*threats"}[15m])) > 0',
+        severity=CRITICAL,
+        summary="A record of {{ $labels.topic }} could not be processed: it may have been an imminent threat",
+        description="What it told is not on the board. It is kept as a dead letter: look what it says.",
+    ),
+    Alert(
         name="RecordsLost",
         expr="sum by (topic) (increase(rtcc_bridge_records_lost_total[1h])) > 0",
         severity=CRITICAL,

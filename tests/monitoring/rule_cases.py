@@ -12,6 +12,7 @@ CRITICAL, WARNING = "critical", "warning"
 INSTANCE: Final = 'job="rtcc-bridge", instance="a:9464"'
 TOPICS: Final = {
     "incidents": "rtcc.incidents",
+    "threats": "rtcc.threats",
     "imminent": "rtcc-bridge.probes.imminent",
     "routine": "rtcc-bridge.probes.routine",
     "records": "rtcc.gallery.records",
@@ -179,6 +180,11 @@ def minutes() -> Iterator[Case]:
     yield from pair(
         "DeadLetters", WARNING, handled | {letters: "0+2x40"}, handled | {letters: "0+0.9x40"},
         labels={"topic": TOPICS["incidents"]}, names=("two of a hundred", "less than one of a hundred"),
+    )  # fmt: skip
+    threat = f'rtcc_bridge_dead_letters_total{{topic="{TOPICS["threats"]}", reason="not_json"}}'
+    yield from pair(
+        "DeadLetters", CRITICAL, {threat: "0+0x8 1+0x20"}, {threat: "1+0x40"},
+        labels={"topic": TOPICS["threats"]}, names=("one threat", "none that is new"),
     )  # fmt: skip
     lost = f"rtcc_bridge_records_lost_total{{{incidents}}}"
     yield from pair(
