@@ -64,6 +64,25 @@ async def test_an_entry_of_a_transaction_that_commits_late_comes_after_what_was_
         assert await audit_tree.position_of(tx, late) == 3
 
 
+async def test_how_long_the_oldest_entry_has_waited_is_told(kit: AuditKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> float | None:
+        return kit.metrics.registry.get_sample_value("rtcc_bridge_audit_unsequenced_seconds")
+
+    async def away(*_: object) -> None:
+        raise UnavailableError("no place can be written")
+
+    await kit.act(2)
+    kit.clock.advance(40)
+    with monkeypatch.context() as patched:
+        patched.setattr(audit_tree, "place", away)
+        with pytest.raises(UnavailableError):
+            await kit.sequencer.sequence_all()
+    assert told() == pytest.approx(40, abs=1)
+    assert await kit.sequencer.sequence_all() == 2
+    assert await kit.sequencer.sequence_all() == 0
+    assert told() == 0
+
+
 async def test_what_rolled_back_has_no_place(kit: AuditKit) -> None:
     await kit.act(2)
     with suppress(LookupError):

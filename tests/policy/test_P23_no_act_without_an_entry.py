@@ -202,7 +202,11 @@ async def test_an_attempt_that_is_refused_is_entered_later_too(
     async with full(kit.database):
         with pytest.raises(Exception, match="role"):
             await kit.desk.preview(probe.probe_id, FLOOR)
+        with pytest.raises(Exception, match=r"disk is full|could not extend file"):
+            await merge.merge()
+        assert kit.metrics.registry.get_sample_value("rtcc_bridge_audit_journal_entries") == 1
     assert await merge.merge() == 1
+    assert kit.metrics.registry.get_sample_value("rtcc_bridge_audit_journal_entries") == 0
     (entry,) = await kit.audited("probe.preview")
     assert entry["outcome"] == "refused"
 

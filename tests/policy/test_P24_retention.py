@@ -21,6 +21,7 @@ from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.removals_ledger import ProbePurge
 from tests.command_kit import Command
+from tests.integration.pipeline import until
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, FLOOR, REQUESTOR, SUPERVISOR, LifeKit, opinion
 from tests.outages import Outages
 from tests.probe_kit import Gallery, face_search, policy, record_of, search_handler
@@ -606,6 +607,25 @@ async def test_a_daemon_that_starts_after_a_long_silence_waits_a_day_too(here: R
     assert (await keeper.look()).purged == 0
     here.pass_time(DAY)
     assert (await keeper.look()).purged == 1
+
+
+async def test_how_long_the_oldest_has_waited_is_told_until_it_is_purged(here: RetentionKit) -> None:
+    await withdrawn(here)
+    due_after = next(days for known, days in policy().retention.days.items() if known == "withdrawn")
+    here.pass_time((due_after + 5) * DAY)
+
+    def told(name: str) -> float | None:
+        return here.kit.metrics.registry.get_sample_value(f"rtcc_bridge_{name}")
+
+    running = asyncio.create_task(here.new_keeper().run())  # after a long silence it purges nothing for a day
+    await until(lambda: told("purges_due") == 1)
+    running.cancel()
+    assert told("purge_overdue_seconds") == 5 * DAY.total_seconds()
+    assert await here.purge() == 1
+    running = asyncio.create_task(here.new_keeper().run())
+    await until(lambda: told("purges_due") == 0)
+    running.cancel()
+    assert told("purge_overdue_seconds") == 0
 
 
 async def test_an_outcome_is_no_disposition(here: RetentionKit) -> None:
