@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
-from tests.tools import program
+from tests.e2e.visitors import running_browser
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -31,11 +31,9 @@ def served(site: Path) -> Iterator[str]:
 
 
 async def test_search_works_and_nothing_is_asked_of_anybody_else(served: str) -> None:
-    chromium = program("chromium", "chromium")
     asked: list[str] = []
     complaints: list[str] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    async with running_browser() as browser:
         page = await browser.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -45,7 +43,6 @@ async def test_search_works_and_nothing_is_asked_of_anybody_else(served: str) ->
         await page.keyboard.type("transit_mount")
         found = page.locator(".md-search-result__link[href*='configuration/'][href$='#objects']")
         await expect(found).to_have_count(1, timeout=20_000)
-        await browser.close()
     assert len(asked) > 5
     assert [url for url in asked if not url.startswith((served, "data:"))] == []
     assert complaints == []

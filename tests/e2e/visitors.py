@@ -1,5 +1,6 @@
 """People at a browser, for the tests of pages: everything that a page logs as an error fails the test."""
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,8 +34,9 @@ class Visitor:
 
 @asynccontextmanager
 async def running_browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium. Skips the test where there is none."""
-    chromium = program("chromium", "chromium")
+    """Debian's Chromium without its windows, which needs half the processor, or else the whole one. Skips the test
+    where there is neither."""
+    chromium = shutil.which("chromium-headless-shell") or program("chromium", "chromium-headless-shell")
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield launched

@@ -2,8 +2,8 @@
 
     python -m tests.e2e.tour [--all]
 
-Needs Debian's package `chromium`, and npm for the libraries of the pages. It says what has changed; look at the
-pictures before they are committed.
+Needs Debian's package `chromium-headless-shell`, and npm for the libraries of the pages. It says what has changed; look
+at the pictures before they are committed.
 """
 
 import argparse

@@ -51,6 +51,8 @@ class Item:
     call: asyncio.Task[int] | None = None
     left: bool = False
     refused: bool = False
+    hung: bool = False
+    """Its batch never came back."""
 
 
 @dataclass
@@ -77,6 +79,8 @@ class Network:
         faults = {item.fault for item in items}
         if Fault.HANGS in faults:
             self.is_lost = True
+            for item in items:
+                item.hung = True
             self.loop.takes(math.inf)
             return []
         seconds = self.fixed_seconds + self.item_seconds * len(items)
@@ -207,14 +211,16 @@ class BatcherMachine(RuleBasedStateMachine):
                 assert self.batcher.waiting(lane) <= self.limit + self.network.max_batch_size
 
     def teardown(self) -> None:
-        if self.is_open:
-            self._close()
-        calls = [item.call for item in self.items if item.call is not None]
-        if calls:
-            self.loop.run_until_complete(asyncio.wait(calls))
-        for item in self.items:
-            self._judge(item)
-        self.loop.close()
+        try:
+            if self.is_open:
+                self._close()
+            calls = [item.call for item in self.items if item.call is not None]
+            if calls:
+                self.loop.run_until_complete(asyncio.wait(calls))
+            for item in self.items:
+                self._judge(item)
+        finally:
+            self.loop.close()
 
     def _submit(self, lane: Lane, fault: Fault) -> None:
         item = Item(len(self.items), lane, fault, self.loop.time())
@@ -253,13 +259,12 @@ class BatcherMachine(RuleBasedStateMachine):
         elif isinstance(error, QueueFullError):
             assert item.refused
             assert not item.runs
+        elif item.hung:
+            assert isinstance(error, InferenceError)
         elif item.fault in RUINOUS:
             assert isinstance(error, InferenceError)
             assert item.runs[-1] == 1
             assert len(item.runs) == 2
-        elif item.fault is Fault.HANGS or (item.runs and error is not None):
-            assert isinstance(error, InferenceError)
-            assert self.network.is_lost
         else:
             assert error is None
             assert item.call.result() == 2 * item.number
