@@ -329,6 +329,16 @@ async def test_the_figures_are_for_those_who_oversee_and_a_look_is_entered(site:
         assert answer.status == 422
 
 
+async def test_p10_who_may_not_oversee_is_told_that_and_not_of_a_part_of_it(site: Website) -> None:
+    told = "Only an account with the role administrator or auditor or supervisor may see the pages of oversight"
+    assert told in await shown(site, "/oversight", "analyst", status=403)
+    assert [(entry["actor"], entry["outcome"]) for entry in await audited(site, "oversight.view")] == [
+        ("analyst", "refused")
+    ]
+    assert await audited(site, "deferral.view") == []
+    assert "See the pages of oversight" in await shown(site, "/activity", "analyst")
+
+
 async def test_p12_a_review_counts_when_everybody_has_concluded_on_its_lead(site: Website) -> None:
     """On the imminent lane the reviewer may be first: that they have filed says nothing to anybody yet."""
     life, figures = build_life(site.kit), site.services.reports.figures
