@@ -585,6 +585,26 @@ async def test_a_refusal_of_the_daemon_is_shown_with_its_rule_and_the_form_is_ke
 
 
 @pytest.mark.once
+async def test_whoever_fills_in_the_form_hears_that_the_incident_has_ended_and_loses_nothing_when_it_goes_on(
+    site: Website, visit: Visit
+) -> None:
+    await site.report("INC-1")
+    page = await (await visit("analyst")).open("/incidents/INC-1")
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    await fill_form(page)
+    await page.get_by_label("Requestor").focus()
+    await site.report("INC-1", incidentStatusCommonRegistryText="unfounded")
+    await expect(page.locator(".attach .refusal")).to_contain_text("Rule P08")
+    await expect(page.locator("#say-at-once")).to_contain_text("ended the authority to search")
+    await expect(page.get_by_role("button", name="Find the faces")).to_be_hidden()
+    await site.report("INC-1")
+    await expect(page.locator(".attach .refusal")).to_have_count(0)
+    await expect(page.get_by_label("Requestor")).to_have_value("the requestor")
+    await page.get_by_role("button", name="Find the faces").click()
+    await expect(page.get_by_role("heading", name="Choose a face")).to_be_visible()
+
+
+@pytest.mark.once
 async def test_a_refusal_is_shown_also_while_a_large_still_is_on_its_way(
     site: Website, visit: Visit, tmp_path: Path
 ) -> None:
