@@ -38,7 +38,7 @@ def test_nothing_is_without_words() -> None:
     assert set(life_words.CONCLUSIONS) == set(life_words.CONCLUSIONS_FOR_REQUESTORS) == set(Conclusion)
     assert set(life_words.OUTCOMES) == set(Outcome) - {Outcome.NONE}
     assert set(life_words.EVIDENCE) == set(EvidenceKind)
-    assert set(life_words.SIGNALS) == set(SignalKind)
+    assert set(life_words.SIGNALS) == set(life_words.SIGNAL_ITEMS) == set(SignalKind)
 
 
 def test_no_two_keys_of_a_page_are_the_same() -> None:
