@@ -317,6 +317,10 @@ async def test_the_figures_are_for_those_who_oversee_and_a_look_is_entered(site:
     assert "Violent offense 1" in text
     assert "P10, role or certificate 1" in text
     assert "Read what was refused to whom" in text
+    assert re.search(r"2\d{3}-\d\d-\d\d 2\d{3}-\d\d-\d\d Searches a day", text), "the bars say of which days they are"
+    assert "Looked for in everybody's searches, approvals and reviews: the same still again," in await shown(
+        site, "/oversight/misuse"
+    )
     assert "Searches by purpose" not in await shown(site, "/oversight", "supervisor")
     assert [entry["actor"] for entry in await audited(site, "oversight.figures")] == ["auditor"]
     await sign_log(site.kit)

@@ -30,8 +30,8 @@ NIGHT: Final = datetime(2026, 11, 24, 3, 14, tzinfo=UTC)
 """When the pictures are taken: a quarter past ten in the evening, in New York."""
 _BEFORE: Final = timedelta(hours=6)
 REPORTED, PUBLISHED = "2026-10", "2026-09"
-"""Whole months before that night: the one of the report that is looked at, and of the one that is kept as a paper. With a
-month for each, neither is a report of what was reported before."""
+"""Whole months before that night: of the report that is looked at, and of the one that is kept as a paper. With a month
+for each, neither is a report of what was reported before."""
 _TAKEN_ON: Final = "2021-08-14"
 _INCIDENTS: Final = (
     # id, type, priority, place, hours before the pictures
