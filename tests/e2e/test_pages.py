@@ -503,8 +503,8 @@ async def test_a_wall_shows_the_board_by_its_token_large_and_with_nothing_to_pre
             leads = await wall.locator("#leads > .card:not(.left-out)").count()
             assert leads >= 3
             await expect(wall.locator("#leads-left-out")).to_have_text(f"and at least {WALL_LEADS + 1 - leads} more")
-            long, other = wall.locator('[data-key="INC-31"]'), wall.locator("#incidents > .card").nth(2)
-            boxes = [await one.bounding_box() for one in (long, other)]
+            two = wall.locator('[data-key="INC-31"]'), wall.locator("#incidents > .card").nth(2)
+            boxes = [await one.bounding_box() for one in two]
             assert len({box["height"] for box in boxes if box}) == 1, "a long place takes no second line"
             sizes[height] = (visible, await wall.evaluate(SIZE_OF, "#incidents h3") / height)
         assert sizes[1080][0] == sizes[2160][0] >= 6
