@@ -259,7 +259,7 @@ class PictureWorkers:
 class Gallery:
     """Stands in for the model and the index behind a real batcher. `finds` answers each crop.
 
-    error: what a search raises. closed: why the gallery may not be searched at all.
+    error: what a search raises. closed: why the gallery may not be searched at all. model: name and hash of the pack.
     `tests/integration/test_stand_ins.py` holds it to what `GallerySearch` does.
     """
 
@@ -267,6 +267,7 @@ class Gallery:
     finds: Callable[[FaceCrop], Sequence[Candidate]] = lambda _crop: ()
     error: Exception | None = None
     closed: BridgeError | None = None
+    model: tuple[str, str] = ("test", "a" * 64)
     seen: list[FaceCrop] = field(default_factory=list)
 
     @property
@@ -283,8 +284,8 @@ class Gallery:
             gallery=self.kind,
             gallery_version=3,
             gallery_size=100,
-            model_pack="test",
-            model_hash="a" * 64,
+            model_pack=self.model[0],
+            model_hash=self.model[1],
             list_length=20,
             threshold=0.5,
             estimated_fpir=Estimate(0.05, 0.01, 0.1),

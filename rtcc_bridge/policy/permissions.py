@@ -32,6 +32,7 @@ class Deed(StrEnum):
     EXTEND_LEAD = "extend a lead"
     SEE_RECEIVERS = "see who received a lead"
     SEED_CASES = "seed known-answer cases"
+    OVERSEE = "see the pages of oversight"
     SEE_DEFERRALS = "see whose approvals have lapsed"
     LIFT_DEFERRAL = "let an analyst's approvals be deferred again"
     DECLARE_IMMINENT = "declare an incident imminent"
@@ -98,6 +99,7 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.EXTEND_LEAD: frozenset({Role.SUPERVISOR}),
         Deed.SEE_RECEIVERS: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
         Deed.SEED_CASES: frozenset({Role.ADMINISTRATOR}),
+        Deed.OVERSEE: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
         Deed.SEE_DEFERRALS: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
         Deed.LIFT_DEFERRAL: frozenset({Role.ADMINISTRATOR}),
         Deed.DECLARE_IMMINENT: frozenset({Role.SUPERVISOR}),

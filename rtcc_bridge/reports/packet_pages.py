@@ -8,6 +8,9 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from rtcc_bridge.policy.purposes import Purpose
+from rtcc_bridge.reports.purpose_words import PURPOSE_WORDS
+
 _WIDTH: Final = 100
 _MASKED: Final = (
     "Faces that were not chosen are masked in every copy but the sealed original, which the agency keeps: the sha256 "
@@ -91,7 +94,7 @@ def _request(facts: Mapping[str, Any]) -> dict[str, Any]:
         "lead": facts["leadId"],
         "incident": request["incidentId"],
         "case": request["caseNumber"],
-        "purpose": request["purpose"],
+        "purpose": PURPOSE_WORDS[Purpose(request["purpose"])],
         "legal basis": request["legalBasis"],
         "warrant or exigency": request["warrantOrExigency"],
         "analyst who attached the still": request["analyst"],

@@ -12,6 +12,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.reports.purpose_words import PURPOSE_WORDS
 from rtcc_bridge.reports.suppression import SMALLEST_SHOWN
 from rtcc_bridge.reports.tally import Act
 from rtcc_bridge.reports.transparency import TransparencyReport
@@ -28,10 +29,7 @@ TITLES: Final[Mapping[str, str]] = {
     "refusals": "Attempts that were refused, by rule",
 }
 WORDS: Final[Mapping[str, str]] = {
-    "violent_offense": "violent offense",
-    "imminent_threat": "imminent threat to public safety",
-    "identify_deceased": "identification of somebody who has died",
-    "identify_incapacitated": "identification of somebody who cannot say who they are",
+    **{purpose.value: words for purpose, words in PURPOSE_WORDS.items()},
     "nobody_alike": "nobody alike was found",
     "inconclusive": "inconclusive",
     "corroborated": "released, then corroborated by independent evidence",

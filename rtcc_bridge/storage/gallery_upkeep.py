@@ -51,8 +51,9 @@ async def count_past_retention(tx: Transaction, *, now: datetime) -> int:
 
 
 async def unsettled_removals(tx: Transaction, gallery: str) -> int:
-    """People and pictures that were removed, without a second receipt."""
-    query = select(func.count()).select_from(gallery_removals).where(_is_unsettled(gallery))
+    """Acts of removal without a second receipt: one may have taken a person with several images out."""
+    version = gallery_removals.c.removed_version
+    query = select(func.count(version.distinct())).where(_is_unsettled(gallery))
     return int((await tx.execute(query)).scalar_one())
 
 

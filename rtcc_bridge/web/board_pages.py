@@ -109,9 +109,9 @@ async def wall_board(request: web.Request) -> web.Response:
     """`/wall`: the board to be read from across the room, with nothing to press. A screen shows it with a token."""
     services = services_of(request)
     found = await open_incidents(services, WALL_INCIDENTS, 0)
-    newest = await newest_leads(services, WALL_LEADS)
-    cards = _in_order(found)
-    named = await named_incidents(services, {view.data.incident_id for view in newest.items}, by_key(cards))
+    newest = (await newest_leads(services, WALL_LEADS + 1)).items
+    listed, cards = newest[:WALL_LEADS], _in_order(found)
+    named = await named_incidents(services, {view.data.incident_id for view in listed}, by_key(cards))
     return page(
         request,
         "wall.html",
@@ -119,7 +119,8 @@ async def wall_board(request: web.Request) -> web.Response:
         incidents=cards,
         total=found.total,
         imminent=sum(card.level == "imminent" for card in cards),
-        leads=tuple(lead_card(view, named) for view in newest.items),
+        leads=tuple(lead_card(view, named) for view in listed),
+        has_more_leads=len(newest) > WALL_LEADS,
     )
 
 

@@ -111,6 +111,19 @@ SIGNALS: Final[Mapping[SignalKind, str]] = MappingProxyType(
     }
 )
 
+SIGNAL_ITEMS: Final[Mapping[SignalKind, str]] = MappingProxyType(
+    {
+        SignalKind.SAME_STILL: "search",
+        SignalKind.RECROPS: "still",
+        SignalKind.OFF_SHIFT: "act",
+        SignalKind.UNOPENED_APPROVALS: "search",
+        SignalKind.LAPSED_DEFERRALS: "search",
+        SignalKind.NEVER_DISAGREES: "review",
+        SignalKind.MISSED_CASES: "case",
+    }
+)
+"""What each thing that a sign rests on is called; the page counts them."""
+
 LIST_LIMITS: Final = (
     "The list is a search's, and a search always finds who looks alike. Nobody on it need be the person in the still.",
     "The order is random. Nothing on this page says how alike the search found anybody.",

@@ -7,7 +7,7 @@ from aiohttp import web
 from rtcc_bridge.policy.accounts import Role
 from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.web.accounts import ACCOUNT
-from rtcc_bridge.web.life_words import SIGNALS
+from rtcc_bridge.web.life_words import SIGNAL_ITEMS, SIGNALS
 from rtcc_bridge.web.operations import Handler, query_number
 from rtcc_bridge.web.oversight_words import RULES
 from rtcc_bridge.web.reports import misuse_report
@@ -51,6 +51,7 @@ async def misuse_page(request: web.Request) -> web.Response:
         feed_position=services_of(request).feed.position or 0,
         report=await misuse_report(request),
         names=SIGNALS,
+        items=SIGNAL_ITEMS,
     )
 
 

@@ -105,7 +105,7 @@ _LIFE_PAGES: Final = {
     ("GET", "/leads/{leadId}"): Guard(Deed.RELEASE_LEAD, "lead.standing", "leadId"),
     ("GET", "/released"): Guard(Deed.RECEIVE_LEAD, "lead.received"),
     ("GET", "/released/{leadId}"): Guard(Deed.RECEIVE_LEAD, "lead.receive", "leadId"),
-    ("GET", "/oversight"): Guard(Deed.SEE_DEFERRALS, "deferral.view"),
+    ("GET", "/oversight"): Guard(Deed.OVERSEE, "oversight.view"),
     ("GET", "/oversight/misuse"): Guard(Deed.SEE_MISUSE_SIGNALS, "misuse.view"),
     ("GET", "/oversight/audit"): Guard(Deed.SEE_AUDIT_LOG, "audit.view"),
     ("GET", "/oversight/audit/{entryId}"): Guard(Deed.SEE_AUDIT_LOG, "audit.view", "entryId"),

@@ -90,7 +90,7 @@ FIRST_STEPS: Final = (
     FirstStep(
         "The board",
         "Incidents arrive by themselves; one under an imminent threat stands on top and counts down. Open that one: "
-        "its name is a link.",
+        "its name opens it.",
         "/",
     ),
     FirstStep(

@@ -192,9 +192,15 @@ async def test_an_examination_survives_a_reload_an_outage_and_an_expired_session
     async with visiting(browser, site, "analyst", "401", "net::ERR") as visitor:
         page = await visitor.open(f"/examine/{lead_id}")
         await is_live(page)
-        await keys(page, "c", "1", "n")
+        current = page.locator(".part.current")
+        await keys(page, "c", "1")
+        await expect(current).to_have_attribute("data-component", "lines")
+        await expect(page.locator("#note-of")).to_have_text("Note on: Skin, judged last")
+        await keys(page, "n")
+        await expect(current).to_have_attribute("data-component", "skin")  # what is written goes there
         await page.keyboard.type("a scar over it")
         await keys(page, "Enter")
+        await expect(current).to_have_attribute("data-component", "lines")
         await expect(page.locator("#saved")).to_have_text("Saved")
         await page.reload()
         await expect(page.locator("#strip button").first).to_contain_text(f"{PARTS - 1} left")

@@ -29,6 +29,7 @@ from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
 from tests.e2e.visitors import Visitor, new_visitor, right_now
+from tests.life_kit import build_life
 from tests.nasty_texts import NASTY_TEXTS
 from tests.ports import free_port
 from tests.probe_kit import PictureWorkers, face
@@ -458,17 +459,24 @@ async def test_the_board_survives_a_restart_of_the_daemon(database: Database, br
     visitor.checked()
 
 
+WALL_LEADS = 5
 SIZE_OF = "(name) => parseFloat(getComputedStyle(document.querySelector(name)).fontSize)"
 
 
 @pytest.mark.once
 async def test_a_wall_shows_the_board_by_its_token_large_and_with_nothing_to_press(
-    database: Database, browser: Browser, tmp_path: Path
+    database: Database, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("rtcc_bridge.web.board_pages.WALL_LEADS", WALL_LEADS)
     identity = {"role_switch": False}
     async with running_site(database, right_now(), Metrics(), tmp_path, identity=identity) as site:
         await site.report_all({f"INC-{number:02}": {"notes": ["what dispatch wrote"]} for number in range(60)})
         await site.alert("INC-30", headline="Armed person at the station")
+        await site.report("INC-31", incidentCommonPriorityNumber=0, location={"text": "A very long place name " * 12})
+        life = build_life(site.kit)
+        for number in range(WALL_LEADS + 1):
+            await life.lead(people=0, incident_id=f"INC-{number:02}")
+        await site.settle()
         tokens, administrator = site.services.people.tokens, DEMO_ACCOUNTS["administrator"]
         until = site.kit.clock.now() + timedelta(days=1)
         token = await tokens.create(administrator, "the wall", [Deed.WATCH_FLOOR], until)
@@ -492,6 +500,12 @@ async def test_a_wall_shows_the_board_by_its_token_large_and_with_nothing_to_pre
             assert await wall.evaluate("document.documentElement.scrollHeight <= window.innerHeight")
             visible = await wall.locator("#incidents > .card:not(.left-out)").count()
             await expect(wall.locator("#incidents-left-out")).to_have_text(f"and {60 - visible} more")
+            leads = await wall.locator("#leads > .card:not(.left-out)").count()
+            assert leads >= 3
+            await expect(wall.locator("#leads-left-out")).to_have_text(f"and at least {WALL_LEADS + 1 - leads} more")
+            two = wall.locator('[data-key="INC-31"]'), wall.locator("#incidents > .card").nth(2)
+            boxes = [await one.bounding_box() for one in two]
+            assert len({box["height"] for box in boxes if box}) == 1, "a long place takes no second line"
             sizes[height] = (visible, await wall.evaluate(SIZE_OF, "#incidents h3") / height)
         assert sizes[1080][0] == sizes[2160][0] >= 6
         assert min(share for _, share in sizes.values()) > 0.03  # of the height of the screen
@@ -582,6 +596,26 @@ async def test_a_refusal_of_the_daemon_is_shown_with_its_rule_and_the_form_is_ke
     await expect(page.locator("#answer")).to_contain_text("A search needs a legal basis")
     await expect(page.get_by_label("Requestor")).to_have_value("the requestor")
     await expect(page.get_by_role("button", name="Find the faces")).to_be_enabled()
+
+
+@pytest.mark.once
+async def test_whoever_fills_in_the_form_hears_that_the_incident_has_ended_and_loses_nothing_when_it_goes_on(
+    site: Website, visit: Visit
+) -> None:
+    await site.report("INC-1")
+    page = await (await visit("analyst")).open("/incidents/INC-1")
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    await fill_form(page)
+    await page.get_by_label("Requestor").focus()
+    await site.report("INC-1", incidentStatusCommonRegistryText="unfounded")
+    await expect(page.locator(".attach .refusal")).to_contain_text("Rule P08")
+    await expect(page.locator("#say-at-once")).to_contain_text("ended the authority to search")
+    await expect(page.get_by_role("button", name="Find the faces")).to_be_hidden()
+    await site.report("INC-1")
+    await expect(page.locator(".attach .refusal")).to_have_count(0)
+    await expect(page.get_by_label("Requestor")).to_have_value("the requestor")
+    await page.get_by_role("button", name="Find the faces").click()
+    await expect(page.get_by_role("heading", name="Choose a face")).to_be_visible()
 
 
 @pytest.mark.once

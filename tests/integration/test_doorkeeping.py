@@ -1,4 +1,4 @@
-"""Which requests a site outside the demo lets in, before it asks who it is."""
+"""A site outside the demo: which requests it lets in before it asks who it is, and that it is no demonstration."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -8,14 +8,17 @@ import pytest
 
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.people.service_tokens import NewToken
-from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
+from rtcc_bridge.people.signed_in import SignedIn, Voucher
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
+from rtcc_bridge.policy.certificates import Certificate
 from rtcc_bridge.policy.permissions import Deed
+from rtcc_bridge.policy.policy_parts import CertificateKind
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.access import STRANGERS_PER_MINUTE
 from tests.doubles import ManualClock
 from tests.sign_in_kit import FORWARDED, HOME, HOST, IDENTITY
-from tests.website import Website, running_site
+from tests.website import Website, running_site, still_form
 
 ISSUER = "https://identity.example.org"
 STRANGERS = 2 * STRANGERS_PER_MINUTE + 20
@@ -156,3 +159,35 @@ async def test_a_token_for_something_else_opens_no_wall(site: Website) -> None:
     async with site.client.post("/wall/token", data={"token": token.text}, headers=shown) as answer:
         assert (answer.status, "Set-Cookie" in answer.headers) == (401, False)
         assert "made for watch-floor" in await answer.text()
+
+
+async def signed_in(site: Website, *roles: Role) -> dict[str, str]:
+    """What the browser of somebody trained with these roles sends."""
+    trained = {kind.value: Certificate(site.kit.clock.now()) for kind in CertificateKind}
+    account = Account("e-1041", frozenset(roles), trained, login="e-1041@example.org")
+    secret = await site.services.people.sessions.begin(SignedIn(voucher=Voucher.PROVIDER, account=account))
+    return {**FORWARDED, "Origin": HOME, "Cookie": f"__Host-rtcc_session={secret}"}
+
+
+async def test_no_page_gives_advice_that_is_for_a_demonstration(site: Website) -> None:
+    everybody = await signed_in(site, *Role)
+    empty = ["/", "/board/changes?with-leads=1", "/wall", "/review", "/released", "/gallery", "/people", "/oversight"]
+    await site_is_real(site, everybody, empty)
+    await site.report("INC-1")
+    image = still_form()
+    async with site.client.post("/api/v1/incidents/INC-1/probes", data=image, headers=everybody) as answer:
+        assert answer.status == 201, await answer.text()
+        probe = f"/probes/{(await answer.json())['probeId']}"
+    async with site.client.post(f"/api/v1{probe}/face", json={"number": 1}, headers=everybody) as answer:
+        assert (await answer.json())["state"] == "awaiting_approval"
+    of_the_case = ["/incidents/INC-1", "/approvals", f"/approvals{probe.removeprefix('/probes')}", "/activity"]
+    await site_is_real(site, everybody, of_the_case)
+    await site_is_real(site, await signed_in(site, Role.ANALYST), [probe])
+    await site_is_real(site, await signed_in(site, Role.FLOOR), ["/incidents/INC-1"])
+
+
+async def site_is_real(site: Website, browser: dict[str, str], paths: list[str]) -> None:
+    for path in paths:
+        async with site.client.get(path, headers=browser) as answer:
+            page = (await answer.text()).lower()
+        assert (answer.status, [word for word in ("demonstration", "simulate") if word in page]) == (200, []), path

@@ -168,13 +168,13 @@ async def test_a_person_is_removed_with_a_receipt_and_their_live_leads_are_withd
         async with site.client.post(f"/api/v1{path}", json=wrong, headers=acting("administrator")) as answer:
             assert answer.status == status
     [item] = (await site.get("/galleries", "auditor"))["items"]
-    assert (item["images"], item["removalsWithoutSecondReceipt"]) == (0, 2)
+    assert (item["images"], item["removalsWithoutSecondReceipt"]) == (0, 1)
     text = await shown(site, "/gallery/demo", "auditor")
     assert "1 person, 1 image court order 7 Waits" in text
     assert subject["subject_ref"] not in text
     assert "Remove a person for good" not in text
     assert "Remove a person for good" in await shown(site, "/gallery/demo")
-    assert "2 removals wait for the second receipt" in await shown(site, "/gallery")
+    assert "1 removal waits for the second receipt" in await shown(site, "/gallery")
     await shown(site, "/gallery/none", status=404)
 
 
@@ -317,6 +317,10 @@ async def test_the_figures_are_for_those_who_oversee_and_a_look_is_entered(site:
     assert "Violent offense 1" in text
     assert "P10, role or certificate 1" in text
     assert "Read what was refused to whom" in text
+    assert re.search(r"2\d{3}-\d\d-\d\d 2\d{3}-\d\d-\d\d Searches a day", text), "the bars say of which days they are"
+    assert "Looked for in everybody's searches, approvals and reviews: the same still again," in await shown(
+        site, "/oversight/misuse"
+    )
     assert "Searches by purpose" not in await shown(site, "/oversight", "supervisor")
     assert [entry["actor"] for entry in await audited(site, "oversight.figures")] == ["auditor"]
     await sign_log(site.kit)
@@ -327,6 +331,16 @@ async def test_the_figures_are_for_those_who_oversee_and_a_look_is_entered(site:
     assert "P10, role or certificate 1" in text
     async with site.client.get("/oversight?days=91", headers=acting("auditor")) as answer:
         assert answer.status == 422
+
+
+async def test_p10_who_may_not_oversee_is_told_that_and_not_of_a_part_of_it(site: Website) -> None:
+    told = "Only an account with the role administrator or auditor or supervisor may see the pages of oversight"
+    assert told in await shown(site, "/oversight", "analyst", status=403)
+    assert [(entry["actor"], entry["outcome"]) for entry in await audited(site, "oversight.view")] == [
+        ("analyst", "refused")
+    ]
+    assert await audited(site, "deferral.view") == []
+    assert "See the pages of oversight" in await shown(site, "/activity", "analyst")
 
 
 async def test_p12_a_review_counts_when_everybody_has_concluded_on_its_lead(site: Website) -> None:

@@ -173,6 +173,7 @@ async def test_it_holds_the_whole_life_of_the_lead(life: LifeKit, tmp_path: Path
         text = (unpacked.folder / "lead-1" / name).read_text()
         for word in (lead_id, FORM.case_number, "inconclusive", "Dissent", "examiner", "supervisor", "with overlay"):
             assert str(word) in text
+        assert "violent offense" in text
     assert "http" not in (unpacked.folder / "lead-1/packet.html").read_text()
 
 

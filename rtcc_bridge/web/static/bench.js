@@ -216,12 +216,21 @@ async function begin() {
     for (const row of parts) {
       const { component } = row.dataset;
       for (const radio of row.querySelectorAll("input")) radio.checked = findings.get(component) === radio.value;
-      row.classList.toggle("current", component === part);
       row.classList.toggle("remarked", remarks.has(component));
       row.title = remarks.get(component) ?? "";
     }
     for (const radio of byId("scale").querySelectorAll("input")) radio.checked = radio.value === conclusion;
+    markCurrent();
     showNote();
+  }
+
+  /** The row that keys are about; while a note is written the one that it is about, so that no note goes elsewhere. */
+  function markCurrent() {
+    const about = document.activeElement === byId("note") ? noted() : part;
+    for (const row of parts) {
+      row.classList.toggle("current", row.dataset.component === about);
+      if (about !== part && row.dataset.component === about) row.scrollIntoView({ block: "nearest" });
+    }
   }
 
   /** What a note is about: a part that was judged, since the next key is about the one after it; null: the candidate. */
@@ -232,7 +241,8 @@ async function begin() {
 
   function showNote() {
     const about = noted();
-    byId("note-of").textContent = about ? TEXTS.noteOn(nameOf.get(about)) : TEXTS.noteOnAll;
+    const noteOn = about === part ? TEXTS.noteOn : TEXTS.noteOnLast;
+    byId("note-of").textContent = about ? noteOn(nameOf.get(about)) : TEXTS.noteOnAll;
     const field = byId("note");
     const text = (about ? notes().remarks.get(about) : notes().note) ?? "";
     if (field.value !== text) field.value = text;
@@ -416,10 +426,11 @@ async function begin() {
       const row = event.target.closest(".part");
       if (row) part = row.dataset.component;
       else if (event.target.closest("#scale")) part = null;
-      else return;
-      for (const one of parts) one.classList.toggle("current", one.dataset.component === part);
+      else if (event.target.id !== "note") return;
+      markCurrent();
       showNote();
     });
+    byId("note").addEventListener("blur", markCurrent);
     byId("form").addEventListener("change", (event) => {
       if (event.target.id === "note") return;
       if (event.target.name === "conclusion") {

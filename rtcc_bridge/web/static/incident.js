@@ -7,7 +7,7 @@ const FIELDS = ["purpose", "legalBasis", "caseNumber", "requestor", "attestedOri
 const PICTURES = ["image/jpeg", "image/png", "image/webp"];
 const CLIPS = /\.(mp4|m4v|mov|mkv|avi)$/i;
 
-const refresh = keepLive();
+const refresh = keepLive({ onPart: followOffer });
 const form = document.getElementById("attach");
 const region = document.getElementById("answer") ?? document.getElementById("outages");
 
@@ -18,6 +18,15 @@ wireButtons(({ ok, document: answer, button }) => {
 });
 
 if (form) wireForm();
+
+/** Whoever fills in the form while the incident ends is told so at once; what was written comes back with the incident. */
+function followOffer(part) {
+  if (part.id !== "offer") return;
+  const isOpen = part.hidden; // it says why nothing can be attached
+  if (!isOpen) say("say-at-once", part.textContent);
+  if (form) form.hidden = !isOpen;
+  else if (isOpen) location.reload(); // which brings the form
+}
 
 function wireForm() {
   const chooser = document.getElementById("image");

@@ -6,6 +6,7 @@ export const TEXTS = {
   soundWaits: "Sound on, after a click",
   leftOut: (count, dangers) =>
     count > 0 ? `and ${count} more${dangers > 0 ? `, ${dangers} of them under an imminent threat` : ""}` : "",
+  leftOutAtLeast: (count) => `and at least ${count} more`,
   open: "open",
   excluded: "excluded",
   kept: (left) => (left ? `${left} left` : "compared"),
@@ -17,6 +18,7 @@ export const TEXTS = {
   pictureFailed: "The picture cannot be shown",
   partsLeft: (left) => (left ? `${left} of 17 parts left` : "every part looked at"),
   noteOn: (name) => `Note on: ${name}`,
+  noteOnLast: (name) => `Note on: ${name}, judged last`,
   noteOnAll: "Note on the candidate as a whole",
   hasNote: "has a note",
   saving: "Saving",

@@ -21,6 +21,11 @@ function sayWhatIsLeftOut() {
   const line = document.getElementById("incidents-left-out");
   line.textContent = TEXTS.leftOut(Number(total) - shown.length, dangers);
   line.classList.toggle("alarm", dangers > 0);
+  const leads = document.getElementById("leads");
+  const hidden = leads.querySelectorAll(".left-out").length;
+  document.getElementById("leads-left-out").textContent = leads.hasAttribute("data-capped")
+    ? TEXTS.leftOutAtLeast(hidden + 1)
+    : TEXTS.leftOut(hidden, 0);
 }
 
 function arrange() {

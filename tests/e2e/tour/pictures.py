@@ -28,7 +28,7 @@ from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import metadata
 from tests.e2e.tour.painting import TourPictures
 from tests.e2e.tour.papers import ACCOUNT, PAPERS, SIZE, Paper
-from tests.e2e.tour.stage import NIGHT, Scenery, set_up, start_of_night
+from tests.e2e.tour.stage import NIGHT, Scenery, long_before, set_up
 from tests.e2e.tour.stops import STOPS
 from tests.e2e.visitors import Visitor, new_visitor
 from tests.website import Website, running_site
@@ -65,7 +65,7 @@ class Seen:
 @asynccontextmanager
 async def tour_site(database: Database, folder: Path) -> AsyncIterator[tuple[Website, Scenery]]:
     """The site in the night of the tour. database: an empty one. folder: an empty one."""
-    clock = start_of_night()
+    clock = long_before()
     came_by(Way.DAEMON)  # whatever the process that makes the pictures did before
     async with running_site(database, clock, Metrics(), folder, workers=TourPictures()) as site:
         yield site, await set_up(site, folder)

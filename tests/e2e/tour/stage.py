@@ -13,6 +13,7 @@ from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.sent_enrolment import SentPictureEnroller
 from rtcc_bridge.gallery.sources import FolderSource
+from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.people.signed_in import SignedIn, Voucher
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.storage import tables
@@ -21,12 +22,17 @@ from tests.e2e.tour.painting import faces
 from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, WordPortraits, word_templates
 from tests.life_kit import FIRST, PEER, LifeKit, build_life
 from tests.probe_kit import CLIP, Gallery, face_search, gallery_parts, record_of, search_handler
-from tests.report_kit import sign_log
+from tests.report_kit import log_searches, sign_log
+from tests.unit.qualification.packs import paper_pack
 from tests.website import FIELDS, Website, acting, picture_form, still_form
 
 NIGHT: Final = datetime(2026, 11, 24, 3, 14, tzinfo=UTC)
 """When the pictures are taken: a quarter past ten in the evening, in New York."""
 _BEFORE: Final = timedelta(hours=6)
+REPORTED, PUBLISHED = "2026-10", "2026-09"
+"""Whole months before that night: of the report that is looked at, and of the one that is kept as a paper. With a month
+for each, neither is a report of what was reported before."""
+_TAKEN_ON: Final = "2021-08-14"
 _INCIDENTS: Final = (
     # id, type, priority, place, hours before the pictures
     ("26-118204", "HOMICIDE", 1, "Harbor Street 12", 6.4),
@@ -37,6 +43,8 @@ _INCIDENTS: Final = (
     ("26-118266", "SHOOT", 1, "Dock 9, warehouse", 0.4),
 )
 HOMICIDE, ROBBERY, ASSAULT, STABBING, CARJACKING, SHOOTING = (name for name, *_ in _INCIDENTS)
+_SEARCHED: Final = ((HOMICIDE, 31), (ROBBERY, 44), (ASSAULT, 17), (SHOOTING, 9))
+"""What the log has of each whole month: with a few searches everything would be left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +69,29 @@ class _TickingClock(ManualClock):
         return super().now()
 
 
-def start_of_night() -> ManualClock:
-    return _TickingClock(NIGHT - _BEFORE)
+def long_before() -> ManualClock:
+    return _TickingClock(_middle_of(PUBLISHED))
 
 
 async def set_up(site: Website, folder: Path) -> Scenery:
-    """Lets the night happen on the site, whose clock is that of `start_of_night`. folder: an empty one to write in."""
+    """Lets the night happen on the site, whose clock is that of `long_before`. folder: where the site's files lie."""
     site.kit.workers.faces = faces()
-    life = build_life(site.kit)
+    life, pack = build_life(site.kit), paper_pack(folder / "packs" / "agency")
+    for month in (PUBLISHED, REPORTED):
+        site.kit.clock.advance((_middle_of(month) - site.kit.clock.now()).total_seconds())
+        await _month(site)
+    site.kit.clock.advance((NIGHT - _BEFORE - site.kit.clock.now()).total_seconds())
     await _enrol(site, folder)
     for name, kind, priority, place, hours in _INCIDENTS:
         opened = NIGHT - timedelta(hours=hours)
         fields = {"incidentTypeCommonRegistryText": kind, "openedAt": rfc3339(opened), "location": {"text": place}}
         await site.report(name, incidentCommonPriorityNumber=priority, notes=["Caller is on the line"], **fields)
-    released = await _searched(site, life, HOMICIDE)
+    released = await _searched(site, life, pack, HOMICIDE)
     await _agreed_on(site, life, released)
     await life.life.release.release(released, FIRST, ())
-    agreed = await _searched(site, life, ROBBERY)
+    agreed = await _searched(site, life, pack, ROBBERY)
     await _agreed_on(site, life, agreed)
-    in_review = await _searched(site, life, ASSAULT)
+    in_review = await _searched(site, life, pack, ASSAULT)
     await _taken(site, life, in_review)
     await life.conclude(in_review, (1,))
     await _until(site, 30)
@@ -87,7 +99,7 @@ async def set_up(site: Website, folder: Path) -> Scenery:
     await site.alert(
         CARJACKING, headline="Vehicle is driven at people", urgency="Expected", severity="Severe", minutes=140
     )
-    imminent = await _searched(site, life, SHOOTING, purpose="imminent_threat")
+    imminent = await _searched(site, life, pack, SHOOTING, purpose="imminent_threat")
     await life.leads.acknowledge(imminent, FIRST)
     reviewed = await _review_of(site, imminent)
     await life.life.review.take(reviewed, PEER)
@@ -101,6 +113,16 @@ async def set_up(site: Website, folder: Path) -> Scenery:
     await site.settle()
     [first, *_] = await site.kit.rows(tables.audit_entries, action="lead.candidates")
     return Scenery(clip, probe, waiting, imminent, reviewed, agreed, released, str(first["entry_id"]))
+
+
+def _middle_of(month: str) -> datetime:
+    return datetime.fromisoformat(f"{month}-15T12:00:00+00:00")
+
+
+async def _month(site: Website) -> None:
+    for incident, count in _SEARCHED:
+        for result, share in (("candidates", 2), ("no_candidate", 3), ("rejected_quality", 6)):
+            await log_searches(site.kit, count // share, incident=incident, result=result, gallery="city")
 
 
 async def _until(site: Website, minutes_before: float) -> None:
@@ -156,7 +178,9 @@ async def _chosen(site: Website, incident_id: str, **changes: str) -> str:
     return probe_id
 
 
-async def _searched(site: Website, life: LifeKit, incident_id: str, people: int = 3, **changes: str) -> str:
+async def _searched(
+    site: Website, life: LifeKit, pack: ModelPack, incident_id: str, people: int = 3, **changes: str
+) -> str:
     """A lead, approved unless its approval may follow. Returns its id."""
     await _pass(site, 7)
     probe_id = await _chosen(site, incident_id, **changes)
@@ -164,7 +188,10 @@ async def _searched(site: Website, life: LifeKit, incident_id: str, people: int 
     if not changes:
         await site.post(f"/probes/{probe_id}/approve", "supervisor")
     found = [await life.enrol(f"{incident_id}/{number}", pictures=2) for number in range(people)]
-    search = face_search(Gallery(finds=lambda _crop: found))
+    first_photos = tables.gallery_images.c.image_id.in_([one.best.image_id for one in found])
+    async with site.kit.database.write() as tx:
+        await tx.execute(update(tables.gallery_images).where(first_photos).values(taken_on=_TAKEN_ON))
+    search = face_search(Gallery(finds=lambda _crop: found, model=(pack.name, pack.pack_hash)))
     async with search.batcher:
         [request] = [row for row in await site.kit.requests() if row["event"]["data"]["probeId"] == probe_id]
         await search_handler(site.kit, search).handle(record_of(request))

@@ -7,7 +7,7 @@ from typing import Final
 from playwright.async_api import Page, expect
 
 from tests.e2e.bench_kit import drawn, is_live, keys
-from tests.e2e.tour.stage import CARJACKING, SHOOTING, Scenery
+from tests.e2e.tour.stage import CARJACKING, REPORTED, SHOOTING, Scenery
 
 Preparation = Callable[[Page], Awaitable[None]]
 
@@ -108,7 +108,7 @@ STOPS: Final = (
         "transparency",
         REPORT,
         "administrator",
-        lambda _: f"{REPORT}?from=2026-11&until=2026-11",
+        lambda _: f"{REPORT}?from={REPORTED}&until={REPORTED}",
         _stands_still,
         ("404",),  # of the icon, which the browser looks for beside a page that is one file
     ),

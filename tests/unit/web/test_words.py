@@ -1,9 +1,13 @@
 """Every state, purpose and code that can occur has its words."""
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
+import rtcc_bridge
 from rtcc_bridge.leads.comparison import Aid, Component, Finding
 from rtcc_bridge.leads.events import EstimatedFpir, LeadData, WithdrawalPart
 from rtcc_bridge.leads.lead import Outcome
@@ -14,10 +18,12 @@ from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, Purpose
 from rtcc_bridge.probes.state import Approval, ProbeState
 from rtcc_bridge.reports.misuse_signals import SignalKind
 from rtcc_bridge.web import life_words, words
-from rtcc_bridge.web.oversight_words import ACTS, KINDS
+from rtcc_bridge.web.oversight_words import ACTS, KINDS, RULES
 from rtcc_bridge.web.route_deeds import GUARDS
 from tests.probe_kit import policy
 from tests.unit.leads.event_examples import EXAMPLES
+
+REFUSALS = {"PolicyRefusalError", "SignInRequiredError", "ExpiredTokenError"}
 
 
 def test_nothing_is_without_words() -> None:
@@ -32,7 +38,7 @@ def test_nothing_is_without_words() -> None:
     assert set(life_words.CONCLUSIONS) == set(life_words.CONCLUSIONS_FOR_REQUESTORS) == set(Conclusion)
     assert set(life_words.OUTCOMES) == set(Outcome) - {Outcome.NONE}
     assert set(life_words.EVIDENCE) == set(EvidenceKind)
-    assert set(life_words.SIGNALS) == set(SignalKind)
+    assert set(life_words.SIGNALS) == set(life_words.SIGNAL_ITEMS) == set(SignalKind)
 
 
 def test_no_two_keys_of_a_page_are_the_same() -> None:
@@ -123,3 +129,16 @@ def test_every_act_that_is_not_everybodys_has_words_in_the_audit_log() -> None:
     acts = {guard.action for guard in GUARDS.values() if guard.deed not in everybodys}
     assert acts <= set(ACTS)
     assert {act.partition(".")[0] for act in acts} - {"activity"} <= set(KINDS)
+
+
+def test_every_rule_that_refuses_says_what_it_is_about_and_no_other_is_listed() -> None:
+    assert set(rules_that_refuse()) == set(RULES)
+
+
+def rules_that_refuse() -> Iterator[str]:
+    """By the first argument of every refusal that the program raises, which it writes out each time."""
+    for file in Path(rtcc_bridge.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(ast.Name(name), [ast.Constant(str(rule)), *_]) if name in REFUSALS:
+                    yield rule
