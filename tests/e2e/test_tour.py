@@ -34,6 +34,7 @@ RENEW = "python -m tests.e2e.tour"
 MOST_BYTES = 80_000
 
 
+@pytest.mark.browser
 @pytest.mark.once
 @pytest.mark.timeout(300)
 async def test_every_page_is_still_what_the_tour_shows(database: Database, tmp_path: Path) -> None:
