@@ -42,6 +42,9 @@ CELLS: Final = (64, 36)
 MOST_UNLIKE: Final = 8.0
 """Levels of 255 by which the cells of two pictures may differ on average. Measured: at most 3 between two runs, 7 with
 quite another font, 8 and more when everything stands a quarter of the width further right, 17 without a style."""
+WORST: Final = 6
+"""As many cells as a button fills: they are judged by themselves, or a page loses one in the average of all."""
+MOST_UNLIKE_THERE: Final = 40.0
 COLOURS: Final = 255
 PICTURES_ARE_THERE: Final = """() => [...document.images].every((one) => {
   const isInSight = one.checkVisibility() && one.getBoundingClientRect().top < window.innerHeight;
@@ -151,13 +154,25 @@ def as_kept(png: bytes) -> bytes:
     return content.getvalue()
 
 
-def unlikeness(one: bytes, other: bytes) -> float:
-    """By how many levels of 255 the cells of two pictures differ on average."""
-    cells = [
-        np.asarray(Image.open(io.BytesIO(each)).convert("RGB").resize(CELLS, Image.Resampling.BOX), np.float32)
-        for each in (one, other)
-    ]
-    return float(np.abs(cells[0] - cells[1]).mean())
+@dataclass(frozen=True, slots=True)
+class Unlikeness:
+    """By how many levels of 255 the cells of two pictures differ, on average: all of them, and the worst."""
+
+    everywhere: float
+    worst: float
+
+    @classmethod
+    def of(cls, one: bytes, other: bytes) -> "Unlikeness":
+        cells = [
+            np.asarray(Image.open(io.BytesIO(each)).convert("RGB").resize(CELLS, Image.Resampling.BOX), np.float32)
+            for each in (one, other)
+        ]
+        levels = np.sort(np.abs(cells[0] - cells[1]).mean(axis=2), axis=None)
+        return cls(float(levels.mean()), float(levels[-WORST:].mean()))
+
+    @property
+    def is_another_picture(self) -> bool:
+        return self.everywhere > MOST_UNLIKE or self.worst > MOST_UNLIKE_THERE
 
 
 def outline_file(name: str, folder: Path = FOLDER) -> Path:
@@ -181,8 +196,11 @@ def changes(seen: Seen, folder: Path = FOLDER) -> Iterator[str]:
         kept_picture = picture_file(name, theme, folder)
         if not kept_picture.is_file():
             yield f"{name}: no picture in the {theme} theme"
-        elif (levels := unlikeness(kept_picture.read_bytes(), picture)) > MOST_UNLIKE:
-            yield f"{name}: another picture in the {theme} theme, by {levels:.1f} levels"
+        elif (levels := Unlikeness.of(kept_picture.read_bytes(), picture)).is_another_picture:
+            yield (
+                f"{name}: another picture in the {theme} theme, by {levels.everywhere:.1f} levels everywhere and "
+                f"{levels.worst:.1f} where it differs most"
+            )
 
 
 def keep(seen: Seen, folder: Path = FOLDER) -> None:
