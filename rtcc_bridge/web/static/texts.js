@@ -28,7 +28,7 @@ export const TEXTS = {
   saving: "Saving",
   saved: "Saved",
   restored: "What you had noted was restored",
-  notSaved: "Not saved yet: the daemon does not answer. Kept in this browser, sent when it does.",
+  notSaved: "Not saved yet: the daemon does not answer. It is kept in this browser and sent later.",
   signedOut: "You are not signed in any more. What you noted is kept in this browser.",
   signIn: "Sign in again",
   ended: "There is nothing to examine here any more: stop. This list is used for nothing.",
