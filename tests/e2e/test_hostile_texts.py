@@ -98,7 +98,7 @@ async def were_kept_as_they_came(site: Website) -> None:
     [outcome] = await site.kit.rows(tables.corroborations)
     [item] = outcome["evidence"]
     assert (outcome["investigator"], item["itemNumber"]) == (hostile("investigator", 256), hostile("item", 64))
-    for action, mark in (("lead.extend", "extension"), ("lead.withdraw", "withdrawal")):
+    for action, mark in (("lead.extend", "extension"), ("lead.withdrawn", "withdrawal")):
         [entry] = await site.kit.audited(action)
         assert entry["entry"]["details"]["reason"] == hostile(mark).strip(), action
     people = {row["subject_ref"] for row in await site.kit.rows(tables.subjects)}

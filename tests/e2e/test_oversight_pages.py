@@ -31,6 +31,7 @@ from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, WordPortraits, 
 from tests.life_kit import FIRST, PEER, build_life
 from tests.probe_kit import POLICY_FILE, PictureWorkers, gallery_parts
 from tests.report_kit import sign_log
+from tests.sign_in_kit import HOME, IDENTITY
 from tests.website import Website, acting, running_site
 
 FAR_AWAY = ZoneInfo("Pacific/Marquesas")
@@ -163,13 +164,8 @@ async def broken_on_papers(site: Website, page: Page, lead: str, axe: str, folde
 
 async def broken_on_sign_in(browser: Browser, site: Website, axe: str, folder: Path) -> dict[str, list[str]]:
     """With everything on it that it can have: the department's account, a local one, a wall's token, and a refusal."""
-    identity = {
-        "role_switch": False,
-        "issuer": "https://id.example.org",
-        "client_id": "rtcc-bridge",
-        "client_secret": "1",
-    }
-    settings = {"public_url": "https://rtcc.example.org"}
+    identity = {**IDENTITY, "role_switch": False, "issuer": "https://id.example.org"}
+    settings = {"public_url": HOME}
     async with (
         running_site(
             site.kit.database, right_now(), Metrics(), folder, identity=identity, web_settings=settings, roles=()
