@@ -149,7 +149,7 @@ async def under_way(on: Website) -> dict[str, str]:
     [review] = await on.kit.rows(tables.examinations, lead_id=concluded, round=2)
     await life.life.review.take(review["examination_id"], PEER)
     await on.settle()
-    entry = (await on.kit.rows(tables.audit_entries, subject=f"lead/{released}"))[0]
+    entry = (await on.kit.rows(tables.audit_entries, subject=released))[0]
     return {
         "asked": "&".join(f"incident={name(number)}" for number in range(CHANGED)),
         "waiting": str(waiting["probeId"]),
