@@ -11,7 +11,7 @@ NOT_OURS := .git .venv .cache .gpu .mypy_cache .ruff_cache .pytest_cache .hypoth
 SHELL_SCRIPTS = $(shell find . $(NOT_OURS:%=-path ./% -prune -o) -type f -exec awk \
   'FNR == 1 && (FILENAME ~ /\.(ba)?sh$$/ || /^\#!.*[\/ ](ba|da|k)?sh( |$$)/) { print FILENAME } FNR > 1 { nextfile }' {} +)
 
-.PHONY: help setup demo kafka test test-production chart-test faults soak mutate-policy check check-types check-style format docs contracts boot-test wheel lock bench clean
+.PHONY: help setup demo kafka test test-browser test-production chart-test faults soak mutate-policy check check-types check-style format docs contracts boot-test wheel lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -39,6 +39,10 @@ test: $(STAMP) ## All tests on the embedded parts, four at a time, with the shor
 
 test-production: $(STAMP) ## The tests that use a broker or a database once more, on Apache Kafka and PostgreSQL.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --broker kafka --database postgresql $(ARGS)
+
+test-browser: $(STAMP) ## The tests in a real Chromium alone; part of `make test`. Says what to install when there is none.
+	@command -v chromium >/dev/null || { echo "The tests of the pages need Chromium (Debian: apt-get install chromium)" >&2; exit 1; }
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m browser tests/e2e tests/docs $(ARGS)
 
 chart-test: $(STAMP) ## The tests of the Helm chart alone; part of `make test`. Needs Go, which builds Helm once.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/chart $(ARGS)

@@ -69,6 +69,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes, so it begins first and no worker waits for it at the end")
+    config.addinivalue_line(
+        "markers", "browser: runs in a real Chromium; what has the fixture `browser` gets it by itself"
+    )
     config.addinivalue_line("markers", "needs_program(name, package): see tests/tools.py")
     config.addinivalue_line("markers", "once: is not about what broker and database do, so one kind of each is enough")
     config.addinivalue_line(

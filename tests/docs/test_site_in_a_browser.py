@@ -30,6 +30,7 @@ def served(site: Path) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.browser
 async def test_search_works_and_nothing_is_asked_of_anybody_else(served: str) -> None:
     asked: list[str] = []
     complaints: list[str] = []

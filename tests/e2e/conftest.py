@@ -36,6 +36,11 @@ COMMAND_SECONDS = 120.0
 DATABASE = "database.sqlite3"
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if "browser" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.browser)
+
+
 @dataclass
 class Place:
     """A folder with settings that a daemon can be started with, with topics and groups of its own."""

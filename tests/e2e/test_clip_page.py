@@ -24,6 +24,7 @@ from tests.e2e.visitors import new_visitor, right_now, running_browser
 from tests.website import Website, running_site
 
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.once,
     pytest.mark.skipif(sys.platform != "linux", reason="workers run on Linux only"),
 ]

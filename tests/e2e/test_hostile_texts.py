@@ -89,14 +89,20 @@ async def released_and_taken_back(site: Website, life: LifeKit) -> None:
     stated: Json = {"outcome": "corroborated", "investigator": hostile("investigator", 256), "evidence": [item]}
     site.kit.clock.advance(60)  # more time than there is from now on
     await site.post(f"/leads/{lead_id}/extension", "supervisor", {"hours": 720, "reason": hostile("extension")})
-    await tried(site, f"/leads/{lead_id}/corroboration", "requestor", stated)
+    await site.post(f"/leads/{lead_id}/corroboration", "requestor", stated)
     await site.post(f"/leads/{lead_id}/withdraw", "supervisor", {"reason": hostile("withdrawal")})
 
 
-async def tried(site: Website, path: str, account: str, body: Json) -> None:
-    """A field whose form is narrower than these words is refused in words, and never fails."""
-    async with site.client.post(f"/api/v1{path}", json=body, headers=acting(account)) as answer:
-        assert answer.status in {200, 403, 422}, await answer.text()
+async def were_kept_as_they_came(site: Website) -> None:
+    """The words that no page of these people shows were taken, and not refused on the way."""
+    [outcome] = await site.kit.rows(tables.corroborations)
+    [item] = outcome["evidence"]
+    assert (outcome["investigator"], item["itemNumber"]) == (hostile("investigator", 256), hostile("item", 64))
+    for action, mark in (("lead.extend", "extension"), ("lead.withdrawn", "withdrawal")):
+        [entry] = await site.kit.audited(action)
+        assert entry["entry"]["details"]["reason"] == hostile(mark).strip(), action
+    people = {row["subject_ref"] for row in await site.kit.rows(tables.subjects)}
+    assert hostile("subject", 256) in people
 
 
 async def a_world_of_hostile_words(site: Website, life: LifeKit) -> str:
@@ -135,6 +141,7 @@ async def a_world_of_hostile_words(site: Website, life: LifeKit) -> str:
     await released_and_taken_back(site, life)
     [waiting] = [row for row in await site.kit.rows(tables.examinations, lead_id=lead_id) if row["round"] == 2]
     await site.post(f"/reviews/{waiting['examination_id']}/take", PEER.name)
+    await were_kept_as_they_came(site)
     await site.settle()
     return lead_id
 

@@ -31,6 +31,16 @@ from tests.e2e.visitors import new_visitor
 from tests.life_kit import LifeKit, build_life
 from tests.website import Website
 
+IS_WHOLE = """document.documentElement.scrollWidth <= window.innerWidth
+  && document.documentElement.scrollHeight <= window.innerHeight"""
+"""On a large screen nothing has to be scrolled to."""
+TAKE = """async (review) => {
+  const { post, showProblem } = await import("/static/calls.js");
+  const { document: answer } = await post(`/api/v1/reviews/${encodeURIComponent(review)}/take`);
+  showProblem(document.getElementById("outages"), answer);
+}"""
+"""As the button of a queue does, which is shown to nobody who may not."""
+
 
 @pytest.fixture
 async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
@@ -152,7 +162,14 @@ async def test_a_threat_becomes_a_corroborated_lead_by_keyboard_and_one_person_i
         await keys(page, "o", "Space")  # corroborated: an item of evidence is asked for
         await page.get_by_label("Investigator who vouches for it").focus()
         await page.keyboard.type("badge 4711")
-        await keys(page, "Tab")
+        await page.get_by_role("button", name="Remove").focus()
+        await keys(page, "Enter")
+        await page.get_by_role("button", name="Report the outcome").focus()
+        await keys(page, "Enter")
+        await expect(page.locator("#answer .badge.rule")).to_have_text("Rule P18")
+        await expect(page.locator("#answer")).to_contain_text("add at least one item of it")
+        await page.locator("#add-item").focus()
+        await keys(page, "Enter")
         await page.keyboard.type("DNA")
         await keys(page, "Tab")
         await page.keyboard.type("26-11-4")
@@ -189,7 +206,14 @@ async def test_an_examination_survives_a_reload_an_outage_and_an_expired_session
 ) -> None:
     lead_id = await an_imminent_search(site, life, people=2)
     await site.post(f"/leads/{lead_id}/acknowledge", "analyst")
-    async with visiting(browser, site, "analyst", "401", "net::ERR") as visitor:
+    [probe] = await site.kit.rows(tables.probes)
+    async with (
+        visiting(browser, site, "analyst", "401", "net::ERR") as visitor,
+        visiting(browser, site, "floor", "net::ERR") as floor,
+        visiting(browser, site, "supervisor", "net::ERR") as supervisor,
+    ):
+        for watching, path in ((floor, "/"), (supervisor, f"/approvals/{probe['probe_id']}")):
+            await is_live(await watching.open(path))
         page = await visitor.open(f"/examine/{lead_id}")
         await is_live(page)
         current = page.locator(".part.current")
@@ -219,12 +243,22 @@ async def test_an_examination_survives_a_reload_an_outage_and_an_expired_session
         assert {one["component"]: one["note"] for one in noted["findings"]} == {"skin": "a scar over it", "lines": ""}
 
         await is_live(page)
-        await page.context.set_offline(True)
+        everybody = (visitor, floor, supervisor)
+        for one in everybody:
+            await one.page.context.set_offline(True)
+        site.cut_connections()
         await keys(page, "c", "3")
         await expect(page.locator("#saved")).to_contain_text("the daemon does not answer")
-        await page.context.set_offline(False)
+        for one in everybody:
+            await expect(one.page.locator("#outages")).to_contain_text("what you see may be out of date")
+            await one.page.context.set_offline(False)
+            await expect(one.page.locator("#outages")).to_be_empty()
         await expect(page.locator("#saved")).to_have_text("Saved")
 
+        for one in everybody:
+            await one.stood_still()
+            await one.page.set_viewport_size({"width": 3840, "height": 2160})
+            assert await one.page.evaluate(IS_WHOLE), one.page.url
         await is_live(page)
         await site.post(f"/leads/{lead_id}/withdraw", "supervisor", {"reason": "the wrong still"})
         await expect(page.locator("#outages")).to_contain_text("There is nothing to examine here any more")
@@ -292,3 +326,32 @@ async def test_the_navigation_shows_what_a_role_may_do(site: Website, account: s
         text = await answer.text()
     nav = text[text.index("<nav") : text.index("</nav>")]
     assert [name.split("<")[0] for name in nav.split('">')[2:]] == seen
+
+
+@pytest.mark.once
+async def test_what_may_not_be_released_filed_or_reviewed_is_refused_by_its_rule_with_what_to_do(
+    site: Website, life: LifeKit, browser: Browser
+) -> None:
+    agreed, taken = await life.agreed((0, 1, 2)), await life.taken()
+    # What a page still keeps of an examination that its person has filed elsewhere is refused.
+    async with visiting(browser, site, "analyst", "403 (Forbidden)", "409 (Conflict)") as visitor:
+        page = await visitor.open(f"/leads/{agreed}")
+        await is_live(page)
+        for box in await page.locator("#release input[type=checkbox]").all():
+            await box.check()
+        await page.locator("#release-button").click()
+        await expect(page.locator("#answer .badge.rule")).to_have_text("Rule P17")
+        await expect(page.locator("#answer")).to_contain_text("released.Nothing was released: untick the others.")
+        assert await life.state(agreed) == "in_review"
+
+        page = await visitor.open(f"/examine/{taken}")
+        await is_live(page)
+        await keys(page, "x", "s")
+        await expect(page.locator("#filing-missing")).to_contain_text("Neither excluded nor compared: B, C.")
+        await expect(page.get_by_role("button", name="File it")).to_be_disabled()
+
+        await life.conclude(taken, (0,))
+        [review] = await site.kit.rows(tables.examinations, lead_id=taken, round=2)
+        await page.evaluate(TAKE, review["examination_id"])
+        await expect(page.locator("#outages .badge.rule")).to_have_text("Rule P11")
+        await expect(page.locator("#outages")).to_contain_text("somebody else has to review it")

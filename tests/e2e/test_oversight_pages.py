@@ -3,9 +3,14 @@
 Everything that a page logs as an error, and every breach of its content security policy, fails the test.
 """
 
+import io
+import re
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.async_api import Browser, FilePayload, Page, expect
@@ -26,7 +31,11 @@ from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, WordPortraits, 
 from tests.life_kit import FIRST, PEER, build_life
 from tests.probe_kit import POLICY_FILE, PictureWorkers, gallery_parts
 from tests.report_kit import sign_log
+from tests.sign_in_kit import HOME, IDENTITY
 from tests.website import Website, acting, running_site
+
+FAR_AWAY = ZoneInfo("Pacific/Marquesas")
+"""Nine hours and a half behind UTC, all year."""
 
 
 @pytest.fixture
@@ -36,8 +45,9 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Website]:
 
 
 @asynccontextmanager
-async def visiting(browser: Browser, site: Website, account: str) -> AsyncIterator[Visitor]:
-    visitor = await new_visitor(browser, site.address, account)
+async def visiting(browser: Browser, site: Website, account: str, **options: Any) -> AsyncIterator[Visitor]:
+    """options: of the browser's context."""
+    visitor = await new_visitor(browser, site.address, account, **options)
     yield visitor
     visitor.checked()
 
@@ -104,8 +114,72 @@ async def test_no_page_breaks_a_rule_of_wcag_in_either_theme(site: Website, brow
                 page = await opened(visitor, path)
                 if found := await accessibility.broken_rules(page, axe):
                     broken[f"{account}: {path}"] = found
+            if account == "supervisor":
+                await page.keyboard.press("?")
+                await expect(page.get_by_role("dialog")).to_be_visible()
+                broken |= await broken_on(page, axe, "the list of keys")
             await visitor.page.context.close()
+    async with visiting(browser, site, "analyst") as visitor:
+        visitor.tolerated = ("403 (Forbidden)", "404 (Not Found)")  # the second one of an icon beside a file
+        page = await visitor.open("/oversight")
+        await expect(page.locator(".problem")).to_be_visible()
+        broken |= await broken_on(page, axe, "a refusal")
+        page = await visitor.open("/sign-in")
+        broken |= await broken_on(page, axe, "sign in, of the demo")
+        broken |= await broken_on_papers(site, visitor.page, lead, axe, tmp_path)
+    broken |= await broken_on_sign_in(browser, site, axe, tmp_path / "other")
     assert broken == {}
+
+
+async def broken_on(page: Page, axe: str, name: str) -> dict[str, list[str]]:
+    found = await accessibility.broken_rules(page, axe)
+    return {name: found} if found else {}
+
+
+async def broken_on_papers(site: Website, page: Page, lead: str, axe: str, folder: Path) -> dict[str, list[str]]:
+    """The report as it is shown, and the packet as somebody unpacked it, which printed has no margins of its own."""
+    found: dict[str, list[str]] = {}
+    month = f"{site.kit.clock.now():%Y-%m}"
+    cookie = {"name": "rtcc_demo_account", "value": "administrator", "url": site.address}
+    await page.context.add_cookies([cookie])  # type: ignore[list-item]  # a cookie's fields
+    await page.goto(f"{site.address}/api/v1/reports/transparency?from={month}&until={month}")
+    found |= await broken_on(page, axe, "the transparency report")
+    address, order = f"/api/v1/leads/{lead}/discovery-packet", {"reason": "motion of the defense"}
+    async with site.client.post(address, json=order, headers=acting("administrator")) as answer:
+        assert answer.status == 200, await answer.text()
+        packed = await answer.read()
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        archive.extractall(folder / "packet")
+    [file] = (folder / "packet").glob("*/lead-1/packet.html")
+    await page.goto(file.as_uri())
+    found |= await broken_on(page, axe, "the discovery packet")
+    await expect(page.locator("body")).to_have_css("padding-left", "13.3333px")
+    await page.emulate_media(media="print")
+    for name, value in (("padding-left", "0px"), ("margin-top", "0px"), ("max-width", "none")):
+        await expect(page.locator("body")).to_have_css(name, value)
+    await expect(page.locator("h2").first).to_have_css("break-after", "avoid")
+    await expect(page.locator("tr").first).to_have_css("break-inside", "avoid")
+    return found
+
+
+async def broken_on_sign_in(browser: Browser, site: Website, axe: str, folder: Path) -> dict[str, list[str]]:
+    """With everything on it that it can have: the department's account, a local one, a wall's token, and a refusal."""
+    identity = {**IDENTITY, "role_switch": False, "issuer": "https://id.example.org"}
+    settings = {"public_url": HOME}
+    async with (
+        running_site(
+            site.kit.database, right_now(), Metrics(), folder, identity=identity, web_settings=settings, roles=()
+        ) as other,
+        visiting(browser, other, "nobody") as visitor,
+    ):
+        visitor.tolerated = ("401 (Unauthorized)",)
+        page = await visitor.open("/wall")
+        await page.get_by_label("Token").fill("none that was ever made")
+        await page.get_by_role("button", name="Show the board here").click()
+        await expect(page.get_by_role("alert").filter(has_text="token")).to_be_visible()
+        await expect(page.get_by_role("link", name="Sign in with the department's account")).to_be_visible()
+        await expect(page.get_by_label("Password")).to_be_visible()
+        return await broken_on(page, axe, "sign in, with all that it can have")
 
 
 @pytest.mark.once
@@ -170,7 +244,7 @@ async def test_pictures_are_enrolled_by_keyboard_and_what_becomes_of_each_is_see
 @pytest.mark.once
 async def test_somebody_is_signed_out_and_a_policy_compared_by_keyboard(site: Website, browser: Browser) -> None:
     await signed_in(site, "e-1")
-    async with visiting(browser, site, "administrator") as visitor:
+    async with visiting(browser, site, "administrator", timezone_id=FAR_AWAY.key) as visitor:
         page = await opened(visitor, "/people")
         await page.get_by_label("Reason, to sign e-1 out").focus()
         await page.keyboard.type("left a machine open")
@@ -189,9 +263,21 @@ async def test_somebody_is_signed_out_and_a_policy_compared_by_keyboard(site: We
         await expect(page.locator("#comparison")).to_contain_text("approval.valid_hours: from 24 to 12")
 
         page = await opened(visitor, "/oversight/audit?kind=people")
+        [entry] = await site.kit.audited("people.end_sessions")
+        here = entry["at"].astimezone(FAR_AWAY)
+        row = page.get_by_role("row").filter(has_text="Sign somebody out")
+        await expect(row.locator("time")).to_have_text(f"{entry['at']:%Y-%m-%d %H:%M:%S} UTC")
+        await expect(row.locator(".here")).to_contain_text(f"{here:%H:%M:%S} here")
         await page.keyboard.press("j")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("No checkpoint covers it yet.")).to_be_visible()
+
+        visitor.tolerated = ("403 (Forbidden)",)
+        for path in ("/sign-in", "/approvals"):  # which this person may not open
+            page = await visitor.open(path)
+            clock = await page.locator("#clock").text_content() or ""
+            local, utc = (60 * int(hour) + int(minute) for hour, minute in re.findall(r"(\d\d):(\d\d)", clock))
+            assert (utc - local) % (24 * 60) == 9.5 * 60, clock
 
 
 @pytest.mark.once

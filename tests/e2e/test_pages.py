@@ -19,6 +19,7 @@ from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.roles import Role
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.matching.edits import Brightness, Rotate
 from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.metrics import Metrics
@@ -29,7 +30,7 @@ from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
 from tests.e2e.visitors import Visitor, new_visitor, right_now
-from tests.life_kit import build_life
+from tests.life_kit import build_life, under
 from tests.nasty_texts import NASTY_TEXTS
 from tests.ports import free_port
 from tests.probe_kit import PictureWorkers, face
@@ -585,6 +586,7 @@ async def test_what_cannot_be_searched_is_said_with_its_rule_before_anybody_trie
 
 @pytest.mark.once
 async def test_a_refusal_of_the_daemon_is_shown_with_its_rule_and_the_form_is_kept(site: Website, visit: Visit) -> None:
+    """Each of them with what to do about it, one after another in the same form."""
     await site.report("INC-1")
     visitor = await visit("analyst")
     visitor.tolerated = ("403",)
@@ -596,6 +598,24 @@ async def test_a_refusal_of_the_daemon_is_shown_with_its_rule_and_the_form_is_ke
     await expect(page.locator("#answer")).to_contain_text("A search needs a legal basis")
     await expect(page.get_by_label("Requestor")).to_have_value("the requestor")
     await expect(page.get_by_role("button", name="Find the faces")).to_be_enabled()
+
+    await page.get_by_label("Legal basis").fill("criminal investigation")
+    await page.get_by_label("I attest").uncheck()
+    await page.locator("#attach").evaluate("form => { form.noValidate = true; }")  # a browser that asks for nothing
+    await is_refused(page, "P05", "Attest that the still is no sketch, composite, generated or face-swapped picture")
+    await page.get_by_label("I attest").check()
+    site.kit.workers.error = InvalidInputError("the picture moves", "animated")
+    await is_refused(page, "P03", "choose one frame yourself and attach that frame")
+    site.kit.workers.error = None
+    await under(build_life(site.kit), jurisdiction={"warrant_or_exigency_for": ["violent_offense"]})
+    await is_refused(page, "P09", "needs a warrant here, or the exigency that stands in for one: state it")
+    assert await site.kit.rows(tables.probes) == []
+
+
+async def is_refused(page: Page, rule: str, words: str) -> None:
+    await page.get_by_role("button", name="Find the faces").click()
+    await expect(page.locator("#answer .badge.rule")).to_have_text(f"Rule {rule}")
+    await expect(page.locator("#answer")).to_contain_text(words)
 
 
 @pytest.mark.once
@@ -761,14 +781,16 @@ def shown(text: str) -> str:
 
 @pytest.mark.once
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-async def test_every_page_is_whole_at_both_sizes(site: Website, visit: Visit, scheme: str) -> None:
+async def test_the_board_and_the_analysts_pages_are_whole_at_every_size(
+    site: Website, visit: Visit, scheme: str
+) -> None:
     """No text runs out of the page sideways, every field has a name, every page its landmarks."""
     await site.report("INC-1", location={"text": "A very long place name " * 12})
     await site.alert("INC-1", headline="x" * 300)
     lead = await site.lead("INC-1")
     visitor = await visit("analyst", color_scheme=scheme)
     for path in ("/", "/incidents/INC-1", f"/probes/{lead['data']['probeId']}"):
-        for width, height in ((1280, 720), (1920, 1080), (390, 800)):
+        for width, height in ((1280, 720), (1920, 1080), (3840, 2160), (390, 800)):
             await visitor.page.set_viewport_size({"width": width, "height": height})
             page = await visitor.open(path)
             assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (path, width)

@@ -105,6 +105,7 @@ def lead_on(board: Page) -> Locator:
     return board.locator("#leads .lead")
 
 
+@pytest.mark.browser
 @pytest.mark.once
 @pytest.mark.timeout(300)
 async def test_five_people_bring_a_threat_to_a_corroborated_lead_by_mouse(database: Database, tmp_path: Path) -> None:

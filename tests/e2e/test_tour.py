@@ -1,9 +1,12 @@
 """The tour of the pages goes everywhere, and shows what is there today."""
 
+import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.pages import PAGES
@@ -11,16 +14,19 @@ from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.e2e.bench_kit import bring_libraries
 from tests.e2e.tour.papers import PAPERS
 from tests.e2e.tour.pictures import (
+    BUTTONS,
     FOLDER,
     MOST_UNLIKE,
+    NEAR,
     THEMES,
+    Theme,
+    Unlikeness,
     changes,
     look_round,
     outline_file,
     outline_of,
     picture_file,
     tour_site,
-    unlikeness,
 )
 from tests.e2e.tour.stops import REPORT, STOPS
 from tests.e2e.visitors import running_browser
@@ -32,8 +38,11 @@ NO_PAGES = {"/board/changes", "/wall/feed", "/wall/floor", "/sign-in/provider", 
 """Addresses beside the pages that answer with a part of one, with events, or with the way to elsewhere."""
 RENEW = "python -m tests.e2e.tour"
 MOST_BYTES = 80_000
+ABOVE_THE_FOOT = 640
+"""The row from which on the pressed button of the role switch, which stays, has the same colour."""
 
 
+@pytest.mark.browser
 @pytest.mark.once
 @pytest.mark.timeout(300)
 async def test_every_page_is_still_what_the_tour_shows(database: Database, tmp_path: Path) -> None:
@@ -64,6 +73,21 @@ def test_what_is_another_one_each_time_is_no_change_and_a_theme_that_is_not_appl
     assert len({outline_of(line.format(own, 4 * own[:16])) for own in ("pYC5yRfb3Hc5xPb9vXfKFw", "0" * 22)}) == 1
     assert outline_of(line.format("", "a")) != outline_of(line.format("", "b"))
     dark, light = (picture_file("board", theme).read_bytes() for theme in THEMES)
-    assert unlikeness(dark, dark) == 0
-    assert unlikeness(dark, light) > 10 * MOST_UNLIKE
-    assert unlikeness(dark, picture_file("approvals", "dark").read_bytes()) > MOST_UNLIKE
+    assert Unlikeness.of(dark, dark) == Unlikeness(0.0, 0)
+    assert Unlikeness.of(dark, light).is_another_picture
+    assert Unlikeness.of(dark, picture_file("approvals", "dark").read_bytes()).is_another_picture
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_button_that_lost_its_looks_is_a_change(theme: Theme) -> None:
+    """Its words stay, so that the outline is the same."""
+    before = picture_file("approval", theme).read_bytes()
+    colours = np.asarray(Image.open(io.BytesIO(before)).convert("RGB"), np.int16)
+    away = np.abs(colours[:, :, None, :] - BUTTONS).max(axis=3).min(axis=2)
+    is_button = away <= NEAR
+    is_button[ABOVE_THE_FOOT:] = False
+    after = io.BytesIO()
+    Image.fromarray(np.where(is_button[:, :, None], colours[-1, 0], colours).astype(np.uint8)).save(after, "PNG")
+    found = Unlikeness.of(before, after.getvalue())
+    assert found.is_another_picture
+    assert found.levels < MOST_UNLIKE / 4, "which the average of all does not notice"

@@ -13,6 +13,18 @@ from tests.doubles import ManualClock
 from tests.tools import program
 
 SEEN_SECONDS = 15
+WATCH_SHIFTS = """() => {
+  window.shifts = [];
+  const short = (source) => (source.node?.outerHTML ?? source.node?.textContent ?? "").slice(0, 80);
+  new PerformanceObserver((list) => {
+    for (const one of list.getEntries()) {
+      if (!one.hadRecentInput) window.shifts.push([one.value, ...one.sources.map(short)]);
+    }
+  }).observe({ type: "layout-shift", buffered: true });
+}"""
+"""What moved without anybody's doing, as the browser counts it (Layout Instability), and which elements."""
+MOST_SHIFTED = 0.02
+"""A fifth of what counts as good on the web: a line that gets a word longer, and no button that goes elsewhere."""
 
 
 @dataclass
@@ -27,6 +39,11 @@ class Visitor:
     async def open(self, path: str = "/") -> Page:
         await self.page.goto(self.address + path)
         return self.page
+
+    async def stood_still(self) -> None:
+        """Nothing on the page has moved since it was opened, unless this person did something."""
+        shifts = await self.page.evaluate("window.shifts")
+        assert sum(one[0] for one in shifts) < MOST_SHIFTED, "\n".join([self.page.url, *map(str, shifts)])
 
     def checked(self) -> None:
         assert [text for text in self.complaints if not any(part in text for part in self.tolerated)] == []
@@ -53,6 +70,7 @@ async def new_visitor(
     context = await browser.new_context(viewport={"width": 1280, "height": 720}, **options)
     await context.add_cookies([{"name": "rtcc_demo_account", "value": account, "url": address}])
     page = await context.new_page()
+    await page.add_init_script(f"({WATCH_SHIFTS})()")
     page.set_default_timeout(SEEN_SECONDS * 1000)
     expect.set_options(timeout=SEEN_SECONDS * 1000)
     visitor = Visitor(page, address)

@@ -29,7 +29,7 @@ from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
 from tests.gallery_kit import PACK, word_templates
 from tests.life_kit import AUDITOR, PEER, THIRD, build_life
-from tests.probe_kit import POLICY_FILE, gallery_parts
+from tests.probe_kit import POLICY_FILE, Gallery, face_search, gallery_parts, record_of, search_handler
 from tests.report_kit import sign_log
 from tests.website import Website, acting, picture_form, running_site
 
@@ -70,6 +70,27 @@ async def test_everybody_sees_their_own_acts_and_refusals_and_nobody_elses(site:
     assert "Searches that you decided on Violent offense: Homicide" in supervisors
     assert "Attach a still" not in supervisors
     assert "Nothing in this time." in await shown(site, "/activity", "auditor")
+    hold = {"caseNumber": "26-000999", "reason": "litigation"}  # which no page asks for
+    async with site.client.post("/api/v1/retention/holds", json=hold, headers=acting("administrator")) as answer:
+        assert answer.status == 403, await answer.text()
+    administrators = await shown(site, "/activity")
+    assert "Refused by P24 Nothing that was searched for this case is kept" in administrators
+    assert "the list of purges tells what was destroyed and when" in administrators
+
+
+async def test_p28_that_no_model_may_search_the_gallery_is_read_in_the_log_with_the_reason(site: Website) -> None:
+    await site.report("INC-1")
+    probe = await site.attach("INC-1")
+    await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+    await site.post(f"/probes/{probe['probeId']}/approve", "supervisor")
+    search = face_search(Gallery(kind="live"))
+    async with search.batcher:
+        for row in await site.kit.requests():
+            await search_handler(site.kit, search).handle(record_of(row))
+    assert "Refused by P28" in await shown(site, "/oversight/audit?refused=true", "auditor")
+    [entry] = await site.kit.rows(tables.audit_entries, outcome="refused")
+    page = await shown(site, f"/oversight/audit/{entry['entry_id']}", "auditor")
+    assert "A live gallery needs a model pack with a signed evaluation that is in date" in page
 
 
 async def test_acts_come_in_pages_of_the_time_that_is_asked_for(site: Website, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,6 @@
 // Calls of the API that change something, and their refusals in the daemon's own words.
 
-const NO_ANSWER = { title: "No answer", detail: "The daemon does not answer. Nothing was changed; try again." };
-
-const BROKEN_OFF = { title: "The upload was broken off", detail: "Nothing was kept; send it again." };
+import { TEXTS } from "/static/texts.js";
 
 /** POSTs JSON. Returns {ok, document}; the document of a failure is a problem. Never throws. */
 export async function post(address, body = {}) {
@@ -14,7 +12,7 @@ export async function post(address, body = {}) {
     });
     return { ok: answer.ok, document: await answer.json() };
   } catch {
-    return { ok: false, document: NO_ANSWER };
+    return { ok: false, document: TEXTS.noAnswer };
   }
 }
 
@@ -26,10 +24,10 @@ export function postForm(address, content, onSent) {
     request.responseType = "json";
     request.upload.onprogress = (event) => onSent(event.loaded / event.total);
     request.onload = () => {
-      const refused = { title: "The daemon refused", detail: `It answered ${request.status}.` };
+      const refused = TEXTS.refusedUnread(request.status);
       resolve({ ok: request.status === 201, document: request.response ?? refused });
     };
-    request.onerror = () => resolve({ ok: false, document: BROKEN_OFF });
+    request.onerror = () => resolve({ ok: false, document: TEXTS.brokenOff });
     onSent(0);
     request.send(content);
   });
@@ -45,18 +43,18 @@ export function showProblem(region, problem) {
   if (problem.rule) {
     const badge = document.createElement("span");
     badge.className = "badge rule";
-    badge.textContent = `Rule ${problem.rule}`;
+    badge.textContent = TEXTS.rule(problem.rule);
     head.append(badge, " ");
   }
   const title = document.createElement("strong");
-  title.textContent = problem.title ?? NO_ANSWER.title;
+  title.textContent = problem.title ?? TEXTS.noAnswer.title;
   head.append(title);
   const detail = document.createElement("p");
   detail.textContent = problem.detail ?? "";
   box.append(head, detail);
   if (problem.correlationId) {
     const reference = document.createElement("p");
-    reference.textContent = `Reference for operations: ${problem.correlationId}`;
+    reference.textContent = TEXTS.reference(problem.correlationId);
     box.append(reference);
   }
   region.append(box);

@@ -4,6 +4,7 @@
 import { post, showProblem } from "/static/calls.js";
 import { onKeys } from "/static/keys.js";
 import { follow, say } from "/static/live.js";
+import { TEXTS } from "/static/texts.js";
 
 const MOST_SHEETS = 24;
 const REST = 350; // before the whole frame is loaded, or a sheet that is only passed by
@@ -35,7 +36,7 @@ async function open() {
     frames = found.frames;
     perSheet = found.framesOnASheet;
   } catch {
-    showProblem(region, { title: "No answer", detail: "The daemon does not answer. Load the page again." });
+    showProblem(region, TEXTS.clipNotRead);
     return;
   }
   document.body.removeAttribute("data-starting");
@@ -69,7 +70,7 @@ form.addEventListener("submit", async (event) => {
   if (button.disabled || !frames.length) return;
   button.disabled = true;
   showProblem(region, null);
-  words("The frame is cut out, and faces are looked for in it.");
+  words(TEXTS.cuttingOut);
   const { ok, document: answer } = await post(`${address}/still`, { frame: frames[place()].number });
   if (ok) {
     location.assign(`/probes/${encodeURIComponent(answer.probeId)}`);
@@ -94,14 +95,14 @@ function toSharpest() {
   const near = frames.slice(start, place() + AROUND + 1);
   const best = near.reduce((best, one, at) => (one.sharpness > near[best].sharpness ? at : best), 0);
   goTo(start + best);
-  say("say-politely", `Frame ${frames[place()].number}, the sharpest near here.`);
+  say("say-politely", TEXTS.sharpest(frames[place()].number));
 }
 
 /** Says which frame it is at once, and draws it as soon as it is there, unless somebody has gone on by then. */
 function show() {
   const at = place();
   const frame = frames[at];
-  const text = `Frame ${frame.number}, at ${clock(frame.milliseconds)}`;
+  const text = TEXTS.frame(frame.number, clock(frame.milliseconds));
   document.getElementById("where").textContent = text;
   slider.setAttribute("aria-valuetext", text);
   canvas.setAttribute("aria-label", text);
@@ -134,7 +135,7 @@ async function drawFromSheet(at, number) {
     draw(image, (at % perSheet) * height, height);
     showProblem(region, null);
   } catch {
-    if (place() === at) showProblem(region, { title: "This frame is not there yet", detail: "The daemon did not send it: go to another frame, or try again." });
+    if (place() === at) showProblem(region, TEXTS.frameNotThere);
   }
 }
 

@@ -4,6 +4,7 @@
 import { post, showProblem } from "/static/calls.js";
 import { onKeys } from "/static/keys.js";
 import { say } from "/static/live.js";
+import { TEXTS } from "/static/texts.js";
 
 const PAUSE = 250; // several presses of a key are one look
 const MOST = 16;
@@ -89,13 +90,13 @@ function within(low, high) {
 
 function crop() {
   if (isTried()) {
-    showProblem(context.answers(), { title: "Not yet", detail: "Apply the other steps first, or take them back: a crop counts pixels of the picture as it is recorded." });
+    showProblem(context.answers(), TEXTS.cropAlone);
     return;
   }
   const form = document.getElementById("crop");
   const [left, top, right, bottom] = ["left", "top", "right", "bottom"].map((name) => Math.round(Number(form.elements[name].value)));
   if (right - left < LEAST_PX || bottom - top < LEAST_PX) {
-    showProblem(context.answers(), { title: "Too small", detail: `Keep at least ${LEAST_PX} by ${LEAST_PX} pixels.` });
+    showProblem(context.answers(), TEXTS.cropTooSmall(LEAST_PX));
     return;
   }
   steps = [...steps, { do: "crop", left, top, right, bottom }];
@@ -129,13 +130,7 @@ function tellSteps() {
   button.disabled = !isTried();
   holdSearch();
   if (isTried() && !document.activeElement.closest("#crop")) button.focus({ preventScroll: true });
-  if (isTried()) document.getElementById("steps").textContent = `Tried, not recorded yet: ${steps.map(inWords).join("; ") || "the original"}.`;
-}
-
-function inWords(step) {
-  if (step.do === "crop") return `crop to ${step.right - step.left} by ${step.bottom - step.top}`;
-  if (step.do === "rotate") return `turn ${step.degrees}°`;
-  return `${step.do} ${step.percent} %`;
+  if (isTried()) document.getElementById("steps").textContent = TEXTS.tried(steps);
 }
 
 /** Shows the still after these steps; without a list, as it is recorded, with the faces that were found in it. */
@@ -151,7 +146,7 @@ function toggleOriginal() {
   const isOn = document.getElementById("original").getAttribute("aria-pressed") === "true";
   press(!isOn);
   show(isOn ? (isTried() ? steps : null) : []);
-  say("say-politely", isOn ? "The still after its steps." : "The original as it came.");
+  say("say-politely", isOn ? TEXTS.afterSteps : TEXTS.asItCame);
 }
 
 function press(isOn) {
@@ -162,11 +157,11 @@ async function apply() {
   const button = document.getElementById("apply");
   if (button.disabled) return;
   button.disabled = true;
-  document.getElementById("steps").textContent = "Faces are looked for in the edited still.";
+  document.getElementById("steps").textContent = TEXTS.lookingInEdited;
   const { ok, document: answer } = await post(editing().dataset.action, { steps });
   showProblem(context.answers(), ok ? null : answer);
   if (!ok) return tellSteps();
-  say("say-politely", `Recorded. ${answer.faces.length} faces found.`);
+  say("say-politely", TEXTS.recorded(answer.faces.length));
   context.refresh();
 }
 

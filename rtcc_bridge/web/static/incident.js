@@ -2,6 +2,7 @@
 
 import { postForm, showProblem, wireButtons } from "/static/calls.js";
 import { keepLive, say } from "/static/live.js";
+import { TEXTS } from "/static/texts.js";
 
 const FIELDS = ["purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal", "warrantOrExigency"];
 const PICTURES = ["image/jpeg", "image/png", "image/webp"];
@@ -50,7 +51,7 @@ function wireForm() {
   }
   document.addEventListener("drop", (event) => {
     const dropped = event.dataTransfer?.files;
-    if (dropped?.length > 1) complain("Attach one still at a time.");
+    if (dropped?.length > 1) complain(TEXTS.oneAtATime);
     else if (dropped?.length === 1) give(dropped[0]);
   });
   form.addEventListener("submit", (event) => {
@@ -73,7 +74,7 @@ function isClip(file) {
 }
 
 function complain(detail) {
-  showProblem(region, { title: "This cannot be attached", detail });
+  showProblem(region, { title: TEXTS.notAttachable, detail });
 }
 
 function show(file) {
@@ -85,7 +86,7 @@ function show(file) {
   showProblem(region, null);
   if (!file) return;
   const most = Number(isClip(file) ? form.dataset.mostClipBytes : form.dataset.mostBytes);
-  if (file.size > most) complain(`The file is larger than ${Math.floor(most / 1e6)} MB: choose a smaller copy.`);
+  if (file.size > most) complain(TEXTS.fileTooLarge(Math.floor(most / 1e6)));
   shown.hidden = !PICTURES.includes(file.type);
   if (!shown.hidden) shown.src = URL.createObjectURL(file);
 }
@@ -107,10 +108,10 @@ function progress(fraction, clip) {
   const words = document.getElementById("progress-words");
   if (fraction < 1) {
     bar.value = fraction;
-    words.textContent = "Sending";
+    words.textContent = TEXTS.sendingFile;
   } else {
     bar.removeAttribute("value");
-    words.textContent = clip ? "Reading the clip. A long one takes up to a minute." : "Looking for faces. That takes a few seconds.";
+    words.textContent = clip ? TEXTS.readingClip : TEXTS.lookingForFaces;
   }
 }
 

@@ -31,7 +31,7 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const most = Number(form.dataset.most);
   if (form.id === "release" && body.candidates.length > most) {
-    showProblem(region(), { title: TEXTS.tooMany(most) });
+    showProblem(region(), TEXTS.tooMany(most));
     return;
   }
   const button = form.querySelector("button");

@@ -2,9 +2,12 @@
 
 import { followFeed } from "/static/feed.js";
 import { refresher } from "/static/refresh.js";
+import { TEXTS } from "/static/texts.js";
 import { now, tick, whenOver } from "/static/times.js";
 
-const WORDS = { live: "Live", reconnecting: "Reconnecting", unreachable: "Daemon not reachable" };
+const foot = document.querySelector("footer");
+const outages = document.getElementById("outages");
+new ResizeObserver(() => outages.style.setProperty("--foot", `${foot.offsetHeight}px`)).observe(foot);
 
 export function say(id, text) {
   const line = document.createElement("p");
@@ -14,10 +17,9 @@ export function say(id, text) {
   while (region.children.length > 5) region.firstChild.remove();
 }
 
-/** A banner about something that is wrong; without text it goes away. */
+/** A banner about something that is wrong, above the foot of the page; without text it goes away. */
 export function showOutage(name, text) {
-  const region = document.getElementById("outages");
-  const shown = [...region.children].find((one) => one.dataset.name === name);
+  const shown = [...outages.children].find((one) => one.dataset.name === name);
   if (!text) {
     shown?.remove();
   } else if (!shown || shown.textContent !== text) {
@@ -25,17 +27,16 @@ export function showOutage(name, text) {
     banner.className = "outage";
     banner.dataset.name = name;
     banner.textContent = text;
-    if (!shown) region.append(banner);
+    if (!shown) outages.append(banner);
   }
 }
 
 function showConnection(state, since) {
   const connection = document.getElementById("connection");
   connection.dataset.state = state;
-  document.getElementById("connection-words").textContent = WORDS[state];
+  document.getElementById("connection-words").textContent = TEXTS.connection[state];
   const at = since === null ? "" : new Date(now() - (Date.now() - since)).toLocaleTimeString([], { timeStyle: "short" });
-  const text = `The daemon has not answered since ${at}: what you see may be out of date. This page reconnects by itself.`;
-  showOutage("connection", state === "unreachable" ? text : null);
+  showOutage("connection", state === "unreachable" ? TEXTS.noAnswerSince(at) : null);
 }
 
 function announce(card, before, onAlarm) {

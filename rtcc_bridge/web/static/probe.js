@@ -3,6 +3,7 @@
 import { post, showProblem, wireButtons, wireReasons } from "/static/calls.js";
 import { holdSearch, newPicture, wireEdits } from "/static/edits.js";
 import { keepLive, say } from "/static/live.js";
+import { TEXTS } from "/static/texts.js";
 
 const LOOK_EVERY = 2000;
 
@@ -57,7 +58,7 @@ function choose(number) {
   const radio = document.querySelector(`#choose input[value="${CSS.escape(number)}"]`);
   if (!radio) return;
   if (radio.disabled) {
-    say("say-politely", `Face ${number} is too poor to search.`);
+    say("say-politely", TEXTS.tooPoor(number));
     return;
   }
   radio.checked = true;
@@ -71,7 +72,7 @@ function mark() {
     face.classList.toggle("chosen", face.dataset.face === chosen);
   }
   const button = document.getElementById("choose-button");
-  if (button && chosen) button.textContent = `Search for face ${chosen}`;
+  if (button && chosen) button.textContent = TEXTS.searchFor(chosen);
 }
 
 function tell(part, before) {

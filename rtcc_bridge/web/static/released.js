@@ -49,7 +49,7 @@ function wireReport() {
     if (button.disabled) return;
     const outcome = form.elements.outcome.value;
     if (outcome === "corroborated" && !given().length) {
-      showProblem(region, { title: TEXTS.needsItem });
+      showProblem(region, TEXTS.needsItem);
       return;
     }
     button.disabled = true;

@@ -1,5 +1,12 @@
 // What the scripts of the pages say. What the server renders has its words in words.py and its neighbours.
 
+/** One step of an edited still. */
+function step(one) {
+  if (one.do === "crop") return `crop to ${one.right - one.left} by ${one.bottom - one.top}`;
+  if (one.do === "rotate") return `turn ${one.degrees}°`;
+  return `${one.do} ${one.percent} %`;
+}
+
 export const TEXTS = {
   soundOff: "Sound off",
   soundOn: "Sound on",
@@ -20,11 +27,10 @@ export const TEXTS = {
   noteOn: (name) => `Note on: ${name}`,
   noteOnLast: (name) => `Note on: ${name}, judged last`,
   noteOnAll: "Note on the candidate as a whole",
-  hasNote: "has a note",
   saving: "Saving",
   saved: "Saved",
   restored: "What you had noted was restored",
-  notSaved: "Not saved yet: the daemon does not answer. It is kept in this browser and sent when it does.",
+  notSaved: "Not saved yet: the daemon does not answer. It is kept in this browser and sent later.",
   signedOut: "You are not signed in any more. What you noted is kept in this browser.",
   signIn: "Sign in again",
   ended: "There is nothing to examine here any more: stop. This list is used for nothing.",
@@ -43,9 +49,16 @@ export const TEXTS = {
   used: (aids) => `; ${aids} used`,
   and: " and ",
   movedTo: (name, standing) => `Candidate ${name}, ${standing}`,
-  tooMany: (most) => `At most ${most} candidates are released.`,
-  needsItem: "A lead is corroborated by at least one item of independent evidence: add it.",
-  none: "none",
+  tooMany: (most) => ({
+    rule: "P17",
+    title: `At most ${most} candidates are released.`,
+    detail: "Nothing was released: untick the others.",
+  }),
+  needsItem: {
+    rule: "P18",
+    title: "A lead is corroborated by independent evidence alone.",
+    detail: "Nothing was reported: add at least one item of it.",
+  },
   notTheSame: "The two references are not the same",
   typeAgain: "Nothing was removed. Read the reference off the order once more, and type it twice.",
   policyInForce: "It is the very file that is in force.",
@@ -56,5 +69,46 @@ export const TEXTS = {
   sent: (count) => (count === 1 ? "The picture was sent." : `${count} pictures were sent.`),
   notSent: (name) => `${name} was not taken`,
   tooLarge: (most) => `It is larger than ${most} MB: choose a smaller copy. Nothing was sent.`,
+  connection: { live: "Live", reconnecting: "Reconnecting", unreachable: "Not reachable" },
+  noAnswerSince: (time) =>
+    `The daemon has not answered since ${time}: what you see may be out of date. This page reconnects by itself.`,
+  noAnswer: { title: "No answer", detail: "The daemon does not answer. Nothing was changed; try again." },
+  refusedUnread: (status) => ({ title: "The daemon refused", detail: `It answered ${status}.` }),
+  brokenOff: { title: "The upload was broken off", detail: "Nothing was kept; send it again." },
+  rule: (rule) => `Rule ${rule}`,
+  reference: (id) => `Reference for operations: ${id}`,
+  oneAtATime: "Attach one still at a time.",
+  notAttachable: "This cannot be attached",
+  fileTooLarge: (most) => `The file is larger than ${most} MB: choose a smaller copy.`,
+  sendingFile: "Sending",
+  readingClip: "Reading the clip. A long one takes up to a minute.",
+  lookingForFaces: "Looking for faces. That takes a few seconds.",
+  clipNotRead: { title: "No answer", detail: "The daemon does not answer. Load the page again." },
+  frame: (number, at) => `Frame ${number}, at ${at}`,
+  sharpest: (number) => `Frame ${number}, the sharpest near here.`,
+  cuttingOut: "The frame is cut out, and faces are looked for in it.",
+  frameNotThere: {
+    title: "This frame is not there yet",
+    detail: "The daemon did not send it: go to another frame, or try again.",
+  },
+  tooPoor: (number) => `Face ${number} is too poor to search.`,
+  searchFor: (number) => `Search for face ${number}`,
+  cropAlone: {
+    title: "Not yet",
+    detail: "Apply the other steps first, or take them back: a crop counts pixels of the picture as it is recorded.",
+  },
+  cropTooSmall: (least) => ({ title: "Too small", detail: `Keep at least ${least} by ${least} pixels.` }),
+  tried: (steps) => `Tried, not recorded yet: ${steps.map(step).join("; ") || "the original"}.`,
+  afterSteps: "The still after its steps.",
+  asItCame: "The original as it came.",
+  lookingInEdited: "Faces are looked for in the edited still.",
+  recorded: (count) => `Recorded. ${count} faces found.`,
+  duration: (hours, minutes) => {
+    if (hours >= 48) return `${Math.floor(hours / 24)} days`;
+    return hours > 0 ? `${hours} h ${String(minutes).padStart(2, "0")} min` : `${minutes} min`;
+  },
+  justNow: "just now",
+  ago: (duration) => `${duration} ago`,
+  here: (time) => `${time} here`,
   bytesWait: "Waits until the bytes are gone: a minute, as a rule",
 };

@@ -1,5 +1,7 @@
 // Ages and countdowns, by the daemon's clock: a wall's own clock may be wrong.
 
+import { TEXTS } from "/static/texts.js";
+
 const page = document.body.dataset;
 const offset = Date.parse(page.now) - Date.now();
 
@@ -16,17 +18,21 @@ function clockTime(milliseconds) {
   return `${twoDigits(moment.getHours())}:${twoDigits(moment.getMinutes())}`;
 }
 
+/** As the clock on this wall had it; with the day where that is another one than in UTC. */
+function localTime(text) {
+  const moment = new Date(text);
+  const time = `${clockTime(moment)}:${twoDigits(moment.getSeconds())}`;
+  if (moment.getDate() === moment.getUTCDate()) return time;
+  return `${twoDigits(moment.getMonth() + 1)}-${twoDigits(moment.getDate())} ${time}`;
+}
+
 function duration(seconds) {
-  const hours = Math.floor(seconds / 3600);
-  const minutes = Math.floor((seconds % 3600) / 60);
-  if (hours >= 48) return `${Math.floor(hours / 24)} days`;
-  if (hours > 0) return `${hours} h ${twoDigits(minutes)} min`;
-  return `${minutes} min`;
+  return TEXTS.duration(Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60));
 }
 
 function ageWords(milliseconds) {
   const seconds = Math.max(0, (now() - milliseconds) / 1000);
-  return seconds < 60 ? "just now" : `${duration(seconds)} ago`;
+  return seconds < 60 ? TEXTS.justNow : TEXTS.ago(duration(seconds));
 }
 
 function countdownWords(left) {
@@ -57,8 +63,8 @@ export function tick(root = document) {
     write(element, label + ageWords(at));
     if (!element.title) element.title = `${new Date(at).toLocaleString()} (${element.dateTime})`;
   }
-  for (const element of root.querySelectorAll("time[data-moment]:not([title])")) {
-    element.title = `${new Date(element.dateTime).toLocaleString()} here`;
+  for (const element of root.querySelectorAll("time[data-moment] + .here:empty")) {
+    element.textContent = TEXTS.here(localTime(element.previousElementSibling.dateTime));
   }
   for (const element of root.querySelectorAll("time[data-until]")) {
     const left = Date.parse(element.dateTime) - now();

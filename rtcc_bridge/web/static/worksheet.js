@@ -39,7 +39,7 @@ export class Worksheet {
   standing(ref) {
     const { standing } = this.of(ref);
     if (standing === "kept") return this.isWhole(ref) ? TEXTS.kept(0) : TEXTS.kept(this.left(ref));
-    return TEXTS[standing];
+    return standing === "excluded" ? TEXTS.excluded : TEXTS.open;
   }
 
   isWhole(ref) {

@@ -2,7 +2,8 @@
 
 An outline is what a screen reader is told (headings, landmarks, links, fields, text), so it is the same with every
 browser and font, and says in words what has changed. A picture is compared as a grid of coarse cells: letters that
-another font draws a pixel wider do not count; a column that went elsewhere, or a theme that is not applied, do.
+another font draws a pixel wider do not count; a column that went elsewhere, a theme that is not applied, or a button
+that lost its looks, do.
 """
 
 import io
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from playwright.async_api import Browser
 from pydantic import SecretStr
@@ -42,6 +44,13 @@ CELLS: Final = (64, 36)
 MOST_UNLIKE: Final = 8.0
 """Levels of 255 by which the cells of two pictures may differ on average. Measured: at most 3 between two runs, 7 with
 quite another font, 8 and more when everything stands a quarter of the width further right, 17 without a style."""
+BUTTONS: Final = np.array(((0x26, 0x67, 0xB8), (0x14, 0x55, 0x9F)))
+"""The colour of what is pressed first, in the dark and in the light, as `theme.css` has it."""
+NEAR: Final = 12
+"""Levels by which a kept picture, which has few colours, may miss one."""
+MOST_OF_BUTTONS: Final = 3
+"""Cells by which the buttons of two pictures may differ. Other words on a button are one or two; a button is five and
+more, and so little of a page that the average of all does not notice. Painted people have none of its colour."""
 COLOURS: Final = 255
 PICTURES_ARE_THERE: Final = """() => [...document.images].every((one) => {
   const isInSight = one.checkVisibility() && one.getBoundingClientRect().top < window.innerHeight;
@@ -151,13 +160,34 @@ def as_kept(png: bytes) -> bytes:
     return content.getvalue()
 
 
-def unlikeness(one: bytes, other: bytes) -> float:
-    """By how many levels of 255 the cells of two pictures differ on average."""
-    cells = [
-        np.asarray(Image.open(io.BytesIO(each)).convert("RGB").resize(CELLS, Image.Resampling.BOX), np.float32)
-        for each in (one, other)
-    ]
-    return float(np.abs(cells[0] - cells[1]).mean())
+@dataclass(frozen=True, slots=True)
+class Unlikeness:
+    """levels: of 255, by which the cells of two pictures differ on average. buttons: how many cells more or fewer are
+    filled with the colour of a button."""
+
+    levels: float
+    buttons: int
+
+    @classmethod
+    def of(cls, one: bytes, other: bytes) -> "Unlikeness":
+        before, after = (Image.open(io.BytesIO(each)).convert("RGB") for each in (one, other))
+        levels = np.abs(_cells(before) - _cells(after)).mean()
+        return cls(float(levels), abs(_filled(before) - _filled(after)))
+
+    @property
+    def is_another_picture(self) -> bool:
+        return self.levels > MOST_UNLIKE or self.buttons > MOST_OF_BUTTONS
+
+
+def _cells(picture: Image.Image) -> npt.NDArray[np.float32]:
+    return np.asarray(picture.resize(CELLS, Image.Resampling.BOX), np.float32)
+
+
+def _filled(picture: Image.Image) -> int:
+    """How many cells are a button's by more than half."""
+    away = np.abs(np.asarray(picture, np.int16)[:, :, None, :] - BUTTONS).max(axis=3).min(axis=2)
+    of_buttons = Image.fromarray((away <= NEAR).astype(np.uint8) * 255)
+    return int((_cells(of_buttons) > 127).sum())
 
 
 def outline_file(name: str, folder: Path = FOLDER) -> Path:
@@ -181,8 +211,11 @@ def changes(seen: Seen, folder: Path = FOLDER) -> Iterator[str]:
         kept_picture = picture_file(name, theme, folder)
         if not kept_picture.is_file():
             yield f"{name}: no picture in the {theme} theme"
-        elif (levels := unlikeness(kept_picture.read_bytes(), picture)) > MOST_UNLIKE:
-            yield f"{name}: another picture in the {theme} theme, by {levels:.1f} levels"
+        elif (unlike := Unlikeness.of(kept_picture.read_bytes(), picture)).is_another_picture:
+            yield (
+                f"{name}: another picture in the {theme} theme, by {unlike.levels:.1f} levels and "
+                f"{unlike.buttons} cells of buttons"
+            )
 
 
 def keep(seen: Seen, folder: Path = FOLDER) -> None:

@@ -20,6 +20,16 @@ TEMPLATES = sorted((WEB / "templates").glob("*.html"))
 SCRIPTS = sorted((WEB / "static").glob("*.js"))
 STYLES = sorted((WEB / "static").glob("*.css"))
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+CATALOGUE = WEB / "static/texts.js"
+COMMENTS = re.compile(r"/\*.*?\*/|(?<!\S)//\s[^\n]*", re.DOTALL)
+LITERALS = re.compile(r'"([^"\n]*)"|`([^`]*)`')
+SAYS = re.compile(r"[^\w$]*[A-Z][a-z]|.*\$\{[^}]*\} [a-z]")
+"""A text that begins like a sentence, or goes on after a value."""
+NO_WORDS = {
+    "Accept", "ArrowDown", "ArrowLeft", "ArrowRight", "ArrowUp", "AudioContext", "Content-Type", "Enter", "Escape",
+    "Last-Event-ID",
+}  # fmt: skip
+"""Names of keys, of headers and of what a browser has."""
 FORBIDDEN_IN_SCRIPTS = (
     "innerHTML",
     "outerHTML",
@@ -120,6 +130,14 @@ def test_every_static_file_is_named_and_every_named_one_exists() -> None:
     assert named == {path.name for path in (WEB / "static").iterdir()} | {LIBRARIES.name}
     used = {name for path in SCRIPTS for name in re.findall(r"/static/libraries/([\w.]+)", path.read_text("utf-8"))}
     assert used == {name for name in FILES if name.endswith(".js")}
+
+
+def test_what_scripts_say_stands_in_one_catalogue_and_all_of_it_is_said() -> None:
+    code = {file.name: COMMENTS.sub("", file.read_text(encoding="utf-8")) for file in SCRIPTS if file != CATALOGUE}
+    literals = {text for source in code.values() for pair in LITERALS.findall(source) for text in pair}
+    assert {text for text in literals if SAYS.match(text)} == NO_WORDS
+    offered = set(re.findall(r"^  (\w+):", CATALOGUE.read_text(encoding="utf-8"), re.MULTILINE))
+    assert offered == {name for source in code.values() for name in re.findall(r"\bTEXTS\.(\w+)", source)}
 
 
 @pytest.mark.parametrize(
