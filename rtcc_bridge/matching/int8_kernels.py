@@ -13,7 +13,7 @@ import numpy as np
 
 from rtcc_bridge.matching.errors import InferenceError
 from rtcc_bridge.matching.session import Device, open_session
-from rtcc_bridge.matching.types import Int8Array, WholeScores
+from rtcc_bridge.matching.types import Float64Array, Int8Array, WholeScores
 
 numkong: Any
 try:
@@ -23,6 +23,12 @@ except ImportError:  # An optional package; without it small batches are several
 
 _TRIAL_ROWS: Final = 4096
 _TRIALS: Final = 3
+
+_PAIRS_AT_ONCE: Final = 256
+"""Rows whose numbers stay in the processor's cache while they are float32: half the time of many at once."""
+
+_EXACT_IN_FLOAT32: Final = 1024
+"""Numbers of a row up to which every sum of products of two int8 is at most 2^24, so that float32 holds it."""
 
 
 class Int8Kernel(Protocol):
@@ -126,3 +132,18 @@ def _seconds(kernel: Int8Kernel, rows: Int8Array, probes: Int8Array) -> float:
         kernel.scores(rows, prepared)
         taken.append(time.perf_counter() - start)
     return min(taken)
+
+
+def products_of_pairs(left: Int8Array, right: Int8Array) -> Float64Array:
+    """float64 (n,): the product of each row of `left` with the row of `right` beside it, both int8 (n, D). Exact.
+
+    Of what int8 holds, -128 included. Without numkong it takes three times as long.
+    """
+    if numkong is not None and len(left):
+        return np.asarray(numkong.dot(left, right), np.float64)
+    kind = np.float32 if left.shape[1] <= _EXACT_IN_FLOAT32 else np.float64
+    products = np.empty(len(left), np.float64)
+    for start in range(0, len(left), _PAIRS_AT_ONCE):
+        rows = slice(start, start + _PAIRS_AT_ONCE)
+        products[rows] = np.vecdot(left[rows].astype(kind), right[rows].astype(kind))
+    return products
