@@ -385,9 +385,20 @@ def require_timely(*, approve_by: datetime | None, now: datetime) -> None:
         raise PolicyRefusalError("P14", "The time for this approval has passed: the search is withdrawn.")
 
 
+MOST_APPROVED_AHEAD: Final = timedelta(hours=1)
+"""An approval from further in the future holds no longer: the clock was set back since, and how old the approval is by
+now nobody knows. A clock that was ahead by less and is put right sends no search back to the supervisor."""
+
+
+def approval_span(policy: Policy, now: datetime) -> tuple[datetime, datetime]:
+    """P01: after which moment, and by which, a search was approved that may be made now."""
+    return now - timedelta(hours=policy.approval.valid_hours), now + MOST_APPROVED_AHEAD
+
+
 def approval_holds(policy: Policy, approved_at: datetime, now: datetime) -> bool:
     """P01: an approval covers a search for a limited time."""
-    return now < approved_at + timedelta(hours=policy.approval.valid_hours)
+    after, until = approval_span(policy, now)
+    return after < approved_at <= until
 
 
 @dataclass(frozen=True, slots=True)

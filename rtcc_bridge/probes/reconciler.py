@@ -11,7 +11,7 @@ from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError, TransientError
 from rtcc_bridge.incidents.incident import authority_ended
 from rtcc_bridge.leads.lead import LIVE_STATES
-from rtcc_bridge.policy.rules import AUTHORITY_ENDED
+from rtcc_bridge.policy.rules import AUTHORITY_ENDED, approval_span
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import authority_of
 from rtcc_bridge.probes.parts import ProbeParts
@@ -102,13 +102,14 @@ class Reconciler:
     async def suspend_unfounded(self, right: SoleRight = UNCONTESTED) -> int:
         """Sends searches that did not run yet back to the supervisor when their authority has run out.
 
-        That is so when the threat that deferred the approval ended (P14), and when the approval is too old (P01).
+        That is so when the threat that deferred the approval ended (P14), and when the approval is too old, or seems to
+        come from the future (P01).
         """
-        oldest = self._parts.clock.now() - timedelta(hours=self._parts.policy.approval.valid_hours)
+        span = approval_span(self._parts.policy, self._parts.clock.now())
         async with self._parts.database.read() as tx:
             found = [
                 *await probes.waiting_for_search(tx, approval=Approval.PENDING, limit=AT_ONCE),
-                *await probes.waiting_for_search(tx, approval=Approval.GRANTED, approved_before=oldest, limit=AT_ONCE),
+                *await probes.waiting_for_search(tx, approval=Approval.GRANTED, approved_outside=span, limit=AT_ONCE),
             ]
         return await self._each(found, self._suspend, right)
 

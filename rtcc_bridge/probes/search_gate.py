@@ -28,7 +28,7 @@ def reason_to_suspend(probe: ProbeRecord, policy: Policy, now: datetime, *, immi
     """Why a probe with authority needs an approval (again) before it may be searched; None when its authority holds."""
     if probe.approval == Approval.GRANTED:
         if probe.approved_at is None or not rules.approval_holds(policy, probe.approved_at, now):
-            return "the approval is too old"
+            return "the approval is too old, or of a time to come: compare the clocks"
         return None
     if probe.approval != Approval.PENDING or probe.approve_by is None:
         return "nobody has approved the search"

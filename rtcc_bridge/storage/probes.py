@@ -164,12 +164,16 @@ async def overdue(tx: Transaction, states: Collection[str], *, now: datetime, li
 
 
 async def waiting_for_search(
-    tx: Transaction, *, approval: str, limit: int, approved_before: datetime | None = None
+    tx: Transaction, *, approval: str, limit: int, approved_outside: tuple[datetime, datetime] | None = None
 ) -> Sequence[ProbeRecord]:
-    """Probes with authority that were not searched yet, by what the authority rests on."""
+    """Probes with authority that were not searched yet, by what the authority rests on.
+
+    approved_outside: those alone that were not approved after the first of these moments and by the second.
+    """
     query = select(probes).where((probes.c.state == "authorized") & (probes.c.approval == approval))
-    if approved_before is not None:
-        query = query.where(probes.c.approved_at <= approved_before)
+    if approved_outside is not None:
+        after, until = approved_outside
+        query = query.where(or_(probes.c.approved_at <= after, probes.c.approved_at > until))
     return await _all(tx, query.order_by(probes.c.authority_at, probes.c.probe_id).limit(limit))
 
 

@@ -169,6 +169,30 @@ async def test_a_search_whose_approval_is_too_old_goes_back_to_the_supervisor(ki
     assert again.state == "authorized"
 
 
+async def test_a_clock_that_is_set_back_makes_no_approval_last(kit: ProbeKit) -> None:
+    """How old the approval is by now nobody knows: with this clock it would hold until that day comes again."""
+    probe = await kit.authorized()
+    kit.clock.advance(-365 * 24 * 3600)
+    await kit.reconciler.sweep()
+    suspended = await kit.desk.find(probe.probe_id)
+    assert (suspended.state, suspended.approval, suspended.authority_at) == ("awaiting_approval", "pending", None)
+    assert len(await kit.requests()) == 1, "nothing was requested on the old approval"
+    again = await kit.desk.approve(probe.probe_id, OTHER_SUPERVISOR)
+    assert (again.state, again.approved_at) == ("authorized", kit.clock.now())
+
+
+async def test_a_clock_that_was_ahead_and_is_put_right_sends_nothing_back(kit: ProbeKit) -> None:
+    probe = await kit.authorized()
+    kit.clock.advance(-1800)
+    await kit.reconciler.sweep()
+    gallery = Gallery()
+    search = face_search(gallery)
+    async with search.batcher:
+        await search_handler(kit, search).handle(record_of((await kit.requests())[-1]))
+    assert len(gallery.seen) == 1
+    assert (await kit.desk.find(probe.probe_id)).state == "searched"
+
+
 async def test_a_request_without_authority_is_not_searched(kit: ProbeKit) -> None:
     """Somebody writes to the internal topic, with the token of a search that has authority."""
     approved = await kit.authorized("incident-1")

@@ -99,7 +99,9 @@ async def test_no_other_analyst_adds_to_it(kit: ProbeKit) -> None:
     await is_refused(kit, await kit.authorized(), OTHER_ANALYST)
 
 
-@pytest.mark.parametrize("state", ["attached", "chosen", "deferred", "refused", "withdrawn", "expired", "too many"])
+@pytest.mark.parametrize(
+    "state", ["attached", "chosen", "deferred", "refused", "withdrawn", "expired", "of a time to come", "too many"]
+)
 async def test_only_an_approval_that_stands_covers_anything(kit: ProbeKit, state: str) -> None:
     match state:
         case "attached":
@@ -117,6 +119,8 @@ async def test_only_an_approval_that_stands_covers_anything(kit: ProbeKit, state
             await kit.approvals.withdraw_for_incident(tx, "incident-1", "the incident is cancelled")
     if state == "expired":
         kit.clock.advance(24 * 3600)
+    if state == "of a time to come":
+        kit.clock.advance(-2 * 3600)
     if state == "too many":
         async with kit.database.write() as tx:
             for number in range(MOST_STILLS - 1):

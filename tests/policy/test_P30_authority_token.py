@@ -246,6 +246,19 @@ async def test_no_further_still_rests_on_an_approval_that_was_written_behind_the
     assert refused.value.rule == "P30"
 
 
+async def test_nor_on_one_that_was_prolonged_there_after_the_still_was_attached(kit: ProbeKit) -> None:
+    first = await kit.authorized()
+    still = await kit.desk.attach("incident-1", form(same_person_as=first.probe_id), ANALYST, upload())
+    kit.clock.advance(24 * 3600)
+    async with kit.database.write() as tx:
+        row = tables.probes.c.probe_id == first.probe_id
+        await tx.execute(tables.probes.update().where(row).values(approved_at=kit.clock.now()))
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.choose_face(still.probe_id, 1, ANALYST)
+    assert refused.value.rule == "P30"
+    assert len(await kit.requests()) == 1
+
+
 async def test_the_token_of_an_approval_that_ended_is_not_good_for_the_next_one(kit: ProbeKit) -> None:
     await kit.incident()
     await kit.threat(expires_at=kit.clock.now() + timedelta(minutes=5))

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -13,12 +14,14 @@ from rtcc_bridge.people.session_secret import hash_of, is_secret, new_secret, se
 from rtcc_bridge.people.sessions import Sessions
 from rtcc_bridge.people.signed_in import SignedIn, Voucher
 from rtcc_bridge.policy.accounts import ACTORS_OF_OURS, Account, Role
-from rtcc_bridge.storage import tables
+from rtcc_bridge.storage import people, tables
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.people import LocalAccountRecord
 from tests.doubles import ManualClock
 
 BORIS = Account("e-2", frozenset({Role.SUPERVISOR}), login="boris")
 PERSON = SignedIn(voucher=Voucher.PROVIDER, account=BORIS, subject="s-2", session="p-2", refresh_token="token-0")
+LOCAL = replace(PERSON, voucher=Voucher.LOCAL, subject=None, session=None, refresh_token=None)
 SETTINGS = IdentitySettings(recheck_seconds=60, outage_seconds=600)
 
 
@@ -190,6 +193,22 @@ async def test_what_was_said_before_the_clock_was_set_back_is_asked_again(
     assert provider.tokens == ["token-0", "token-1"]
 
 
+@pytest.mark.parametrize("changes", [{"refresh_token": seal(new_secret(), "token-9")}, {"provider_subject": None}])
+async def test_whoever_cannot_be_asked_about_is_let_in_no_longer(
+    sessions: Sessions, clock: ManualClock, provider: Provider, database: Database, changes: dict[str, Any]
+) -> None:
+    """Whoever writes to the database has nobody vouched for by another one's token, nor by none."""
+    secret = await sessions.begin(PERSON)
+    async with database.write() as tx:
+        await tx.execute(tables.sessions.update().values(**changes))
+    clock.advance(61)
+    with pytest.raises(SignInRequiredError, match="cannot be asked") as caught:
+        await sessions.find(secret, acts=True)
+    assert (caught.value.rule, provider.tokens) == ("P29", [])
+    async with database.read() as tx:
+        assert (await tx.execute(select(tables.sessions))).all() == []
+
+
 def test_a_refresh_token_opens_under_its_own_secret_alone() -> None:
     secret, other = new_secret(), new_secret()
     sealed = seal(secret, "token")
@@ -217,10 +236,10 @@ async def test_whoever_the_provider_takes_its_word_back_for_is_asked_to_examine_
     assert await unvouched(database) == {"e-2": False}
     clock.advance(61)
     if says == "refuses":
-        provider.problem = SignInRequiredError("P29", "gone")
+        provider.problem = SignInRequiredError("P29", "refuses")
     else:
         provider.says = replace(BORIS, name="e-3")
-    with pytest.raises(SignInRequiredError):
+    with pytest.raises(SignInRequiredError, match=says):
         await sessions.find(secret, acts=True)
     assert await unvouched(database) == {"e-2": True}
     await sessions.begin(PERSON)
@@ -251,15 +270,47 @@ async def test_a_session_of_a_local_account_is_good_in_the_demo_alone(
 ) -> None:
     """A database of a demo that is put to real use, or a row that somebody wrote into it."""
     of_the_demo = Sessions(database, AuditLog(clock), clock, SETTINGS, provider, has_local_accounts=True)
-    local = replace(PERSON, voucher=Voucher.LOCAL, subject=None, session=None, refresh_token=None)
-    secret = await of_the_demo.begin(local)
+    secret = await of_the_demo.begin(LOCAL)
     with pytest.raises(SignInRequiredError, match="no local accounts") as caught:
         await sessions.find(secret, acts=True)
     assert caught.value.rule == "P29"
     async with database.read() as tx:
         assert (await tx.execute(select(tables.sessions))).all() == []
     with pytest.raises(SignInRequiredError, match="no local accounts"):
-        await sessions.begin(local)
+        await sessions.begin(LOCAL)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"disabled_at": ManualClock().now()}, {"person": "e-9"}, {"login": "another"}], ids=min
+)
+async def test_a_session_is_good_as_long_as_its_local_account_is_what_it_was(
+    clock: ManualClock, database: Database, changes: dict[str, Any]
+) -> None:
+    """Also where it is disabled while somebody signs in, between password and session: nothing else ends that."""
+    of_the_demo = Sessions(database, AuditLog(clock), clock, SETTINGS, None, has_local_accounts=True)
+    account = LocalAccountRecord(
+        login="boris",
+        person="e-2",
+        roles=["supervisor"],
+        certificates={},
+        password_hash="none",
+        failed_sign_ins=0,
+        locked_until=None,
+        disabled_at=None,
+        created_at=clock.now(),
+        changed_at=clock.now(),
+    )
+    async with database.write() as tx:
+        await people.add_account(tx, account)
+    secret = await of_the_demo.begin(LOCAL)
+    assert (await of_the_demo.find(secret, acts=True)).name == "e-2"
+    async with database.write() as tx:
+        await tx.execute(tables.local_accounts.update().values(**changes))
+    with pytest.raises(SignInRequiredError, match="disabled") as caught:
+        await of_the_demo.find(secret, acts=True)
+    assert caught.value.rule == "P29"
+    async with database.read() as tx:
+        assert (await tx.execute(select(tables.sessions))).all() == []
 
 
 @pytest.mark.parametrize("person", [*sorted(ACTORS_OF_OURS), " System ", "token/abc"])

@@ -78,6 +78,11 @@ def test_an_approval_holds_for_its_hours() -> None:
     assert not rules.approval_holds(POLICY, NOW, NOW + timedelta(hours=24))
 
 
+def test_an_approval_of_a_time_to_come_holds_as_long_as_clocks_may_differ() -> None:
+    assert rules.approval_holds(POLICY, NOW, NOW - timedelta(hours=1))
+    assert not rules.approval_holds(POLICY, NOW, NOW - timedelta(hours=1, microseconds=1))
+
+
 @pytest.mark.parametrize(
     ("exercise", "kind", "rule"),
     [
