@@ -76,13 +76,13 @@ async def test_a_gallery_whole_without_a_name(kit: GalleryKit, pictures: Path) -
     assert (receipt.images_removed, receipt.bytes_gone) == (2, False)
     after = await overview.one(ADMINISTRATOR, "city")
     assert (after.holds.people, after.holds.images, after.holds.with_picture, after.holds.removed) == (3, 3, 3, 2)
-    assert (after.holds.segments, after.holds.waiting, after.holds.past_retention) == (2, 3, 0)
+    assert (after.holds.segments, after.holds.waiting, after.holds.past_retention) == (2, 1, 0)
     assert after.holds.next_retention == before.sources[1].last_retention
     [removal] = after.removals
     assert (removal.version, removal.people, removal.images, removal.reason) == (3, 1, 2, "court order 7")
     assert removal.bytes_gone_at is None
     [glance] = await overview.every(ADMINISTRATOR)
-    assert (glance.gallery.version, glance.images, glance.waiting) == (3, 3, 3)
+    assert (glance.gallery.version, glance.images, glance.waiting) == (3, 3, 1)
 
     kit.clock.advance(40)
     await kit.scrubber().scrub("city")
