@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NoReturn
 
 import structlog
 
@@ -20,13 +20,14 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_parts import MisuseRule
-from rtcc_bridge.reports.misuse_signals import DEFINITIONS, History, Signal, SignalKind, Trace, same_stills, signals
+from rtcc_bridge.reports.misuse_signals import DEFINITIONS, History, Signal, SignalKind, Trace, signals
 from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.roster import Roster, read_roster
 from rtcc_bridge.storage import examinations, report_rows
 from rtcc_bridge.storage.engine import Transaction
 
 ACTION: Final = "misuse.view"
+_NOT_KNOWN: Final = "not known"
 _EVERY_SECONDS: Final = 900.0
 _LOOK_BACK: Final = timedelta(days=30)
 """An analyst is known by the still that they attached, which lies before what came of it."""
@@ -90,8 +91,8 @@ class MisuseDesk:
         since = until - timedelta(days=rule.window_days)
         roster = None if self._roster_file is None else await asyncio.to_thread(read_roster, self._roster_file)
         async with parts.database.for_long_statements() as patient, patient.snapshot() as tx:
-            history = await read_history(tx, since, until, roster)
-        return _report(history, rule, since, until)
+            history = await read_history(tx, since, until, rule, roster)
+        return _report(history, since, until)
 
 
 class MisuseWatch:
@@ -115,115 +116,82 @@ class MisuseWatch:
             self._metrics.misuse_signals.labels(kind).set(count)
 
 
-async def read_history(tx: Transaction, since: datetime, until: datetime, roster: Roster | None) -> History:
-    """What happened from `since` to `until`. Exercises are left out, and so is what the policy refused."""
-    acts = await _without_exercises(tx, [act async for act in _of_probes(tx, since - _LOOK_BACK, until)])
-    analysts = {act.subject: act.actor for act in acts if act.action == "probe.attach"}
-    stills = same_stills((act.still, act.face) for act in acts)
-    acts = [act for act in acts if act.at >= since]
-    return History(
-        searches=[_deed(one, stills, analysts) for one in acts if one.action == "probe.search"],
-        versions=[_deed(one, stills) for one in acts if one.action in {"probe.attach", "probe.edit"}],
-        approvals=[_deed(one, stills) for one in acts if one.action == "probe.approve"],
-        lapses=[_deed(one, stills, analysts) for one in acts if one.action == "probe.approval_lapsed"],
-        acts=[] if roster is None else await _acts(tx, since, until),
-        reviews=await _reviews(tx, since, until),
-        answers=[
-            Trace(one.filed_at, one.examiner, one.case_id, flag=one.right)
-            for one in await answers(tx)
-            if one.filed_at is not None and one.examiner is not None and one.right is not None
-            and since <= one.filed_at < until
-        ],
-        roster=roster,
-    )  # fmt: skip
+async def read_history(
+    tx: Transaction, since: datetime, until: datetime, rule: MisuseRule, roster: Roster | None
+) -> History:
+    """What happened from `since` to `until`. Exercises are left out, and so is what the policy refused.
 
-
-class _Act(NamedTuple):
-    """What counts here of an entry, which is many times as large: there are months of them in memory at once.
-
-    still, face: the sha256 of an original's bytes, and of the pixels of a face that was cut out of it, if one was.
+    It is counted while it is read, a hundred entries at a time: the months of a busy centre fit in no memory that is
+    spared for them. What stays is some hundred bytes for each still, and for each probe whose it is.
     """
+    history = History(rule, roster)
+    await _count_probes(tx, history, since, until)
+    if roster is not None:
+        await _count_acts(tx, history, since, until)
+    await _count_reviews(tx, history, since, until)
+    for one in await answers(tx):
+        if one.filed_at is None or one.examiner is None or one.right is None:
+            continue
+        if since <= one.filed_at < until:
+            history.answer(Trace(one.filed_at, one.examiner, one.case_id, flag=one.right))
+    return history
 
-    at: datetime
-    actor: str
-    action: str
-    subject: str
-    incident_id: str
-    still: str
-    face: str | None
-    version: str
-    opened: bool
 
-
-async def _of_probes(tx: Transaction, since: datetime, until: datetime) -> AsyncIterator[_Act]:
+async def _count_probes(tx: Transaction, history: History, since: datetime, until: datetime) -> None:
     known: dict[str, str] = {}
 
     def once(text: str) -> str:
         """The same object for the same text: most of them come again and again."""
         return known.setdefault(text, text)
 
-    async with aclosing(report_rows.acts(tx, _OF_PROBES, since, until)) as entries:
+    # By probe, for what somebody else did with an analyst's still. Read before: two entries of a moment have no order.
+    async with aclosing(report_rows.actors(tx, "probe.attach", since - _LOOK_BACK, until)) as attached:
+        analysts = {once(probe_id): once(actor) async for probe_id, actor in attached}
+    async with aclosing(report_rows.acts(tx, _OF_PROBES, since - _LOOK_BACK, until, exercises=False)) as entries:
         async for entry in entries:
             if entry.outcome == REFUSED:
                 continue
-            details = entry.entry["details"]
-            yield _Act(
-                at=entry.at,
-                actor=once(entry.actor),
-                action=once(entry.action),
-                subject=once(entry.subject),
-                incident_id=once(str(entry.entry["authority"].get("incidentId", ""))),
-                still=once(str(details.get("originalSha256"))),
-                face=details.get("cropSha256"),
-                version=once(canonical_json(list(details.get("edits") or ())).decode()),
-                opened=bool(details.get("opened", False)),
-            )
+            details, probe_id = entry.entry["details"], once(entry.subject)
+            still, face = once(str(details.get("originalSha256"))), details.get("cropSha256")
+            if face is not None:
+                history.copies.add(still, face)
+            if entry.at < since:
+                continue
+            match entry.action:
+                case "probe.search":
+                    history.search(Trace(entry.at, analysts.get(probe_id, _NOT_KNOWN), probe_id, still))
+                case "probe.attach" | "probe.edit":
+                    version = once(canonical_json(list(details.get("edits") or ())).decode())
+                    history.version(Trace(entry.at, once(entry.actor), probe_id, still, version))
+                case "probe.approve":
+                    opened = bool(details.get("opened", False))
+                    history.approval(Trace(entry.at, once(entry.actor), probe_id, flag=opened))
+                case "probe.approval_lapsed":
+                    history.lapse(Trace(entry.at, analysts.get(probe_id, _NOT_KNOWN), probe_id))
 
 
-async def _without_exercises(tx: Transaction, acts: Sequence[_Act]) -> list[_Act]:
-    kinds = await report_rows.incident_kinds(tx, {act.incident_id for act in acts})
-    exercises = {incident_id for incident_id, kind in kinds.items() if kind.exercise}
-    return [act for act in acts if act.incident_id not in exercises]
-
-
-async def _acts(tx: Transaction, since: datetime, until: datetime) -> list[Trace]:
+async def _count_acts(tx: Transaction, history: History, since: datetime, until: datetime) -> None:
     async with aclosing(report_rows.acts(tx, _ON_SHIFT, since, until)) as entries:
-        return [
-            Trace(entry.at, entry.actor, entry.subject)
-            async for entry in entries
-            if entry.outcome != REFUSED and entry.actor != SYSTEM
-        ]
+        async for entry in entries:
+            if entry.outcome != REFUSED and entry.actor != SYSTEM:
+                history.act(Trace(entry.at, entry.actor, entry.subject))
 
 
-async def _reviews(tx: Transaction, since: datetime, until: datetime) -> list[Trace]:
+async def _count_reviews(tx: Transaction, history: History, since: datetime, until: datetime) -> None:
     """Blind reviews of leads on which everybody has concluded: before, nothing is told of them (P12)."""
-    found = []
     for review in await examinations.reviews_filed(tx, since, until):
         verdicts = await opinions.concluded(tx, review.lead_id)
         if rounds.FIRST in verdicts and review.round in verdicts:
             differs = agreement.of_two(verdicts[rounds.FIRST], verdicts[review.round]) is None
-            found.append(Trace(review.filed_at, review.examiner, review.lead_id, flag=differs))
-    return found
+            history.review(Trace(review.filed_at, review.examiner, review.lead_id, flag=differs))
 
 
-def _deed(act: _Act, stills: Mapping[str, str], analysts: Mapping[str, str] | None = None) -> Trace:
-    """stills: by the hash of an original. analysts: by probe, for what somebody else did with an analyst's still."""
-    return Trace(
-        at=act.at,
-        account=act.actor if analysts is None else analysts.get(act.subject, "not known"),
-        reference=act.subject,
-        still=stills[act.still],
-        version=act.version,
-        flag=act.opened,
-    )
-
-
-def _report(history: History, rule: MisuseRule, since: datetime, until: datetime) -> MisuseReport:
+def _report(history: History, since: datetime, until: datetime) -> MisuseReport:
     roster = history.roster
     return MisuseReport(
         since=since,
         until=until,
-        signals=signals(history, rule),
-        definitions={definition.kind: definition.in_words(rule) for definition in DEFINITIONS},
+        signals=signals(history),
+        definitions={definition.kind: definition.in_words(history.rule) for definition in DEFINITIONS},
         roster_covers=None if roster is None else (roster.covers_from, roster.covers_until),
     )

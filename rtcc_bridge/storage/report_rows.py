@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, false, func, or_, select
 
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.engine import Transaction
@@ -34,10 +34,12 @@ async def acts(
     before: datetime | None = None,
     *,
     refused: str | None = None,
+    exercises: bool = True,
 ) -> AsyncGenerator[AuditEntryRecord, None]:
     """Entries of these actions, the oldest first, as they come from the database; up to now where no end is named.
 
-    refused: the outcome of refusals, whose entries then come along whatever their action is.
+    refused: the outcome of refusals, whose entries then come along whatever their action is. exercises: whether those
+    whose authority is an incident that is an exercise come along.
     """
     table = audit_entries.c
     wanted: ColumnElement[bool] = table.action.in_(padded(sorted(actions)))
@@ -46,9 +48,27 @@ async def acts(
     query = select(audit_entries).where((table.at >= since) & wanted)
     if before is not None:
         query = query.where(table.at < before)
+    if not exercises:
+        query = query.where(~func.coalesce(_is_exercise(), false()))
     query = query.order_by(table.at, table.entry_id).execution_options(max_row_buffer=_ROWS_AT_ONCE)
     async for row in await tx.stream(query):
         yield AuditEntryRecord(**row._mapping)
+
+
+async def actors(
+    tx: Transaction, action: str, since: datetime, before: datetime
+) -> AsyncGenerator[tuple[str, str], None]:
+    """Of each entry of this action, as they come from the database: what it was done to, and who did it."""
+    table = audit_entries.c
+    query = select(table.subject, table.actor).where((table.at >= since) & (table.at < before))
+    async for row in await tx.stream(query.where(table.action == action)):
+        yield row.subject, row.actor
+
+
+def _is_exercise() -> ScalarSelect[bool]:
+    """Of one entry's incident: looked up entry by entry, since a join may read all incidents there are."""
+    incident_id = audit_entries.c.entry["authority"]["incidentId"].as_string()
+    return select(incidents.c.exercise).where(incidents.c.incident_id == incident_id).scalar_subquery()
 
 
 async def about(tx: Transaction, subjects: Collection[str]) -> Sequence[AuditEntryRecord]:
