@@ -3,15 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import Final, NoReturn
-
-import structlog
+from typing import Final
 
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.foundation import Core, open_core
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.errors import TransientError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.people.desk import PeopleDesk
 from rtcc_bridge.people.local_accounts import LocalAccounts
@@ -20,6 +17,7 @@ from rtcc_bridge.people.register import PeopleRegister
 from rtcc_bridge.people.service_tokens import ServiceTokens
 from rtcc_bridge.people.sessions import Sessions
 from rtcc_bridge.people.start_check import require_sign_in
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.probes.refusals import RefusalLog
@@ -30,8 +28,6 @@ from rtcc_bridge.web.problems import SIGN_IN
 
 _FORGOTTEN_EVERY_SECONDS: Final = 600.0
 
-_log = structlog.get_logger(__name__)
-
 
 async def add_people(assembly: Assembly) -> PeopleDesk:
     """Raises ConfigurationError when people could not sign in."""
@@ -40,7 +36,12 @@ async def add_people(assembly: Assembly) -> PeopleDesk:
     desk = _desk_of(core)
     if desk.provider is not None:
         assembly.stack.push_async_callback(desk.provider.close)
-    assembly.add_part("sessions", lambda: _forget_old(desk.sessions))
+    assembly.add_part(
+        "sessions",
+        lambda: periodically(
+            "forgetting old sessions", desk.sessions.forget_old, every_seconds=_FORGOTTEN_EVERY_SECONDS
+        ),
+    )
     return desk
 
 
@@ -87,12 +88,3 @@ async def open_people(settings: Settings) -> AsyncIterator[PeopleDesk]:
 
 def _desk_of(core: Core) -> PeopleDesk:
     return people_desk(core.settings, core.database, core.audit, core.clock, core.metrics, core.policy_in_force)
-
-
-async def _forget_old(sessions: Sessions) -> NoReturn:
-    while True:
-        try:
-            await sessions.forget_old()
-        except TransientError as error:
-            _log.warning("old sessions were not deleted, trying again", error=str(error))
-        await asyncio.sleep(_FORGOTTEN_EVERY_SECONDS)

@@ -6,9 +6,8 @@ from typing import Final, NoReturn
 
 from rtcc_bridge.audit.entries import SYSTEM, AuditLog, record_of
 from rtcc_bridge.audit.journal import AuditJournal, JournalEntry, entered_at
-from rtcc_bridge.errors import TransientError
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.outage_log import OutageLog
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.storage import audit_entries
 from rtcc_bridge.storage.engine import Database
 
@@ -28,17 +27,10 @@ class JournalMerge:
         self._audit = audit
         self._journal = journal
         self._metrics = metrics
-        self._outage = OutageLog("merging the audit journal")
 
     async def run(self) -> NoReturn:
         """Merges until cancelled. What cannot be written yet is tried again; any other error ends it."""
-        while True:
-            try:
-                await self.merge()
-                self._outage.succeeded()
-            except TransientError as error:
-                self._outage.failed(error)
-            await asyncio.sleep(_EVERY_SECONDS)
+        await periodically("merging the audit journal", self.merge, every_seconds=_EVERY_SECONDS)
 
     async def merge(self) -> int:
         """Enters what is done, and what has no known end; returns how many. Raises UnavailableError."""

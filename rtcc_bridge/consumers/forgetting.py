@@ -1,21 +1,17 @@
 """Forgets which events had their effect, once no topic can deliver them again."""
 
-import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Final, NoReturn
 
-import structlog
-
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.storage import input_events
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
+from rtcc_bridge.storage.locks import UNCONTESTED, SoleRight, Work, alone
 
 _AT_ONCE: Final = 1000
 _EVERY_SECONDS: Final = 3600.0
-
-_log = structlog.get_logger(__name__)
 
 
 class EventForgetter:
@@ -29,16 +25,8 @@ class EventForgetter:
 
     async def run(self) -> NoReturn:
         """Prunes hourly until cancelled. An outage of the database is left to the next time."""
-        while True:
-            try:
-                async with sole_right(
-                    self._database, Work.EVENT_FORGETTER, confirmed_within_seconds=LONGEST_STEP_SECONDS
-                ) as right:
-                    if right is not None:
-                        await self.forget(right)
-            except UnavailableError as error:
-                _log.warning("old events could not be forgotten yet", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        forget = partial(alone, self._database, Work.EVENT_FORGETTER, self.forget)
+        await periodically("forgetting old events", forget, every_seconds=_EVERY_SECONDS)
 
     async def forget(self, right: SoleRight = UNCONTESTED) -> int:
         """Forgets all that is old enough; returns how many. Commits each batch.

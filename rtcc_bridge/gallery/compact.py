@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final, NoReturn
 
 import numpy as np
@@ -27,11 +28,12 @@ from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError, Una
 from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, decode_segment, encode_segment
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.galleries import GalleryRecord, SegmentRecord
 from rtcc_bridge.storage.gallery_upkeep import SegmentRow, SegmentUse
-from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
+from rtcc_bridge.storage.locks import UNCONTESTED, SoleRight, Work, alone
 from rtcc_bridge.storage.object_keys import ObjectKeyRecord
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 
@@ -76,16 +78,11 @@ class SegmentCompactor:
         with suppress(UnavailableError):
             await self._tell(metrics)
         await asyncio.sleep(_FIRST_AFTER_SECONDS)
-        while True:
-            try:
-                work = Work.SEGMENT_COMPACTOR
-                async with sole_right(self._database, work, confirmed_within_seconds=LONGEST_STEP_SECONDS) as right:
-                    if right is not None:
-                        await self.compact_all(right)
-                await self._tell(metrics)
-            except UnavailableError as error:
-                _log.warning("gallery segments wait to be merged", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        await periodically("merging gallery segments", partial(self._look, metrics), every_seconds=_EVERY_SECONDS)
+
+    async def _look(self, metrics: Metrics) -> None:
+        await alone(self._database, Work.SEGMENT_COMPACTOR, self.compact_all)
+        await self._tell(metrics)
 
     async def compact_all(self, right: SoleRight = UNCONTESTED) -> int:
         """Merges in every gallery; returns how many segments are gone. Raises as `compact` does."""

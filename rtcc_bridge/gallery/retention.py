@@ -1,6 +1,5 @@
 """Takes images out of the galleries when their retention date has passed (P06)."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -15,12 +14,13 @@ from rtcc_bridge.gallery.head import put_head_notice
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.scrub import SegmentScrubber
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import GalleryImageRecord, RemovalKind
-from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
+from rtcc_bridge.storage.locks import UNCONTESTED, SoleRight, Work, alone
 
 REASON: Final = "its retention has ended"
 WHY: Final = "retention"
@@ -45,19 +45,13 @@ class RetentionKeeper:
 
     async def run(self) -> NoReturn:
         """Looks for images past their date every minute, until cancelled. An outage is left to the next time."""
-        while True:
-            try:
-                async with sole_right(
-                    self._parts.database, Work.RETENTION, confirmed_within_seconds=LONGEST_STEP_SECONDS
-                ) as right:
-                    if right is not None:
-                        await self.remove_all(right)
-                async with self._parts.database.read() as tx:
-                    left = await gallery_upkeep.count_past_retention(tx, now=self._parts.clock.now())
-                self._metrics.images_past_retention.set(left)
-            except UnavailableError as error:
-                _log.warning("images past their retention wait to be removed", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        await periodically("removing images past their retention", self._look, every_seconds=_EVERY_SECONDS)
+
+    async def _look(self) -> None:
+        await alone(self._parts.database, Work.RETENTION, self.remove_all)
+        async with self._parts.database.read() as tx:
+            left = await gallery_upkeep.count_past_retention(tx, now=self._parts.clock.now())
+        self._metrics.images_past_retention.set(left)
 
     async def expire(self, account: Account) -> int:
         """As `remove_all`, because somebody asks for it, which is entered. Raises PolicyRefusalError (P10),

@@ -7,7 +7,7 @@ the gallery refuses one that a living image points to.
 When no template of a removal lies anywhere any more, the audit log says so: the second receipt.
 """
 
-import asyncio
+from functools import partial
 from typing import Final, NoReturn
 
 import numpy as np
@@ -16,13 +16,14 @@ import structlog
 from rtcc_bridge.audit.entries import SYSTEM, AuditLog
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import rfc3339
-from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError, UnavailableError
+from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError
 from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, decode_segment, encode_segment
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.galleries import GalleryRecord, SegmentRecord
-from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
+from rtcc_bridge.storage.locks import UNCONTESTED, SoleRight, Work, alone
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
 
 _EVERY_SECONDS: Final = 60.0
@@ -44,17 +45,11 @@ class SegmentScrubber:
 
         An outage is left to the next time. What stays for longer is seen in the metric.
         """
-        while True:
-            try:
-                async with sole_right(
-                    self._database, Work.SEGMENT_SCRUBBER, confirmed_within_seconds=LONGEST_STEP_SECONDS
-                ) as right:
-                    if right is not None:
-                        await self.scrub_all(right)
-                metrics.segments_to_scrub.set(await self._count_waiting())
-            except UnavailableError as error:
-                _log.warning("expunged templates wait to be scrubbed", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        await periodically("scrubbing expunged templates", partial(self._look, metrics), every_seconds=_EVERY_SECONDS)
+
+    async def _look(self, metrics: Metrics) -> None:
+        await alone(self._database, Work.SEGMENT_SCRUBBER, self.scrub_all)
+        metrics.segments_to_scrub.set(await self._count_waiting())
 
     async def scrub_all(self, right: SoleRight = UNCONTESTED) -> int:
         """Scrubs every gallery; returns how many segments. Raises as `scrub` does."""

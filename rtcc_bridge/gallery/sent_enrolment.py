@@ -1,7 +1,6 @@
 """Makes templates of the pictures that were sent on a page, and enrols them. A matcher does it: it has the model, and
 the key of templates. No picture is decoded here: each comes with the cut-out of its face."""
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import Final, NoReturn
 
 import structlog
 
-from rtcc_bridge.errors import IntegrityError, NotFoundError, TransientError, UnavailableError
+from rtcc_bridge.errors import IntegrityError, NotFoundError, UnavailableError
 from rtcc_bridge.gallery.additions import Added, GalleryAdditions
 from rtcc_bridge.gallery.checked_rows import CheckedRow
 from rtcc_bridge.gallery.identity import PackIdentity
@@ -22,9 +21,10 @@ from rtcc_bridge.gallery.portraits import Portrait
 from rtcc_bridge.gallery.sent_pictures import LEFT_OUT, detail_of, note_picture, words_of
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.matching.types import FaceCrop, Float32Array
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.probes.stored_crop import crop_of
 from rtcc_bridge.storage import galleries, sent_pictures
-from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, Work, sole_right
+from rtcc_bridge.storage.locks import SoleRight, Work, alone
 from rtcc_bridge.storage.sent_pictures import SentPictureRecord
 
 KEPT_FOR: Final = timedelta(days=7)
@@ -52,17 +52,15 @@ class SentPictureEnroller:
 
     async def run(self) -> NoReturn:
         """Looks each second until cancelled. An outage is left to the next time."""
-        while True:
-            try:
-                if await self._waiting():
-                    async with sole_right(
-                        self._parts.database, Work.SENT_PICTURES, confirmed_within_seconds=LONGEST_STEP_SECONDS
-                    ) as right:
-                        while right is not None and await self.enroll_some():
-                            await right.confirm()
-            except TransientError as error:
-                _log.warning("pictures that were sent wait for their templates", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        await periodically("enrolling pictures that were sent", self._look, every_seconds=_EVERY_SECONDS)
+
+    async def _look(self) -> None:
+        if await self._waiting():
+            await alone(self._parts.database, Work.SENT_PICTURES, self._enroll_all)
+
+    async def _enroll_all(self, right: SoleRight) -> None:
+        while await self.enroll_some():
+            await right.confirm()
 
     async def enroll_some(self) -> int:
         """Enrols the oldest that wait, or says why not; returns how many. Commits. Raises TransientError."""

@@ -1,20 +1,15 @@
 """Tells how long pictures sent on a page wait for their template, also when no matcher is there to make one."""
 
-import asyncio
 from datetime import datetime
 from typing import Final, NoReturn
 
-import structlog
-
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.errors import TransientError
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.storage import sent_pictures
 from rtcc_bridge.storage.engine import Database
 
 _EVERY_SECONDS: Final = 15.0
-
-_log = structlog.get_logger(__name__)
 
 
 class SentPictureWatch:
@@ -28,12 +23,7 @@ class SentPictureWatch:
 
     async def run(self) -> NoReturn:
         """Looks now and then, until it is cancelled. An outage of the database is waited for."""
-        while True:
-            try:
-                await self.look()
-            except TransientError as error:
-                _log.warning("pictures that wait were not looked for, trying again", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        await periodically("looking for pictures that wait", self.look, every_seconds=_EVERY_SECONDS)
 
     async def look(self) -> None:
         """Raises TransientError."""

@@ -6,18 +6,18 @@ The system asks somebody else, who gets an order and references of their own; wh
 step of the lead: the topic has no event for it, as it has none for the first assignment.
 """
 
-import asyncio
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Final, NoReturn
 
 import structlog
 
 from rtcc_bridge.audit.entries import SYSTEM
-from rtcc_bridge.errors import TransientError
 from rtcc_bridge.leads import opinions, rounds
 from rtcc_bridge.leads.examiners import CasePeople, people_of, third_examiner
 from rtcc_bridge.leads.life_parts import LifeParts
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.policy.accounts import NOBODY, Account, same_person
 from rtcc_bridge.storage import examinations, leads
 from rtcc_bridge.storage.engine import Transaction
@@ -48,12 +48,8 @@ class ThirdExaminerWatch:
 
     async def run(self) -> NoReturn:
         """Until it is cancelled. An outage of the database is waited for; any other error ends it."""
-        while True:
-            try:
-                await hand_over_due(self._parts)
-            except TransientError as error:
-                _log.warning("third examinations were not looked at, trying again", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        look = partial(hand_over_due, self._parts)
+        await periodically("handing over third examinations", look, every_seconds=_EVERY_SECONDS)
 
 
 async def hand_over_due(parts: LifeParts) -> int:

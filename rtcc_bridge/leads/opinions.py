@@ -8,7 +8,7 @@ proved later which opinion was filed, and not be guessed before.
 import hashlib
 import secrets
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -131,13 +131,28 @@ def commitment(opinion: Opinion, nonce: str) -> str:
     return hashlib.sha256(written).hexdigest()
 
 
-async def concluded(tx: Transaction, lead_id: str) -> Mapping[int, Verdicts]:
-    """By round what each examiner came to, by the lead's references; empty while somebody has to conclude (P12)."""
-    expected = await examinations.of_lead(tx, lead_id)
-    if any(one.filed_at is None and one.closed_at is None for one in expected):
-        return {}
-    filed = await opinions.filed_of_lead(tx, lead_id)
-    return {one.round: _by_the_leads_references(one, filed[one.round]) for one in expected if one.round in filed}
+async def concluded(tx: Transaction, lead_ids: Iterable[str]) -> Mapping[str, Mapping[int, Verdicts]]:
+    """By lead, and by round, what each examiner came to, by the lead's references.
+
+    A lead on which somebody has to conclude is left out (P12).
+    """
+    expected = defaultdict[str, list[ExaminationRecord]](list)
+    for one in await examinations.of_leads(tx, lead_ids):
+        expected[str(one.lead_id)].append(one)
+    over = {
+        lead_id: {one.round: one for one in each if one.filed_at is not None}
+        for lead_id, each in expected.items()
+        if not any(one.filed_at is None and one.closed_at is None for one in each)
+    }
+    filed = await opinions.find_all(tx, [one.examination_id for each in over.values() for one in each.values()])
+    return {
+        lead_id: {
+            number: _by_the_leads_references(one, filed[one.examination_id])
+            for number, one in each.items()
+            if one.examination_id in filed
+        }
+        for lead_id, each in over.items()
+    }
 
 
 async def standing(tx: Transaction, lead_id: str) -> Agreement | None:

@@ -1,24 +1,19 @@
 """Counts the analysts whose certificates end soon, so that somebody books the course before work stops (P10)."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
-import structlog
-
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.errors import TransientError
 from rtcc_bridge.metrics import EXPIRY_DAYS, Metrics
 from rtcc_bridge.people.known import known_people
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.policy.certificates import Needed, missing
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.storage.engine import Database
 
 _EVERY_SECONDS: Final = 60.0
-
-log = structlog.get_logger(__name__)
 
 
 class CertificateWatch:
@@ -32,12 +27,7 @@ class CertificateWatch:
 
     async def run(self) -> NoReturn:
         """Looks now and then, until it is cancelled. An outage of the database is waited for."""
-        while True:
-            try:
-                await self.look()
-            except TransientError as error:
-                log.warning("certificates were not counted, trying again", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        await periodically("counting certificates that end", self.look, every_seconds=_EVERY_SECONDS)
 
     async def look(self) -> None:
         """Raises UnavailableError."""

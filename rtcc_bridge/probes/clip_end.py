@@ -1,14 +1,12 @@
 """The end of a clip: its key goes with what was stated beside it, its bytes after that, its hash stays."""
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-import structlog
-
 from rtcc_bridge.audit.entries import SYSTEM
-from rtcc_bridge.errors import TransientError, UnavailableError
+from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.storage import clips
 from rtcc_bridge.storage.clips import ClipRecord
@@ -18,8 +16,6 @@ from rtcc_bridge.storage.objects import ObjectVault
 EXPIRED: Final = "expired"
 _EVERY_SECONDS: Final = 60.0
 _AT_ONCE: Final = 100
-
-_log = structlog.get_logger(__name__)
 
 
 class ClipKeeper:
@@ -31,12 +27,7 @@ class ClipKeeper:
 
     async def run(self) -> NoReturn:
         """Looks each minute until cancelled. An outage is left to the next time."""
-        while True:
-            try:
-                await self.end_overdue()
-            except TransientError as error:
-                _log.warning("clips whose time is over wait to be destroyed", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        await periodically("destroying clips whose time is over", self.end_overdue, every_seconds=_EVERY_SECONDS)
 
     async def end_overdue(self) -> int:
         """Destroys them, each in a transaction of its own; returns how many. Raises TransientError."""

@@ -1,16 +1,17 @@
 """What has to happen although nobody asks: lost searches, lapsed approvals, leads whose grounds have ended."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, NoReturn
 
 import structlog
 
 from rtcc_bridge.audit.entries import SYSTEM
-from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError, TransientError
+from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.incidents.incident import authority_ended
 from rtcc_bridge.leads.lead import LIVE_STATES
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.policy.rules import AUTHORITY_ENDED, approval_span
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import authority_of
@@ -23,7 +24,7 @@ from rtcc_bridge.probes.steps import request_search
 from rtcc_bridge.settings import LeadSettings
 from rtcc_bridge.storage import incidents, leads, probes
 from rtcc_bridge.storage.engine import Transaction, on_commit
-from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
+from rtcc_bridge.storage.locks import UNCONTESTED, SoleRight, Work, alone
 from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.telemetry.tracing import Facts, Kind
 from rtcc_bridge.telemetry.work import log_scope, taken_up
@@ -55,16 +56,8 @@ class Reconciler:
 
     async def run(self) -> NoReturn:
         """Sweeps until cancelled. An outage of the database is waited for; any other error ends it."""
-        while True:
-            try:
-                async with sole_right(
-                    self._parts.database, Work.RECONCILER, confirmed_within_seconds=LONGEST_STEP_SECONDS
-                ) as right:
-                    if right is not None:
-                        await self.sweep(right)
-            except TransientError as error:
-                log.warning("reconciling failed, trying again", error=str(error))
-            await asyncio.sleep(self._settings.reconcile_every_seconds)
+        sweep = partial(alone, self._parts.database, Work.RECONCILER, self.sweep)
+        await periodically("reconciling searches", sweep, every_seconds=self._settings.reconcile_every_seconds)
 
     async def sweep(self, right: SoleRight = UNCONTESTED) -> None:
         """One round. Each probe has a transaction of its own. Raises TransientError, also when the right is lost."""

@@ -1,12 +1,9 @@
 """Counts for the figures of oversight what the audit log has come to hold, in the role relay."""
 
-import asyncio
 from typing import Final, NoReturn
 
-import structlog
-
 from rtcc_bridge.audit.entries import REFUSED
-from rtcc_bridge.errors import TransientError
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.reports.tally import SEARCHED
 from rtcc_bridge.storage import act_counts
 from rtcc_bridge.storage.engine import Database
@@ -14,8 +11,6 @@ from rtcc_bridge.storage.engine import Database
 _EVERY_SECONDS: Final = 30.0
 _AT_ONCE: Final = 2_000
 """Entries of one transaction, which on SQLite keeps every other writer waiting."""
-
-_log = structlog.get_logger(__name__)
 
 
 class ActCounter:
@@ -26,12 +21,7 @@ class ActCounter:
 
     async def run(self) -> NoReturn:
         """Counts now and then, until it is cancelled. An outage of the database is left to the next time."""
-        while True:
-            try:
-                await self.count_all()
-            except TransientError as error:
-                _log.warning("acts are not counted, trying again", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        await periodically("counting acts", self.count_all, every_seconds=_EVERY_SECONDS)
 
     async def count_all(self) -> None:
         """Counts every entry that has its place in the log, some at a time. Commits each time; UnavailableError."""

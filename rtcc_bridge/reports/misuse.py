@@ -9,14 +9,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NoReturn
 
-import structlog
-
-from rtcc_bridge.audit.canonical import canonical_json
 from rtcc_bridge.audit.entries import REFUSED, SYSTEM
 from rtcc_bridge.errors import ConfigurationError, TransientError
 from rtcc_bridge.leads import agreement, opinions, rounds
 from rtcc_bridge.leads.proficiency import answers
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_parts import MisuseRule
@@ -27,14 +25,14 @@ from rtcc_bridge.storage import examinations, report_rows
 from rtcc_bridge.storage.engine import Transaction
 
 ACTION: Final = "misuse.view"
+_NO_EDITS: Final = "[]"
 _NOT_KNOWN: Final = "not known"
 _EVERY_SECONDS: Final = 900.0
+_REVIEWS_AT_ONCE: Final = 200
 _LOOK_BACK: Final = timedelta(days=30)
 """An analyst is known by the still that they attached, which lies before what came of it."""
 
-_OF_PROBES: Final = frozenset(
-    {"probe.attach", "probe.edit", "probe.choose_face", "probe.search", "probe.approve", "probe.approval_lapsed"}
-)
+_OF_PROBES: Final = frozenset({"probe.attach", "probe.edit", "probe.search", "probe.approve", "probe.approval_lapsed"})
 _ON_SHIFT: Final = frozenset(
     {
         "probe.attach", "probe.edit", "probe.choose_face", "probe.view", "probe.preview", "probe.approve",
@@ -43,8 +41,6 @@ _ON_SHIFT: Final = frozenset(
     }
 )  # fmt: skip
 """What examiners and supervisors do on a shift; a requestor's part has no hours."""
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +100,8 @@ class MisuseWatch:
 
     async def run(self) -> NoReturn:
         """Until it is cancelled. An outage, or a roster that cannot be read, is left to the next time."""
-        while True:
-            try:
-                await self.tell()
-            except (TransientError, ConfigurationError) as error:
-                _log.warning("signs of misuse are not counted", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        waits_out = (TransientError, ConfigurationError)
+        await periodically("counting signs of misuse", self.tell, every_seconds=_EVERY_SECONDS, waits_out=waits_out)
 
     async def tell(self) -> None:
         for kind, count in (await self._desk.count()).items():
@@ -147,27 +139,24 @@ async def _count_probes(tx: Transaction, history: History, since: datetime, unti
     # By probe, for what somebody else did with an analyst's still. Read before: two entries of a moment have no order.
     async with aclosing(report_rows.actors(tx, "probe.attach", since - _LOOK_BACK, until)) as attached:
         analysts = {once(probe_id): once(actor) async for probe_id, actor in attached}
-    async with aclosing(report_rows.acts(tx, _OF_PROBES, since - _LOOK_BACK, until, exercises=False)) as entries:
-        async for entry in entries:
-            if entry.outcome == REFUSED:
-                continue
-            details, probe_id = entry.entry["details"], once(entry.subject)
-            still, face = once(str(details.get("originalSha256"))), details.get("cropSha256")
-            if face is not None:
-                history.copies.add(still, face)
-            if entry.at < since:
-                continue
-            match entry.action:
+    chosen = report_rows.still_acts(tx, {"probe.choose_face"}, since - _LOOK_BACK, until, refused=REFUSED)
+    async with aclosing(chosen):
+        async for act in chosen:
+            if act.face is not None:
+                history.copies.add(once(str(act.still)), act.face)
+    acts = report_rows.still_acts(tx, _OF_PROBES, since, until, refused=REFUSED)
+    async with aclosing(acts):
+        async for act in acts:
+            probe_id, still = once(act.subject), once(str(act.still))
+            match act.action:
                 case "probe.search":
-                    history.search(Trace(entry.at, analysts.get(probe_id, _NOT_KNOWN), probe_id, still))
+                    history.search(Trace(act.at, analysts.get(probe_id, _NOT_KNOWN), probe_id, still))
                 case "probe.attach" | "probe.edit":
-                    version = once(canonical_json(list(details.get("edits") or ())).decode())
-                    history.version(Trace(entry.at, once(entry.actor), probe_id, still, version))
+                    history.version(Trace(act.at, once(act.actor), probe_id, still, once(act.edits or _NO_EDITS)))
                 case "probe.approve":
-                    opened = bool(details.get("opened", False))
-                    history.approval(Trace(entry.at, once(entry.actor), probe_id, flag=opened))
+                    history.approval(Trace(act.at, once(act.actor), probe_id, flag=bool(act.opened)))
                 case "probe.approval_lapsed":
-                    history.lapse(Trace(entry.at, analysts.get(probe_id, _NOT_KNOWN), probe_id))
+                    history.lapse(Trace(act.at, analysts.get(probe_id, _NOT_KNOWN), probe_id))
 
 
 async def _count_acts(tx: Transaction, history: History, since: datetime, until: datetime) -> None:
@@ -179,11 +168,15 @@ async def _count_acts(tx: Transaction, history: History, since: datetime, until:
 
 async def _count_reviews(tx: Transaction, history: History, since: datetime, until: datetime) -> None:
     """Blind reviews of leads on which everybody has concluded: before, nothing is told of them (P12)."""
-    for review in await examinations.reviews_filed(tx, since, until):
-        verdicts = await opinions.concluded(tx, review.lead_id)
-        if rounds.FIRST in verdicts and review.round in verdicts:
-            differs = agreement.of_two(verdicts[rounds.FIRST], verdicts[review.round]) is None
-            history.review(Trace(review.filed_at, review.examiner, review.lead_id, flag=differs))
+    reviews = await examinations.reviews_filed(tx, since, until)
+    for start in range(0, len(reviews), _REVIEWS_AT_ONCE):
+        some = [one for one in reviews[start : start + _REVIEWS_AT_ONCE] if not history.has_disagreed(one.examiner)]
+        found = await opinions.concluded(tx, [one.lead_id for one in some])
+        for review in some:
+            verdicts = found.get(review.lead_id, {})
+            if rounds.FIRST in verdicts and review.round in verdicts:
+                differs = agreement.of_two(verdicts[rounds.FIRST], verdicts[review.round]) is None
+                history.review(Trace(review.filed_at, review.examiner, review.lead_id, flag=differs))
 
 
 def _report(history: History, since: datetime, until: datetime) -> MisuseReport:

@@ -146,6 +146,10 @@ class History:
         """Of a lead that all have concluded on. flag: whether it came to something else than the first examination."""
         _count(self.reviewed, trace.account, trace)
 
+    def has_disagreed(self, account: str) -> bool:
+        """Whether a review of this account has differed: no other one of it can make a sign then."""
+        return account in self.reviewed and self.reviewed[account].flag
+
     def answer(self, trace: Trace) -> None:
         """To a seeded case. flag: right."""
         if not trace.flag:

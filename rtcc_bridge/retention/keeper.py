@@ -3,7 +3,6 @@
 So a purge of thousands that is interrupted goes on where it was, in whichever process has the work next.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,8 +12,9 @@ import structlog
 
 from rtcc_bridge.audit.commitments import forget_unborne
 from rtcc_bridge.audit.entries import SYSTEM
-from rtcc_bridge.errors import IntegrityError, UnavailableError
+from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.periodic import periodically
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.retention.clock_watch import ClockWatch
@@ -22,7 +22,7 @@ from rtcc_bridge.retention.parts import RetentionParts
 from rtcc_bridge.retention.purge import Purger
 from rtcc_bridge.retention.schedule import Standing, standing_of
 from rtcc_bridge.storage import purge_looks, retention
-from rtcc_bridge.storage.locks import LONGEST_STEP_SECONDS, UNCONTESTED, SoleRight, Work, sole_right
+from rtcc_bridge.storage.locks import UNCONTESTED, SoleRight, Work, alone
 from rtcc_bridge.storage.retention import RetentionFacts
 
 _EVERY_SECONDS: Final = 60.0
@@ -58,17 +58,11 @@ class PurgeKeeper:
 
     async def run(self) -> NoReturn:
         """Purges until cancelled. An outage is left to the next time; what is overdue meanwhile is a metric."""
-        while True:
-            try:
-                async with sole_right(
-                    self._parts.database, Work.PURGE, confirmed_within_seconds=LONGEST_STEP_SECONDS
-                ) as right:
-                    if right is not None:
-                        await self.look(right)
-                await self._measure()
-            except UnavailableError as error:
-                _log.warning("searches whose time is over wait to be purged", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        await periodically("purging searches whose time is over", self._look_alone, every_seconds=_EVERY_SECONDS)
+
+    async def _look_alone(self) -> None:
+        await alone(self._parts.database, Work.PURGE, self.look)
+        await self._measure()
 
     async def look(self, right: SoleRight = UNCONTESTED) -> PurgeRun:
         """Purges what is due, unless the clock cannot be believed. Raises UnavailableError."""

@@ -3,7 +3,7 @@
 Nothing here differs with what another examiner thinks of the list, so a reviewer's session may read it (P12).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.slices import slices
 from rtcc_bridge.storage.tables import examinations, handed_over_examinations, leads, opinions, probes
 
 
@@ -103,6 +104,16 @@ async def of_lead(tx: Transaction, lead_id: str) -> Sequence[ExaminationRecord]:
     """The lead's examinations by round."""
     query = select(examinations).where(examinations.c.lead_id == lead_id).order_by(examinations.c.round)
     return [_record(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def of_leads(tx: Transaction, lead_ids: Iterable[str]) -> Sequence[ExaminationRecord]:
+    """The examinations of several leads, those of each by round."""
+    found: list[ExaminationRecord] = []
+    for some in slices(sorted(set(lead_ids))):
+        query = select(examinations).where(examinations.c.lead_id.in_(some))
+        rows = await tx.execute(query.order_by(examinations.c.lead_id, examinations.c.round))
+        found += [_record(row) for row in rows.mappings()]
+    return found
 
 
 async def newest_of(tx: Transaction, examiner: str, limit: int) -> Sequence[ExaminationRecord]:

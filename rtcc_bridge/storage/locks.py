@@ -4,7 +4,7 @@ On PostgreSQL the right to it is an advisory lock, which lives as long as its co
 connection dies, the server gives it to the next. SQLite serves one process, so there is nothing to lock.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import IntEnum
 from typing import Any, Final
@@ -80,6 +80,15 @@ async def sole_right(
             milliseconds = str(round(confirmed_within_seconds * 1000))
             await _ask(connection, "SELECT set_config('idle_session_timeout', :limit, false)", limit=milliseconds)
         yield SoleRight(connection)
+
+
+async def alone(database: Database, work: Work, step: Callable[[SoleRight], Awaitable[object]]) -> None:
+    """Does `step` with the right to the work, which it has to `confirm` once a minute; nothing where another process
+    has the right. Raises UnavailableError, and what `step` does.
+    """
+    async with sole_right(database, work, confirmed_within_seconds=LONGEST_STEP_SECONDS) as right:
+        if right is not None:
+            await step(right)
 
 
 async def wait_for_turn(tx: Transaction, work: Work) -> None:

@@ -1,6 +1,6 @@
 """What examiners think of a list: private until all who have to conclude have done so (P12)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.inserts import replace_all
+from rtcc_bridge.storage.slices import slices
 from rtcc_bridge.storage.tables import examinations, opinions
 
 
@@ -37,6 +38,15 @@ async def find(tx: Transaction, examination_id: str) -> OpinionRecord | None:
     row = (await tx.execute(select(opinions).where(opinions.c.examination_id == examination_id))).mappings()
     found = row.one_or_none()
     return None if found is None else OpinionRecord(**found)
+
+
+async def find_all(tx: Transaction, examination_ids: Iterable[str]) -> Mapping[str, OpinionRecord]:
+    """The opinions of several examinations, by examination; one that has none is left out."""
+    records: dict[str, OpinionRecord] = {}
+    for some in slices(examination_ids):
+        rows = await tx.execute(select(opinions).where(opinions.c.examination_id.in_(some)))
+        records |= {row["examination_id"]: OpinionRecord(**row) for row in rows.mappings()}
+    return records
 
 
 async def filed_of_lead(tx: Transaction, lead_id: str) -> Mapping[int, OpinionRecord]:

@@ -290,7 +290,7 @@ async def test_threats_and_batches_of_incidents_do_not_wait_for_each_other(kit: 
 async def test_a_reconciler_that_hangs_in_a_sweep_loses_its_right_and_goes_no_further(
     kit: ProbeKit, second: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rtcc_bridge.probes.reconciler.LONGEST_STEP_SECONDS", 1.0)
+    monkeypatch.setattr("rtcc_bridge.storage.locks.LONGEST_STEP_SECONDS", 1.0)
     monkeypatch.setattr("rtcc_bridge.probes.reconciler.log", structlog.get_logger("reconciler"))
     waiting = [await kit.authorized(), await kit.authorized()]
     kit.clock.advance(31)
@@ -307,7 +307,7 @@ async def test_a_reconciler_that_hangs_in_a_sweep_loses_its_right_and_goes_no_fu
     await asyncio.wait([frozen])
     assert [line["event"] for line in logs if line["log_level"] != "debug"] == [
         "search requested again",
-        "reconciling failed, trying again",
+        "interrupted: it is tried again",
     ]
 
 

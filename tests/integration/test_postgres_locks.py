@@ -129,7 +129,7 @@ async def test_a_timer_works_in_one_process_only(
 async def test_a_forgetter_that_hangs_is_followed_by_another_and_stops_when_it_wakes_up(
     database: Database, second: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rtcc_bridge.consumers.forgetting.LONGEST_STEP_SECONDS", 0.2)
+    monkeypatch.setattr("rtcc_bridge.storage.locks.LONGEST_STEP_SECONDS", 0.2)
     frozen, other = (EventForgetter(one, SystemClock(), 1) for one in (second, database))
     forget, outcomes = EventForgetter.forget, asyncio.Queue[EventForgetter | UnavailableError]()
     wake_up = asyncio.Event()
