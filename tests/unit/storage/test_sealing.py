@@ -1,7 +1,7 @@
 """The format of sealed objects: what goes in comes out, and nothing else does."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcc_bridge.errors import IntegrityError
@@ -50,6 +50,7 @@ def test_what_was_sealed_comes_back_however_it_was_cut(size: int, pieces: int) -
     assert unseal(KEY, "kind/name", memoryview(sealed)) == plain
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 2 * CHUNK_BYTES + 9), max_size=5), st.integers(0, CHUNK_BYTES))
 def test_what_was_sealed_fills_the_places_where_it_belongs(sizes: list[int], more: int) -> None:
     sizes.append(more)
