@@ -24,14 +24,14 @@ from rtcc_bridge.errors import (
 )
 from rtcc_bridge.gallery.damage import damaged_segment
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, require_same_pack
-from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment
+from rtcc_bridge.gallery.segments import SegmentHeader, SegmentPlaces
 from rtcc_bridge.gallery.template_service import TemplateService
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.search import SearchIndex
 from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.session import Device
 from rtcc_bridge.matching.snapshot import ChunkCollector, GallerySnapshot
-from rtcc_bridge.matching.stored_templates import StoredTemplates
+from rtcc_bridge.matching.stored_templates import TemplateRoom
 from rtcc_bridge.matching.types import Int64Array
 from rtcc_bridge.matching_settings import MatchingSettings
 from rtcc_bridge.metrics import Metrics
@@ -164,16 +164,24 @@ class GalleryFollower:
         """
         attempts: Counter[str] = Counter()
         while (changes := await self._read_changes()) is not None:
-            with ChunkCollector() as loaded:
+            with self._collector(changes) as loaded:
                 if await self._load_all(changes, loaded, attempts):
                     self._swap(await asyncio.to_thread(self._build, changes, loaded), changes)
                     return
+
+    def _collector(self, changes: _Changes) -> ChunkCollector:
+        """For the templates that this process has to hold: all, or none where the service has them."""
+        held = changes.segments if self._service is None else ()
+        return ChunkCollector(changes.head.template_length, [len(segment.placements) for segment in held])
 
     async def _load_all(self, changes: _Changes, loaded: ChunkCollector, attempts: Counter[str]) -> bool:
         """Reads all segments; False when one of them was not there, and may lie under another name now."""
         for segment in changes.segments:
             try:
-                loaded.add(await self._take_up(changes.head, segment))
+                if self._service is None:
+                    await self._load(changes.head, segment, loaded.next_room())
+                else:
+                    await self._give_to(self._service, changes.head, segment)
             except NotFoundError as error:
                 attempts[segment.record.object_key] += 1
                 if attempts[segment.record.object_key] == _READ_ATTEMPTS:
@@ -251,16 +259,14 @@ class GalleryFollower:
         moments = await galleries.removal_moments(tx, self._name, after=after, up_to=head.version)
         return _Changes(head, segments, removed, moments)
 
-    async def _take_up(self, head: GalleryRecord, segment: _NewSegment) -> StoredTemplates:
-        """The templates that this process has to hold: all, or none where the service has them afterwards."""
-        if self._service is None:
-            return await self._load(head, segment)
+    async def _give_to(self, service: TemplateService, head: GalleryRecord, segment: _NewSegment) -> None:
+        """Afterwards the service has the templates of the segment's living images."""
         segment_id, image_ids = segment.record.segment_id, segment.placements.image_ids
-        missing = await asyncio.to_thread(self._service.missing, segment_id, image_ids)
+        missing = await asyncio.to_thread(service.missing, segment_id, image_ids)
         if len(missing):
-            templates = (await self._load(head, segment)).take(missing)
-            await asyncio.to_thread(self._service.put, segment_id, image_ids[missing], templates)
-        return StoredTemplates.empty(head.template_length)
+            room = TemplateRoom.of(len(image_ids), head.template_length)
+            await self._load(head, segment, room)
+            await asyncio.to_thread(service.put, segment_id, image_ids[missing], room.filled().take(missing))
 
     async def _delete_from_service(self) -> None:
         """Deletes who was removed. Nothing waits for it: they are in no search any more."""
@@ -275,16 +281,19 @@ class GalleryFollower:
         self._to_delete.difference_update(image_ids.tolist())
         _log.info("templates_deleted_from_service", gallery=self._name, images=len(image_ids))
 
-    async def _load(self, head: GalleryRecord, segment: _NewSegment) -> StoredTemplates:
-        """The templates of the segment's living images, in the order of its placements."""
-        record = segment.record
-        header = SegmentHeader(self._name, record.segment_id, head.template_hash, record.rows, head.template_length)
-        templates = decode_segment(header, await self._vault.unseal(record.object_key, segment.key))
-        rows = segment.placements.segment_rows
+    async def _load(self, head: GalleryRecord, segment: _NewSegment, room: TemplateRoom) -> None:
+        """Fills the room with the templates of the segment's living images, in the order of its placements."""
+        record, rows = segment.record, segment.placements.segment_rows
         if len(rows) and (rows[0] < 0 or rows[-1] >= record.rows or not (np.diff(rows) > 0).all()):
             raise IntegrityError(f"images of gallery {self._name} point outside segment {record.segment_id}")
-        complete = len(rows) == record.rows and np.array_equal(rows, np.arange(record.rows))
-        return templates if complete else templates.take(rows)
+        complete = len(rows) == record.rows  # they rise, and none is outside
+        whole = room if complete else TemplateRoom.of(record.rows, head.template_length)
+        header = SegmentHeader(self._name, record.segment_id, head.template_hash, record.rows, head.template_length)
+        places = SegmentPlaces(header, whole, segment.key.size_bytes)
+        await self._vault.unseal_into(record.object_key, segment.key, places.in_order)
+        places.settle()
+        if not complete:
+            room.put(whole.filled(), rows)
 
     def _build(self, changes: _Changes, loaded: ChunkCollector) -> Followed:
         """Blocks while the index is built; the searches that go on meanwhile use the present one."""

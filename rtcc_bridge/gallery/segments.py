@@ -2,13 +2,14 @@
 
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
 
 from rtcc_bridge.errors import IntegrityError
-from rtcc_bridge.matching.stored_templates import StoredTemplates
+from rtcc_bridge.matching.stored_templates import StoredTemplates, TemplateRoom
 
 OBJECT_KIND: Final = "gallery-segment"
 _MAGIC: Final = b"RTCCTMPL"
@@ -48,12 +49,41 @@ def decode_segment(header: SegmentHeader, data: bytes) -> StoredTemplates:
     """
     start = header.encode()
     if not data.startswith(start):
-        raise IntegrityError(
-            f"segment {header.segment_id} of gallery {header.gallery} holds other rows than the database says"
-        )
+        raise _other_rows(header)
     rows, length = header.rows, header.template_length
     if len(data) != len(start) + rows * (_SCALE.itemsize + 2 * length):
         raise IntegrityError(f"segment {header.segment_id} of gallery {header.gallery} has the wrong length")
     scales = np.frombuffer(data, _SCALE, rows, len(start)).astype(np.float32)
     planes = np.frombuffer(data, np.int8, offset=len(start) + scales.nbytes).reshape(2, rows, length)
     return StoredTemplates(planes[0], planes[1], scales)
+
+
+class SegmentPlaces:
+    """Where the bytes of a segment belong that are unsealed straight into `room`, which has as many rows."""
+
+    def __init__(self, header: SegmentHeader, room: TemplateRoom, size_bytes: int) -> None:
+        """size_bytes: of the segment. IntegrityError: it cannot be the one that the header describes."""
+        self._header = header
+        self._room = room
+        self._start = bytearray(len(header.encode()))
+        self._scales = np.empty(header.rows, _SCALE)
+        if size_bytes != sum(place.nbytes for place in self.in_order):
+            raise _other_rows(header)
+
+    @property
+    def in_order(self) -> Sequence[memoryview]:
+        """As `encode_segment` writes them."""
+        arrays = (self._scales, self._room.high, self._room.low)
+        return [memoryview(self._start), *(array.data for array in arrays)]
+
+    def settle(self) -> None:
+        """To be called when the bytes are there. Raises IntegrityError when they are those of another segment."""
+        if self._start != self._header.encode():
+            raise _other_rows(self._header)
+        self._room.scales[:] = self._scales
+
+
+def _other_rows(header: SegmentHeader) -> IntegrityError:
+    return IntegrityError(
+        f"segment {header.segment_id} of gallery {header.gallery} holds other rows than the database says"
+    )

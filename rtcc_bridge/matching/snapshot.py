@@ -1,7 +1,7 @@
 """What a search looks at: the templates of one gallery at one version, which never change under a running search."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final, Self, TypeVar
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.int8_kernels import products_of_pairs
-from rtcc_bridge.matching.stored_templates import LENGTH_TOLERANCE, StoredTemplates
+from rtcc_bridge.matching.stored_templates import LENGTH_TOLERANCE, StoredTemplates, TemplateRoom
 from rtcc_bridge.matching.types import BoolArray, Float64Array, Int64Array
 
 AnyArray = TypeVar("AnyArray", bound=npt.NDArray[np.generic])
@@ -56,16 +56,18 @@ class TemplateChunk:
 
 
 class ChunkCollector:
-    """Puts parts of a gallery together to full chunks as they are read, and lets go of the parts. A context manager.
+    """Gives the parts of a gallery their places in full chunks, to which they are written as they are read.
 
-    So a gallery of many small segments needs its templates' memory once, and each row is measured once: in a thread,
-    while the caller reads the next part.
+    So a gallery of many small segments needs its templates' memory once, none is copied, and each is measured once: in
+    a thread, while the caller reads the next part. A context manager.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, template_length: int, part_rows: Sequence[int]) -> None:
+        """part_rows: how many rows each part has, in their order."""
+        self._template_length = template_length
         self._executor = ThreadPoolExecutor(1, "template-chunks")
         self._chunks: list[Future[TemplateChunk]] = []
-        self._waiting: list[StoredTemplates] = []
+        self._rooms = self._rooms_of(part_rows)
 
     def __enter__(self) -> Self:
         return self
@@ -73,27 +75,37 @@ class ChunkCollector:
     def __exit__(self, *_failure: object) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def add(self, part: StoredTemplates) -> None:
-        """The next rows."""
-        self._waiting.append(part)
-        if sum(map(len, self._waiting)) >= _FULL_CHUNK_ROWS:
-            self._put_together()
+    def next_room(self) -> TemplateRoom:
+        """Where the next part belongs. Nothing may be written any more to the rooms that were given before."""
+        return next(self._rooms)
 
     def chunks(self) -> list[TemplateChunk]:
-        """All rows in their order; nothing may be added any more. Blocks. TemplateError as `TemplateChunk.of`."""
-        if any(map(len, self._waiting)):
-            self._put_together()
+        """All rows in their order. Every room has to be filled. Blocks. TemplateError as `TemplateChunk.of`."""
+        if next(self._rooms, None) is not None:
+            raise ValueError("a part of the gallery was not read")
         return [chunk.result() for chunk in self._chunks]
 
-    def _put_together(self) -> None:
-        self._chunks.append(self._executor.submit(_chunk_of, self._waiting))
-        self._waiting = []
+    def _rooms_of(self, part_rows: Sequence[int]) -> Iterator[TemplateRoom]:
+        for sizes in _full_chunks(part_rows):
+            whole, start = TemplateRoom.of(sum(sizes), self._template_length), 0
+            for rows in sizes:
+                yield whole.part(start, start + rows)
+                start += rows
+            if start:
+                self._chunks.append(self._executor.submit(TemplateChunk.of, whole.filled()))
 
 
-def _chunk_of(parts: list[StoredTemplates]) -> TemplateChunk:
-    whole = parts[0] if len(parts) == 1 else StoredTemplates.concatenated(parts)
-    parts.clear()
-    return TemplateChunk.of(whole)
+def _full_chunks(part_rows: Iterable[int]) -> Iterator[list[int]]:
+    """The parts that lie together in one chunk: no more than make it full."""
+    sizes, total = list[int](), 0
+    for rows in part_rows:
+        sizes.append(rows)
+        total += rows
+        if total >= _FULL_CHUNK_ROWS:
+            yield sizes
+            sizes, total = [], 0
+    if sizes:
+        yield sizes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,17 +203,12 @@ class GallerySnapshot:
         """A copy of the templates of these rows int64 (n,), in their order. Quick when the rows rise."""
         starts = self.chunk_starts
         owners = np.searchsorted(starts, rows, side="right") - 1
-        high = np.empty((len(rows), self.template_length), np.int8)
-        low = np.empty_like(high)
-        scales = np.empty(len(rows), np.float32)
+        found = TemplateRoom.of(len(rows), self.template_length)
         ends = [*(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(rows)] if len(rows) else []
         for start, end in zip([0, *ends], ends, strict=False):  # rows that lie in one chunk and come together
-            stored, own = self.chunks[owners[start]].templates, rows[start:end] - starts[owners[start]]
-            # The rows are in range, so that "clip" changes nothing: it spares the copy that a check would need.
-            np.take(stored.high, own, axis=0, out=high[start:end], mode="clip")
-            np.take(stored.low, own, axis=0, out=low[start:end], mode="clip")
-            np.take(stored.scales, own, out=scales[start:end], mode="clip")
-        return StoredTemplates(high, low, scales)
+            owner = owners[start]
+            found.part(start, end).put(self.chunks[owner].templates, rows[start:end] - starts[owner])
+        return found.filled()
 
     def appended(
         self, version: int, parts: Sequence[StoredTemplates], image_ids: Int64Array, subject_ids: Int64Array

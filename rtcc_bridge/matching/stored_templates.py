@@ -124,6 +124,36 @@ class StoredTemplates:
         return (self.whole_numbers() * self.scales[:, None]).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TemplateRoom:
+    """Memory for templates that are still to come; the arrays are those of `StoredTemplates`, and can be written to."""
+
+    high: Int8Array
+    low: Int8Array
+    scales: Float32Array
+
+    @classmethod
+    def of(cls, rows: int, template_length: int) -> Self:
+        """New memory, with anything in it."""
+        shape = (rows, template_length)
+        return cls(np.empty(shape, np.int8), np.empty(shape, np.int8), np.empty(rows, np.float32))
+
+    def part(self, start: int, stop: int) -> "TemplateRoom":
+        """These rows, in the same memory."""
+        return TemplateRoom(self.high[start:stop], self.low[start:stop], self.scales[start:stop])
+
+    def put(self, templates: StoredTemplates, rows: Int64Array) -> None:
+        """Copies these rows int64 (n,) of other templates, as many as there is room for. All have to be in range."""
+        # So that "clip" changes nothing: it spares the copy that a check would need.
+        np.take(templates.high, rows, axis=0, out=self.high, mode="clip")
+        np.take(templates.low, rows, axis=0, out=self.low, mode="clip")
+        np.take(templates.scales, rows, out=self.scales, mode="clip")
+
+    def filled(self) -> StoredTemplates:
+        """The templates, in the same memory, to which nothing may be written any more."""
+        return StoredTemplates(self.high, self.low, self.scales)
+
+
 def exact_scores(templates: StoredTemplates, probes: Float32Array) -> Float64Array:
     """The similarity scores float64 (n,) of stored templates: the truth of every search.
 

@@ -196,6 +196,18 @@ class ObjectVault:
         ObjectUnavailableError when it is this object alone that the store does not give, UnavailableError when the
         master key is not known here, or the store does not answer or is not the one that was used.
         """
+        key, sealed = await self._read(object_key, wrapped)
+        return await asyncio.to_thread(sealing.unseal, key, object_key, sealed)
+
+    async def unseal_into(
+        self, object_key: str, wrapped: ObjectKeyRecord | SealedObject, places: Sequence[memoryview]
+    ) -> None:
+        """As `unseal`, to places in memory that together are as large as the plain bytes (`sealing.unseal_into`)."""
+        key, sealed = await self._read(object_key, wrapped)
+        await asyncio.to_thread(sealing.unseal_into, key, object_key, sealed, places)
+
+    async def _read(self, object_key: str, wrapped: ObjectKeyRecord | SealedObject) -> tuple[bytes, memoryview]:
+        """The object's own key, and its bytes as they lie in the store. Errors as in `unseal`."""
         keys = self._gallery_keys_for(object_key)
         if keys is None or self._master_keys.opens(wrapped.master_key_id):  # from before there were keys for galleries
             keys = self._master_keys
@@ -212,7 +224,7 @@ class ObjectVault:
             raise ObjectUnavailableError(str(error)) from error
         if len(sealed) != sealing.sealed_size(wrapped.size_bytes):
             raise IntegrityError(f"{object_key} has {len(sealed)} bytes, which is not what was sealed")
-        return await asyncio.to_thread(sealing.unseal, key, object_key, memoryview(sealed))
+        return key, memoryview(sealed)
 
     async def destroy(self, tx: Transaction, *keys: str) -> int:
         """Destroys the objects' keys in this transaction: from its commit on nobody can read them.

@@ -9,6 +9,7 @@ Header and object key are the associated data of every chunk, so an object canno
 """
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -18,6 +19,7 @@ from rtcc_bridge.errors import IntegrityError
 
 CHUNK_BYTES: Final = 65_536
 TAG_BYTES: Final = 16
+_STEP: Final = CHUNK_BYTES + TAG_BYTES
 _FORMAT: Final = 1
 _HEADER: Final = struct.Struct(">8sII")  # magic, format, bytes per chunk
 HEADER: Final = _HEADER.pack(b"RTCCSEAL", _FORMAT, CHUNK_BYTES)
@@ -74,26 +76,74 @@ def unseal(key: bytes, object_key: str, sealed: memoryview) -> bytes:
 
     Raises IntegrityError when one bit differs from what was sealed under this key and name.
     """
-    body = len(sealed) - len(HEADER)
-    if body < TAG_BYTES or bytes(sealed[: len(HEADER)]) != HEADER:
-        raise IntegrityError(f"{object_key} is not a sealed object of this program")
+    plain = bytearray(_plain_size(object_key, sealed))
+    unseal_into(key, object_key, sealed, [memoryview(plain)])
+    return bytes(plain)
+
+
+def unseal_into(key: bytes, object_key: str, sealed: memoryview, places: Sequence[memoryview]) -> None:
+    """Writes the plain bytes into these places, one after the other; together they are as large as the plain bytes.
+
+    So what is large goes where it is needed, without being copied. Raises IntegrityError as `unseal`, or when the plain
+    bytes are not as many as the places: whatever lies in them then is not to be used. Blocks.
+    """
+    size = _plain_size(object_key, sealed)
+    if size != sum(place.nbytes for place in places):
+        raise IntegrityError(f"{object_key} has {size} plain bytes, which is not what belongs there")
     cipher = AESGCM(key)
     associated = _associated_data(object_key)
-    step = CHUNK_BYTES + TAG_BYTES
-    count = -(-body // step)
-    plain = []
+    filling = _Filling(places)
+    count = _chunk_count(size)
     for position in range(count):
-        start = len(HEADER) + position * step
+        start = len(HEADER) + position * _STEP
+        chunk = sealed[start : start + _STEP]
+        nonce = _nonce(position, last=position == count - 1)
         try:
-            nonce = _nonce(position, last=position == count - 1)
-            plain.append(cipher.decrypt(nonce, sealed[start : start + step], associated))
+            place = filling.next(len(chunk) - TAG_BYTES)
+            if place is None:
+                filling.put(memoryview(cipher.decrypt(nonce, chunk, associated)))
+            else:
+                cipher.decrypt_into(nonce, chunk, associated, place)
         except InvalidTag as error:
             raise IntegrityError(
                 f"{object_key} was altered, cut off, swapped or sealed under another key (chunk {position} of {count})"
             ) from error
-    if count > 1 and not plain[-1]:
-        raise IntegrityError(f"{object_key} ends in an empty chunk, which no sealed object does")
-    return b"".join(plain)
+
+
+class _Filling:
+    """Places that are filled from the first byte to the last."""
+
+    def __init__(self, places: Sequence[memoryview]) -> None:
+        self._places = [place.cast("B") for place in reversed(places) if place.nbytes]
+
+    def next(self, size: int) -> memoryview | None:
+        """The next `size` bytes, filled from now on; None unless they lie together."""
+        if not size or not self._places or len(self._places[-1]) < size:
+            return None
+        place = self._places.pop()
+        if len(place) > size:
+            self._places.append(place[size:])
+        return place[:size]
+
+    def put(self, plain: memoryview) -> None:
+        """Copies bytes for which there is room, to wherever that lies."""
+        while plain:
+            size = min(len(plain), len(self._places[-1]))
+            place = self.next(size)
+            assert place is not None
+            place[:] = plain[:size]
+            plain = plain[size:]
+
+
+def _plain_size(object_key: str, sealed: memoryview) -> int:
+    """How many plain bytes an object of this length has. IntegrityError: no sealed object has it, or begins like it."""
+    body = len(sealed) - len(HEADER)
+    if body < TAG_BYTES or bytes(sealed[: len(HEADER)]) != HEADER:
+        raise IntegrityError(f"{object_key} is not a sealed object of this program")
+    size = body - TAG_BYTES * -(-body // _STEP)
+    if sealed_size(size) != len(sealed):
+        raise IntegrityError(f"{object_key} was cut off, or ends in an empty chunk, which no sealed object does")
+    return size
 
 
 def _chunk_count(size_bytes: int) -> int:

@@ -125,12 +125,12 @@ async def test_a_follower_in_the_middle_of_reading_reads_again(
     load = follower._load
     loads = 0
 
-    async def overtaken(*arguments: object) -> object:
+    async def overtaken(*arguments: object) -> None:
         nonlocal loads
         loads += 1
         if loads == 3:
             assert await booked.compactor().compact("city") == SEGMENTS_TO_MERGE
-        return await load(*arguments)  # type: ignore[arg-type]  # passed on as it came
+        await load(*arguments)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(follower, "_load", overtaken)
     assert await found(booked, follower) == EVERYBODY

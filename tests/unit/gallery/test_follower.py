@@ -356,10 +356,10 @@ async def test_a_segment_that_is_scrubbed_between_two_reads_is_read_again(
     follower = enrolled.follower()
     load = follower._load
 
-    async def overtaken(*arguments: object) -> object:
+    async def overtaken(*arguments: object) -> None:
         monkeypatch.undo()
         await enrolled.expunger().expunge_subject("city", "ann", "court order 7", ADMINISTRATOR)
-        return await load(*arguments)  # type: ignore[arg-type]  # passed on as it came
+        await load(*arguments)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(follower, "_load", overtaken)
     await follower.follow_once()

@@ -1,6 +1,7 @@
 """Gallery snapshots: what is let in, and how one version follows another."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -158,23 +159,40 @@ def test_a_snapshot_of_ids_is_not_searched_as_if_nobody_were_in_it() -> None:
 def test_parts_become_full_chunks_as_they_come() -> None:
     templates = random_templates(np.random.default_rng(5), 70_001, 8)
     whole = stored(templates)
-    with ChunkCollector() as collector:
-        for start, end in ((0, 1), (1, 1), (1, 30_000), (30_000, 65_536), (65_536, 70_000), (70_000, 70_001)):
-            collector.add(whole.take(np.arange(start, end)))
+    parts = [np.arange(*ends) for ends in pairwise((0, 1, 1, 30_000, 65_536, 70_000, 70_001, 70_001))]
+    with ChunkCollector(8, list(map(len, parts))) as collector:
+        for part in parts:
+            collector.next_room().put(whole, part)
         chunks = collector.chunks()
     assert [len(chunk) for chunk in chunks] == [65_536, 4_465]
     numbers = np.arange(len(templates))
     snapshot = GallerySnapshot.of_chunks("test", 1, 8, chunks, numbers, numbers.copy())
     assert all(one is other for one, other in zip(snapshot.chunks, chunks, strict=True)), "measured once"
-    assert (snapshot.templates_of(numbers).high == whole.high).all()
-    with ChunkCollector() as collector:
-        assert collector.chunks() == []
+    found = snapshot.templates_of(numbers)
+    for plane in ("high", "low", "scales"):
+        assert np.array_equal(getattr(found, plane), getattr(whole, plane))
+
+
+@pytest.mark.parametrize("part_rows", [[], [0], [65_536, 0, 0]])
+def test_no_chunk_is_empty(part_rows: list[int]) -> None:
+    whole = stored(random_templates(np.random.default_rng(5), sum(part_rows), 1))
+    with ChunkCollector(1, part_rows) as collector:
+        for rows in part_rows:
+            collector.next_room().put(whole, np.arange(rows))
+        assert [len(chunk) for chunk in collector.chunks()] == [rows for rows in part_rows if rows]
+
+
+def test_a_part_that_was_not_read_is_not_searched_as_if_it_were() -> None:
+    with ChunkCollector(4, [4, 4]) as collector:
+        collector.next_room().put(stored(EYE), np.arange(4))
+        with pytest.raises(ValueError, match="not read"):
+            collector.chunks()
 
 
 def test_a_part_with_a_row_that_was_taken_out_is_refused() -> None:
-    with ChunkCollector() as collector:
-        collector.add(stored(EYE))
-        collector.add(stored(EYE).without(ids(2)))
+    with ChunkCollector(4, [4, 4]) as collector:
+        collector.next_room().put(stored(EYE), np.arange(4))
+        collector.next_room().put(stored(EYE).without(ids(2)), np.arange(4))
         with pytest.raises(TemplateError):
             collector.chunks()
 

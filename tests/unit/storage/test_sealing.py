@@ -1,11 +1,20 @@
 """The format of sealed objects: what goes in comes out, and nothing else does."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcc_bridge.errors import IntegrityError
-from rtcc_bridge.storage.sealing import CHUNK_BYTES, HEADER, TAG_BYTES, Sealer, generate_key, sealed_size, unseal
+from rtcc_bridge.storage.sealing import (
+    CHUNK_BYTES,
+    HEADER,
+    TAG_BYTES,
+    Sealer,
+    generate_key,
+    sealed_size,
+    unseal,
+    unseal_into,
+)
 
 KEY = bytes(range(32))
 STEP = CHUNK_BYTES + TAG_BYTES
@@ -39,6 +48,36 @@ def test_what_was_sealed_comes_back_however_it_was_cut(size: int, pieces: int) -
     sealed = seal(plain, pieces=pieces)
     assert len(sealed) == sealed_size(size)
     assert unseal(KEY, "kind/name", memoryview(sealed)) == plain
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 2 * CHUNK_BYTES + 9), max_size=5), st.integers(0, CHUNK_BYTES))
+def test_what_was_sealed_fills_the_places_where_it_belongs(sizes: list[int], more: int) -> None:
+    sizes.append(more)
+    plain = filled(sum(sizes))
+    places = [bytearray(size) for size in sizes]
+    unseal_into(KEY, "kind/name", memoryview(seal(plain)), [memoryview(place) for place in places])
+    assert b"".join(places) == plain
+
+
+def test_places_for_more_or_less_than_was_sealed_are_not_filled() -> None:
+    sealed = memoryview(seal(filled(CHUNK_BYTES + 5)))
+    for sizes in ([CHUNK_BYTES], [CHUNK_BYTES, 6], []):
+        places = [memoryview(bytearray(size)) for size in sizes]
+        with pytest.raises(IntegrityError, match="not what belongs there"):
+            unseal_into(KEY, "kind/name", sealed, places)
+        assert not any(map(any, places))
+
+
+@pytest.mark.parametrize("size", [5, CHUNK_BYTES, 3 * CHUNK_BYTES])
+def test_a_changed_bit_is_noticed_wherever_the_bytes_go(size: int) -> None:
+    for position in (len(HEADER), -1):
+        sealed = bytearray(seal(filled(size)))
+        sealed[position] ^= 1
+        for cut in (0, 3, size):
+            places = [memoryview(bytearray(cut)), memoryview(bytearray(size - cut))]
+            with pytest.raises(IntegrityError, match="altered"):
+                unseal_into(KEY, "kind/name", memoryview(sealed), places)
 
 
 @given(st.binary(max_size=300), st.data())
