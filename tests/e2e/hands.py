@@ -36,7 +36,7 @@ class Hand(ABC):
         """A link, or a button that changes nothing at the daemon: once."""
 
     @abstractmethod
-    async def does(self, button: Locator, key: str | None = None) -> None:
+    async def does(self, target: Locator, key: str | None = None) -> None:
         """A button that has something done."""
 
     @abstractmethod
@@ -74,8 +74,8 @@ class Mouse(Hand):
     async def opens(self, target: Locator, key: str | None = None) -> None:
         await target.click()
 
-    async def does(self, button: Locator, key: str | None = None) -> None:
-        await button.dblclick()
+    async def does(self, target: Locator, key: str | None = None) -> None:
+        await target.dblclick()
 
     async def ticks(self, box: Locator, key: str | None = None) -> None:
         await box.click()
@@ -122,7 +122,8 @@ class Keyboard(Hand):
         await self._goes_to(target, key)
         await keys(target.page, "Enter")
 
-    does = opens
+    async def does(self, target: Locator, key: str | None = None) -> None:
+        await self.opens(target, key)
 
     async def ticks(self, box: Locator, key: str | None = None) -> None:
         await self._goes_to(box, key)
