@@ -47,7 +47,6 @@ GROUND: Mapping[Theme, Colour] = {"dark": (0x0B, 0x11, 0x19), "light": (0xEE, 0x
 """As `theme.css` has them."""
 BELOW_THE_HEAD, ABOVE_THE_FOOT = 90, 640
 """Rows between which a page of the window's height has nothing but its own."""
-ONE_LINE = 24
 
 
 @pytest.mark.browser
@@ -96,25 +95,12 @@ def test_what_lost_its_looks_is_a_change(page: str, looks: Mapping[Theme, Colour
     assert found.levels < MOST_UNLIKE, "which the average of all does not notice"
 
 
-@pytest.mark.parametrize("theme", THEMES)
-def test_a_line_more_or_less_above_it_makes_nothing_strange(theme: Theme) -> None:
-    before = picture_file("lead", theme).read_bytes()
-    assert Unlikeness.of(before, lowered(before, ONE_LINE)).strange <= MOST_STRANGE
-
-
 def repainted(picture: bytes, colour: Colour, ground: Colour) -> bytes:
     """With this colour turned into another one, in the page's own part."""
     colours = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), np.int16)
     is_painted = np.abs(colours - colour).max(axis=2) <= NEAR
     is_painted[:BELOW_THE_HEAD] = is_painted[ABOVE_THE_FOOT:] = False
     return encoded(np.where(is_painted[:, :, None], np.array(ground, np.int16), colours))
-
-
-def lowered(picture: bytes, pixels: int) -> bytes:
-    """With all but the head so much further down."""
-    colours = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), np.int16)
-    below = colours[BELOW_THE_HEAD:-pixels]
-    return encoded(np.concatenate((colours[: BELOW_THE_HEAD + pixels], below)))
 
 
 def encoded(colours: npt.NDArray[np.int16]) -> bytes:
