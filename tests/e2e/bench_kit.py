@@ -105,41 +105,6 @@ async def supported(site: Website, round_number: int) -> list[str]:
     return [meaning for _, meaning in row["candidates"]]
 
 
-async def compares(page: Page) -> None:
-    """The whole form of the candidate in sight, and support, without a mouse."""
-    await keys(page, "c")
-    await expect(page.locator(".part.current")).to_have_attribute("data-component", "skin")
-    await keys(page, "1", "2", *["3"] * (PARTS - 2))
-    await expect(page.locator("#parts-left")).to_have_text("every part looked at")
-    await expect(page.locator("#scale")).to_be_focused()
-    await keys(page, "3")  # once too often: no step of the scale has a key of the parts
-    await expect(page.locator("#scale input:checked")).to_have_count(0)
-    await keys(page, "6")
-    await expect(page.get_by_role("radio", name="Support", exact=True)).to_be_checked()
-
-
-async def concludes(page: Page, place: int, count: int) -> None:
-    """Excludes everybody at first sight but the candidate at `place`, compares that one, and files it."""
-    await is_live(page)
-    await expect(page.locator("#candidate canvas").first).to_be_visible()
-    for number in range(count):
-        await expect(page.locator("#strip [aria-current]")).to_have_count(1)
-        await page.locator("#strip button").nth(number).focus()
-        await keys(page, "Enter")
-        if number == place:
-            await compares(page)
-            await keys(page, "x")  # a form that was begun is not taken away by one key
-            await expect(page.locator("#form")).to_be_visible()
-        else:
-            await keys(page, "c", "x")  # kept by a slip: there is no form yet that would be lost
-    await expect(page.locator("#saved")).to_have_text("Saved")
-    await keys(page, "s")
-    await expect(page.get_by_role("dialog")).to_contain_text("Exclusion, at first sight")
-    await page.get_by_role("button", name="File it").focus()
-    await keys(page, "Enter")
-    await expect(page.get_by_role("heading", name="You have concluded")).to_be_visible()
-
-
 async def drawn(page: Page, name: str) -> str:
     """What the frame shows, once it has come to rest."""
     seen = ""

@@ -20,6 +20,7 @@ from rtcc_bridge.storage.engine import Database
 from tests.clips import clip, ground
 from tests.e2e.accessibility import clean, library
 from tests.e2e.bench_kit import is_live
+from tests.e2e.hands import DROP
 from tests.e2e.visitors import new_visitor, right_now, running_browser
 from tests.website import Website, running_site
 
@@ -32,13 +33,6 @@ LIMITS = WorkerLimits(memory_bytes=2_000_000_000, timeout_seconds=60.0, max_clip
 FRAMES = 40
 FACE_FROM = 20
 """Before this frame nobody is in the picture."""
-
-DROP = """([encoded, name]) => {
-  const bytes = Uint8Array.from(atob(encoded), (one) => one.charCodeAt(0));
-  const dropped = new DataTransfer();
-  dropped.items.add(new File([bytes], name));
-  document.dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, cancelable: true }));
-}"""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The pages of a lead's life in a real Chromium: the whole of it by keyboard, by one person who switches roles.
+"""The pages of a lead's life in a real Chromium. The whole of it, by mouse and by keyboard, is in test_story.py.
 
 Everything that a page logs as an error, and every breach of its content security policy, fails the test; so does every
 rule of axe-core that a page breaks, in both themes.
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Route, expect
 
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
@@ -19,12 +19,10 @@ from tests.e2e.bench_kit import (
     an_imminent_search,
     bring_libraries,
     changes,
-    concludes,
     drawn,
     is_live,
     keys,
     painted_site,
-    supported,
     visiting,
 )
 from tests.e2e.visitors import new_visitor
@@ -63,21 +61,6 @@ def libraries() -> None:
     bring_libraries()
 
 
-async def acts_as(page: Page, who: str) -> None:
-    """The role switch, by keyboard."""
-    await page.get_by_role("button", name=who, exact=True).focus()
-    await page.keyboard.press("Enter")
-    await expect(page.get_by_role("button", name=who, exact=True)).to_have_attribute("aria-pressed", "true")
-    await is_live(page)
-
-
-async def follows(page: Page, name: str) -> None:
-    """A link of the navigation, by keyboard."""
-    await page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).focus()
-    await page.keyboard.press("Enter")
-    await is_live(page)
-
-
 async def test_the_board_the_wall_and_the_demos_guide_break_no_rule(
     site: Website, life: LifeKit, browser: Browser, axe: str
 ) -> None:
@@ -91,114 +74,6 @@ async def test_the_board_the_wall_and_the_demos_guide_break_no_rule(
     await is_live(page)
     await clean(page, axe)
     visitor.checked()
-
-
-@pytest.mark.timeout(300)
-async def test_a_threat_becomes_a_corroborated_lead_by_keyboard_and_one_person_in_every_role(
-    site: Website, life: LifeKit, browser: Browser, axe: str
-) -> None:
-    lead_id = await an_imminent_search(site, life)
-    # What the page of one role still asks for while its person becomes another one is refused.
-    async with visiting(browser, site, "floor", "403 (Forbidden)") as visitor:
-        page = await visitor.open("/")
-        await is_live(page)
-        await expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_count(2)
-
-        await acts_as(page, "Supervisor")
-        await follows(page, "Approvals")
-        await clean(page, axe)
-        await keys(page, "j", "Enter")
-        await expect(page.locator("#request")).to_contain_text("Caller is on the line")
-        await expect(page.locator(".deadline")).to_contain_text("Withdrawn in")
-        await is_live(page)
-        await clean(page, axe)
-        await keys(page, "?")
-        await expect(page.get_by_role("dialog")).to_contain_text("To the approval; Enter then approves")
-        await keys(page, "Escape", "a", "Enter")
-        await expect(page.locator("#decided")).to_contain_text("Approved")
-        await expect(page.locator("#following")).to_be_focused()
-
-        await acts_as(page, "Analyst")
-        await page.get_by_role("button", name="Acknowledge").focus()
-        await keys(page, "Enter")
-        await page.get_by_role("link", name="Examine").focus()
-        await keys(page, "Enter")
-        await is_live(page)
-        await expect(page.locator("#strip button")).to_have_count(3)
-        await clean(page, axe)
-        chosen = (await supported(site, 1))[1]
-        await concludes(page, 1, 3)
-        await clean(page, axe)
-
-        await acts_as(page, "Peer reviewer")
-        await follows(page, "Review")
-        await clean(page, axe)
-        await keys(page, "j", "Enter")
-        await expect(page.get_by_role("heading", name="Review, blind")).to_be_visible()
-        await is_live(page)  # until then what can be pressed is paler
-        await clean(page, axe)
-        own = (await supported(site, 2)).index(chosen)
-        await concludes(page, own, 3)
-        assert await page.evaluate("Object.keys(localStorage).filter((one) => one.startsWith('rtcc-draft'))") == []
-
-        await acts_as(page, "Analyst")
-        await page.get_by_role("link", name="Examine").focus()
-        await keys(page, "Enter")
-        await page.get_by_role("link", name="Open the lead").focus()
-        await keys(page, "Enter")
-        await is_live(page)
-        await expect(page.locator("#release")).to_contain_text("Candidate B")
-        await clean(page, axe)
-        await keys(page, "r", "Enter")
-        await expect(page.locator("#standing")).to_contain_text("Released. The requestor reads it")
-
-        await acts_as(page, "Investigator")
-        await follows(page, "Released leads")
-        await clean(page, axe)
-        await keys(page, "j", "Enter")
-        await is_live(page)
-        await expect(page.locator(".limits-panel")).to_contain_text("That is not an identification.")
-        await expect(page.locator(".photos img")).to_have_count(2)
-        await keys(page, "o", "Space")  # corroborated: an item of evidence is asked for
-        await page.get_by_label("Investigator who vouches for it").focus()
-        await page.keyboard.type("badge 4711")
-        await page.get_by_role("button", name="Remove").focus()
-        await keys(page, "Enter")
-        await page.get_by_role("button", name="Report the outcome").focus()
-        await keys(page, "Enter")
-        await expect(page.locator("#answer .badge.rule")).to_have_text("Rule P18")
-        await expect(page.locator("#answer")).to_contain_text("add at least one item of it")
-        await page.locator("#add-item").focus()
-        await keys(page, "Enter")
-        await page.keyboard.type("DNA")
-        await keys(page, "Tab")
-        await page.keyboard.type("26-11-4")
-        await page.get_by_role("textbox", name="Obtained").fill("2026-11-01T12:00")
-        await page.evaluate("window.scrollTo(0, document.body.scrollHeight)")  # the foot, which stays, covers nothing
-        await clean(page, axe)
-        await page.get_by_role("button", name="Report the outcome").focus()
-        await keys(page, "Enter")
-        await expect(page.locator("#outcome")).to_contain_text("Reported: Corroborated.")
-
-        await acts_as(page, "Supervisor")
-        await page.goto(f"{site.address}/leads/{lead_id}")
-        await clean(page, axe)
-        await page.locator("#withdraw input").focus()
-        await page.keyboard.type("the item was mixed up")
-        await keys(page, "Enter")
-        await expect(page.locator("#standing")).to_contain_text("The lead has ended")
-        await acts_as(page, "Investigator")
-        await follows(page, "Released leads")
-        await keys(page, "j", "Enter")
-        await expect(page.get_by_role("heading", name="Do not use this lead")).to_be_visible()
-        await clean(page, axe)
-        await page.get_by_role("button", name="I know that it is not to be used").focus()
-        await keys(page, "Enter")
-        await expect(page.locator("#released")).to_contain_text("You confirmed that you know")
-    [receiver] = await site.kit.rows(tables.lead_receivers, account="requestor")
-    assert receiver["withdrawal_acknowledged_at"] is not None
-    [outcome] = await site.kit.rows(tables.corroborations)
-    assert (outcome["outcome"], outcome["evidence"][0]["kind"]) == ("corroborated", "dna")
 
 
 @pytest.mark.once

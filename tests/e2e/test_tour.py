@@ -2,9 +2,11 @@
 
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -14,8 +16,8 @@ from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.e2e.bench_kit import bring_libraries
 from tests.e2e.tour.papers import PAPERS
 from tests.e2e.tour.pictures import (
-    BUTTONS,
     FOLDER,
+    MOST_STRANGE,
     MOST_UNLIKE,
     NEAR,
     THEMES,
@@ -37,9 +39,14 @@ REPORTS = FOLDER.parent / "reports.md"
 NO_PAGES = {"/board/changes", "/wall/feed", "/wall/floor", "/sign-in/provider", "/sign-in/callback"}
 """Addresses beside the pages that answer with a part of one, with events, or with the way to elsewhere."""
 RENEW = "python -m tests.e2e.tour"
-MOST_BYTES = 80_000
-ABOVE_THE_FOOT = 640
-"""The row from which on the pressed button of the role switch, which stays, has the same colour."""
+MOST_BYTES = 120_000
+Colour = tuple[int, int, int]
+BUTTON: Mapping[Theme, Colour] = {"dark": (0x26, 0x67, 0xB8), "light": (0x14, 0x55, 0x9F)}
+PANEL: Mapping[Theme, Colour] = {"dark": (0x14, 0x1D, 0x29), "light": (0xFF, 0xFF, 0xFF)}
+GROUND: Mapping[Theme, Colour] = {"dark": (0x0B, 0x11, 0x19), "light": (0xEE, 0xF2, 0xF6)}
+"""As `theme.css` has them."""
+BELOW_THE_HEAD, ABOVE_THE_FOOT = 90, 640
+"""Rows between which a page of the window's height has nothing but its own."""
 
 
 @pytest.mark.browser
@@ -79,15 +86,24 @@ def test_what_is_another_one_each_time_is_no_change_and_a_theme_that_is_not_appl
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_a_button_that_lost_its_looks_is_a_change(theme: Theme) -> None:
+@pytest.mark.parametrize(("page", "looks"), [("approval", BUTTON), ("sign-in", BUTTON), ("lead", PANEL)])
+def test_what_lost_its_looks_is_a_change(page: str, looks: Mapping[Theme, Colour], theme: Theme) -> None:
     """Its words stay, so that the outline is the same."""
-    before = picture_file("approval", theme).read_bytes()
-    colours = np.asarray(Image.open(io.BytesIO(before)).convert("RGB"), np.int16)
-    away = np.abs(colours[:, :, None, :] - BUTTONS).max(axis=3).min(axis=2)
-    is_button = away <= NEAR
-    is_button[ABOVE_THE_FOOT:] = False
-    after = io.BytesIO()
-    Image.fromarray(np.where(is_button[:, :, None], colours[-1, 0], colours).astype(np.uint8)).save(after, "PNG")
-    found = Unlikeness.of(before, after.getvalue())
-    assert found.is_another_picture
+    before = picture_file(page, theme).read_bytes()
+    found = Unlikeness.of(before, repainted(before, looks[theme], GROUND[theme]))
+    assert found.strange > MOST_STRANGE
     assert found.levels < MOST_UNLIKE, "which the average of all does not notice"
+
+
+def repainted(picture: bytes, colour: Colour, ground: Colour) -> bytes:
+    """With this colour turned into another one, in the page's own part."""
+    colours = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), np.int16)
+    is_painted = np.abs(colours - colour).max(axis=2) <= NEAR
+    is_painted[:BELOW_THE_HEAD] = is_painted[ABOVE_THE_FOOT:] = False
+    return encoded(np.where(is_painted[:, :, None], np.array(ground, np.int16), colours))
+
+
+def encoded(colours: npt.NDArray[np.int16]) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(colours.astype(np.uint8)).save(content, "PNG")
+    return content.getvalue()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.e2e.tour.stage import PUBLISHED, Scenery
+from tests.report_kit import sign_log
 from tests.website import Website, acting
 
 SIZE: Final = (920, 1160)
@@ -34,6 +35,7 @@ async def _transparency_report(site: Website, _scenery: Scenery, folder: Path) -
 
 
 async def _discovery_packet(site: Website, scenery: Scenery, folder: Path) -> Path:
+    await sign_log(site.kit)  # of the steps that the tour itself has taken since
     address, order = f"/api/v1/leads/{scenery.released}/discovery-packet", {"reason": "motion of the defense"}
     async with site.client.post(address, json=order, headers=acting(ACCOUNT)) as answer:
         assert answer.status == 200, await answer.text()

@@ -1,25 +1,26 @@
 """Pictures of the pages in both themes, an outline of each, and whether a page still looks like what is kept of it.
 
 An outline is what a screen reader is told (headings, landmarks, links, fields, text), so it is the same with every
-browser and font, and says in words what has changed. A picture is compared as a grid of coarse cells: letters that
-another font draws a pixel wider do not count; a column that went elsewhere, a theme that is not applied, or a button
-that lost its looks, do.
+browser and font, and says in words what has changed. A picture is compared as a grid of coarse cells, in two ways: by
+how light they are on average, and by the colours of their grounds, each of which has to be near the same place in both
+pictures. Letters that another font draws a pixel wider do not count; a column that went elsewhere, a theme that is not
+applied, a panel that is not there, or a button that lost its looks, do.
 """
 
 import io
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from playwright.async_api import Browser
+from playwright.async_api import Browser, FloatRect, Page
 from pydantic import SecretStr
 from sqlalchemy import create_engine
 
@@ -39,23 +40,36 @@ FOLDER: Final = Path(__file__).resolve().parents[3] / "docs/tour"
 Theme = Literal["dark", "light", "paper"]
 THEMES: Final[tuple[Theme, ...]] = ("dark", "light")
 """Of pages; documents are as white as paper."""
-CELLS: Final = (64, 36)
-"""Of the grid, across and down: of 20 by 20 pixels each."""
+CELL: Final = 20
+"""Pixels, across and down."""
+MOST_HEIGHT: Final = 2160
+"""Pixels of a page that are kept: three times what is seen at once."""
 MOST_UNLIKE: Final = 8.0
 """Levels of 255 by which the cells of two pictures may differ on average. Measured: at most 3 between two runs, 7 with
 quite another font, 8 and more when everything stands a quarter of the width further right, 17 without a style."""
-BUTTONS: Final = np.array(((0x26, 0x67, 0xB8), (0x14, 0x55, 0x9F)))
-"""The colour of what is pressed first, in the dark and in the light, as `theme.css` has it."""
 NEAR: Final = 12
 """Levels by which a kept picture, which has few colours, may miss one."""
-MOST_OF_BUTTONS: Final = 3
-"""Cells by which the buttons of two pictures may differ. Other words on a button are one or two; a button is five and
-more, and so little of a page that the average of all does not notice. Painted people have none of its colour."""
+AROUND: Final = 2
+"""Cells to each side in which a ground is looked for: where other letters move what is below or beside them."""
+MOST_STRANGE: Final = 3
+"""Cells whose ground is nowhere near in the other picture. Measured: none between two runs; 8 and more when the button
+of a page lost its looks, hundreds when its panels did; 4 to 7 on most pages (22 on the wall) with another font."""
+AS_PICTURED: Final = """
+  const style = new CSSStyleSheet();
+  style.replaceSync('body { font-family: "DejaVu Sans" } .demo { position: static }');
+  document.adoptedStyleSheets = [style];
+"""
+"""The same font on each machine that has it, and the foot of a long page at its end: else it would lie across its
+middle, where the window ends."""
 COLOURS: Final = 255
 PICTURES_ARE_THERE: Final = """() => [...document.images].every((one) => {
-  const isInSight = one.checkVisibility() && one.getBoundingClientRect().top < window.innerHeight;
-  return !isInSight || (one.complete && one.naturalWidth > 0);
+  return !one.checkVisibility() || (one.complete && one.naturalWidth > 0);
 })"""
+PEOPLE: Final = """() => [...document.querySelectorAll("main :is(img, canvas)")].map((one) => {
+  const { left, top, right, bottom } = one.getBoundingClientRect();
+  return [left, top + window.scrollY, right, bottom + window.scrollY];
+})"""
+Boxes: TypeAlias = Sequence[Sequence[float]]
 _OWN_IDS: Final = re.compile(r"(?:(?<=receipt-)|(?<![\w-]))(?=[\w-]*[A-Z0-9_-])[\w-]{22}(?![\w-])", re.ASCII)
 _FRACTIONS: Final = re.compile(r"(?<=:\d\d)\.\d{1,6}(?=Z)")
 _DIGESTS: Final = re.compile(r"(?<![\w/+])(?!/api/)[A-Za-z0-9+/]{42,}={0,2}|\b[0-9a-f]{12,64}\b")
@@ -64,11 +78,13 @@ _DIGESTS: Final = re.compile(r"(?<![\w/+])(?!/api/)[A-Za-z0-9+/]{42,}={0,2}|\b[0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What a stop or a paper looked like. pictures: PNG by theme."""
+    """What a stop or a paper looked like. pictures: PNG by theme. people: left, top, right and bottom of what shows a
+    person, in pixels: who it is, is drawn by lot."""
 
     name: str
     outline: str
     pictures: dict[Theme, bytes]
+    people: Boxes = ()
 
 
 @asynccontextmanager
@@ -113,15 +129,23 @@ async def look_round(browser: Browser, site: Website, scenery: Scenery, folder: 
         pictures: dict[Theme, bytes] = {}
         for theme in THEMES:
             await page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-            pictures[theme] = await page.screenshot(animations="disabled", caret="hide")
+            pictures[theme] = await _whole(page)
+        people = await page.evaluate(PEOPLE)
         visitor.tolerated = stop.tolerated
         visitor.checked()
         visitor.complaints.clear()
-        yield Seen(stop.name, outline, pictures)
+        yield Seen(stop.name, outline, pictures, people)
     reader = await _arrive(browser, site, ACCOUNT)
     await reader.page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
     for paper in PAPERS:
         yield await _read(reader, paper, await paper.make(site, scenery, folder))
+
+
+async def _whole(page: Page) -> bytes:
+    """All of the page, and not what is seen at once alone."""
+    size = await page.evaluate("[window.innerWidth, document.documentElement.scrollHeight]")
+    clip = FloatRect(x=0, y=0, width=size[0], height=min(size[1], MOST_HEIGHT))
+    return await page.screenshot(full_page=True, clip=clip, animations="disabled", caret="hide")
 
 
 async def _read(reader: Visitor, paper: Paper, file: Path) -> Seen:
@@ -139,6 +163,7 @@ async def _arrive(browser: Browser, site: Website, account: str) -> Visitor:
         browser, site.address, account, timezone_id="America/New_York", locale="en-US", reduced_motion="reduce"
     )
     await visitor.page.clock.set_fixed_time(NIGHT)
+    await visitor.page.add_init_script(AS_PICTURED)
     return visitor
 
 
@@ -162,32 +187,52 @@ def as_kept(png: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Unlikeness:
-    """levels: of 255, by which the cells of two pictures differ on average. buttons: how many cells more or fewer are
-    filled with the colour of a button."""
+    """levels: of 255, by which the cells of two pictures differ on average. strange: how many cells of one of them have
+    a ground that the other has nowhere near."""
 
     levels: float
-    buttons: int
+    strange: int
 
     @classmethod
-    def of(cls, one: bytes, other: bytes) -> "Unlikeness":
-        before, after = (Image.open(io.BytesIO(each)).convert("RGB") for each in (one, other))
-        levels = np.abs(_cells(before) - _cells(after)).mean()
-        return cls(float(levels), abs(_filled(before) - _filled(after)))
+    def of(cls, one: bytes, other: bytes, people: Boxes = ()) -> "Unlikeness":
+        """people: as `Seen` has them; what is in these boxes is nothing strange."""
+        before, after = (_by_cells(Image.open(io.BytesIO(each)).convert("RGB")) for each in (one, other))
+        rows = min(len(before), len(after))
+        means = (cells[:rows].mean(axis=2, dtype=np.float32) for cells in (before, after))
+        levels = np.abs(np.subtract(*means)).mean()
+        grounds = [np.median(cells[:, :, ::3], axis=2) for cells in (before, after)]
+        strange = max(_strange(grounds[0], grounds[1], people), _strange(grounds[1], grounds[0], people))
+        return cls(float(levels), strange)
 
     @property
     def is_another_picture(self) -> bool:
-        return self.levels > MOST_UNLIKE or self.buttons > MOST_OF_BUTTONS
+        return self.levels > MOST_UNLIKE or self.strange > MOST_STRANGE
 
 
-def _cells(picture: Image.Image) -> npt.NDArray[np.float32]:
-    return np.asarray(picture.resize(CELLS, Image.Resampling.BOX), np.float32)
+Cells: TypeAlias = npt.NDArray[np.floating[Any]]
+"""(rows, columns, 3): a colour of each cell."""
 
 
-def _filled(picture: Image.Image) -> int:
-    """How many cells are a button's by more than half."""
-    away = np.abs(np.asarray(picture, np.int16)[:, :, None, :] - BUTTONS).max(axis=3).min(axis=2)
-    of_buttons = Image.fromarray((away <= NEAR).astype(np.uint8) * 255)
-    return int((_cells(of_buttons) > 127).sum())
+def _by_cells(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """(rows, columns, pixels, 3), without what is no whole cell at the right and below."""
+    columns, rows = picture.width // CELL, picture.height // CELL
+    pixels = np.asarray(picture, np.uint8)[: rows * CELL, : columns * CELL]
+    return pixels.reshape(rows, CELL, columns, CELL, 3).swapaxes(1, 2).reshape(rows, columns, CELL * CELL, 3)
+
+
+def _strange(grounds: Cells, others: Cells, people: Boxes) -> int:
+    """How many of the grounds are nowhere near among the others."""
+    rows, columns, _ = grounds.shape
+    around = np.full((max(rows, len(others)) + 2 * AROUND, columns + 2 * AROUND, 3), np.inf)
+    around[AROUND : AROUND + len(others), AROUND:-AROUND] = others
+    found = np.zeros((rows, columns), bool)
+    for down, right in np.ndindex(2 * AROUND + 1, 2 * AROUND + 1):
+        there = around[down : down + rows, right : right + columns]
+        found |= np.abs(grounds - there).max(axis=2) <= NEAR
+    for left, top, right_end, bottom in people:
+        first, last = (int(edge // CELL) for edge in (left, right_end))
+        found[max(0, int(top // CELL)) : int(bottom // CELL) + 1, max(0, first) : last + 1] = True
+    return int((~found).sum())
 
 
 def outline_file(name: str, folder: Path = FOLDER) -> Path:
@@ -211,10 +256,10 @@ def changes(seen: Seen, folder: Path = FOLDER) -> Iterator[str]:
         kept_picture = picture_file(name, theme, folder)
         if not kept_picture.is_file():
             yield f"{name}: no picture in the {theme} theme"
-        elif (unlike := Unlikeness.of(kept_picture.read_bytes(), picture)).is_another_picture:
+        elif (unlike := Unlikeness.of(kept_picture.read_bytes(), picture, seen.people)).is_another_picture:
             yield (
                 f"{name}: another picture in the {theme} theme, by {unlike.levels:.1f} levels and "
-                f"{unlike.buttons} cells of buttons"
+                f"{unlike.strange} cells of a strange ground"
             )
 
 

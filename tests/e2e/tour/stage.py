@@ -111,8 +111,9 @@ async def set_up(site: Website, folder: Path) -> Scenery:
     await _oversight(site)
     await _until(site, 0)
     await site.settle()
-    [first, *_] = await site.kit.rows(tables.audit_entries, action="lead.candidates")
-    return Scenery(clip, probe, waiting, imminent, reviewed, agreed, released, str(first["entry_id"]))
+    found = await site.kit.rows(tables.audit_entries, action="lead.candidates")
+    [entry] = [row["entry_id"] for row in found if row["entry"]["subject"] == released]
+    return Scenery(clip, probe, waiting, imminent, reviewed, agreed, released, str(entry))
 
 
 def _middle_of(month: str) -> datetime:

@@ -62,7 +62,6 @@ async def _form_is_filled_in(page: Page) -> None:
         ("Taken on", "2019-05-30"),
     ):
         await page.get_by_label(label).fill(words)
-    await page.locator("#sent").scroll_into_view_if_needed()
 
 
 @dataclass(frozen=True, slots=True)
