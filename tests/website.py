@@ -325,7 +325,7 @@ async def running_site(
             refusals=RefusalLog(database, kit.parts.audit, metrics),
             feed=hub,
             readiness=ReadinessBoard(metrics, readiness),
-            schemas={"lead.candidates": {"title": "an example"}},
+            schemas=lambda: {"lead.candidates": {"title": "an example"}},
             on_integrity_breach=breaches.append,
         )
         heartbeat = Heartbeat(database, roles, services.readiness, clock, BEAT_SECONDS)

@@ -85,7 +85,7 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         refusals=refusals,
         feed=assembly.feed,
         readiness=assembly.board,
-        schemas=lead_schemas(),
+        schemas=lead_schemas,
         on_integrity_breach=assembly.on_breach,
     )
     assembly.add_part("feed", assembly.feed.run, assembly.feed.close)

@@ -1,5 +1,7 @@
 """The published JSON Schemas (2020-12) of lead events, made from the models that the events are built with."""
 
+from copy import deepcopy
+from functools import cache
 from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -22,13 +24,18 @@ class _PlainSchema(GenerateJsonSchema):
         return False
 
 
+@cache
 def lead_schemas() -> dict[str, dict[str, Any]]:
-    """By event type the schema of the whole event, and by `<event type>.data` that of its data alone."""
+    """By event type the schema of the whole event, and by `<event type>.data` that of its data alone.
+
+    Nobody may change them: they are made once, when they are asked for. Blocks then.
+    """
     schemas: dict[str, dict[str, Any]] = {}
     for event_type in LEAD_EVENT_TYPES:
-        schemas[event_type] = _event_schema(event_type)
+        data_schema = data(event_type)
+        schemas[event_type] = _event_schema(event_type, deepcopy(data_schema))
         name = f"{event_type}.data"
-        schemas[name] = {"$schema": DIALECT, "$id": _schema_id(name), **data(event_type)}
+        schemas[name] = {"$schema": DIALECT, "$id": _schema_id(name), **data_schema}
     return schemas
 
 
@@ -38,8 +45,7 @@ def data(event_type: str) -> JsonSchemaValue:
     return model.model_json_schema(by_alias=True, mode="serialization", schema_generator=_PlainSchema)
 
 
-def _event_schema(event_type: str) -> dict[str, Any]:
-    data_schema = data(event_type)
+def _event_schema(event_type: str, data_schema: JsonSchemaValue) -> dict[str, Any]:
     definitions = data_schema.pop("$defs")
     properties: dict[str, Any] = {
         "specversion": {"const": SPECVERSION},

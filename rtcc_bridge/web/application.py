@@ -16,7 +16,7 @@ from rtcc_bridge.web.doorkeeper import DOORKEEPER, Doorkeeper
 from rtcc_bridge.web.floor import FLOOR, FloorWatch
 from rtcc_bridge.web.health import READINESS, ReadinessBoard
 from rtcc_bridge.web.middleware import admit, admit_local, answering_problems, as_document, as_page_or_document
-from rtcc_bridge.web.openapi import DOCUMENT, OPERATIONS, openapi_document
+from rtcc_bridge.web.openapi import OPERATIONS
 from rtcc_bridge.web.operations import MAX_JSON_BYTES
 from rtcc_bridge.web.pages import PAGES, ROLE_SWITCH
 from rtcc_bridge.web.probes import UPLOADS
@@ -40,7 +40,6 @@ def create_app(services: WebServices) -> web.Application:
     app[UPLOADS] = UploadSlots(services.settings.web.uploads)
     app[READINESS] = services.readiness
     app[FLOOR] = FloorWatch(services.database)
-    app[DOCUMENT] = openapi_document()
     app[TEMPLATES] = page_templates()
     app[DOORKEEPER] = Doorkeeper(services.settings)
     app[STRANGERS] = Strangers()

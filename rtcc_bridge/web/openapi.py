@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document, written from the operations and the models that they answer with."""
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -43,7 +44,6 @@ from rtcc_bridge.web.problems import CONTENT_TYPE, ProblemDocument
 from rtcc_bridge.web.route_deeds import GUARDS
 from rtcc_bridge.web.services import services_of
 
-DOCUMENT = web.AppKey("openapi", dict[str, Any])
 SCHEMA_MEDIA_TYPE: Final = "application/schema+json"
 
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
@@ -80,13 +80,13 @@ _SECURITY: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-async def get_openapi(request: web.Request) -> web.Response:
-    return web.json_response(request.app[DOCUMENT])
+async def get_openapi(_request: web.Request) -> web.Response:
+    return web.json_response(await asyncio.to_thread(openapi_document))
 
 
 async def get_schema(request: web.Request) -> web.Response:
     name = request.match_info["name"].removesuffix(".json")
-    schema = services_of(request).schemas.get(name)
+    schema = (await asyncio.to_thread(services_of(request).schemas)).get(name)
     if schema is None:
         raise NotFoundError("There is no schema of this name.")
     return web.json_response(dict(schema), content_type=SCHEMA_MEDIA_TYPE)
@@ -140,7 +140,7 @@ OPERATIONS: Final = (
 
 @cache
 def openapi_document(operations: Sequence[Operation] = OPERATIONS) -> dict[str, Any]:
-    """The whole document, which nobody may change: it is made once."""
+    """The whole document, which nobody may change: it is made once, when it is asked for. Blocks then."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)

@@ -34,7 +34,7 @@ from rtcc_bridge.web.health import ReadinessBoard
 class WebServices:
     """The parts that the web calls.
 
-    schemas: the published JSON Schemas by name, served under `/api/v1/schemas/`.
+    schemas: gives the published JSON Schemas by name, served under `/api/v1/schemas/`; may block.
     on_integrity_breach: told of an IntegrityError that surfaced in a request, so that the process can stop.
     """
 
@@ -58,7 +58,7 @@ class WebServices:
     refusals: RefusalLog
     feed: FeedHub
     readiness: ReadinessBoard
-    schemas: Mapping[str, Mapping[str, Any]]
+    schemas: Callable[[], Mapping[str, Mapping[str, Any]]]
     on_integrity_breach: Callable[[IntegrityError], None]
 
     @property
