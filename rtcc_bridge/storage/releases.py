@@ -49,7 +49,7 @@ async def find(tx: Transaction, lead_id: str) -> ReleaseRecord | None:
 
 
 async def first_disclosed_at(tx: Transaction, record: ReleaseRecord) -> datetime:
-    """When somebody whom this release names was first released in its case, by this lead or by that of another still."""
+    """When somebody whom this release names was first released in its case, by this lead or another still's."""
     named = [candidate["candidateRef"] for candidate in record.findings["candidates"]]
     subjects = select(lead_candidates.c.subject_id).where(lead_candidates.c.candidate_ref.in_(padded(named)))
     of_lead = leads.join(probes, probes.c.probe_id == leads.c.probe_id)
