@@ -147,7 +147,8 @@ def _manifest_row(fields: Mapping[str, str | list[str] | None], line: int) -> So
         problem = (Reason.BAD_ROW, f"line {line} has another number of fields than the header")
     elif not all(is_text(text) for text in texts):
         problem = (Reason.BAD_ROW, f"line {line} is not UTF-8 or holds control characters")
-    return SourceRow(*texts, problem=problem)
+    image, subject_ref, provenance, lawful_basis, retain_until, attested_adult, taken_on = texts
+    return SourceRow(image, subject_ref, provenance, lawful_basis, retain_until, attested_adult, taken_on, problem)
 
 
 def is_text(text: str) -> bool:
