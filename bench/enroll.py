@@ -45,7 +45,7 @@ from rtcc_bridge.settings import DatabaseSettings, ObjectSettings, PolicySetting
 
 ROOT = Path(__file__).resolve().parents[1]
 EMBED_AT_ONCE = 16
-WORDS = {"provenance": "bench", "lawful_basis": "bench", "retain_until": "2099-12-31"}
+WORDS = {"provenance": "bench", "lawful_basis": "bench", "retain_until": "2099-12-31", "attested_adult": "true"}
 
 
 @dataclass(frozen=True)

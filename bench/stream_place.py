@@ -194,6 +194,7 @@ async def _enroll(settings_file: Path, folder: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "rtcc_bridge", "gallery", "enroll", str(person.parent), "--config", str(settings_file),
         "--provenance", "public-domain portrait", "--lawful-basis", "benchmark", "--retain-until", "2099-01-01",
+        "--attest-adult",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate()

@@ -45,7 +45,12 @@ SENT_WORDS = PictureWords(
     taken_on="",
     attested_adult=True,
 )
-SOURCE_WORDS = {"provenance": "booking desk", "lawful_basis": "statute 12", "retain_until": "2030-12-31"}
+SOURCE_WORDS = {
+    "provenance": "booking desk",
+    "lawful_basis": "statute 12",
+    "retain_until": "2030-12-31",
+    "attested_adult": "true",
+}
 
 
 def template_of(seed: int | str) -> Float32Array:

@@ -1,7 +1,7 @@
 """What tests of a lead's life are built from: the desks, and opinions that are complete."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,10 +131,17 @@ class LifeKit:
         others = tuple(ScoredImage(image_id, 0.8) for image_id in found[1:])
         return Candidate(first.subject_id, ScoredImage(found[0], 0.9), others)
 
-    async def lead(self, people: int = 3, *, imminent: bool = False, incident_id: str = "incident-1") -> str:
-        """A search that listed so many people; returns its lead's id."""
+    async def lead(
+        self,
+        people: int = 3,
+        *,
+        imminent: bool = False,
+        incident_id: str = "incident-1",
+        listed: Sequence[Candidate] = (),
+    ) -> str:
+        """A search that listed so many people, or these; returns its lead's id."""
         probe = await (self.kit.deferred(incident_id) if imminent else self.kit.authorized(incident_id))
-        found = [await self.enrol(f"{probe.probe_id}/{number}", pictures=2) for number in range(people)]
+        found = listed or [await self.enrol(f"{probe.probe_id}/{number}", pictures=2) for number in range(people)]
         search = face_search(Gallery(finds=lambda _crop: found))
         async with search.batcher:
             handler = search_handler(self.kit, search)

@@ -537,6 +537,8 @@ def search_handler(
     timeout_seconds: float = 30.0,
     device_works: Callable[[], Awaitable[None]] = _works,
     model_problem_at: Callable[[datetime], str] = lambda _now: "it is not signed",
+    *,
+    is_demo: bool = True,
 ) -> SearchHandler:
     return SearchHandler(
         kit.parts,
@@ -546,6 +548,7 @@ def search_handler(
         timeout_seconds=timeout_seconds,
         device_works=device_works,
         model_problem_at=model_problem_at,
+        is_demo=is_demo,
     )
 
 

@@ -32,6 +32,7 @@ from rtcc_bridge.matching.session import Device
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.repeat import SearchRepeater
 from rtcc_bridge.probes.worker_pool import WorkerPool
+from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.picture_store import PictureStore
 
 _JOBS_PER_WORKER: Final = 2_000
@@ -83,9 +84,14 @@ async def booking_desk_for(core: Core, pack: ModelPack, pictures_url: str) -> As
             store.read,
             identity,
             settings.matching.gallery,
-            GalleryKind.DEMO if settings.profile == "demo" else GalleryKind.LIVE,
+            kind_here(settings),
             core.metrics,
         )
+
+
+def kind_here(settings: Settings) -> GalleryKind:
+    """What a gallery for actual events is: outside the demo that of a demo is not searched (P28)."""
+    return GalleryKind.DEMO if settings.profile == "demo" else GalleryKind.LIVE
 
 
 def sent_picture_desk_for(core: Core, reader: PortraitReader, pack: ModelPack) -> SentPictureDesk:

@@ -51,6 +51,7 @@ async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
         timeout_seconds=settings.request_timeout_seconds,
         device_works=watch.works,
         model_problem_at=qualification.problem_at,
+        is_demo=core.settings.profile == "demo",
     )
     enroller = sent_picture_enroller_for(core, FaceEmbedder(opened), pack)
     assembly.add_part("sent pictures", enroller.run)

@@ -14,6 +14,7 @@ from rtcc_bridge.app.galleries import (
     enroller_for,
     export_for,
     expunger_for,
+    kind_here,
     retention_keeper_for,
     search_repeater_for,
     verifier_for,
@@ -27,11 +28,11 @@ from rtcc_bridge.gallery.export import ExportReceipt
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.receipts import EnrollReceipt, ExpungeReceipt
 from rtcc_bridge.gallery.set_aside import SetAsideError
-from rtcc_bridge.gallery.sources import FolderSource, ImageSource, ManifestSource
+from rtcc_bridge.gallery.sources import ATTESTED, FolderSource, ImageSource, ManifestSource
 from rtcc_bridge.gallery.stats import every_gallery, gallery_stats
 from rtcc_bridge.modelpacks.installed import open_pack
 from rtcc_bridge.probes.repeat import RepeatedSearch
-from rtcc_bridge.settings import load_settings
+from rtcc_bridge.settings import Settings, load_settings
 from rtcc_bridge.telemetry.logging import configure_logging
 
 
@@ -58,12 +59,19 @@ def gallery() -> None:
 @config_option
 @click.option("--gallery", "name", help="The gallery; the one that is searched (matching.gallery) by default.")
 @click.option(
-    "--kind", type=click.Choice([kind.value for kind in GalleryKind]), default=GalleryKind.DEMO.value, show_default=True
+    "--kind",
+    type=click.Choice([kind.value for kind in GalleryKind]),
+    help="What a new gallery is for: by default demo in the profile demo and live elsewhere, where demo is refused.",
 )
 @click.option("--provenance", help="Where the pictures of a folder come from, for example the booking system.")
 @click.option("--lawful-basis", help="On what basis the agency holds the pictures of a folder.")
 @click.option(
     "--retain-until", callback=_to_come, help="When the pictures of a folder have to go (YYYY-MM-DD, still to come)."
+)
+@click.option(
+    "--attest-adult",
+    is_flag=True,
+    help="Say of a folder's pictures that each person was an adult, and no order seals or expunges the record.",
 )
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="CSV list of what was left out.")
 @tells_errors
@@ -71,22 +79,26 @@ def enroll(
     source: Path,
     config: Path | None,
     name: str | None,
-    kind: str,
+    kind: str | None,
     provenance: str | None,
     lawful_basis: str | None,
     retain_until: str | None,
     report: Path | None,
+    *,
+    attest_adult: bool,
 ) -> None:
     """Enrol the pictures of SOURCE.
 
-    SOURCE is a folder with one folder for each person (then --provenance, --lawful-basis and --retain-until say what
-    holds for all of them), or a CSV manifest with the columns image, subject_ref, provenance, lawful_basis and
-    retain_until; in a column taken_on it may say when each picture was taken. An interrupted run is resumed by
-    starting it again. Exits with 1 when something was left out.
+    SOURCE is a folder with one folder for each person (then --provenance, --lawful-basis, --retain-until and
+    --attest-adult say what holds for all of them), or a CSV manifest with the columns image, subject_ref, provenance,
+    lawful_basis, retain_until and attested_adult (true, or the picture is left out); in a column taken_on it may say
+    when each picture was taken. An interrupted run is resumed by starting it again. Exits with 1 when something was
+    left out.
     """
     settings = load_settings(config)
     configure_logging(settings.log)
-    pictures = _source(source, provenance, lawful_basis, retain_until)
+    pictures = _source(source, provenance, lawful_basis, retain_until, attest_adult=attest_adult)
+    wanted = _kind(settings, kind)
     console = Console(stderr=True)
 
     async def run() -> EnrollReceipt:
@@ -97,7 +109,7 @@ def enroll(
                     return await enroller.enroll(
                         pictures,
                         name or settings.matching.gallery,
-                        GalleryKind(kind),
+                        wanted,
                         account=OPERATOR,
                         report=report,
                         on_progress=lambda progress: bar("enrolling", progress.done, progress.total),
@@ -236,13 +248,13 @@ def verify(name: str | None, config: Path | None, pictures: bool) -> None:
 @click.option(
     "--pictures", is_flag=True, help="The pictures too, in the clear: keep the folder as safe as the gallery."
 )
-@click.option("--order", help="The order that two people gave: a live gallery is not exported without (P30).")
+@click.option("--order", help="The order that two people gave: no gallery but a demo's is exported without (P30).")
 @tells_errors
 def export(folder: Path, config: Path | None, name: str | None, pictures: bool, order: str | None) -> None:
     """Write what a gallery holds to FOLDER: a manifest that `enroll` reads, never a template.
 
-    A live gallery is exported on an order: an administrator signs in and asks for it, another person signs in and
-    approves it (POST /api/v1/galleries/exports), and --order names it here, once and for one folder.
+    A gallery is exported on an order, but for a demo's: an administrator signs in and asks for it, another person signs
+    in and approves it (POST /api/v1/galleries/exports), and --order names it here, once and for one folder.
 
     References, provenance, lawful basis and retention date of every image that is searched. An interrupted export is
     resumed by starting it again. Exits with 1 when a picture could not be read.
@@ -304,12 +316,30 @@ def repeat(lead_id: str, config: Path | None, name: str | None) -> None:
         sys.exit(EXIT_FAILED)
 
 
-def _source(source: Path, provenance: str | None, lawful_basis: str | None, retain_until: str | None) -> ImageSource:
+def _kind(settings: Settings, kind: str | None) -> GalleryKind:
+    usual = kind_here(settings)
+    chosen = usual if kind is None else GalleryKind(kind)
+    if chosen is GalleryKind.DEMO and usual is not GalleryKind.DEMO:
+        raise InvalidInputError(
+            "outside the profile demo a gallery of the kind demo is not searched (P28): leave --kind out"
+        )
+    return chosen
+
+
+def _source(
+    source: Path, provenance: str | None, lawful_basis: str | None, retain_until: str | None, *, attest_adult: bool
+) -> ImageSource:
     if not source.is_dir():
         return ManifestSource(source)
-    if not (provenance and lawful_basis and retain_until):
+    if not (provenance and lawful_basis and retain_until and attest_adult):
         raise InvalidInputError(
-            "pictures without provenance, lawful basis and retention date are not enrolled (P06): "
-            "give --provenance, --lawful-basis and --retain-until, or a CSV manifest"
+            "pictures without provenance, lawful basis, retention date and status are not enrolled (P06): "
+            "give --provenance, --lawful-basis, --retain-until and --attest-adult, or a CSV manifest"
         )
-    return FolderSource(source, provenance=provenance, lawful_basis=lawful_basis, retain_until=retain_until)
+    return FolderSource(
+        source,
+        provenance=provenance,
+        lawful_basis=lawful_basis,
+        retain_until=retain_until,
+        attested_adult=ATTESTED,
+    )

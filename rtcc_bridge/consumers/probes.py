@@ -72,12 +72,14 @@ class SearchHandler:
         timeout_seconds: float,
         device_works: Callable[[], Awaitable[None]],
         model_problem_at: Callable[[datetime], str],
+        is_demo: bool,
     ) -> None:
         """actual and training: the galleries for actual events and for exercises (P07).
 
         device_works: asked when the model fails on a face; returns when the fault is the face's, and raises
         UnavailableError when the device is lost, so that the request is kept for another process.
         model_problem_at: why no live gallery may be searched with the model at that moment (P28); empty when one may.
+        is_demo: whether this is the profile in which a demo's gallery stands in for a live one.
         """
         self._parts = parts
         self._vault = vault
@@ -86,6 +88,7 @@ class SearchHandler:
         self._timeout_seconds = timeout_seconds
         self._device_works = device_works
         self._model_problem_at = model_problem_at
+        self._is_demo = is_demo
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
 
     async def handle(self, record: ConsumedRecord) -> None:
@@ -195,6 +198,7 @@ class SearchHandler:
                         exercise=probe.exercise,
                         gallery_kind=search.gallery.gallery_kind,
                         model_problem=self._model_problem_at(self._parts.clock.now()),
+                        is_demo=self._is_demo,
                     )
         except (PolicyRefusalError, ConfigurationError) as problem:
             log.error("gallery cannot be searched", probe_id=probe.probe_id, reason=str(problem))

@@ -16,7 +16,7 @@ from rtcc_bridge.gallery.checked_rows import taken_from
 from rtcc_bridge.gallery.identity import GalleryKind, normal_ref
 from rtcc_bridge.gallery.receipts import EnrollReceipt, Progress
 from rtcc_bridge.gallery.set_aside import SetAsideError
-from rtcc_bridge.gallery.sources import FolderSource, SourceRow
+from rtcc_bridge.gallery.sources import ATTESTED, FolderSource, SourceRow
 from rtcc_bridge.matching.modelpack import ModelPack
 from rtcc_bridge.modelpacks.installed import require_calibration
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
@@ -50,7 +50,8 @@ class SplitSource:
             for picture in person.enrolled:
                 image = str(picture.relative_to(self._root))
                 day = day_in_name(picture)
-                yield SourceRow(image, person.reference, "The folder given as FACES", LAWFUL_BASIS, until, day)
+                words = ("The folder given as FACES", LAWFUL_BASIS, until, ATTESTED)
+                yield SourceRow(image, person.reference, *words, day)
 
 
 def day_in_name(picture: Path) -> str:
@@ -73,6 +74,7 @@ async def enroll_portrait(
         provenance="NASA portrait in the public domain, shipped by scikit-image",
         lawful_basis=LAWFUL_BASIS,
         retain_until=_retain_until().date().isoformat(),
+        attested_adult=ATTESTED,
     )
     templates = require_calibration(pack).filler_templates(fillers, seed)
     async with enroller_for(core, pack) as enroller:

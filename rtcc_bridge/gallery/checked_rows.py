@@ -1,4 +1,4 @@
-"""Checks rows before a picture is looked at: nothing enters without provenance, lawful basis and retention (P06)."""
+"""Checks rows before a picture is looked at: nothing enters without provenance, basis, retention and status (P06)."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from typing import Final
 
 from rtcc_bridge.gallery.identity import normal_ref
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
-from rtcc_bridge.gallery.sources import SourceRow
+from rtcc_bridge.gallery.sources import ATTESTED, SourceRow
 
 _LONGEST_REF: Final = 256
 _LONGEST_TEXT: Final = 1024
@@ -56,6 +56,11 @@ def check_words(row: SourceRow, now: datetime) -> CheckedRow:
     taken_on = taken_from(row.taken_on, now) if row.taken_on else None
     if retain_until <= now:
         raise SetAsideError(Reason.RETENTION_PASSED, f"its retention ended on {row.retain_until} (P06)")
+    if row.attested_adult.strip().casefold() != ATTESTED:
+        raise SetAsideError(
+            Reason.NOT_ADULT,
+            "nobody attests that the person was an adult, and that the record is neither sealed nor expunged (P06)",
+        )
     return CheckedRow(row.image, "", subject_ref, provenance, lawful_basis, retain_until, taken_on)
 
 

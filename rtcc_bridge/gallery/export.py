@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import IntegrityError, InvalidInputError, NotFoundError
 from rtcc_bridge.gallery.parts import GalleryParts
-from rtcc_bridge.gallery.sources import COLUMNS, TAKEN_ON
+from rtcc_bridge.gallery.sources import ATTESTED, COLUMNS, TAKEN_ON
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
@@ -65,7 +65,7 @@ class GalleryExport:
     ) -> ExportReceipt:
         """Writes the images that are searched. Run again it leaves the pictures that are there already.
 
-        order_id: what two people ordered, without which no live gallery is exported; it is good for one export, which
+        order_id: what two people ordered, without which only a demo's is exported; it is good for one export, which
         may be interrupted and gone on with. Commits the audit entry before the first row is written. Raises
         PolicyRefusalError (P10; P30), NotFoundError, InvalidInputError when the folder cannot be written to,
         UnavailableError.
@@ -178,8 +178,9 @@ def _facts(order: ExportOrderRecord) -> ExportOrderFacts:
 
 
 def _row(image: GalleryImageRecord, ref: str, file: str) -> tuple[Any, ...]:
+    """What is searched was attested when it came in, and whom the record system closed since is searched no more."""
     until = rfc3339(image.retain_until)
-    words = (file, ref, image.provenance, image.lawful_basis, until, image.taken_on or "")
+    words = (file, ref, image.provenance, image.lawful_basis, until, ATTESTED, image.taken_on or "")
     return (*words, image.image_sha256, image.quality_score, image.added_version)
 
 

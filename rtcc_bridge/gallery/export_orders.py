@@ -1,4 +1,4 @@
-"""Orders to export a live gallery: one signed-in person asks, another approves (P30), a command carries it out once."""
+"""Orders to export a gallery: one signed-in person asks, another approves (P30), a command carries it out once."""
 
 import secrets
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ from rtcc_bridge.gallery.identity import PackIdentity, require_same_pack
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.portraits import Portrait, PortraitReader, read_portrait
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
-from rtcc_bridge.gallery.sources import SourceRow, is_text
+from rtcc_bridge.gallery.sources import ATTESTED, SourceRow, is_text
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
@@ -237,14 +237,10 @@ async def _require_gallery(tx: Transaction, name: str) -> GalleryRecord:
 
 def _checked(words: PictureWords, now: datetime) -> CheckedRow:
     """Raises InvalidInputError, whose reason is that for which a manifest's row is left out."""
-    texts = (words.subject_ref, words.provenance, words.lawful_basis, words.retain_until, words.taken_on)
+    attested = ATTESTED if words.attested_adult else ""
+    texts = (words.subject_ref, words.provenance, words.lawful_basis, words.retain_until, attested, words.taken_on)
     problem = None if all(map(is_text, texts)) else (Reason.BAD_ROW, "a field holds control characters")
     try:
-        if not words.attested_adult:
-            raise SetAsideError(
-                Reason.NOT_ADULT,
-                "attest that the person was an adult, and that the record is neither sealed nor expunged",
-            )
         return check_words(SourceRow("", *texts, problem), now)
     except SetAsideError as error:
         raise InvalidInputError(f"The picture cannot be enrolled: {error.detail}.", error.reason.value) from error

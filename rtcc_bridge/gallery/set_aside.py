@@ -42,7 +42,7 @@ _IN_WORDS: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.NO_LAWFUL_BASIS: "without lawful basis",
         Reason.NO_RETENTION: "without a retention date",
         Reason.RETENTION_PASSED: "whose retention has ended",
-        Reason.NOT_ADULT: "of a person who was not an adult",
+        Reason.NOT_ADULT: "of a person of whom nobody says that they were an adult",
         Reason.OUTSIDE_FOLDER: "outside the source's folder",
         Reason.UNREADABLE: "that cannot be read as a picture",
         Reason.TOO_LARGE: "with more bytes or pixels than are taken",

@@ -13,7 +13,9 @@ from typing import Final, Protocol
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.set_aside import Reason
 
-COLUMNS: Final = ("image", "subject_ref", "provenance", "lawful_basis", "retain_until")
+COLUMNS: Final = ("image", "subject_ref", "provenance", "lawful_basis", "retain_until", "attested_adult")
+ATTESTED: Final = "true"
+"""What says in `attested_adult` that the person was an adult, and that no order seals or expunges the record (P06)."""
 TAKEN_ON: Final = "taken_on"
 """A column that a manifest may have, and a row may leave empty."""
 _OVERFLOW: Final = "\0overflow"
@@ -31,6 +33,7 @@ class SourceRow:
     provenance: str
     lawful_basis: str
     retain_until: str
+    attested_adult: str
     taken_on: str = ""
     problem: tuple[Reason, str] | None = None
     """Set when the row could not even be read."""
@@ -56,11 +59,14 @@ class ImageSource(Protocol):
 class FolderSource:
     """A folder with one folder for each person, named by the subject reference. Dot files are skipped."""
 
-    def __init__(self, root: Path, *, provenance: str, lawful_basis: str, retain_until: str) -> None:
+    def __init__(
+        self, root: Path, *, provenance: str, lawful_basis: str, retain_until: str, attested_adult: str
+    ) -> None:
         self._root = root
         self._provenance = provenance
         self._lawful_basis = lawful_basis
         self._retain_until = retain_until
+        self._attested_adult = attested_adult
 
     @property
     def root(self) -> Path:
@@ -81,7 +87,8 @@ class FolderSource:
                 yield self._row(image, person, problem)
 
     def _row(self, image: str, person: str, problem: tuple[Reason, str] | None) -> SourceRow:
-        return SourceRow(image, person, self._provenance, self._lawful_basis, self._retain_until, "", problem)
+        words = (self._provenance, self._lawful_basis, self._retain_until, self._attested_adult)
+        return SourceRow(image, person, *words, problem=problem)
 
     def _visible(self, folder: str) -> list[str]:
         try:
@@ -127,7 +134,7 @@ class ManifestSource:
                 return
             except csv.Error as error:
                 problem = (Reason.BAD_ROW, f"line {reader.line_num}: {error}")
-                yield SourceRow("", "", "", "", "", "", problem)
+                yield SourceRow("", "", "", "", "", "", problem=problem)
             else:
                 yield _manifest_row(fields, reader.line_num)
 
@@ -140,8 +147,8 @@ def _manifest_row(fields: Mapping[str, str | list[str] | None], line: int) -> So
         problem = (Reason.BAD_ROW, f"line {line} has another number of fields than the header")
     elif not all(is_text(text) for text in texts):
         problem = (Reason.BAD_ROW, f"line {line} is not UTF-8 or holds control characters")
-    image, subject_ref, provenance, lawful_basis, retain_until, taken_on = texts
-    return SourceRow(image, subject_ref, provenance, lawful_basis, retain_until, taken_on, problem)
+    image, subject_ref, provenance, lawful_basis, retain_until, attested_adult, taken_on = texts
+    return SourceRow(image, subject_ref, provenance, lawful_basis, retain_until, attested_adult, taken_on, problem)
 
 
 def is_text(text: str) -> bool:

@@ -70,7 +70,7 @@ class CorroborationDesk:
                     raise ConflictError("This lead was not released: there is nothing to report on.")
                 if not same_person(release.requestor, account.name):
                     raise PolicyRefusalError("P18", "The investigator who has the lead reports its outcome.")
-                self._require_evidence(report, release.released_at)
+                self._require_evidence(report, await releases.first_disclosed_at(tx, release))
                 after = rules.report_outcome(lead_of(lead), report.outcome)
                 kinds = sorted({item.kind.value for item in report.evidence})
                 fields = {"corroboration": {"state": report.outcome.value, "evidenceKinds": kinds}}

@@ -166,6 +166,16 @@ def require_grounds(incident: IncidentFacts, case_number: str | None, requestor:
     return known or stated
 
 
+def require_open_case(*, disposed: bool) -> None:
+    """P01: for a case that was disposed of nobody is searched for, until it is taken up again."""
+    if disposed:
+        raise PolicyRefusalError(
+            "P01",
+            "This case was disposed of, so nobody is searched for in it. If it was taken up again, have that recorded "
+            "first, as its disposition `reopened`.",
+        )
+
+
 def require_still(*, animated: bool) -> None:
     """P03: one still picture, which a person chose. animated: the upload turned out to hold several frames."""
     if animated:
@@ -204,11 +214,12 @@ def require_unmixed(incident: IncidentFacts) -> None:
         )
 
 
-def require_searchable(*, exercise: bool, gallery_kind: str, model_problem: str) -> None:
+def require_searchable(*, exercise: bool, gallery_kind: str, model_problem: str, is_demo: bool) -> None:
     """P07 and P28: the kind of gallery that is about to be searched fits the event and the model.
 
     model_problem: why the model cannot show a signed evaluation on the agency's own pictures that meets the policy's
-    limits; empty when it can. Only then a live gallery is searched. The demo's gallery stands in for one.
+    limits; empty when it can. Only then a live gallery is searched. is_demo: the profile, in which a demo's gallery
+    stands in for a live one; nowhere else, or that word at the command would do instead of an evaluation.
     """
     if exercise != (gallery_kind == TRAINING_GALLERY):
         raise PolicyRefusalError(
@@ -216,6 +227,10 @@ def require_searchable(*, exercise: bool, gallery_kind: str, model_problem: str)
         )
     if gallery_kind not in {DEMO_GALLERY, TRAINING_GALLERY, LIVE_GALLERY}:
         raise PolicyRefusalError("P28", f"There is no such kind of gallery as {gallery_kind}: it is not searched.")
+    if gallery_kind == DEMO_GALLERY and not is_demo:
+        raise PolicyRefusalError(
+            "P28", "A gallery of the kind demo is searched in the profile demo alone: enrol its pictures in a live one."
+        )
     if gallery_kind == LIVE_GALLERY and model_problem:
         raise PolicyRefusalError(
             "P28", f"A live gallery needs a model pack with a signed evaluation that is in date: {model_problem}."
@@ -262,7 +277,7 @@ def require_filled_by_page(*, gallery_kind: str, follows_records: bool) -> None:
 
 
 def require_second_person(account: Account, *, asked_by: str) -> None:
-    """P30: what a live gallery holds leaves only when two people want it, by whichever accounts they sign in."""
+    """P30: what a gallery holds leaves only when two people want it, by whichever accounts they sign in."""
     require_permission(account, Deed.APPROVE_EXPORT)
     if same_person(account.name, asked_by):
         raise PolicyRefusalError("P30", "You have asked for this export yourself: another person has to approve it.")
@@ -277,17 +292,17 @@ def require_fresh_order(asked_at: datetime, now: datetime) -> None:
 def require_export_order(
     *, gallery: str, gallery_kind: str, with_pictures: bool, folder: str, order: ExportOrderFacts | None, now: datetime
 ) -> None:
-    """P30: a live gallery is exported on an order that two people gave, once, and into one folder.
+    """P30: a gallery is exported on an order that two people gave, once, and into one folder.
 
-    order: None where none is named; other galleries are exported without one. folder: a digest of where to. An export
+    order: None where none is named; a demo's gallery is exported without one. folder: a digest of where to. An export
     that was interrupted goes on into the folder that it was begun in.
     """
     if order is None:
-        if gallery_kind != LIVE_GALLERY:
+        if gallery_kind == DEMO_GALLERY:
             return
         raise PolicyRefusalError(
             "P30",
-            "A live gallery is exported by two people: one asks for it and another approves it, both signed in. Name "
+            "A gallery is exported by two people: one asks for it and another approves it, both signed in. Name "
             "their order with --order.",
         )
     if order.approved_by is None or order.approved_at is None or same_person(order.asked_by, order.approved_by):
@@ -310,15 +325,24 @@ def has_imminent_threat(policy: Policy, incident: IncidentFacts, threats: Iterab
     An alert without an expiry does not count: nothing would ever end its deferral. An exercise is never imminent,
     whatever an alert says of it.
     """
-    return not incident.exercise and any(
-        threat.imminent
+    return any(one.expires_at is not None and one.expires_at > now for one in _counting(policy, incident, threats))
+
+
+def had_imminent_threat(policy: Policy, incident: IncidentFacts, threats: Iterable[ThreatFacts]) -> bool:
+    """P02: such an alert was given and not taken back. That its time is over ends the deferral alone (P08)."""
+    return any(one.expires_at is not None for one in _counting(policy, incident, threats))
+
+
+def _counting(policy: Policy, incident: IncidentFacts, threats: Iterable[ThreatFacts]) -> list[ThreatFacts]:
+    return [
+        threat
+        for threat in threats
+        if not incident.exercise
+        and threat.imminent
         and threat.active
         and not threat.exercise
         and threat.sender in policy.deferral.senders
-        and threat.expires_at is not None
-        and threat.expires_at > now
-        for threat in threats
-    )
+    ]
 
 
 def is_declared_imminent(

@@ -10,7 +10,7 @@ from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
-from rtcc_bridge.probes.authority import authority_of, require_still_permitted
+from rtcc_bridge.probes.authority import authority_of, require_open_case, require_still_permitted
 from rtcc_bridge.probes.faces import MAX_REASON_CHARACTERS
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.reasons import stated
@@ -116,6 +116,7 @@ class ApprovalDesk:
         }
         waiting = probe.state == ProbeState.AWAITING_APPROVAL
         if waiting:
+            await require_open_case(tx, probe.case_number)
             lane = rules.lane_of(imminent_threat=authority.imminent_threat, earlier=Lane(probe.lane))
             changes |= {"state": ProbeState.AUTHORIZED, "lane": lane, "authority_at": now}
             changes |= {"policy_hash": policy.hash, **requested_now(now, 0)}

@@ -10,7 +10,7 @@ from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.purposes import absolute_refusal
 from rtcc_bridge.policy.rules import IncidentFacts, ThreatFacts
-from rtcc_bridge.storage import imminent_declarations, incidents, refusal_overrides, threats
+from rtcc_bridge.storage import dispositions, imminent_declarations, incidents, refusal_overrides, threats
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.incidents import IncidentRecord
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -22,14 +22,16 @@ class IncidentAuthority:
     """The incident that decides (where the named one was merged, the one that it ended up in) and what it permits.
 
     imminent_threat: what decides on lane and deferral (P14). alerted: that is so by an alert, and not by the watch
-    commander's word alone, which widens no purpose. declared_by: whose word that is, while it lasts. traceparent: the
-    place in its trace of the newest event that told of it.
+    commander's word alone, which widens no purpose. was_alerted: so it is, or was until its time was
+    over. declared_by: whose word that is, while it lasts. traceparent: the place in its trace of the newest event that
+    told of it.
     """
 
     incident_id: str
     incident: IncidentFacts
     imminent_threat: bool
     alerted: bool
+    was_alerted: bool
     declared_by: str | None
     traceparent: str | None
 
@@ -51,6 +53,7 @@ async def authority_of(tx: Transaction, incident_id: str, policy: Policy, now: d
         incident=incident,
         imminent_threat=alerted or declared,
         alerted=alerted,
+        was_alerted=rules.had_imminent_threat(policy, incident, alerts),
         declared_by=declaration.declared_by if declaration is not None and declared else None,
         traceparent=record.traceparent,
     )
@@ -63,13 +66,19 @@ def require_still_permitted(policy: Policy, probe: ProbeRecord, authority: Incid
     """
     rules.require_authority(authority.incident)
     rules.require_unmixed(authority.incident)
-    purpose = rules.require_permitted_purpose(policy, probe.purpose, authority.incident, imminent_threat=True)
+    threatened = authority.was_alerted
+    purpose = rules.require_permitted_purpose(policy, probe.purpose, authority.incident, imminent_threat=threatened)
     rules.require_warrant(policy, purpose, probe.warrant_or_exigency)
     if authority.incident.exercise != probe.exercise:
         raise PolicyRefusalError(
             "P07",
             "Since the still was attached its incident has changed between exercise and actual event: attach it again.",
         )
+
+
+async def require_open_case(tx: Transaction, case_number: str) -> None:
+    """Asks for the case as it stands now. Raises PolicyRefusalError (P01)."""
+    rules.require_open_case(disposed=await dispositions.is_disposed(tx, case_number))
 
 
 async def _followed(tx: Transaction, incident_id: str) -> IncidentRecord:

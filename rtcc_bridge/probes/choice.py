@@ -11,7 +11,12 @@ from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.certificates import marks
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_file import Policy
-from rtcc_bridge.probes.authority import IncidentAuthority, authority_of, require_still_permitted
+from rtcc_bridge.probes.authority import (
+    IncidentAuthority,
+    authority_of,
+    require_open_case,
+    require_still_permitted,
+)
 from rtcc_bridge.probes.covering import still_covering
 from rtcc_bridge.probes.edits import edits_from_json
 from rtcc_bridge.probes.faces import bystanders, face_of_number, faces_from_json, quality_to_json, reason_text, refusals
@@ -87,6 +92,7 @@ class FaceChoice:
         self._parts.policy_in_force.require_in_date(now)
         authority = await authority_of(tx, probe.incident_id, policy, now)
         require_still_permitted(policy, probe, authority)
+        await require_open_case(tx, probe.case_number)
         rules.require_declared_by_another(probe.analyst, authority.declared_by)
         return authority
 

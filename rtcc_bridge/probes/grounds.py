@@ -8,7 +8,7 @@ from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account, person_id
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.rules import SearchGrounds
-from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
+from rtcc_bridge.probes.authority import IncidentAuthority, authority_of, require_open_case
 from rtcc_bridge.probes.covering import require_covering
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.storage.engine import Transaction
@@ -69,6 +69,7 @@ async def require_intake_grounds(
     purpose = rules.require_permitted_purpose(policy, form.purpose, incident, imminent_threat=authority.alerted)
     warrant = rules.require_warrant(policy, purpose, form.warrant_or_exigency)
     case_number = rules.require_grounds(incident, form.case_number, form.requestor, form.legal_basis)
+    await require_open_case(tx, case_number)
     rules.require_attested(attested_original=form.attested_original)
     rules.require_gallery_for(exercise=incident.exercise, training_gallery=training_gallery)
     first = None

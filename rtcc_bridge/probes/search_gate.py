@@ -4,7 +4,7 @@ from datetime import datetime
 
 from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.policy_file import Policy
-from rtcc_bridge.probes.authority import authority_of, require_still_permitted
+from rtcc_bridge.probes.authority import authority_of, require_open_case, require_still_permitted
 from rtcc_bridge.probes.state import Approval, ProbeState
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -19,6 +19,7 @@ async def reason_to_drop(tx: Transaction, probe: ProbeRecord, policy: Policy, no
         return f"the probe is {probe.state}"
     authority = await authority_of(tx, probe.incident_id, policy, now)
     require_still_permitted(policy, probe, authority)
+    await require_open_case(tx, probe.case_number)
     if is_overdue(probe, now):
         return "the approval did not come in time"
     return reason_to_suspend(probe, policy, now, imminent_threat=authority.imminent_threat)

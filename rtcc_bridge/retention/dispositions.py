@@ -18,7 +18,7 @@ _ACTION: Final = "retention.disposition"
 
 
 class Disposition(StrEnum):
-    """How a case can end."""
+    """How a case can end, and that it goes on all the same."""
 
     CONVICTION = "conviction"
     ACQUITTAL = "acquittal"
@@ -26,6 +26,8 @@ class Disposition(StrEnum):
     PROSECUTION_DECLINED = "prosecution_declined"
     UNFOUNDED = "unfounded"
     CLOSED_WITHOUT_CHARGE = "closed_without_charge"
+    REOPENED = dispositions.REOPENED
+    """It was taken up again: it is searched for (P01), and what was released of it is held, as before it was closed."""
 
 
 class DispositionDesk:

@@ -11,7 +11,7 @@ from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.inserts import insert_if_absent
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.slices import padded
-from rtcc_bridge.storage.tables import lead_receivers, leads, releases
+from rtcc_bridge.storage.tables import lead_candidates, lead_receivers, leads, probes, releases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,27 @@ async def add(tx: Transaction, record: ReleaseRecord) -> None:
 async def find(tx: Transaction, lead_id: str) -> ReleaseRecord | None:
     row = (await tx.execute(select(releases).where(releases.c.lead_id == lead_id))).mappings().one_or_none()
     return None if row is None else ReleaseRecord(**row)
+
+
+async def first_disclosed_at(tx: Transaction, record: ReleaseRecord) -> datetime:
+    """When somebody whom this release names was first released in its case, by this lead or another still's."""
+    named = [candidate["candidateRef"] for candidate in record.findings["candidates"]]
+    subjects = select(lead_candidates.c.subject_id).where(lead_candidates.c.candidate_ref.in_(padded(named)))
+    of_lead = leads.join(probes, probes.c.probe_id == leads.c.probe_id)
+    case = select(probes.c.case_number).select_from(of_lead).where(leads.c.lead_id == record.lead_id)
+    query = (
+        select(releases.c.released_at, releases.c.findings, lead_candidates.c.candidate_ref)
+        .select_from(of_lead)
+        .join(releases, releases.c.lead_id == leads.c.lead_id)
+        .join(lead_candidates, lead_candidates.c.lead_id == leads.c.lead_id)
+        .where(probes.c.case_number == case.scalar_subquery(), lead_candidates.c.subject_id.in_(subjects))
+    )
+    disclosed = [
+        row.released_at
+        for row in await tx.execute(query)
+        if any(candidate["candidateRef"] == row.candidate_ref for candidate in row.findings["candidates"])
+    ]
+    return min(disclosed, default=record.released_at)
 
 
 async def add_receiver(tx: Transaction, record: ReceiverRecord) -> bool:

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping, Select, case, delete, exists, func, or_, select, update
 
+from rtcc_bridge.storage.dispositions import last_disposed
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.tables import (
     audit_entries,
     corroborations,
-    dispositions,
     examinations,
     lead_candidates,
     lead_receivers,
@@ -35,12 +35,7 @@ _RELEASED: Final = or_(
 _RELEASED_AT: Final = (
     select(releases.c.released_at).where(releases.c.lead_id == leads.c.lead_id).correlate(leads).scalar_subquery()
 )
-_DISPOSED_AT: Final = (
-    select(func.max(dispositions.c.recorded_at))
-    .where(dispositions.c.case_number == probes.c.case_number)
-    .correlate(probes)
-    .scalar_subquery()
-)
+_DISPOSED_AT: Final = last_disposed(probes.c.case_number).correlate(probes)
 _HELD: Final = exists().where(
     legal_holds.c.lifted_at.is_(None)
     & or_(legal_holds.c.probe_id == probes.c.probe_id, legal_holds.c.case_number == probes.c.case_number)
@@ -52,7 +47,7 @@ class RetentionFacts:
     """A search that is kept, and its lead if it has one.
 
     stepped_at and lead_stepped_at: when something last happened to probe and lead. disposed_at: when the disposition of
-    the case was last recorded.
+    the case was last recorded; None while the case is open, also once it was taken up again.
     """
 
     probe_id: str

@@ -1,4 +1,4 @@
-"""Orders to export a live gallery, which two signed-in people give (P30). A command carries them out."""
+"""Orders to export a gallery, which two signed-in people give (P30). A command carries them out."""
 
 from http import HTTPStatus
 from typing import Final

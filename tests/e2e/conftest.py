@@ -28,6 +28,7 @@ from tests import databases
 from tests.brokers import KAFKA, BrokerOfRun, delete_topics, make_topics, new_mark, unique_names
 from tests.e2e.program import running_daemon, start
 from tests.e2e.visitors import running_browser
+from tests.gallery_kit import SOURCE_WORDS
 from tests.ports import free_port
 from tests.shared_folders import made_once
 
@@ -124,7 +125,7 @@ async def enroll(place: Place, name: str, picture: bytes) -> None:
     people = place.folder / f"people-{name}"
     (people / name).mkdir(parents=True)
     (people / name / "portrait.png").write_bytes(picture)
-    source = FolderSource(people, provenance="public-domain portrait", lawful_basis="test", retain_until="2099-01-01")
+    source = FolderSource(people, **{**SOURCE_WORDS, "retain_until": "2099-01-01"})
     settings = place.settings
     pack = await asyncio.to_thread(open_pack, settings.matching, lambda _what, _done, _total: None)
     async with open_core(settings) as core, enroller_for(core, pack) as enroller:

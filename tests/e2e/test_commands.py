@@ -16,7 +16,10 @@ from tests.e2e.program import running_daemon
 
 pytestmark = pytest.mark.timeout(240)
 
-GROUNDS = ("--provenance", "public-domain portrait", "--lawful-basis", "test", "--retain-until", "2099-01-01")
+GROUNDS = (
+    "--attest-adult",
+    "--provenance", "public-domain portrait", "--lawful-basis", "test", "--retain-until", "2099-01-01",
+)  # fmt: skip
 
 
 async def done(place: Place, *arguments: str) -> str:
@@ -72,10 +75,10 @@ async def test_a_manifest_is_enrolled_and_what_is_left_out_is_listed(place: Plac
     (folder / "text.png").write_text("not a picture")
     manifest = folder / "manifest.csv"
     manifest.write_text(
-        "image,subject_ref,provenance,lawful_basis,retain_until\n"
-        "good.png,subject-1,booking system,statute,2099-01-01\n"
-        "text.png,subject-2,booking system,statute,2099-01-01\n"
-        "good.png,subject-3,,statute,2099-01-01\n"
+        "image,subject_ref,provenance,lawful_basis,retain_until,attested_adult\n"
+        "good.png,subject-1,booking system,statute,2099-01-01,true\n"
+        "text.png,subject-2,booking system,statute,2099-01-01,true\n"
+        "good.png,subject-3,,statute,2099-01-01,true\n"
     )
     report = tmp_path / "report.csv"
     code, output = await place.command("gallery", "enroll", str(manifest), "--report", str(report))
@@ -134,9 +137,10 @@ async def test_an_expungement_without_a_gallery_says_where_to_look(place: Place)
 
 @pytest.mark.once
 async def test_a_folder_without_grounds_is_refused(place: Place, tmp_path: Path) -> None:
-    code, output = await place.command("gallery", "enroll", str(tmp_path))
-    assert code == EXIT_REJECTED, output
-    assert "--provenance" in output
+    for given in ((), GROUNDS[1:]):
+        code, output = await place.command("gallery", "enroll", str(tmp_path), *given)
+        assert code == EXIT_REJECTED, output
+        assert "--attest-adult" in output
 
 
 async def test_events_are_simulated_and_a_dead_letter_is_listed_and_replayed(enrolled_place: Place) -> None:

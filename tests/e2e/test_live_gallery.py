@@ -29,7 +29,9 @@ from tests.records_kit import booking, removal
 pytestmark = pytest.mark.timeout(240)
 
 GALLERY = "city"
-GROUNDS = ("--provenance", "booking desk", "--lawful-basis", "statute 12", "--retain-until", "2099-01-01")
+GROUNDS = (
+    "--provenance", "booking desk", "--lawful-basis", "statute 12", "--retain-until", "2099-01-01", "--attest-adult",
+)  # fmt: skip
 
 
 @pytest.fixture

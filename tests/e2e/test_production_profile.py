@@ -88,6 +88,7 @@ async def test_a_threat_becomes_a_lead_with_the_rights_of_each_role_alone(
     await done(
         operator, "gallery", "enroll", str(people.parent),
         "--provenance", "public-domain portrait", "--lawful-basis", "test", "--retain-until", "2099-01-01",
+        "--attest-adult",
     )  # fmt: skip
     async with AsyncExitStack() as stack:
         for role in (Role.RELAY, Role.CONSUMER, Role.MATCHER):

@@ -7,7 +7,9 @@ import pytest
 
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.policy.accounts import Account, Role
-from rtcc_bridge.storage import tables
+from rtcc_bridge.retention.dispositions import Disposition
+from rtcc_bridge.storage import dispositions, tables
+from rtcc_bridge.storage.dispositions import DispositionRecord
 from tests.probe_kit import (
     ANALYST,
     FLOOR,
@@ -54,6 +56,64 @@ async def test_another_case_number_than_the_incident_s_is_refused(kit: ProbeKit)
     with pytest.raises(PolicyRefusalError, match="another case") as refused:
         await kit.desk.attach("incident-1", form(case_number="26-778"), ANALYST, upload())
     assert refused.value.rule == "P01"
+
+
+async def recorded(kit: ProbeKit, disposition: Disposition, case_number: str = "26-000123") -> None:
+    kit.clock.advance(1)
+    record = DispositionRecord(
+        disposition_id=f"{disposition}/{kit.clock.now()}",
+        case_number=case_number,
+        disposition=disposition.value,
+        disposed_on="2026-11-23",
+        recorded_by="requestor",
+        recorded_at=kit.clock.now(),
+    )
+    async with kit.database.write() as tx:
+        await dispositions.add(tx, record)
+
+
+async def test_for_a_case_that_was_disposed_of_nobody_is_searched_until_it_is_taken_up_again(kit: ProbeKit) -> None:
+    await kit.incident()
+    await recorded(kit, Disposition.ACQUITTAL, "26-000999")
+    for disposition in set(Disposition) - {Disposition.REOPENED}:
+        await recorded(kit, disposition)
+        with pytest.raises(PolicyRefusalError, match="was disposed of") as refused:
+            await kit.desk.attach("incident-1", form(), ANALYST, upload())
+        assert refused.value.rule == "P01"
+        assert await nothing_was_taken_in(kit)
+    await recorded(kit, Disposition.REOPENED)
+    await kit.attached()
+    await recorded(kit, Disposition.CONVICTION)
+    with pytest.raises(PolicyRefusalError, match="was disposed of"):
+        await kit.attached()
+
+
+async def test_a_disposition_ends_what_was_not_searched_yet(kit: ProbeKit) -> None:
+    attached, chosen = await kit.attached("incident-1"), await kit.chosen("incident-2")
+    authorized = await kit.authorized("incident-3")
+    [request] = await kit.requests()
+    await recorded(kit, Disposition.DISMISSAL)
+    for step in (kit.desk.choose_face(attached.probe_id, 1, ANALYST), kit.desk.approve(chosen.probe_id, SUPERVISOR)):
+        with pytest.raises(PolicyRefusalError, match="was disposed of") as refused:
+            await step
+        assert refused.value.rule == "P01"
+    gallery = Gallery()
+    search = face_search(gallery)
+    async with search.batcher:
+        await search_handler(kit, search).handle(record_of(request))
+    assert gallery.seen == []
+    assert (await kit.desk.find(authorized.probe_id)).state == "withdrawn"
+    assert len(await kit.requests()) == 1
+
+
+async def test_a_search_that_ran_before_its_approval_is_approved_although_the_case_is_over(kit: ProbeKit) -> None:
+    """Whatever is to come of it was searched while the case was open; a lapse would be counted against the analyst."""
+    probe = await kit.deferred()
+    search = face_search(Gallery())
+    async with search.batcher:
+        await search_handler(kit, search).handle(record_of((await kit.requests())[0]))
+    await recorded(kit, Disposition.CLOSED_WITHOUT_CHARGE)
+    assert (await kit.desk.approve(probe.probe_id, SUPERVISOR)).approval == "granted"
 
 
 async def test_a_refusal_is_counted_and_audited_without_names(kit: ProbeKit) -> None:

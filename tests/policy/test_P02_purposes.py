@@ -140,6 +140,24 @@ async def test_recoding_between_attaching_and_choosing_ends_it_too(kit: ProbeKit
     assert kit.workers.cropped == []
 
 
+async def test_a_threat_that_nobody_ever_alerted_of_covers_no_other_type_when_the_incident_is_recoded(
+    kit: ProbeKit,
+) -> None:
+    """The purpose of that name is no way round the types: only an alert widens it, also one whose time is over."""
+    await kit.incident("alerted", incident_type="HOSTAGE")
+    await kit.threat("alerted")
+    alerted = await kit.attached("alerted", purpose="imminent_threat")
+    await kit.incident("called", incident_type="HOSTAGE")
+    called = await kit.attached("called", purpose="imminent_threat")
+    kit.clock.advance(2 * 3600)
+    for incident_id in ("alerted", "called"):
+        await kit.set_incident(incident_id, incident_type="TRESPASS")
+    with pytest.raises(PolicyRefusalError, match="does not cover incidents of type TRESPASS") as refused:
+        await kit.desk.choose_face(called.probe_id, 1, ANALYST)
+    assert refused.value.rule == "P02"
+    assert (await kit.desk.choose_face(alerted.probe_id, 1, ANALYST)).state == "awaiting_approval"
+
+
 @pytest.mark.parametrize("refused", [{"incident_type": "CIVDIS"}, {"refused_type": "CIVDIS"}], ids=["now", "before"])
 @pytest.mark.parametrize("named", ["protest", "between", "killing"])
 async def test_a_merge_launders_no_protest(kit: ProbeKit, refused: dict[str, str], named: str) -> None:

@@ -47,12 +47,13 @@ def pictures(tmp_path: Path) -> Path:
 async def test_a_manifest_row_without_its_grounds_is_left_out(galleries: GalleryKit, pictures: Path) -> None:
     manifest = pictures / "manifest.csv"
     manifest.write_text(
-        "image,subject_ref,provenance,lawful_basis,retain_until\n"
-        "ann/1,R-1,booking desk,statute 12,2030-12-31\n"
-        "ann/2,R-5,booking desk,,2030-12-31\n"
-        "bob/1,R-2,,statute 12,2030-12-31\n"
-        "cat/1,R-3,booking desk,statute 12,2020-12-31\n"
-        "../objects/x,R-4,booking desk,statute 12,2030-12-31\n"
+        "image,subject_ref,provenance,lawful_basis,retain_until,attested_adult\n"
+        "ann/1,R-1,booking desk,statute 12,2030-12-31,true\n"
+        "ann/2,R-5,booking desk,,2030-12-31,true\n"
+        "bob/1,R-2,,statute 12,2030-12-31,true\n"
+        "cat/1,R-3,booking desk,statute 12,2020-12-31,true\n"
+        "dan/1,R-6,booking desk,statute 12,2030-12-31,\n"
+        "../objects/x,R-4,booking desk,statute 12,2030-12-31,true\n"
     )
     receipt = await galleries.enroller().enroll(
         ManifestSource(manifest), "city", GalleryKind.DEMO, account=ADMINISTRATOR
@@ -62,6 +63,7 @@ async def test_a_manifest_row_without_its_grounds_is_left_out(galleries: Gallery
         Reason.NO_PROVENANCE: 1,
         Reason.NO_LAWFUL_BASIS: 1,
         Reason.RETENTION_PASSED: 1,
+        Reason.NOT_ADULT: 1,
         Reason.OUTSIDE_FOLDER: 1,
     }
 

@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import update
 
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import ConflictError, InvalidInputError, PolicyRefusalError
 from rtcc_bridge.leads.corroboration import OutcomeReport
 from rtcc_bridge.leads.lead import Outcome
+from rtcc_bridge.matching.types import Candidate
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.policy.policy_parts import EvidenceKind
 from rtcc_bridge.storage import tables
-from tests.life_kit import FIRST, FLOOR, REQUESTOR, SUPERVISOR, LifeKit, under
+from tests.life_kit import FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, LifeKit, under
 
 LIFETIME = timedelta(hours=720)
 
@@ -65,6 +67,51 @@ async def test_a_witness_who_saw_the_candidate_first_is_no_independent_evidence(
     before = disclosed - timedelta(minutes=1)
     early = report(life, "corroborated", {"kind": "witness_identification", "obtainedAt": before})
     await life.life.corroboration.report(lead_id, REQUESTOR, early)
+
+
+async def released_with(life: LifeKit, *people: Candidate) -> str:
+    """A further still of the case, whose search lists these people, and of whom the first in `listed` is released."""
+    lead_id = await life.lead(listed=people)
+    await life.leads.acknowledge(lead_id, FIRST)
+    await life.conclude(lead_id, (0,))
+    await life.review(lead_id, PEER, (0,))
+    await life.life.release.release(lead_id, FIRST, ())
+    life.kit.clock.advance(3600)
+    return lead_id
+
+
+async def test_a_second_lead_makes_no_evidence_of_a_witness_who_saw_the_candidate_in_the_first(life: LifeKit) -> None:
+    somebody = await life.enrol("somebody", pictures=2)
+    await released_with(life, somebody)
+    between = life.kit.clock.now()
+    life.kit.clock.advance(3600)
+    second = await released_with(life, somebody)
+    late = report(life, "corroborated", {"kind": "witness_identification", "obtainedAt": between})
+    assert await refused(life, second, late) == "P18"
+    early = {"kind": "witness_identification", "obtainedAt": between - timedelta(hours=2)}
+    await life.life.corroboration.report(second, REQUESTOR, report(life, "corroborated", early))
+
+
+async def test_a_lead_that_named_somebody_else_or_another_case_disclosed_nobody(life: LifeKit) -> None:
+    somebody, other = await life.enrol("somebody", pictures=2), await life.enrol("somebody else", pictures=2)
+    of_another_case = await released_with(life, somebody)
+    [lead] = await life.kit.rows(tables.leads, lead_id=of_another_case)
+    async with life.kit.database.write() as tx:
+        where = tables.probes.c.probe_id == lead["probe_id"]
+        await tx.execute(update(tables.probes).where(where).values(case_number="26-000999"))
+    both = await life.lead(listed=(somebody, other))
+    await life.leads.acknowledge(both, FIRST)
+    refs = {
+        row["subject_id"]: row["candidate_ref"] for row in await life.kit.rows(tables.lead_candidates, lead_id=both)
+    }
+    place = (await life.listed(both)).index(refs[other.subject_id])
+    await life.conclude(both, (place,))
+    await life.review(both, PEER, (place,))
+    await life.life.release.release(both, FIRST, ())
+    life.kit.clock.advance(3600)
+    witness = {"kind": "witness_identification", "obtainedAt": life.kit.clock.now() - timedelta(minutes=1)}
+    last = await released_with(life, somebody)
+    await life.life.corroboration.report(last, REQUESTOR, report(life, "corroborated", witness))
 
 
 async def test_evidence_that_is_still_to_come_is_none(life: LifeKit) -> None:

@@ -188,6 +188,21 @@ async def test_a_disposition_that_is_put_right_begins_the_period_anew(here: Rete
     assert await here.purge() == 0
 
 
+async def test_what_was_released_of_a_case_that_is_taken_up_again_is_held_again(here: RetentionKit) -> None:
+    await here.life.released()
+    period = policy().retention.after_disposition_days * DAY
+    await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.CONVICTION, date(2026, 11, 1))
+    here.pass_time(period - DAY)
+    await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.REOPENED, date(2026, 11, 1))
+    here.pass_time(2 * period)
+    assert await here.purge() == 0
+    await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.ACQUITTAL, date(2026, 11, 1))
+    here.pass_time(period - DAY)
+    assert await here.purge() == 0
+    here.pass_time(DAY)
+    assert await here.purge() == 1
+
+
 @pytest.mark.parametrize("what", ["case_number", "probe_id", "lead_id"])
 async def test_a_legal_hold_keeps_what_is_due_until_it_is_lifted(here: RetentionKit, what: str) -> None:
     lead_id = await here.life.lead()

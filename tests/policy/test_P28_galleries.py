@@ -7,11 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from rtcc_bridge.app.galleries import kind_here
+from rtcc_bridge.cli import main
+from rtcc_bridge.commands.console import EXIT_REJECTED
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.qualification.qualified import Qualification
+from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage import tables
 from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit
 from tests.probe_kit import Gallery, ProbeKit, face_search, record_of, search_handler
@@ -27,6 +32,31 @@ async def test_a_live_gallery_is_not_searched_with_a_model_that_does_not_qualify
     assert await kit.rows(tables.leads) == []
     assert kit.count("policy_refusals_total", rule="P28") == 1
     assert (await kit.desk.find(probe.probe_id)).state == "authorized", "the operator can still correct the settings"
+
+
+async def test_outside_the_demo_no_gallery_of_a_demo_stands_in_for_a_live_one(kit: ProbeKit) -> None:
+    """Else the kind that somebody names at the command would do instead of an evaluation."""
+    await kit.authorized()
+    demo = Gallery(kind="demo")
+    search = face_search(demo)
+    request = record_of((await kit.requests())[0])
+    async with search.batcher:
+        await search_handler(kit, search, model_problem_at=lambda _now: "", is_demo=False).handle(request)
+        assert demo.seen == []
+        assert await kit.rows(tables.leads) == []
+        assert kit.count("policy_refusals_total", rule="P28") == 1
+        await search_handler(kit, search).handle(request)
+    assert len(demo.seen) == 1
+
+
+def test_outside_the_demo_no_command_makes_a_gallery_of_a_demo(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("profile: production\n")
+    words = ("--provenance", "booking desk", "--lawful-basis", "statute 12", "--retain-until", "2099-01-01")
+    arguments = ["gallery", "enroll", str(tmp_path), *words, "--attest-adult", "--kind", "demo"]
+    done = CliRunner().invoke(main, [*arguments, "--config", str(tmp_path / "settings.yaml")])
+    assert (done.exit_code, "is not searched (P28)" in done.output) == (EXIT_REJECTED, True), done.output
+    assert kind_here(Settings(profile="production")) is GalleryKind.LIVE
+    assert kind_here(Settings()) is GalleryKind.DEMO
 
 
 async def test_a_live_gallery_is_searched_until_the_evaluation_is_too_old(kit: ProbeKit) -> None:

@@ -37,6 +37,7 @@ async def live(galleries: GalleryKit, tmp_path: Path) -> GalleryKit:
     source = FolderSource(tmp_path / "people", **SOURCE_WORDS)
     await galleries.enroller().enroll(source, "city", GalleryKind.LIVE, account=ADMINISTRATOR)
     await galleries.enroller().enroll(source, "training", GalleryKind.TRAINING, account=ADMINISTRATOR)
+    await galleries.enroller().enroll(source, "demo", GalleryKind.DEMO, account=ADMINISTRATOR)
     return galleries
 
 
@@ -172,8 +173,15 @@ async def test_an_auditor_sees_who_ordered_what_and_the_look_is_audited(live: Ga
     assert len(await entries(live, "gallery.see_exports")) == 1
 
 
-async def test_other_galleries_need_no_order(live: GalleryKit, tmp_path: Path) -> None:
-    assert (await export(live, tmp_path / "out", None, gallery="training")).images == 1
+async def test_a_training_gallery_holds_people_too_and_that_of_a_demo_needs_no_order(
+    live: GalleryKit, tmp_path: Path
+) -> None:
+    await refused(live, tmp_path / "out", None, gallery="training")
+    desk = ExportOrderDesk(live.parts())
+    order = await desk.ask(ADMINISTRATOR, "training", "another model", with_pictures=False)
+    await desk.approve(SECOND, order.order_id)
+    assert (await export(live, tmp_path / "out", order.order_id, gallery="training")).images == 1
+    assert (await export(live, tmp_path / "demo", None, gallery="demo")).images == 1
 
 
 async def test_who_may_not_export_does_not_with_an_order_either(live: GalleryKit, tmp_path: Path) -> None:

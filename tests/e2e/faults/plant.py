@@ -181,4 +181,5 @@ async def _enroll(plant: Plant) -> None:
     await plant.command(
         "gallery", "enroll", str(people.parent),
         "--provenance", "public-domain portrait", "--lawful-basis", "test", "--retain-until", "2099-01-01",
+        "--attest-adult",
     )  # fmt: skip

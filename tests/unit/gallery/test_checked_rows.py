@@ -1,4 +1,4 @@
-"""P06: nothing enters without provenance, lawful basis and a retention date to come; no path leaves its folder."""
+"""P06: nothing enters without provenance, basis, a retention date to come and a status; no path leaves its folder."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.gallery.sources import SourceRow
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-ROW = SourceRow("a/1.jpg", "R-1", "booking desk", "statute 12", "2030-12-31")
+ROW = SourceRow("a/1.jpg", "R-1", "booking desk", "statute 12", "2030-12-31", "true")
 
 
 @pytest.fixture
@@ -80,6 +80,9 @@ def test_the_day_of_a_picture_is_taken_over(root: Path) -> None:
         (replace(ROW, taken_on="2026-11-25"), Reason.BAD_ROW),
         (replace(ROW, taken_on="1066-10-14"), Reason.BAD_ROW),
         (replace(ROW, retain_until="2026-11-23T12:00:00Z"), Reason.RETENTION_PASSED),
+        (replace(ROW, attested_adult=""), Reason.NOT_ADULT),
+        (replace(ROW, attested_adult="false"), Reason.NOT_ADULT),
+        (replace(ROW, attested_adult="unknown"), Reason.NOT_ADULT),
         (replace(ROW, subject_ref=""), Reason.NO_SUBJECT),
         (replace(ROW, subject_ref="x" * 257), Reason.NO_SUBJECT),
         (replace(ROW, problem=(Reason.BAD_ROW, "line 7")), Reason.BAD_ROW),

@@ -74,9 +74,11 @@ async def test_the_day_of_a_picture_is_kept_and_told_later_where_it_was_not_know
     kit: GalleryKit, pictures: Path
 ) -> None:
     def dated(**days: str) -> ManifestSource:
-        rows = [f"{name[:3]}/{name[3:]},{name[:3]},desk,statute,2030-12-31,{day}" for name, day in days.items()]
+        rows = [f"{name[:3]}/{name[3:]},{name[:3]},desk,statute,2030-12-31,true,{day}" for name, day in days.items()]
         file = pictures / "manifest.csv"
-        file.write_text("\n".join(["image,subject_ref,provenance,lawful_basis,retain_until,taken_on", *rows]))
+        file.write_text(
+            "\n".join(["image,subject_ref,provenance,lawful_basis,retain_until,attested_adult,taken_on", *rows])
+        )
         return ManifestSource(file)
 
     first, second = sorted(path.name for path in (pictures / "ann").iterdir())

@@ -58,9 +58,8 @@ async def test_a_gallery_whole_without_a_name(kit: GalleryKit, pictures: Path) -
     await kit.enroller().enroll(source, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     (pictures.parent / "court" / "dan").mkdir(parents=True)
     (pictures.parent / "court" / "dan" / "1").write_text("dan-1")
-    other = FolderSource(
-        pictures.parent / "court", provenance="court", lawful_basis="order 3", retain_until="2027-01-31"
-    )
+    words = {**SOURCE_WORDS, "provenance": "court", "lawful_basis": "order 3", "retain_until": "2027-01-31"}
+    other = FolderSource(pictures.parent / "court", **words)
     await kit.enroller().enroll(other, "city", GalleryKind.DEMO, account=ADMINISTRATOR)
     overview = GalleryOverview(kit.parts())
     before = await overview.one(ADMINISTRATOR, "city")

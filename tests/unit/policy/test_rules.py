@@ -97,20 +97,20 @@ def test_an_approval_of_a_time_to_come_holds_as_long_as_clocks_may_differ() -> N
 )
 def test_which_gallery_may_be_searched(exercise: bool, kind: str, rule: str | None) -> None:
     if rule is None:
-        rules.require_searchable(exercise=exercise, gallery_kind=kind, model_problem="it is not signed")
+        rules.require_searchable(exercise=exercise, gallery_kind=kind, model_problem="it is not signed", is_demo=True)
         return
     with pytest.raises(PolicyRefusalError) as refused:
-        rules.require_searchable(exercise=exercise, gallery_kind=kind, model_problem="it is not signed")
+        rules.require_searchable(exercise=exercise, gallery_kind=kind, model_problem="it is not signed", is_demo=True)
     assert refused.value.rule == rule
 
 
 def test_a_live_gallery_is_searched_with_a_model_that_qualifies() -> None:
-    rules.require_searchable(exercise=False, gallery_kind="live", model_problem="")
+    rules.require_searchable(exercise=False, gallery_kind="live", model_problem="", is_demo=False)
     with pytest.raises(PolicyRefusalError, match=r"evaluation that is in date: it is not signed\.") as refused:
-        rules.require_searchable(exercise=False, gallery_kind="live", model_problem="it is not signed")
+        rules.require_searchable(exercise=False, gallery_kind="live", model_problem="it is not signed", is_demo=False)
     assert refused.value.rule == "P28"
     with pytest.raises(PolicyRefusalError, match="no such kind"):
-        rules.require_searchable(exercise=False, gallery_kind="something", model_problem="")
+        rules.require_searchable(exercise=False, gallery_kind="something", model_problem="", is_demo=False)
 
 
 def test_the_case_number_is_the_incident_s_or_the_stated_one() -> None:
