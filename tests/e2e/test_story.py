@@ -104,6 +104,7 @@ async def a_threat_becomes_a_lead(site: Website, people: dict[str, Visitor], han
     await goes_to(hand, people["reviewer"].page, "Review")
     await goes_to(hand, supervisor, "Approvals")
     await goes_to(hand, people["requestor"].page, "Released leads")
+    await expect(board.get_by_text("No open incident.")).to_be_visible()
     notes = ["Caller is on the line"]
     await site.report("INC-1", incidentTypeCommonRegistryText="SHOOT", location={"text": "Dock 9"}, notes=notes)
     await site.alert("INC-1", headline="Armed person at the docks")
@@ -117,7 +118,10 @@ async def a_threat_becomes_a_lead(site: Website, people: dict[str, Visitor], han
     await hand.does(analyst.get_by_role("button", name="Search for face 2"))
     await expect(analyst.get_by_role("heading", name="Searching")).to_be_visible()
     await site.search_all([await life.enrol(f"person {number}", pictures=2) for number in range(2)])
+    await expect(analyst.locator("#side .lead")).to_contain_text("2 candidates to compare")
     await expect(lead_on(board)).to_contain_text("withdrawn in")
+    await expect(lead_on(board)).to_contain_text("Unreviewed")
+    await expect(lead_on(board).locator(".needs")).to_have_text("Investigative lead only - needs corroboration")
 
     await look(supervisor)
     await hand.opens(supervisor.get_by_role("link", name="Imminent threat"), key="j")
@@ -136,6 +140,8 @@ async def the_lead_is_corroborated(site: Website, people: dict[str, Visitor], ha
         people[role].page for role in ("floor", "analyst", "reviewer", "requestor")
     )
     await hand.does(analyst.get_by_role("button", name="Acknowledge"))
+    await expect(lead_on(board)).to_contain_text("In review")
+    await expect(board.get_by_role("button", name="Acknowledge")).to_have_count(0)
     await hand.opens(analyst.get_by_role("link", name="Examine"))
     chosen = (await supported(site, 1))[1]
     await look(reviewer)
