@@ -34,14 +34,13 @@ async def fill(on: Website, searches: int, images: int) -> None:
     now = on.kit.clock.now()
     async with on.kit.database.write() as tx:
         probe, lead = await _one(tx, tables.probes), await _one(tx, tables.leads)
-        found = select(tables.audit_entries).where(tables.audit_entries.c.action == "lead.candidates")
-        entry: Mapping[str, Any] = (await tx.execute(found)).mappings().all()[0]["entry"]
+        acts = await _acts_of_one(tx, probe["probe_id"], lead["lead_id"])
         times = [now - timedelta(days=DAYS) * (number + 1) / (searches + 1) for number in range(searches)]
         await _add(tx, tables.probes, (_probe(probe, number, at) for number, at in enumerate(times)))
         await _add(tx, tables.leads, (_lead(lead, number, at) for number, at in enumerate(times)))
         await _add(tx, tables.examinations, map(_review, range(0, searches, _REVIEWED), times[::_REVIEWED]))
         first = await audit_tree.size(tx)
-        await _add(tx, tables.audit_entries, _entries(entry, times, first))
+        await _add(tx, tables.audit_entries, _entries(acts, times, first))
         await _add(tx, tables.subjects, _subjects(images // _PHOTOS, now))
         of_gallery = select(tables.subjects.c.subject_id).where(tables.subjects.c.gallery == GALLERY)
         people = list((await tx.execute(of_gallery)).scalars())
@@ -51,6 +50,13 @@ async def fill(on: Website, searches: int, images: int) -> None:
 
 async def _one(tx: Transaction, table: Table) -> Row:
     return dict((await tx.execute(select(table).limit(1))).mappings().one())
+
+
+async def _acts_of_one(tx: Transaction, *subjects: str) -> list[Mapping[str, Any]]:
+    """The entries about one search and its lead, in the order in which they came about."""
+    table = tables.audit_entries.c
+    found = select(table.entry).where(table.subject.in_(subjects)).order_by(table.at, table.entry_id)
+    return list((await tx.execute(found)).scalars())
 
 
 async def _add(tx: Transaction, table: Table, rows: Iterable[Row]) -> None:
@@ -89,21 +95,31 @@ def _review(number: int, at: datetime) -> Row:
     }
 
 
-def _entries(like: Mapping[str, Any], times: list[datetime], first: int) -> Iterator[Row]:
-    """For each search what it returned, and somebody's look; some refusals between them. All have their places."""
+def _entries(acts: list[Mapping[str, Any]], times: list[datetime], first: int) -> Iterator[Row]:
+    """For each search what was done for it, what it returned, and somebody's look; some refusals between them. All have
+    their places."""
     place = first
     for number, at in enumerate(times):
-        acts = [dict(like), {**like, "action": "examination.view"}]
+        own = [_of_search(act, number) for act in acts]
+        own.append({**own[-1], "action": "examination.view"})
         if number % _REVIEWED == 0:
-            acts.append({**like, "outcome": REFUSED, "action": "probe.attach", "details": {"rule": f"P0{number % 9}"}})
-        for act in acts:
-            entry = {**act, "entryId": secrets.token_urlsafe(16), "at": rfc3339(at), "subject": f"lead/{_id(number)}"}
-            record = record_of(entry, at)
+            own.append(
+                {**own[-1], "outcome": REFUSED, "action": "probe.attach", "details": {"rule": f"P0{number % 9}"}}
+            )
+        for act in own:
+            record = record_of({**act, "entryId": secrets.token_urlsafe(16), "at": rfc3339(at)}, at)
             yield {
                 **{column.name: getattr(record, column.name) for column in tables.audit_entries.c},
                 "position": place,
             }
             place += 1
+
+
+def _of_search(act: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """The act as that of another search, with another still and another face."""
+    hashes = {"originalSha256": f"{number:064}", "cropSha256": f"{number:064x}"}
+    details = {key: hashes.get(key, value) for key, value in act["details"].items()}
+    return {**act, "subject": _id(number), "details": details}
 
 
 def _subjects(count: int, now: datetime) -> Iterator[Row]:
