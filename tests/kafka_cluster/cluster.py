@@ -151,9 +151,9 @@ class KafkaCluster:
             self._nodes[number].launch()
 
     def pause(self, *numbers: int) -> None:
-        """Freezes nodes (SIGSTOP): their connections stay open and nothing answers."""
+        """Freezes nodes (SIGSTOP): their connections stay open and nothing answers. Blocks until each stands still."""
         for number in numbers:
-            self._nodes[number].send(signal.SIGSTOP)
+            self._nodes[number].freeze()
 
     def resume(self, *numbers: int) -> None:
         """Lets frozen nodes go on (SIGCONT)."""

@@ -129,6 +129,12 @@ class Node:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
+    def freeze(self) -> None:
+        """Stops every thread of the process: just after the signal one may still answer a request."""
+        self.send(signal.SIGSTOP)
+        if self.process_id is not None:
+            os.waitid(os.P_PID, self.process_id, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
     def send(self, number: signal.Signals) -> None:
         assert self.process is not None, f"node {self.number} is not running"
         self.process.send_signal(number)
