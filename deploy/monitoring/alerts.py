@@ -13,6 +13,11 @@ OURS: Final = 'job=~".*rtcc-bridge.*"'
 
 ROLES: Final = ("web", "consumer", "matcher", "relay")
 
+_CLOCK_OFF: Final = (
+    "Compared with the database's. Deadlines and the times in the log are wrong; from two minutes on, searches are "
+    "refused and asked for again."
+)
+
 PROCESSES: Final = (
     Alert(
         name="ProcessDown",
@@ -62,7 +67,7 @@ PROCESSES: Final = (
         hold="2m",
         severity=WARNING,
         summary="The clock of {{ $labels.instance }} is off by {{ $value | humanizeDuration }}",
-        description="Compared with the database's. From two minutes on, good events are refused as from the future.",
+        description=_CLOCK_OFF,
     ),
     Alert(
         name="ClockOff",
@@ -70,7 +75,7 @@ PROCESSES: Final = (
         hold="1m",
         severity=CRITICAL,
         summary="The clock of {{ $labels.instance }} is off by {{ $value | humanizeDuration }}",
-        description="Compared with the database's. From two minutes on, good events are refused as from the future.",
+        description=_CLOCK_OFF,
     ),
 )
 

@@ -10,6 +10,7 @@ from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.board import floor_view
 from rtcc_bridge.incidents.changes import Changes
 from rtcc_bridge.incidents.incident import IncidentEvent, apply_event, authority_ended
+from rtcc_bridge.incidents.present import present_for
 from rtcc_bridge.publishing.outbox import Latency, LatencyMetric, Outbox, OutgoingEvent
 from rtcc_bridge.storage import incidents, threats
 from rtcc_bridge.storage.engine import Transaction, savepoint
@@ -122,7 +123,7 @@ class IncidentDesk:
     ) -> IncidentRecord | None:
         """The incident after the event; None when that told nothing new. Raises RejectedError."""
         known = changes.get(arrival.event.incident_id)
-        incident = apply_event(known, arrival.event, self._clock.now())
+        incident = apply_event(known, arrival.event, await present_for(tx, self._clock, arrival.event.at))
         if incident is known:
             return None
         if arrival.traceparent is not None:

@@ -7,21 +7,17 @@ events arrive, nor on how often (`docs/decisions/0010-newest-state-wins.md`).
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import ConflictError, InvalidInputError
+from rtcc_bridge.incidents.present import is_ahead
 from rtcc_bridge.policy.purposes import absolute_refusal
 from rtcc_bridge.policy.rules import AUTHORITY_ENDED
 from rtcc_bridge.storage.incidents import BoardIncident, IncidentRecord
 
-MOST_AHEAD: Final = timedelta(minutes=2)
-"""An event from further in the future than this would win over every true one for as long: it is refused.
-
-Clocks that are set by NTP differ by much less.
-"""
 MOST_FIELDS: Final = 512
 MOST_BYTES: Final = 1_000_000
 """What an incident may gather over all its events in fields that the program does not read, as JSON."""
@@ -155,7 +151,7 @@ def authority_ended(incident: BoardIncident) -> bool:
 
 
 def _check(event: IncidentEvent, now: datetime) -> None:
-    if event.at > now + MOST_AHEAD:
+    if is_ahead(event.at, now):
         raise InvalidInputError(f"{Field.LAST_UPDATE} is in the future: correct the sender's clock", "from_the_future")
     target = event.fields.get(Field.MERGED_INTO)
     if event.status is Status.MERGED and not target:

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from rtcc_bridge.errors import ConflictError, InvalidInputError
-from rtcc_bridge.incidents.incident import MOST_AHEAD, authority_ended
+from rtcc_bridge.incidents.incident import authority_ended
+from rtcc_bridge.incidents.present import is_ahead
 from rtcc_bridge.storage.incidents import BoardIncident
 from rtcc_bridge.storage.threats import ThreadMessage, ThreatRecord
 
@@ -135,7 +136,7 @@ def check(event: ThreatEvent, known: ThreatRecord | None, now: datetime) -> None
 
     An identifier is unique for its sender only (CAP 3.2.1), but incidents cite it alone.
     """
-    if event.sent > now + MOST_AHEAD:
+    if is_ahead(event.sent, now):
         raise InvalidInputError("sent is in the future: correct the sender's clock", "from_the_future")
     if known is not None and known.sender != event.sender:
         raise ConflictError("another sender already uses this identifier")

@@ -10,6 +10,7 @@ from rtcc_bridge.incidents import threat
 from rtcc_bridge.incidents.arrival import Arrival
 from rtcc_bridge.incidents.desk import FLOOR_THREAT, IncidentChanges, IncidentDesk
 from rtcc_bridge.incidents.incident import THREAT_TYPE, UNKNOWN_TYPE, Status, is_placeholder, placeholder, with_status
+from rtcc_bridge.incidents.present import present_for
 from rtcc_bridge.incidents.threat import NOT_FOR_PEOPLE, MessageType, ThreatEvent, ThreatState
 from rtcc_bridge.incidents.threat_book import ThreatBook
 from rtcc_bridge.storage import threats
@@ -71,7 +72,7 @@ class ThreatDesk:
         event, book = arrival.event, work.book
         if event.status in NOT_FOR_PEOPLE:
             return
-        now = self._clock.now()
+        now = await present_for(tx, self._clock, event.sent)
         before = book.get(event.identifier)
         known = None if before is None else before.record
         threat.check(event, known, now)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
+from rtcc_bridge.storage.database_clock import database_now
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.tables import UtcDateTime, processes
+from rtcc_bridge.storage.tables import processes
 
 SILENT_SECONDS: Final = 10.0
 """A process that has not reported for this long counts as dead. It reports every two seconds, and takes up to two."""
@@ -37,7 +38,7 @@ async def report(
     tx: Transaction, process_id: str, roles: Collection[str], dependencies: Mapping[str, str | None]
 ) -> datetime:
     """Writes that the process lives now, and how it is. Returns the time that the database wrote."""
-    now = await _now(tx)
+    now = await database_now(tx)
     seen = {"seen_at": now, "dependencies": dict(dependencies)}
     known = await tx.execute(update(processes).where(processes.c.process_id == process_id).values(seen))
     if known.rowcount == 0:
@@ -53,12 +54,12 @@ async def forget(tx: Transaction, process_id: str) -> None:
 
 async def forget_unseen(tx: Transaction, age: timedelta) -> None:
     """Deletes the rows of processes that have not been seen for so long."""
-    await tx.execute(delete(processes).where(processes.c.seen_at < await _now(tx) - age))
+    await tx.execute(delete(processes).where(processes.c.seen_at < await database_now(tx) - age))
 
 
 async def every(tx: Transaction) -> list[ProcessRecord]:
     """All rows, in the order in which the processes started."""
-    now = await _now(tx)
+    now = await database_now(tx)
     rows = (await tx.execute(select(processes).order_by(processes.c.started_at, processes.c.process_id))).mappings()
     return [
         ProcessRecord(
@@ -71,9 +72,3 @@ async def every(tx: Transaction) -> list[ProcessRecord]:
         )
         for row in rows
     ]
-
-
-async def _now(tx: Transaction) -> datetime:
-    """The database's clock; on SQLite in whole seconds."""
-    now: datetime = (await tx.execute(select(func.current_timestamp(type_=UtcDateTime)))).scalar_one()
-    return now

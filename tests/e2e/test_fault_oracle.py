@@ -87,7 +87,7 @@ WELL = Evidence(
     without_object=(),
     records=(record(FIRST, 0), record(FIRST, 1), record(SECOND, 2), record(OTHER, 3), record(WITHDRAWN, 4)),
     input_identities=frozenset({("urn:test", "e1"), ("urn:test", "e2"), ("urn:test", "e3")}),
-    letters=(Letter("0:0", marker=POISON), Letter("0:1", marker=POISON)),
+    letters=(Letter(marker=POISON), Letter(marker=POISON)),
     heard=hear(*OUTBOX[2:]),
 )
 
@@ -226,7 +226,7 @@ SEEDED: dict[str, tuple[Callable[[], Evidence], Fault, str]] = {
         f"{POISON} is not among the dead letters",
     ),
     "a good event is given up": (
-        lambda: replace(WELL, letters=(*WELL.letters, Letter("0:2", identity=("urn:test", "e1")))),
+        lambda: replace(WELL, letters=(*WELL.letters, Letter(identity=("urn:test", "e1")))),
         Fault.WRONG,
         "('urn:test', 'e1') is a dead letter without a reason",
     ),
@@ -295,8 +295,7 @@ def test_what_is_wrong_is_found(seeded: str) -> None:
     assert any(finding.fault is fault and finding.what.startswith(what) for finding in judge(LEDGER, make()))
 
 
-def test_a_replayed_dead_letter_need_not_be_told_any_more() -> None:
-    letters = (*WELL.letters, Letter("0:2", identity=("urn:test", "e1")))
-    replayed = replace(LEDGER, replayed={("urn:test", "e1")})
-    findings = [finding.what for finding in judge(replayed, replace(WELL, letters=letters, outbox=without(1)))]
-    assert findings == ["place 1 of the feed is empty"]
+def test_a_request_that_was_refused_for_a_wrong_clock_may_stay_a_dead_letter() -> None:
+    letters = (*WELL.letters, Letter(identity=("urn:test", "s1")))
+    refused = replace(LEDGER, refused_requests={("urn:test", "s1")})
+    assert not list(judge(refused, replace(WELL, letters=letters)))

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from rtcc_bridge.broker.arguments import client_arguments
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.reading import read_to_end
-from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.clock import Clock, SystemClock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
 from rtcc_bridge.consumers.dead_letters import DeadLetter, DeadLetterWriter
 from rtcc_bridge.consumers.incidents import IncidentsHandler
@@ -119,8 +119,8 @@ async def running(
 class Desks:
     """The incident side as `app` wires it; notes what hangs on an incident."""
 
-    def __init__(self, database: Database, kafka: KafkaSettings) -> None:
-        clock = SystemClock()
+    def __init__(self, database: Database, kafka: KafkaSettings, clock: Clock | None = None) -> None:
+        clock = clock or SystemClock()
         self.ended: list[tuple[str, str]] = []
         self.merged: list[tuple[str, str]] = []
         incidents = IncidentDesk(Outbox(clock), clock, self._authority_ended, self._incident_merged)

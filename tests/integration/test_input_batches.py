@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import event as engine_event
 from sqlalchemy import func, select
 
-from rtcc_bridge.clock import SystemClock
+from rtcc_bridge.clock import Clock, SystemClock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
 from rtcc_bridge.consumers.records import BatchHandler, ConsumedRecord
 from rtcc_bridge.errors import ConflictError, InvalidInputError, RejectedError, TransientError, UnavailableError
@@ -25,6 +25,7 @@ from rtcc_bridge.storage.incidents import IncidentRecord
 from rtcc_bridge.storage.tables import input_events as input_events_table
 from rtcc_bridge.storage.tables import outbox
 from rtcc_bridge.storage.threats import LARGEST_THREAD
+from tests.doubles import ManualClock
 from tests.integration.lock_waits import reaches
 from tests.integration.pipeline import Desks, until
 
@@ -36,9 +37,9 @@ THREATS = ("T-1", "T-2", "T-3", "T-4", "T-5")
 class Dispatch:
     """Makes records of incident and threat events, and hands them over in batches."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
         self.database = database
-        self.desks = Desks(database, KAFKA)
+        self.desks = Desks(database, KAFKA, clock)
         self._records = 0
 
     def incident(
@@ -143,6 +144,16 @@ async def test_a_refused_event_leaves_the_others_alone_and_may_come_again(dispat
     assert len(await dispatch.told("I-1")) == 2
     async with dispatch.database.read() as tx:
         assert await input_events.noted(tx, [("urn:cad", "early")]) == {}
+
+
+async def test_a_consumer_whose_clock_is_behind_refuses_no_good_event(database: Database) -> None:
+    """The database says what the present is; an event that is ahead of that as well is refused."""
+    behind = Dispatch(database, ManualClock(NOW - timedelta(minutes=10)))
+    outcomes = await behind.handle(behind.incident("I-1", -1), behind.incident("I-2", 60), behind.incident("I-1", 0))
+    assert reasons(outcomes) == [None, "from_the_future", None]
+    outcomes = await behind.handle(behind.alert("T-1", "I-1", minutes=-1), behind.alert("T-2", "I-1", minutes=60))
+    assert reasons(outcomes) == [None, "from_the_future"]
+    assert len(await behind.told("I-1")) == 3
 
 
 async def test_an_event_that_is_repeated_in_its_batch_has_its_effect_once(dispatch: Dispatch) -> None:

@@ -69,7 +69,7 @@ PROCESSES: Final = Dashboard(
         ),
         Panel(
             title="Clock against the database's",
-            description="From two minutes on, good events are refused as from the future. Nothing on SQLite.",
+            description="From two minutes on, searches are refused and asked for again. Nothing on SQLite.",
             queries=(Query(f"abs({PREFIX}clock_offset_seconds)", "{{instance}}"),),
             unit=Unit.SECONDS,
             limit=30,

@@ -32,8 +32,8 @@ class Ledger:
     """events: in the order of sending. acknowledged: identities that the broker has acknowledged.
 
     probes: of these a person was told that the search has its authority, or saw it. cancelled: incidents that dispatch
-    has taken back. poison: the marks of records that cannot be read. replayed: events that were put to the dead letters
-    for a reason that is known, and replayed from there.
+    has taken back. poison: the marks of records that cannot be read. refused_requests: for searches, refused since a
+    process's clock was wrong; the reconciler makes others.
     """
 
     events: list[SentEvent] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Ledger:
     probes: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
     poison: set[str] = field(default_factory=set)
-    replayed: set[tuple[str, str]] = field(default_factory=set)
+    refused_requests: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def effective(self) -> list[SentEvent]:
@@ -107,11 +107,11 @@ class ProbeRow:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter. place: partition:offset. Of its record the mark, if it was poisoned, else the event's identity."""
+    """A dead letter. Of its record the mark, if it was poisoned, else the event's identity and type."""
 
-    place: str
     marker: str | None = None
     identity: tuple[str, str] | None = None
+    event_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,6 @@ def _incidents_show_their_newest_state(ledger: Ledger, evidence: Evidence) -> It
 
 
 def _each_change_is_told_to_the_floor_once(ledger: Ledger, evidence: Evidence) -> Iterator[Finding]:
-    """A replayed dead letter may be older than what is known by then: it need not be told any more."""
     told: Counter[str] = Counter()
     for row in evidence.outbox:
         if row.event_type == "floor.incident":
@@ -78,14 +77,11 @@ def _each_change_is_told_to_the_floor_once(ledger: Ledger, evidence: Evidence) -
         elif row.event_type == "floor.threat":
             told[f"threats of {row.data['incidentId']}"] += 1
     due: Counter[str] = Counter()
-    may_be_less: Counter[str] = Counter()
-    given_up = {letter.identity for letter in evidence.letters}
     for event in ledger.effective:
         what = f"threats of {event.incident_id}" if event.is_threat else f"incident {event.incident_id} at {event.at}"
         due[what] += 1
-        may_be_less[what] += event.identity in given_up
     for what in due.keys() | told.keys():
-        if told[what] < due[what] - may_be_less[what]:
+        if told[what] < due[what]:
             yield Finding(Fault.LOST, f"{what}: told {told[what]} times to the floor, {due[what]} are due")
         elif told[what] > due[what]:
             fault = Fault.DOUBLED if due[what] else Fault.WRONG
@@ -97,7 +93,7 @@ def _exactly_the_poison_is_given_up(ledger: Ledger, evidence: Evidence) -> Itera
     for marker in ledger.poison - {letter.marker for letter in evidence.letters}:
         yield Finding(Fault.LOST, f"{marker} is not among the dead letters")
     for letter in evidence.letters:
-        if letter.marker not in ledger.poison and letter.identity not in ledger.replayed:
+        if letter.marker not in ledger.poison and letter.identity not in ledger.refused_requests:
             yield Finding(Fault.WRONG, f"{letter.marker or letter.identity} is a dead letter without a reason")
 
 

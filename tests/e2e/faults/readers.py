@@ -42,6 +42,7 @@ OUTPUT_TOPICS: Final = (
     "rtcc.audit.checkpoints",
 )
 DEAD_LETTERS: Final = "rtcc-bridge.dead-letters"
+SEARCH_REQUEST: Final = "rtcc-bridge.probe.search"
 TOPICS_OF_GROUP: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "rtcc-bridge.consumer": INPUT_TOPICS,
@@ -236,11 +237,11 @@ def _read_topics(broker: BrokerReader) -> tuple[list[TopicRecord], set[tuple[str
 
 
 def _letter(message: Message) -> Letter:
-    place = f"{message.partition()}:{message.offset()}"
     marker = _MARKER.search(message.value() or b"")
     if marker is not None:
-        return Letter(place, marker=marker[0].decode())
-    return Letter(place, identity=_identity(_event(message)))
+        return Letter(marker=marker[0].decode())
+    event = _event(message)
+    return Letter(identity=_identity(event), event_type=event["type"])
 
 
 def _identity(event: dict[str, Any]) -> tuple[str, str]:
