@@ -1,6 +1,6 @@
 """Does faults to a deployment of several processes on Apache Kafka and PostgreSQL, and says what came of each.
 
-    python -m tests.e2e.faults [--short] [--only NAME …] [--seed N] [--out FOLDER]
+    python -m tests.e2e.faults [--short] [--only NAME …] [--default-waits] [--seed N] [--out FOLDER]
 
 The last line is `faults: passed` or `faults: FAILED`, and the exit code is 0 or 1; 2 when it cannot be run here.
 """
@@ -49,6 +49,7 @@ async def run(
             with_standby=bool(cases.NEEDS_STANDBY & set(names)),
             site=site,
             disk_megabytes=_DISK_MEGABYTES if cases.NEEDS_DISKS & set(names) else None,
+            default_waits=options.default_waits,
         ) as plant,
         aiohttp.ClientSession() as http,
     ):
@@ -91,6 +92,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="a selection that takes a few minutes")
     parser.add_argument("--only", action="append", choices=list(cases.CASES), help="only this fault; may be repeated")
+    parser.add_argument("--default-waits", action="store_true", help="time-outs as by default, not shortened")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=20.0, help="events a second")
     parser.add_argument("--probes", type=float, default=1.5, help="probes a second, as far as the machine can")

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import yaml
@@ -23,10 +24,21 @@ from tests.postgres_server import PostgresServer
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 ROLES: Final = ("consumer", "matcher", "relay", "web")
-SESSION_SECONDS: Final = 4.0
 
 _STATIC_MEMBERS: Final = frozenset({"consumer-1", "matcher-1"})
 """The others are dynamic members of their groups, so that both kinds of membership are there."""
+
+_SHORT_WAITS: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
+    {
+        "kafka": {"session_timeout_seconds": 4, "request_timeout_seconds": 5, "handle_backoff_seconds": 0.1},
+        "database": {"connect_timeout_seconds": 3, "statement_timeout_seconds": 5, "busy_timeout_seconds": 3},
+        "web": {"shutdown_seconds": 3},
+        "matching": {"gallery_stale_seconds": 5},
+        "leads": {"reconcile_after_seconds": 10, "reconcile_every_seconds": 2},
+        "relay": {"publish_timeout_seconds": 5},
+    }
+)
+"""Shorter than the settings' own, so that a fault of seconds is longer than what waits for it to end."""
 
 _COMMAND_SECONDS: Final = 180.0
 
@@ -36,6 +48,7 @@ class Plant:
     """Everything that runs. standby: a second database server that follows the first one.
 
     site: the network that the servers and the first process of each role have hosts on; without it all are on loopback.
+    default_waits: every wait is as long as the settings have it by default.
     """
 
     folder: Path
@@ -45,6 +58,7 @@ class Plant:
     packs: Path
     standby: PostgresServer | None = None
     site: Site | None = None
+    default_waits: bool = False
     replicas: dict[str, Replica] = field(default_factory=dict)
     _ports: dict[str, int] = field(default_factory=dict)
     _commands: Iterator[int] = field(default_factory=count)
@@ -91,6 +105,11 @@ class Plant:
         return said.read_text()
 
     def _settings(self, name: str) -> Mapping[str, Any]:
+        places = self._places(name)
+        waits = {} if self.default_waits else dict(_SHORT_WAITS)
+        return {section: {**places.get(section, {}), **waits.get(section, {})} for section in places | waits}
+
+    def _places(self, name: str) -> dict[str, Mapping[str, Any]]:
         nodes = len(self.kafka.numbers)
         hosts = "&".join(f"host={server.address}" for server in self.servers)
         return {
@@ -98,9 +117,6 @@ class Plant:
                 "bootstrap_servers": list(self.kafka.addresses),
                 "client_id": name,
                 "group_instance_id": name if name in _STATIC_MEMBERS else None,
-                "session_timeout_seconds": SESSION_SECONDS,
-                "request_timeout_seconds": 5,
-                "handle_backoff_seconds": 0.1,
                 "dead_letter_rate_limit": 100_000,
                 "topics": {
                     "partitions": 6,
@@ -108,19 +124,11 @@ class Plant:
                     "min_insync_replicas": 2 if nodes >= 3 else 1,
                 },
             },
-            "database": {
-                "url": f"postgresql+asyncpg://rtcc@/postgres?{hosts}&ssl=disable",
-                "application_name": name,
-                "connect_timeout_seconds": 3,
-                "statement_timeout_seconds": 5,
-                "busy_timeout_seconds": 3,
-            },
+            "database": {"url": f"postgresql+asyncpg://rtcc@/postgres?{hosts}&ssl=disable", "application_name": name},
             "objects": {"url": self.objects.as_uri(), "master_key_file": str(self.folder / "master.key")},
-            "web": {"port": self._ports[name], "shutdown_seconds": 3},
+            "web": {"port": self._ports[name]},
             "intake": {"worker_timeout_seconds": 60},
-            "matching": {"packs_directory": str(self.packs), "threads": 1, "gallery_stale_seconds": 5},
-            "leads": {"reconcile_after_seconds": 10, "reconcile_every_seconds": 2},
-            "relay": {"publish_timeout_seconds": 5},
+            "matching": {"packs_directory": str(self.packs), "threads": 1},
             "policy": {"file": str(ROOT / "config/policy.yaml")},
             "log": {"level": "INFO", "format": "json"},
         }
@@ -136,11 +144,12 @@ async def running_plant(
     with_standby: bool = False,
     site: Site | None = None,
     disk_megabytes: int | None = None,
+    default_waits: bool = False,
 ) -> AsyncIterator[Plant]:
     """Brokers, database, topics, one enrolled portrait and the processes; all ended and removed at the end.
 
-    each: processes of each role. disk_megabytes: of a file system of its own for the objects, the database and the
-    first broker.
+    each: processes of each role. default_waits: see `Plant`. disk_megabytes: of a file system of its own for the
+    objects, the database and the first broker.
     """
 
     def host(name: str) -> Host:
@@ -161,7 +170,7 @@ async def running_plant(
             stack.callback(standby.remove)
             await asyncio.to_thread(standby.start)
         kafka = await stack.enter_async_context(cluster)
-        plant = Plant(folder, nursery, kafka, postgres, packs, standby, site)
+        plant = Plant(folder, nursery, kafka, postgres, packs, standby, site, default_waits)
         for role in ROLES:
             for number in range(1, each + 1):
                 plant.add(role, number)
