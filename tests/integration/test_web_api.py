@@ -27,7 +27,7 @@ from tests.local_tracer import LocalTracer
 from tests.outages import Outages
 from tests.policy_kit import put_in_force, write_policy
 from tests.probe_kit import STILL, face
-from tests.website import FIELDS, Website, acting, running_site, still_form
+from tests.website import FIELDS, Website, acting, clip_form, running_site, still_form
 
 
 @pytest.fixture
@@ -498,7 +498,7 @@ async def test_a_breach_of_integrity_is_passed_on_so_that_the_process_stops(
     assert site.breaches == [breach]
 
 
-async def test_while_events_do_not_get_out_no_further_still_is_taken_and_the_board_stays_up(
+async def test_while_events_do_not_get_out_no_further_picture_is_taken_and_the_board_stays_up(
     site: Website, clock: ManualClock
 ) -> None:
     await site.report()
@@ -507,12 +507,12 @@ async def test_while_events_do_not_get_out_no_further_still_is_taken_and_the_boa
         await site.kit.parts.outbox.put(tx, event)
     await site.attach()
     clock.advance(site.services.settings.relay.backlog_age_limit_seconds + 1)
-    async with site.client.post(
-        "/api/v1/incidents/INC-1/probes", data=still_form(), headers=acting("analyst")
-    ) as answer:
-        problem = await answer.json(content_type="application/problem+json")
-        assert (answer.status, problem["type"]) == (503, "urn:rtcc-bridge:problem:busy")
-        assert int(answer.headers["Retry-After"]) >= 1
+    for kind, form in (("probes", still_form()), ("clips", clip_form())):
+        address = f"/api/v1/incidents/INC-1/{kind}"
+        async with site.client.post(address, data=form, headers=acting("analyst")) as answer:
+            problem = await answer.json(content_type="application/problem+json")
+            assert (answer.status, problem["type"]) == (503, "urn:rtcc-bridge:problem:busy")
+            assert int(answer.headers["Retry-After"]) >= 1
     async with site.client.get("/") as answer:
         assert answer.status == 200
     async with site.kit.database.write() as tx:
