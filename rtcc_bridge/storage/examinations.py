@@ -5,10 +5,24 @@ Nothing here differs with what another examiner thinks of the list, so a reviewe
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    cast,
+    delete,
+    exists,
+    extract,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import slices
@@ -71,10 +85,9 @@ class FiledReview:
 
 
 class ReviewTime(NamedTuple):
-    """From when to when a blind review lasted, and whether a third examiner was asked for its lead."""
+    """How long a blind review lasted, and whether a third examiner was asked for its lead."""
 
-    opened_at: datetime
-    filed_at: datetime
+    lasted: timedelta
     has_third: bool
 
 
@@ -147,8 +160,24 @@ async def concluded_review_times(
     left = examinations.alias()
     is_open = (left.c.lead_id == examinations.c.lead_id) & left.c.filed_at.is_(None) & left.c.closed_at.is_(None)
     where = (examinations.c.round == number) & _filed(since, before) & ~exists().where(is_open)
-    query = select(examinations.c.opened_at, examinations.c.filed_at, _has_third()).where(where)
-    return [ReviewTime(*row) for row in await tx.execute(query)]
+    query = select(_lasted(tx).label("microseconds"), _has_third().label("has_third")).where(where)
+    return [ReviewTime(timedelta(microseconds=row[0]), row[1]) for row in await tx.execute(query)]
+
+
+def _lasted(tx: Transaction) -> ColumnElement[int]:
+    """From opening to filing in microseconds: one number of each row is fetched in half the time that two moments take.
+
+    SQLite's moments are texts with six digits behind the second.
+    """
+    opened, filed = examinations.c.opened_at, examinations.c.filed_at
+    if tx.dialect.name == "postgresql":
+        return cast(func.round(extract("epoch", filed - opened) * 1_000_000), BigInteger)
+
+    def since_1970(moment: ColumnElement[Any]) -> ColumnElement[int]:
+        seconds = cast(func.strftime("%s", moment), Integer)
+        return seconds * 1_000_000 + cast(func.substr(moment, 21, 6), Integer)
+
+    return since_1970(filed) - since_1970(opened)
 
 
 def _filed(since: datetime, before: datetime) -> ColumnElement[bool]:
