@@ -1,7 +1,7 @@
 """Signs of misuse (P27), for the administrator alone; how many there are is a metric, whose they are is not."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -23,7 +23,6 @@ from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.roster import Roster, read_roster
 from rtcc_bridge.storage import examinations, report_rows, still_acts
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.examinations import FiledReview
 from rtcc_bridge.storage.still_acts import ATTACH, EDIT, SEARCH, Window
 
 ACTION: Final = "misuse.view"
@@ -178,29 +177,27 @@ async def _count_acts(tx: Transaction, history: History, since: datetime, until:
 
 async def _count_reviews(tx: Transaction, history: History, since: datetime, until: datetime) -> None:
     """Blind reviews of leads on which everybody has concluded: before, nothing is told of them (P12)."""
-    by_examiner = defaultdict[str, list[FiledReview]](list)
-    for one in await examinations.reviews_filed(tx, since, until):
-        by_examiner[one.examiner].append(one)
     least = history.rule.reviews_without_disagreement
-    for examiner, reviews in by_examiner.items():
-        if len(reviews) >= least:
-            await _count_until_one_differs(tx, history, reviews, examiner)
+    for examiner in await examinations.reviewers(tx, since, until, at_least=least):
+        await _count_until_one_differs(tx, history, since, until, examiner)
 
 
 async def _count_until_one_differs(
-    tx: Transaction, history: History, reviews: Sequence[FiledReview], examiner: str
+    tx: Transaction, history: History, since: datetime, until: datetime, examiner: str
 ) -> None:
-    """reviews: of one examiner. Few at first: most have soon disagreed, and then no other one can make a sign."""
-    done, at_once = 0, _FIRST_REVIEWS
-    while done < len(reviews) and not history.has_disagreed(examiner):
-        some = reviews[done : done + at_once]
-        found = await opinions.concluded(tx, [one.lead_id for one in some])
-        for review in some:
+    """Few at first: most have soon disagreed, and then no other review of theirs can make a sign."""
+    last, at_once = None, _FIRST_REVIEWS
+    while not history.has_disagreed(examiner):
+        reviews = await examinations.reviews_of(tx, examiner, since, until, last, at_once)
+        if not reviews:
+            return
+        found = await opinions.concluded(tx, [one.lead_id for one in reviews])
+        for review in reviews:
             verdicts = found.get(review.lead_id, {})
             if rounds.FIRST in verdicts and review.round in verdicts:
                 differs = agreement.of_two(verdicts[rounds.FIRST], verdicts[review.round]) is None
                 history.review(Trace(review.filed_at, review.examiner, review.lead_id, flag=differs))
-        done, at_once = done + len(some), min(2 * at_once, _REVIEWS_AT_ONCE)
+        last, at_once = reviews[-1], min(2 * at_once, _REVIEWS_AT_ONCE)
 
 
 def _report(history: History, since: datetime, until: datetime) -> MisuseReport:

@@ -145,11 +145,33 @@ async def of_cases(tx: Transaction) -> Sequence[ExaminationRecord]:
 
 async def reviews_filed(tx: Transaction, since: datetime, before: datetime) -> Sequence[FiledReview]:
     """The blind reviews of leads that were filed in that time, the oldest first; no seeded case among them."""
-    columns = [examinations.c[one.name] for one in fields(FiledReview) if one.name != "has_third"]
-    where = (examinations.c.round > 1) & _filed(since, before)
-    query = select(*columns, _has_third().label("has_third")).where(where)
-    rows = await tx.execute(query.order_by(examinations.c.filed_at, examinations.c.examination_id))
+    rows = await tx.execute(_reviews(since, before))
     return [FiledReview(**row) for row in rows.mappings()]
+
+
+async def reviewers(tx: Transaction, since: datetime, before: datetime, *, at_least: int) -> Sequence[str]:
+    """Who filed so many of the reviews that `reviews_filed` tells, or more."""
+    examiner = examinations.c.examiner
+    query = select(examiner).where((examinations.c.round > 1) & _filed(since, before)).group_by(examiner)
+    return (await tx.execute(query.having(func.count() >= at_least).order_by(examiner))).scalars().all()
+
+
+async def reviews_of(
+    tx: Transaction, examiner: str, since: datetime, before: datetime, behind: FiledReview | None, limit: int
+) -> Sequence[FiledReview]:
+    """At most so many of this examiner's among them, the oldest first, those behind the last one of the page before."""
+    filed_at, examination_id = examinations.c.filed_at, examinations.c.examination_id
+    query = _reviews(since, before).where(examinations.c.examiner == examiner).limit(limit)
+    if behind is not None:
+        later = (filed_at == behind.filed_at) & (examination_id > behind.examination_id)
+        query = query.where((filed_at > behind.filed_at) | later)
+    return [FiledReview(**row) for row in (await tx.execute(query)).mappings()]
+
+
+def _reviews(since: datetime, before: datetime) -> Select[Any]:
+    columns = [examinations.c[one.name] for one in fields(FiledReview) if one.name != "has_third"]
+    query = select(*columns, _has_third().label("has_third")).where((examinations.c.round > 1) & _filed(since, before))
+    return query.order_by(examinations.c.filed_at, examinations.c.examination_id)
 
 
 async def concluded_review_times(
