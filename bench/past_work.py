@@ -44,10 +44,10 @@ async def fill(on: Website, searches: int, images: int) -> None:
         times = [now - timedelta(days=DAYS) * (number + 1) / (searches + 1) for number in range(searches)]
         await _add(tx, tables.probes, (_probe(probe, number, at) for number, at in enumerate(times)))
         await _add(tx, tables.leads, (_lead(lead, number, at) for number, at in enumerate(times)))
-        for number in (rounds.FIRST, rounds.PEER):
-            examined = [_examination(one, number, times[one]) for one in range(0, searches, _REVIEWED)]
-            await _add(tx, tables.examinations, examined)
-            await _add(tx, tables.opinions, map(_opinion, examined, range(len(examined))))
+        for number in (rounds.FIRST, rounds.PEER, rounds.THIRD):
+            examined = [one for one in range(0, searches, _REVIEWED) if number < rounds.THIRD or _two_differ(one)]
+            await _add(tx, tables.examinations, (_examination(one, number, times[one]) for one in examined))
+            await _add(tx, tables.opinions, (_opinion(one, number, times[one]) for one in examined))
         first = await audit_tree.size(tx)
         await _add(tx, tables.audit_entries, _entries(acts, times, first))
         await _add(tx, tables.subjects, _subjects(images // _PHOTOS, now))
@@ -90,17 +90,24 @@ def _lead(like: Row, number: int, at: datetime) -> Row:
     return {**like, **own, "created_at": at, "updated_at": at, "data": {**like["data"], **said}}
 
 
+def _two_differ(search: int) -> bool:
+    return search // _REVIEWED // _REVIEWERS % _DIFFERING == _DIFFERING // 2
+
+
+def _refs(search: int, number: int) -> list[tuple[str, str]]:
+    """The list's candidates: the examiner's own references, and the lead's."""
+    return [(f"{_id(search)}-{place}-{number}", f"{_id(search)}-{place}") for place in range(_LISTED)]
+
+
 def _examination(search: int, number: int, at: datetime) -> Row:
     """By one of some people, who files it within half an hour."""
-    reviewed = search // _REVIEWED
-    examiner = "analyst" if number == rounds.FIRST else f"reviewer-{reviewed % _REVIEWERS}"
-    refs = [f"{_id(search)}-{place}" for place in range(_LISTED)]
+    examiner = "analyst" if number == rounds.FIRST else f"reviewer-{(search // _REVIEWED + number) % _REVIEWERS}"
     return {
         "examination_id": f"{_id(search)}-{number}",
         "lead_id": _id(search),
         "round": number,
         "lane": "routine",
-        "candidates": [[f"{ref}-{number}", ref] for ref in refs],
+        "candidates": _refs(search, number),
         "examiner": examiner,
         "opened_at": at,
         "taken_at": at,
@@ -108,16 +115,16 @@ def _examination(search: int, number: int, at: datetime) -> Row:
     }
 
 
-def _opinion(examined: Row, number: int) -> Row:
-    """That the first of the list may be the person; one peer in so many supports nobody."""
-    own = [ref for ref, _ in examined["candidates"]]
-    differs = examined["round"] == rounds.PEER and number // _REVIEWERS % _DIFFERING == _DIFFERING // 2
-    said = opinion(own, support=() if differs else own[:1])
+def _opinion(search: int, number: int, at: datetime) -> Row:
+    """That the first of the list may be the person; where two differ, the peer supports nobody."""
+    own = [ref for ref, _ in _refs(search, number)]
+    supports_nobody = number == rounds.PEER and _two_differ(search)
+    said = opinion(own, support=() if supports_nobody else own[:1])
     return {
-        "examination_id": examined["examination_id"],
+        "examination_id": f"{_id(search)}-{number}",
         "opinion": said.model_dump(mode="json", by_alias=True),
         "nonce": "0" * 64,
-        "updated_at": examined["filed_at"],
+        "updated_at": at,
     }
 
 

@@ -23,13 +23,13 @@ from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.roster import Roster, read_roster
 from rtcc_bridge.storage import examinations, report_rows, still_acts
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.examinations import FiledReview
 from rtcc_bridge.storage.still_acts import ATTACH, EDIT, SEARCH, Window
 
 ACTION: Final = "misuse.view"
 _NO_EDITS: Final = "[]"
 _NOT_KNOWN: Final = "not known"
 _EVERY_SECONDS: Final = 900.0
-_FIRST_REVIEWS: Final = 25
 _REVIEWS_AT_ONCE: Final = 200
 _FEW_ENTRIES: Final = 10_000
 """So many are read within a second."""
@@ -178,26 +178,30 @@ async def _count_acts(tx: Transaction, history: History, since: datetime, until:
 async def _count_reviews(tx: Transaction, history: History, since: datetime, until: datetime) -> None:
     """Blind reviews of leads on which everybody has concluded: before, nothing is told of them (P12)."""
     least = history.rule.reviews_without_disagreement
-    for examiner in await examinations.reviewers(tx, since, until, at_least=least):
-        await _count_until_one_differs(tx, history, since, until, examiner)
+    busy = await examinations.reviewers(tx, since, until, at_least=least)
+    # Nobody can make a sign who has disagreed once; where two have, a third examiner was asked.
+    first = [one for one in await examinations.first_before_third(tx, since, until) if one.examiner in busy]
+    await _compare(tx, history, first, differing_only=True)
+    for examiner in busy:
+        last = None
+        while not history.has_disagreed(examiner):
+            reviews = await examinations.reviews_of(tx, examiner, since, until, last, _REVIEWS_AT_ONCE)
+            if not reviews:
+                break
+            await _compare(tx, history, reviews)
+            last = reviews[-1]
 
 
-async def _count_until_one_differs(
-    tx: Transaction, history: History, since: datetime, until: datetime, examiner: str
+async def _compare(
+    tx: Transaction, history: History, reviews: Sequence[FiledReview], *, differing_only: bool = False
 ) -> None:
-    """Few at first: most have soon disagreed, and then no other review of theirs can make a sign."""
-    last, at_once = None, _FIRST_REVIEWS
-    while not history.has_disagreed(examiner):
-        reviews = await examinations.reviews_of(tx, examiner, since, until, last, at_once)
-        if not reviews:
-            return
-        found = await opinions.concluded(tx, [one.lead_id for one in reviews])
-        for review in reviews:
-            verdicts = found.get(review.lead_id, {})
-            if rounds.FIRST in verdicts and review.round in verdicts:
-                differs = agreement.of_two(verdicts[rounds.FIRST], verdicts[review.round]) is None
+    found = await opinions.concluded(tx, [one.lead_id for one in reviews])
+    for review in reviews:
+        verdicts = found.get(review.lead_id, {})
+        if rounds.FIRST in verdicts and review.round in verdicts:
+            differs = agreement.of_two(verdicts[rounds.FIRST], verdicts[review.round]) is None
+            if differs or not differing_only:
                 history.review(Trace(review.filed_at, review.examiner, review.lead_id, flag=differs))
-        last, at_once = reviews[-1], min(2 * at_once, _REVIEWS_AT_ONCE)
 
 
 def _report(history: History, since: datetime, until: datetime) -> MisuseReport:

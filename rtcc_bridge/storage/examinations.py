@@ -156,6 +156,18 @@ async def reviewers(tx: Transaction, since: datetime, before: datetime, *, at_le
     return (await tx.execute(query.having(func.count() >= at_least).order_by(examiner))).scalars().all()
 
 
+async def first_before_third(tx: Transaction, since: datetime, before: datetime) -> Sequence[FiledReview]:
+    """Of each examiner the oldest among them after which a third examiner was asked, where there is one."""
+    each = _reviews(since, before).where((examinations.c.round < 3) & _has_third())
+    place = func.row_number().over(
+        partition_by=examinations.c.examiner, order_by=(examinations.c.filed_at, examinations.c.examination_id)
+    )
+    placed = each.add_columns(place.label("place")).order_by(None).subquery()
+    columns = [placed.c[one.name] for one in fields(FiledReview)]
+    rows = await tx.execute(select(*columns).where(placed.c.place == 1).order_by(placed.c.examiner))
+    return [FiledReview(**row) for row in rows.mappings()]
+
+
 async def reviews_of(
     tx: Transaction, examiner: str, since: datetime, before: datetime, behind: FiledReview | None, limit: int
 ) -> Sequence[FiledReview]:
