@@ -12,9 +12,11 @@ from sqlalchemy import Table, insert, select
 
 from rtcc_bridge.audit.entries import REFUSED, record_of
 from rtcc_bridge.cloud_event import rfc3339
+from rtcc_bridge.leads import rounds
 from rtcc_bridge.reports.act_counter import ActCounter
 from rtcc_bridge.storage import audit_tree, tables
 from rtcc_bridge.storage.engine import Transaction
+from tests.life_kit import opinion
 from tests.website import Website
 
 DAYS: Final = 90
@@ -23,6 +25,10 @@ _ROWS_AT_ONCE: Final = 5_000
 _STATES: Final = ("expired", "withdrawn", "released", "inconclusive", "in_review")
 _REVIEWED: Final = 3
 """One search in so many got a blind review by a peer, and one in so many attempts was refused."""
+_REVIEWERS: Final = 8
+_DIFFERING: Final = 25
+"""Every so many reviews of a peer come to something else than the first examination."""
+_LISTED: Final = 6
 _PHOTOS: Final = 2
 _SOURCES: Final = (("Booking desk, county jail", "booking"), ("State repository", "statute 12-4"), ("Court", "order 3"))
 
@@ -38,7 +44,10 @@ async def fill(on: Website, searches: int, images: int) -> None:
         times = [now - timedelta(days=DAYS) * (number + 1) / (searches + 1) for number in range(searches)]
         await _add(tx, tables.probes, (_probe(probe, number, at) for number, at in enumerate(times)))
         await _add(tx, tables.leads, (_lead(lead, number, at) for number, at in enumerate(times)))
-        await _add(tx, tables.examinations, map(_review, range(0, searches, _REVIEWED), times[::_REVIEWED]))
+        for number in (rounds.FIRST, rounds.PEER, rounds.THIRD):
+            examined = [one for one in range(0, searches, _REVIEWED) if number < rounds.THIRD or _two_differ(one)]
+            await _add(tx, tables.examinations, (_examination(one, number, times[one]) for one in examined))
+            await _add(tx, tables.opinions, (_opinion(one, number, times[one]) for one in examined))
         first = await audit_tree.size(tx)
         await _add(tx, tables.audit_entries, _entries(acts, times, first))
         await _add(tx, tables.subjects, _subjects(images // _PHOTOS, now))
@@ -81,27 +90,53 @@ def _lead(like: Row, number: int, at: datetime) -> Row:
     return {**like, **own, "created_at": at, "updated_at": at, "data": {**like["data"], **said}}
 
 
-def _review(number: int, at: datetime) -> Row:
+def _two_differ(search: int) -> bool:
+    return search // _REVIEWED // _REVIEWERS % _DIFFERING == _DIFFERING // 2
+
+
+def _refs(search: int, number: int) -> list[tuple[str, str]]:
+    """The list's candidates: the examiner's own references, and the lead's."""
+    return [(f"{_id(search)}-{place}-{number}", f"{_id(search)}-{place}") for place in range(_LISTED)]
+
+
+def _examination(search: int, number: int, at: datetime) -> Row:
+    """By one of some people, who files it within half an hour."""
+    examiner = "analyst" if number == rounds.FIRST else f"reviewer-{(search // _REVIEWED + number) % _REVIEWERS}"
     return {
-        "examination_id": _id(number),
-        "lead_id": _id(number),
-        "round": 2,
+        "examination_id": f"{_id(search)}-{number}",
+        "lead_id": _id(search),
+        "round": number,
         "lane": "routine",
-        "candidates": [],
-        "examiner": "reviewer",
+        "candidates": _refs(search, number),
+        "examiner": examiner,
         "opened_at": at,
         "taken_at": at,
-        "filed_at": at + timedelta(seconds=60 + number % 1800),
+        "filed_at": at + timedelta(seconds=60 + search % 1800),
+    }
+
+
+def _opinion(search: int, number: int, at: datetime) -> Row:
+    """That the first of the list may be the person; where two differ, the peer supports nobody."""
+    own = [ref for ref, _ in _refs(search, number)]
+    supports_nobody = number == rounds.PEER and _two_differ(search)
+    said = opinion(own, support=() if supports_nobody else own[:1])
+    return {
+        "examination_id": f"{_id(search)}-{number}",
+        "opinion": said.model_dump(mode="json", by_alias=True),
+        "nonce": "0" * 64,
+        "updated_at": at,
     }
 
 
 def _entries(acts: list[Mapping[str, Any]], times: list[datetime], first: int) -> Iterator[Row]:
-    """For each search what was done for it, what it returned, and somebody's look; some refusals between them. All have
-    their places."""
+    """For each search what was done for it, what it returned, its approval and somebody's look; some refusals between
+    them. All have their places."""
     place = first
     for number, at in enumerate(times):
         own = [_of_search(act, number) for act in acts]
-        own.append({**own[-1], "action": "examination.view"})
+        opened = {**own[0]["details"], "opened": True}
+        approved = {**own[0], "actor": "supervisor", "action": "probe.approve", "details": opened}
+        own += [approved, {**own[-1], "action": "examination.view"}]
         if number % _REVIEWED == 0:
             own.append(
                 {**own[-1], "outcome": REFUSED, "action": "probe.attach", "details": {"rule": f"P0{number % 9}"}}

@@ -10,12 +10,15 @@ from typing import Any, Final
 
 import asyncpg
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import Connection, Dialect, Engine, event
 
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import schema
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.tables import LIVING_SOURCES, metadata
 from tests.postgres_server import PostgresMissingError, PostgresServer
 
 SQLITE: Final = "sqlite"
@@ -24,6 +27,16 @@ URL_VARIABLE: Final = "RTCC_TEST_POSTGRES"
 ENROLLED: Final = "enrolled"
 """A second template: the database of `tests/e2e`'s place with a portrait in its gallery."""
 _EMPTY: Final = "template0"
+
+
+def schema_difference(connection: Connection) -> list[object]:
+    """By what the database differs from the tables of the program."""
+
+    def is_compared(_: object, name: str | None, *__: object) -> bool:
+        return name != LIVING_SOURCES or connection.dialect.name == SQLITE  # Alembic does not look at `ddl_if`
+
+    context = MigrationContext.configure(connection, opts={"include_object": is_compared})
+    return list(compare_metadata(context, metadata))
 
 
 @dataclass(frozen=True, slots=True)

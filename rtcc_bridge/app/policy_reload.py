@@ -11,8 +11,8 @@ from rtcc_bridge.app.foundation import Core
 from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.errors import ConfigurationError, TransientError
 from rtcc_bridge.policy.opening import OpenedPolicy, PolicyFiles, open_policy
+from rtcc_bridge.storage.audit_search import RELOAD
 
-_ACTION: Final = "policy.reload"
 _MOST_REASON_CHARACTERS: Final = 1000
 
 _log = structlog.get_logger(__name__)
@@ -91,7 +91,7 @@ class PolicyReload:
             await core.audit.append(
                 tx,
                 actor=SYSTEM,
-                action=_ACTION,
+                action=RELOAD,
                 subject=f"policy/{subject}",
                 outcome=outcome,
                 authority={"policyHash": core.policy.hash},

@@ -74,6 +74,8 @@ def _explained(line: str, description: str | None) -> str:
 
 def _words(value: Any) -> str:
     match value:
+        case Set() | tuple() | None if not value:
+            return "none"
         case BaseModel():
             return ", ".join(f"{name} {_words(getattr(value, name))}" for name in type(value).model_fields)
         case Set():

@@ -157,7 +157,7 @@ def _begin(day: date) -> datetime:
 
 
 def _reviews(peers: Sequence[ReviewTime]) -> ReviewFigures:
-    minutes = [(one.filed_at - one.opened_at) / timedelta(minutes=1) for one in peers]
+    minutes = [one.lasted / timedelta(minutes=1) for one in peers]
     deciles = quantiles(minutes, n=10, method="inclusive") if len(minutes) > 1 else minutes * 9
     return ReviewFigures(
         filed=len(peers),

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,18 +21,21 @@ from rtcc_bridge.policy.policy_parts import MisuseRule
 from rtcc_bridge.reports.misuse_signals import DEFINITIONS, History, Signal, SignalKind, Trace, signals
 from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.roster import Roster, read_roster
-from rtcc_bridge.storage import examinations, report_rows
+from rtcc_bridge.storage import examinations, report_rows, still_acts
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.examinations import FiledReview
+from rtcc_bridge.storage.still_acts import ATTACH, EDIT, SEARCH, Window
 
 ACTION: Final = "misuse.view"
 _NO_EDITS: Final = "[]"
 _NOT_KNOWN: Final = "not known"
 _EVERY_SECONDS: Final = 900.0
 _REVIEWS_AT_ONCE: Final = 200
+_FEW_ENTRIES: Final = 10_000
+"""So many are read within a second."""
 _LOOK_BACK: Final = timedelta(days=30)
 """An analyst is known by the still that they attached, which lies before what came of it."""
 
-_OF_PROBES: Final = frozenset({"probe.attach", "probe.edit", "probe.search", "probe.approve", "probe.approval_lapsed"})
 _ON_SHIFT: Final = frozenset(
     {
         "probe.attach", "probe.edit", "probe.choose_face", "probe.view", "probe.preview", "probe.approve",
@@ -86,9 +89,19 @@ class MisuseDesk:
         until = parts.clock.now()
         since = until - timedelta(days=rule.window_days)
         roster = None if self._roster_file is None else await asyncio.to_thread(read_roster, self._roster_file)
-        async with parts.database.for_long_statements() as patient, patient.snapshot() as tx:
+        async with self._reading(is_long=roster is not None) as tx:
             history = await read_history(tx, since, until, rule, roster)
         return _report(history, since, until)
+
+    @asynccontextmanager
+    async def _reading(self, *, is_long: bool) -> AsyncIterator[Transaction]:
+        """A snapshot, with time for long statements where one may be needed: also while much is not kept apart yet."""
+        database = self._parts.database
+        async with database.read() as tx:
+            is_long = is_long or await still_acts.is_behind(tx, _FEW_ENTRIES)
+        async with AsyncExitStack() as stack:
+            reader = await stack.enter_async_context(database.for_long_statements()) if is_long else database
+            yield await stack.enter_async_context(reader.snapshot())
 
 
 class MisuseWatch:
@@ -113,8 +126,9 @@ async def read_history(
 ) -> History:
     """What happened from `since` to `until`. Exercises are left out, and so is what the policy refused.
 
-    It is counted while it is read, a hundred entries at a time: the months of a busy centre fit in no memory that is
-    spared for them. What stays is some hundred bytes for each still, and for each probe whose it is.
+    The database finds what may be a sign: a still that came several times, an approval without a look. The rest of a
+    busy centre's months is not fetched. With a roster each act is, since nearly each may be off shift; it is counted
+    while it is read.
     """
     history = History(rule, roster)
     await _count_probes(tx, history, since, until)
@@ -130,52 +144,63 @@ async def read_history(
 
 
 async def _count_probes(tx: Transaction, history: History, since: datetime, until: datetime) -> None:
-    known: dict[str, str] = {}
-
-    def once(text: str) -> str:
-        """The same object for the same text: most of them come again and again."""
-        return known.setdefault(text, text)
-
-    # By probe, for what somebody else did with an analyst's still. Read before: two entries of a moment have no order.
-    async with aclosing(report_rows.actors(tx, "probe.attach", since - _LOOK_BACK, until)) as attached:
-        analysts = {once(probe_id): once(actor) async for probe_id, actor in attached}
-    chosen = report_rows.still_acts(tx, {"probe.choose_face"}, since - _LOOK_BACK, until, refused=REFUSED)
-    async with aclosing(chosen):
-        async for act in chosen:
-            if act.face is not None:
-                history.copies.add(once(str(act.still)), act.face)
-    acts = report_rows.still_acts(tx, _OF_PROBES, since, until, refused=REFUSED)
-    async with aclosing(acts):
-        async for act in acts:
-            probe_id, still = once(act.subject), once(str(act.still))
-            match act.action:
-                case "probe.search":
-                    history.search(Trace(act.at, analysts.get(probe_id, _NOT_KNOWN), probe_id, still))
-                case "probe.attach" | "probe.edit":
-                    history.version(Trace(act.at, once(act.actor), probe_id, still, once(act.edits or _NO_EDITS)))
-                case "probe.approve":
-                    history.approval(Trace(act.at, once(act.actor), probe_id, flag=bool(act.opened)))
-                case "probe.approval_lapsed":
-                    history.lapse(Trace(act.at, analysts.get(probe_id, _NOT_KNOWN), probe_id))
+    window, before_too = Window(since, until), Window(since - _LOOK_BACK, until)
+    told, rule = await still_acts.reading(tx, refused=REFUSED), history.rule
+    stills: set[str] = set()
+    for still, face in await told.copies(before_too):
+        history.copies.add(still, face)
+        stills.add(still)
+    stills |= await told.stills((SEARCH,), window, at_least=rule.same_still_searches)
+    stills |= await told.stills((ATTACH, EDIT), window, at_least=rule.versions_of_a_still)
+    acts = [*await told.of_stills(stills, (SEARCH, ATTACH, EDIT), window), *await told.lapses(window)]
+    # By probe, for what somebody else did with an analyst's still.
+    analysts = await told.analysts({act.subject for act in acts}, before_too)
+    for act in acts:
+        by_analyst = Trace(act.at, analysts.get(act.subject, _NOT_KNOWN), act.subject, str(act.still))
+        match act.action:
+            case still_acts.SEARCH:
+                history.search(by_analyst)
+            case still_acts.LAPSE:
+                history.lapse(by_analyst)
+            case _:
+                history.version(Trace(act.at, act.actor, act.subject, str(act.still), act.edits or _NO_EDITS))
+    for act in await told.unopened(window):
+        history.approval(Trace(act.at, act.actor, act.subject, flag=False))
 
 
 async def _count_acts(tx: Transaction, history: History, since: datetime, until: datetime) -> None:
-    async with aclosing(report_rows.acts(tx, _ON_SHIFT, since, until)) as entries:
-        async for entry in entries:
-            if entry.outcome != REFUSED and entry.actor != SYSTEM:
-                history.act(Trace(entry.at, entry.actor, entry.subject))
+    async with aclosing(report_rows.moments(tx, _ON_SHIFT, since, until, refused=REFUSED)) as moments:
+        async for at, actor, subject in moments:
+            if actor != SYSTEM:
+                history.act(Trace(at, actor, subject))
 
 
 async def _count_reviews(tx: Transaction, history: History, since: datetime, until: datetime) -> None:
     """Blind reviews of leads on which everybody has concluded: before, nothing is told of them (P12)."""
-    reviews = await examinations.reviews_filed(tx, since, until)
-    for start in range(0, len(reviews), _REVIEWS_AT_ONCE):
-        some = [one for one in reviews[start : start + _REVIEWS_AT_ONCE] if not history.has_disagreed(one.examiner)]
-        found = await opinions.concluded(tx, [one.lead_id for one in some])
-        for review in some:
-            verdicts = found.get(review.lead_id, {})
-            if rounds.FIRST in verdicts and review.round in verdicts:
-                differs = agreement.of_two(verdicts[rounds.FIRST], verdicts[review.round]) is None
+    least = history.rule.reviews_without_disagreement
+    busy = await examinations.reviewers(tx, since, until, at_least=least)
+    # Nobody can make a sign who has disagreed once; where two have, a third examiner was asked.
+    first = [one for one in await examinations.first_before_third(tx, since, until) if one.examiner in busy]
+    await _compare(tx, history, first, differing_only=True)
+    for examiner in busy:
+        last = None
+        while not history.has_disagreed(examiner):
+            reviews = await examinations.reviews_of(tx, examiner, since, until, last, _REVIEWS_AT_ONCE)
+            if not reviews:
+                break
+            await _compare(tx, history, reviews)
+            last = reviews[-1]
+
+
+async def _compare(
+    tx: Transaction, history: History, reviews: Sequence[FiledReview], *, differing_only: bool = False
+) -> None:
+    found = await opinions.concluded(tx, [one.lead_id for one in reviews])
+    for review in reviews:
+        verdicts = found.get(review.lead_id, {})
+        if rounds.FIRST in verdicts and review.round in verdicts:
+            differs = agreement.of_two(verdicts[rounds.FIRST], verdicts[review.round]) is None
+            if differs or not differing_only:
                 history.review(Trace(review.filed_at, review.examiner, review.lead_id, flag=differs))
 
 

@@ -14,7 +14,6 @@ from rtcc_bridge.policy.policy_file import Policy, parse_policy
 from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.storage import audit_search
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
-from rtcc_bridge.storage.audit_search import EntryQuery
 
 HISTORY: Final = timedelta(days=731)
 """As long as a policy may hold, so that the one before the present one is in it."""
@@ -22,7 +21,6 @@ MOST_CHANGES: Final = 50
 
 _VIEW: Final = "policy.view"
 _COMPARE: Final = "policy.compare"
-_RELOAD: Final = "policy.reload"
 _TAKEN: Final = "taken"
 
 
@@ -55,7 +53,7 @@ class PolicyDesk:
         self._parts = parts
 
     async def look(self, account: Account) -> PolicyShown:
-        """Raises PolicyRefusalError (P10), BusyError, UnavailableError."""
+        """Raises PolicyRefusalError (P10), UnavailableError."""
         await self._require(account, _VIEW)
         in_force = self._parts.policy_in_force
         return PolicyShown(policy=in_force.current, remark=in_force.remark, changes=await self._changes())
@@ -64,7 +62,7 @@ class PolicyDesk:
         """text: a policy file, signed or not. is_earlier: what the policy in force says otherwise than the file is
         told; otherwise what the file would change.
 
-        Raises PolicyRefusalError (P10), InvalidInputError for what is no policy, BusyError, UnavailableError.
+        Raises PolicyRefusalError (P10), InvalidInputError for what is no policy, UnavailableError.
         """
         await self._require(account, _COMPARE)
         current = self._parts.policy
@@ -83,9 +81,9 @@ class PolicyDesk:
 
     async def _changes(self) -> Sequence[AuditEntryRecord]:
         now = self._parts.clock.now()
-        query = EntryQuery(since=now - HISTORY, before=now + timedelta(seconds=1), actions=(_RELOAD,), outcome=_TAKEN)
-        async with self._parts.database.for_long_statements() as patient, patient.read() as tx:
-            return await audit_search.newest(tx, query, None, MOST_CHANGES)
+        async with self._parts.database.read() as tx:
+            before = now + timedelta(seconds=1)
+            return await audit_search.newest_policies(tx, now - HISTORY, before, _TAKEN, MOST_CHANGES)
 
     async def _require(self, account: Account, action: str) -> None:
         async with self._parts.watching(account, action, "policy"):

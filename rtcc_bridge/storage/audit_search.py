@@ -3,14 +3,16 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import literal_column, select
 
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import padded
 from rtcc_bridge.storage.tables import audit_entries
+
+RELOAD: Final = "policy.reload"
 
 _ENTRY = audit_entries.c
 
@@ -57,6 +59,18 @@ async def newest(
     rows = await tx.execute(
         select(audit_entries).where(wanted).order_by(_ENTRY.at.desc(), _ENTRY.entry_id.desc()).limit(limit)
     )
+    return [AuditEntryRecord(**row._mapping) for row in rows]
+
+
+async def newest_policies(
+    tx: Transaction, since: datetime, before: datetime, outcome: str, limit: int
+) -> Sequence[AuditEntryRecord]:
+    """At most so many times that the policy was read again and this came of it, by an index of nothing else."""
+    # In the statement itself: of a parameter no database knows that the index holds all that has it.
+    is_reload = _ENTRY.action == literal_column(f"'{RELOAD}'")
+    wanted = is_reload & (_ENTRY.at >= since) & (_ENTRY.at < before) & (_ENTRY.outcome == outcome)
+    newest_first = (_ENTRY.at.desc(), _ENTRY.entry_id.desc())
+    rows = await tx.execute(select(audit_entries).where(wanted).order_by(*newest_first).limit(limit))
     return [AuditEntryRecord(**row._mapping) for row in rows]
 
 

@@ -5,10 +5,24 @@ Nothing here differs with what another examiner thinks of the list, so a reviewe
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    cast,
+    delete,
+    exists,
+    extract,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import slices
@@ -71,10 +85,9 @@ class FiledReview:
 
 
 class ReviewTime(NamedTuple):
-    """From when to when a blind review lasted, and whether a third examiner was asked for its lead."""
+    """How long a blind review lasted, and whether a third examiner was asked for its lead."""
 
-    opened_at: datetime
-    filed_at: datetime
+    lasted: timedelta
     has_third: bool
 
 
@@ -132,11 +145,45 @@ async def of_cases(tx: Transaction) -> Sequence[ExaminationRecord]:
 
 async def reviews_filed(tx: Transaction, since: datetime, before: datetime) -> Sequence[FiledReview]:
     """The blind reviews of leads that were filed in that time, the oldest first; no seeded case among them."""
-    columns = [examinations.c[one.name] for one in fields(FiledReview) if one.name != "has_third"]
-    where = (examinations.c.round > 1) & _filed(since, before)
-    query = select(*columns, _has_third().label("has_third")).where(where)
-    rows = await tx.execute(query.order_by(examinations.c.filed_at, examinations.c.examination_id))
+    rows = await tx.execute(_reviews(since, before))
     return [FiledReview(**row) for row in rows.mappings()]
+
+
+async def reviewers(tx: Transaction, since: datetime, before: datetime, *, at_least: int) -> Sequence[str]:
+    """Who filed so many of the reviews that `reviews_filed` tells, or more."""
+    examiner = examinations.c.examiner
+    query = select(examiner).where((examinations.c.round > 1) & _filed(since, before)).group_by(examiner)
+    return (await tx.execute(query.having(func.count() >= at_least).order_by(examiner))).scalars().all()
+
+
+async def first_before_third(tx: Transaction, since: datetime, before: datetime) -> Sequence[FiledReview]:
+    """Of each examiner the oldest among them after which a third examiner was asked, where there is one."""
+    each = _reviews(since, before).where((examinations.c.round < 3) & _has_third())
+    place = func.row_number().over(
+        partition_by=examinations.c.examiner, order_by=(examinations.c.filed_at, examinations.c.examination_id)
+    )
+    placed = each.add_columns(place.label("place")).order_by(None).subquery()
+    columns = [placed.c[one.name] for one in fields(FiledReview)]
+    rows = await tx.execute(select(*columns).where(placed.c.place == 1).order_by(placed.c.examiner))
+    return [FiledReview(**row) for row in rows.mappings()]
+
+
+async def reviews_of(
+    tx: Transaction, examiner: str, since: datetime, before: datetime, behind: FiledReview | None, limit: int
+) -> Sequence[FiledReview]:
+    """At most so many of this examiner's among them, the oldest first, those behind the last one of the page before."""
+    filed_at, examination_id = examinations.c.filed_at, examinations.c.examination_id
+    query = _reviews(since, before).where(examinations.c.examiner == examiner).limit(limit)
+    if behind is not None:
+        later = (filed_at == behind.filed_at) & (examination_id > behind.examination_id)
+        query = query.where((filed_at > behind.filed_at) | later)
+    return [FiledReview(**row) for row in (await tx.execute(query)).mappings()]
+
+
+def _reviews(since: datetime, before: datetime) -> Select[Any]:
+    columns = [examinations.c[one.name] for one in fields(FiledReview) if one.name != "has_third"]
+    query = select(*columns, _has_third().label("has_third")).where((examinations.c.round > 1) & _filed(since, before))
+    return query.order_by(examinations.c.filed_at, examinations.c.examination_id)
 
 
 async def concluded_review_times(
@@ -147,8 +194,24 @@ async def concluded_review_times(
     left = examinations.alias()
     is_open = (left.c.lead_id == examinations.c.lead_id) & left.c.filed_at.is_(None) & left.c.closed_at.is_(None)
     where = (examinations.c.round == number) & _filed(since, before) & ~exists().where(is_open)
-    query = select(examinations.c.opened_at, examinations.c.filed_at, _has_third()).where(where)
-    return [ReviewTime(*row) for row in await tx.execute(query)]
+    query = select(_lasted(tx).label("microseconds"), _has_third().label("has_third")).where(where)
+    return [ReviewTime(timedelta(microseconds=row[0]), row[1]) for row in await tx.execute(query)]
+
+
+def _lasted(tx: Transaction) -> ColumnElement[int]:
+    """From opening to filing in microseconds: one number of each row is fetched in half the time that two moments take.
+
+    SQLite's moments are texts with six digits behind the second.
+    """
+    opened, filed = examinations.c.opened_at, examinations.c.filed_at
+    if tx.dialect.name == "postgresql":
+        return cast(func.round(extract("epoch", filed - opened) * 1_000_000), BigInteger)
+
+    def since_1970(moment: ColumnElement[Any]) -> ColumnElement[int]:
+        seconds = cast(func.strftime("%s", moment), Integer)
+        return seconds * 1_000_000 + cast(func.substr(moment, 21, 6), Integer)
+
+    return since_1970(filed) - since_1970(opened)
 
 
 def _filed(since: datetime, before: datetime) -> ColumnElement[bool]:

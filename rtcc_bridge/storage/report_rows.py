@@ -6,9 +6,9 @@ Reports count what the log says: retention purges the rows of searches and leads
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, false, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, or_, select
 
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.engine import Transaction
@@ -25,20 +25,6 @@ class IncidentKind:
 
     incident_type: str
     exercise: bool
-
-
-class StillAct(NamedTuple):
-    """Of an entry about a still: its hash, and that of the face that was cut out of it, if one was; its edits as JSON,
-    if they are told; of an approval whether the request had been opened."""
-
-    at: datetime
-    actor: str
-    action: str
-    subject: str
-    still: str | None
-    face: str | None
-    edits: str | None
-    opened: bool | None
 
 
 async def acts(
@@ -65,46 +51,20 @@ async def acts(
         yield AuditEntryRecord(**row._mapping)
 
 
-async def still_acts(
+async def moments(
     tx: Transaction, actions: Collection[str], since: datetime, before: datetime, *, refused: str
-) -> AsyncGenerator[StillAct, None]:
-    """What these actions did with stills, the oldest first, as it comes from the database.
-
-    Left out is what was refused, whose outcome is `refused`, and what was done for an incident that is an exercise. The
-    database takes the few fields out of each entry: an entry that is read whole costs ten times as much.
-    """
-    table, details = audit_entries.c, audit_entries.c.entry["details"]
-    # Looked up entry by entry: a join may read all incidents there are.
-    incident_id = table.entry["authority"]["incidentId"].as_string()
-    is_exercise = select(incidents.c.exercise).where(incidents.c.incident_id == incident_id).scalar_subquery()
-    query = select(
-        table.at,
-        table.actor,
-        table.action,
-        table.subject,
-        details["originalSha256"].as_string(),
-        details["cropSha256"].as_string(),
-        details["edits"].as_string(),
-        details["opened"].as_boolean(),
-    ).where(
+) -> AsyncGenerator[tuple[datetime, str, str], None]:
+    """When, by whom and to what any of this was done, the oldest first, as it comes from the database. Left out is what
+    was refused, whose outcome is `refused`."""
+    table = audit_entries.c
+    query = select(table.at, table.actor, table.subject).where(
         table.action.in_(padded(sorted(actions)))
         & (table.at >= since)
         & (table.at < before)
         & (table.outcome != refused)
-        & ~func.coalesce(is_exercise, false())
     )
     async for row in _streamed(tx, query.order_by(table.at, table.entry_id)):
-        yield StillAct._make(row)
-
-
-async def actors(
-    tx: Transaction, action: str, since: datetime, before: datetime
-) -> AsyncGenerator[tuple[str, str], None]:
-    """Of each entry of this action, as they come from the database: what it was done to, and who did it."""
-    table = audit_entries.c
-    query = select(table.subject, table.actor).where((table.at >= since) & (table.at < before))
-    async for row in _streamed(tx, query.where(table.action == action)):
-        yield row.subject, row.actor
+        yield row.at, row.actor, row.subject
 
 
 async def _streamed(tx: Transaction, query: Select[Any]) -> AsyncGenerator[Row[Any], None]:

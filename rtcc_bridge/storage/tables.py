@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     TypeDecorator,
     UniqueConstraint,
     text,
@@ -49,6 +50,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+
+LIVING_SOURCES = "ix_gallery_images_living_sources"
+"""An index that SQLite alone has."""
 
 input_events = Table(
     "input_events",
@@ -342,6 +346,17 @@ gallery_images = Table(
         sqlite_where=text("removed_version IS NULL"),
         postgresql_where=text("removed_version IS NULL"),
     ),
+    # All that the page of a gallery counts by. PostgreSQL counts without it, and takes no words of any length into one.
+    Index(
+        LIVING_SOURCES,
+        "gallery",
+        "provenance",
+        "lawful_basis",
+        "subject_id",
+        "retain_until",
+        "image_object",
+        sqlite_where=text("removed_version IS NULL"),
+    ).ddl_if(dialect="sqlite"),
 )
 
 retention_words = Table(
@@ -446,6 +461,14 @@ audit_entries = Table(
         sqlite_where=text("position IS NULL"),
         postgresql_where=text("position IS NULL"),
     ),
+    # The few by which a policy came into force, of years.
+    Index(
+        "ix_audit_entries_policy_reload",
+        "at",
+        "entry_id",
+        sqlite_where=text("action = 'policy.reload'"),
+        postgresql_where=text("action = 'policy.reload'"),
+    ),
 )
 
 # How often the same was done or refused on a day, for the entries whose place in the log is below the mark.
@@ -465,6 +488,30 @@ act_count_marks = Table(
     metadata,
     Column("name", String(16), primary_key=True),  # placed: there is one row
     Column("size", BigInteger, nullable=False),  # so many entries, from the log's first place on, are in `act_counts`
+)
+
+# What was done with stills, as the entries say whose place in the log is below the mark of the same name.
+still_acts = Table(
+    "still_acts",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),  # the entry's place in the log
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", String(256), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(256), nullable=False),  # the probe
+    Column("incident_id", String(256)),
+    Column("still", String(64)),  # the sha256 of the original's bytes
+    Column("face", String(64)),  # the sha256 of the pixels that were cut out of it
+    Column("edits", Text),  # as JSON
+    Column("opened", Boolean),  # of an approval: whether the request had been opened
+    Index("ix_still_acts_action_at_still_face", "action", "at", "still", "face"),
+)
+
+log_marks = Table(
+    "log_marks",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("size", BigInteger, nullable=False),  # so many entries, from the log's first place on, have been read
 )
 
 audit_logs = Table(

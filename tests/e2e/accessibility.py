@@ -4,6 +4,7 @@ from pathlib import Path
 
 from playwright.async_api import Page
 
+from tests.e2e.looks import bare_controls
 from tests.npm_tools import installed
 
 _AXE = Path(__file__).resolve().parents[1] / "axe"
@@ -19,7 +20,8 @@ def library() -> str:
 
 
 async def broken_rules(page: Page, axe: str) -> list[str]:
-    """What of WCAG 2.2 AA the page breaks, in the dark and in the light, and whether it runs out sideways.
+    """What of WCAG 2.2 AA the page breaks, in the dark and in the light, whether it runs out sideways, and which of its
+    controls have the browser's looks.
 
     A theme changes colours alone, so in the light only the rule that judges these is asked again.
     """
@@ -30,10 +32,12 @@ async def broken_rules(page: Page, axe: str) -> list[str]:
     await page.emulate_media(color_scheme="dark")
     if not await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"):
         broken.append("it runs out of the page sideways")
+    broken += [f"no looks of its own: {one}" for one in await bare_controls(page)]
     return [str(one) for one in broken]
 
 
 async def clean(page: Page, axe: str) -> None:
-    """No rule of WCAG 2.2 AA is broken, in the dark and in the light, and nothing runs out of the page sideways."""
+    """No rule of WCAG 2.2 AA is broken, in the dark and in the light, nothing runs out of the page sideways, and no
+    control looks as the browser makes it."""
     broken = await broken_rules(page, axe)
     assert broken == [], f"{page.url}: {broken}"

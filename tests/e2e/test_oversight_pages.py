@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Browser, FilePayload, Page, expect
+from playwright.async_api import Browser, FilePayload, Page, ViewportSize, expect
 
 from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.identity import GalleryKind
@@ -36,6 +36,10 @@ from tests.website import Website, acting, running_site
 
 FAR_AWAY = ZoneInfo("Pacific/Marquesas")
 """Nine hours and a half behind UTC, all year."""
+
+TALL = ViewportSize(width=1280, height=3000)
+"""So that the demonstration's banner, which stays in sight, covers nothing of a page."""
+LARGE = ViewportSize(width=3840, height=2160)
 
 
 @pytest.fixture
@@ -108,13 +112,16 @@ async def test_no_page_breaks_a_rule_of_wcag_in_either_theme(site: Website, brow
     broken: dict[str, list[str]] = {}
     for account, paths in pages.items():
         async with visiting(browser, site, account) as visitor:
-            # So tall that the demonstration's banner, which stays in sight, covers nothing of a page.
-            await visitor.page.set_viewport_size({"width": 1280, "height": 3000})
             for path in paths:
+                await visitor.page.set_viewport_size(TALL)
                 page = await opened(visitor, path)
-                if found := await accessibility.broken_rules(page, axe):
-                    broken[f"{account}: {path}"] = found
+                await visitor.stood_still()
+                broken |= await broken_on(page, axe, f"{account}: {path}")
+                await page.set_viewport_size(LARGE)
+                if not await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"):
+                    broken[f"{account}: {path}, large"] = ["it runs out of the page sideways"]
             if account == "supervisor":
+                await page.set_viewport_size(TALL)
                 await page.keyboard.press("?")
                 await expect(page.get_by_role("dialog")).to_be_visible()
                 broken |= await broken_on(page, axe, "the list of keys")

@@ -14,6 +14,7 @@ from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.pages import PAGES
 from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.e2e.bench_kit import bring_libraries
+from tests.e2e.looks import bare_controls
 from tests.e2e.tour.papers import PAPERS
 from tests.e2e.tour.pictures import (
     FOLDER,
@@ -93,6 +94,28 @@ def test_what_lost_its_looks_is_a_change(page: str, looks: Mapping[Theme, Colour
     found = Unlikeness.of(before, repainted(before, looks[theme], GROUND[theme]))
     assert found.strange > MOST_STRANGE
     assert found.levels < MOST_UNLIKE, "which the average of all does not notice"
+
+
+@pytest.mark.browser
+@pytest.mark.once
+async def test_a_control_that_lost_its_looks_is_told_however_small_it_is() -> None:
+    """Of each kind one with the program's looks, and one without."""
+    style = "a, body { color: navy; font-family: serif }"
+    style += ".own { font: inherit; border: 1px solid teal; accent-color: teal }"
+    kinds = (
+        '<a href="/" class>x</a>',
+        "<button class>x</button>",
+        "<select class></select>",
+        "<textarea class></textarea>",
+    )
+    kinds += tuple(f'<input type="{kind}" class>' for kind in ("text", "date", "checkbox", "radio", "file"))
+    async with running_browser() as browser:
+        page = await browser.new_page()
+        for kind in kinds:
+            own, bare = kind.replace("class", 'class="own"'), kind.replace("class", 'style="all: revert"')
+            await page.set_content(f"<style>{style}</style><p>{own} {bare} <button hidden>x</button></p>")
+            [found] = await bare_controls(page)
+            assert "revert" in found, kind
 
 
 def repainted(picture: bytes, colour: Colour, ground: Colour) -> bytes:

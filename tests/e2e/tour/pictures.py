@@ -29,6 +29,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.tables import metadata
+from tests.e2e.looks import bare_controls
 from tests.e2e.tour.painting import TourPictures
 from tests.e2e.tour.papers import ACCOUNT, PAPERS, SIZE, Paper
 from tests.e2e.tour.stage import NIGHT, Scenery, long_before, set_up
@@ -78,12 +79,14 @@ _DIGESTS: Final = re.compile(r"(?<![\w/+])(?!/api/)[A-Za-z0-9+/]{42,}={0,2}|\b[0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What a stop or a paper looked like. pictures: PNG by theme. people: left, top, right and bottom of what shows a
+    """What a stop or a paper looked like. pictures: PNG by theme. bare: the controls that look as the browser makes
+    them. people: left, top, right and bottom of what shows a
     person, in pixels: who it is, is drawn by lot."""
 
     name: str
     outline: str
     pictures: dict[Theme, bytes]
+    bare: Sequence[str] = ()
     people: Boxes = ()
 
 
@@ -130,11 +133,11 @@ async def look_round(browser: Browser, site: Website, scenery: Scenery, folder: 
         for theme in THEMES:
             await page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
             pictures[theme] = await _whole(page)
-        people = await page.evaluate(PEOPLE)
+        bare, people = await bare_controls(page), await page.evaluate(PEOPLE)
         visitor.tolerated = stop.tolerated
         visitor.checked()
         visitor.complaints.clear()
-        yield Seen(stop.name, outline, pictures, people)
+        yield Seen(stop.name, outline, pictures, bare, people)
     reader = await _arrive(browser, site, ACCOUNT)
     await reader.page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
     for paper in PAPERS:
@@ -246,6 +249,7 @@ def picture_file(name: str, theme: Theme, folder: Path = FOLDER) -> Path:
 def changes(seen: Seen, folder: Path = FOLDER) -> Iterator[str]:
     """In words, by what a stop differs from what is kept of it; nothing where it does not."""
     name, file = seen.name, outline_file(seen.name, folder)
+    yield from (f"{name}: without looks of its own: {one}" for one in seen.bare)
     if not file.is_file():
         yield f"{name}: not in the tour yet"
         return

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rtcc_bridge.policy.policy_diff import differences
+from rtcc_bridge.policy.policy_diff import differences, in_words
 from rtcc_bridge.policy.policy_file import load_policy
 from tests.policy_kit import Change, write_policy
 
@@ -68,6 +68,12 @@ def test_a_section_that_comes_is_told_with_all_that_it_says(tmp_path: Path) -> N
     old = write_policy(tmp_path / "old.yaml", TODAY, lambda content: content.update(evaluation=LIMITS))
     (line,) = differences(load_policy(old), load_policy(write_policy(tmp_path / "new.yaml", TODAY)))
     assert line.startswith("evaluation: no longer there")
+
+
+def test_what_is_left_empty_is_told_in_words(tmp_path: Path) -> None:
+    policy = load_policy(write_policy(tmp_path / "policy.yaml", TODAY))
+    told = {field: value for field, value, _ in in_words(policy)}
+    assert (told["evaluation"], told["jurisdiction.warrant_or_exigency_for"]) == ("none", "none")
 
 
 def test_a_comment_is_no_difference(tmp_path: Path) -> None:

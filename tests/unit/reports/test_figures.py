@@ -26,7 +26,7 @@ def refused(rule: str | None, count: int = 1) -> ActCount:
 
 
 def review(minutes: float, *, third: bool = False) -> ReviewTime:
-    return ReviewTime(NOON - timedelta(minutes=minutes), NOON, third)
+    return ReviewTime(timedelta(minutes=minutes), third)
 
 
 def test_searches_count_by_purpose_and_refusals_by_rule_each_on_its_day() -> None:

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import JSON, Boolean, Connection, DateTime, Integer, LargeBinary, MetaData, Table, insert, select, text
@@ -20,7 +18,7 @@ from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import schema
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.tables import metadata
+from tests.databases import schema_difference
 
 KNOWN = ScriptDirectory.from_config(schema.configuration())
 REVISIONS = [script.revision for script in reversed(list(KNOWN.walk_revisions()))]
@@ -77,10 +75,6 @@ def content(connection: Connection, tables: list[Table]) -> dict[str, list[tuple
     return {table.name: sorted(map(tuple, connection.execute(select(table)).all()), key=str) for table in tables}
 
 
-def difference(connection: Connection) -> list[object]:
-    return list(compare_metadata(MigrationContext.configure(connection), metadata))
-
-
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_rows_survive_and_the_earlier_program_can_go_on(empty: Database, revision: str) -> None:
     async with empty.write() as tx:
@@ -93,7 +87,7 @@ async def test_rows_survive_and_the_earlier_program_can_go_on(empty: Database, r
     await schema.upgrade(empty)
     async with empty.read() as tx:
         assert await tx.run_sync(content, earlier) == before
-        assert await tx.run_sync(difference) == []
+        assert await tx.run_sync(schema_difference) == []
     if REVISIONS.index(revision) >= REVISIONS.index(script(REVISIONS[-1]).module.oldest_program):
         async with empty.write() as tx:  # what the program of that revision writes, knowing no newer column
             await tx.run_sync(fill, earlier, 2)

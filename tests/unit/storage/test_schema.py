@@ -3,15 +3,13 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from pydantic import SecretStr
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import schema
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.tables import metadata
+from tests.databases import schema_difference
 
 
 @pytest.fixture
@@ -21,14 +19,10 @@ async def empty(empty_database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-def difference(connection: Connection) -> list[object]:
-    return list(compare_metadata(MigrationContext.configure(connection), metadata))
-
-
 async def test_the_migrations_make_the_tables_of_the_program(empty: Database) -> None:
     await schema.upgrade(empty)
     async with empty.read() as tx:
-        assert await tx.run_sync(difference) == []
+        assert await tx.run_sync(schema_difference) == []
 
 
 async def test_upgrading_again_changes_nothing(empty: Database) -> None:

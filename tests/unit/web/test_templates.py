@@ -158,7 +158,7 @@ def test_text_has_enough_contrast(scheme: str) -> None:
     colours = theme(scheme)
     pairs = [
         *((text, ground) for text in ("text", "quiet", "link") for ground in ("ground", "panel", "raised")),
-        *((text, ground) for text in ("text", "quiet") for ground in ("alarm-ground", "ended-ground")),
+        *((text, ground) for text in ("text", "quiet") for ground in ("field", "alarm-ground", "ended-ground")),
         ("text", "warn-ground"), ("warn", "warn-ground"), ("warn", "panel"), ("warn", "raised"), ("good", "panel"),
         ("warn", "ground"), ("alarm", "panel"), ("on-alarm", "alarm"), ("on-warn", "warn"), ("on-good", "good"),
         ("on-button", "button"), ("ground", "lead"), ("ended", "ended-ground"), ("ground", "ended"),
