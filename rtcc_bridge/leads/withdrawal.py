@@ -51,13 +51,22 @@ class WithdrawalDesk:
                     await self._parts.note(tx, account, action, lead_id, "acknowledged")
 
     async def receivers(self, lead_id: str, account: Account) -> Sequence[ReceiverRecord]:
-        """Everybody who has had the lead, and who knows of its end. Raises PolicyRefusalError, NotFoundError."""
-        async with self._parts.watching(account, "lead.receivers", lead_id):
+        """Everybody who has had the lead, and who knows of its end.
+
+        Each look that names somebody is audited before it is had; the page of a lead that nobody had looks every few
+        seconds. Raises PolicyRefusalError (P10), NotFoundError, UnavailableError.
+        """
+        action = "lead.receivers"
+        async with self._parts.watching(account, action, lead_id):
             require_permission(account, Deed.SEE_RECEIVERS)
         async with self._parts.database.read() as tx:
             if await leads.find(tx, lead_id) is None:
                 raise NotFoundError("There is no such lead.")
-            return await releases.receivers(tx, lead_id)
+            found = await releases.receivers(tx, lead_id)
+        if found:
+            async with self._parts.database.write() as tx:
+                await self._parts.note(tx, account, action, lead_id, "shown")
+        return found
 
 
 def stated_reason(reason: str) -> str:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.policy import rules
@@ -16,6 +17,8 @@ from rtcc_bridge.probes.refusals import MOST_SUBJECT_CHARACTERS, RefusalLog
 from rtcc_bridge.storage import deferral_lifts, probes
 from rtcc_bridge.storage.deferral_lifts import DeferralLift
 from rtcc_bridge.storage.engine import Transaction
+
+_SUBJECT: Final = "deferrals"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +43,17 @@ class DeferralDesk:
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
 
     async def standings(self, account: Account) -> Sequence[DeferralStanding]:
-        """Every analyst with an approval that lapsed or has not come. Raises PolicyRefusalError."""
-        async with self._refusals.watching(
-            actor=account.name, action="deferral.view", subject="deferrals", authority={}
-        ):
+        """Every analyst with an approval that lapsed or has not come. Each look is audited.
+
+        Raises PolicyRefusalError (P10), UnavailableError.
+        """
+        action = "deferral.view"
+        async with self._refusals.watching(actor=account.name, action=action, subject=_SUBJECT, authority={}):
             require_permission(account, Deed.SEE_DEFERRALS)
-        async with self._parts.database.read() as tx:
+        async with self._parts.database.write() as tx:
+            await self._parts.audit.append(
+                tx, actor=account.name, action=action, subject=_SUBJECT, outcome="shown", authority={}, details={}
+            )
             return await self._standings(tx)
 
     async def lift(self, analyst: str, account: Account, reason: str) -> DeferralStanding:

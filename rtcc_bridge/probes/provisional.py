@@ -83,10 +83,17 @@ class ProvisionalDesk:
         return record
 
     async def waiting(self, account: Account) -> Sequence[ProvisionalIncident]:
-        """Those that nobody has reconciled yet. Raises PolicyRefusalError."""
-        async with self._watching(account, "incident.view_provisional", _SUBJECT):
+        """Those that nobody has reconciled yet, with who opened them. Each look is audited.
+
+        Raises PolicyRefusalError (P10), UnavailableError.
+        """
+        action = "incident.view_provisional"
+        async with self._watching(account, action, _SUBJECT):
             require_permission(account, Deed.OPEN_PROVISIONAL)
-        async with self._parts.database.read() as tx:
+        async with self._parts.database.write() as tx:
+            await self._parts.audit.append(
+                tx, actor=account.name, action=action, subject=_SUBJECT, outcome="shown", authority={}, details={}
+            )
             return await provisional_incidents.waiting(tx)
 
     async def reconcile(self, incident_id: str, into: str, account: Account) -> ProvisionalIncident:

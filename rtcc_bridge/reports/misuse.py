@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 from rtcc_bridge.audit.entries import REFUSED, SYSTEM
 from rtcc_bridge.errors import ConfigurationError, TransientError
 from rtcc_bridge.leads import agreement, opinions, rounds
+from rtcc_bridge.leads.examiners import require_never_examines
 from rtcc_bridge.leads.proficiency import answers
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.periodic import periodically
@@ -70,17 +71,21 @@ class MisuseDesk:
     async def look(self, account: Account) -> MisuseReport:
         """The signs in the window that the policy sets; each look is audited before it is had.
 
-        Raises PolicyRefusalError (P10), ConfigurationError for a roster that is none, UnavailableError.
+        They tell that a still was searched before, and what others do to a lead that is still examined (P12).
+
+        Raises PolicyRefusalError (P10; P12: an analyst), ConfigurationError for a roster that is none,
+        UnavailableError.
         """
         parts = self._parts
         async with parts.watching(account, ACTION, "misuse"):
             require_permission(account, Deed.SEE_MISUSE_SIGNALS)
+            require_never_examines(account)
             async with parts.database.write() as tx:
                 await parts.note(tx, account, ACTION, "misuse", "shown", {})
         return await self._find()
 
     async def count(self) -> Mapping[SignalKind, int]:
-        """How many signs of each kind there are, and nothing else. Raises as `look` does, but for P10."""
+        """How many signs of each kind there are, and nothing else. Raises as `look` does, but for P10 and P12."""
         found = Counter(one.kind for one in (await self._find()).signals)
         return {kind: found[kind] for kind in SignalKind}
 

@@ -17,6 +17,8 @@ from rtcc_bridge.settings import ObjectSettings
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.master_keys import LocalMasterKeys
 from tests.audit_kit import OTHER_SEED, AuditKit, lines_of, notes_of, resign, write_lines
+from tests.life_kit import AUDITOR, SUPERVISOR, LifeKit
+from tests.life_kit import REQUESTOR as LEAD_REQUESTOR
 from tests.probe_kit import ANALYST, FLOOR, ProbeKit, form, upload
 
 CASE, REQUESTOR = "26-000123", "the detective"
@@ -56,6 +58,28 @@ async def test_every_act_refusal_and_look_is_an_entry(export: Path) -> None:
     assert {("probe.preview", "refused"), ("probe.attach", "refused")} <= acts
     for entry in entries:
         assert entry.keys() >= {"actor", "action", "subject", "outcome", "authority", "at", "entryId"}
+
+
+async def test_a_look_at_what_colleagues_did_is_an_entry(life: LifeKit) -> None:
+    """It names people too: who had a lead, whose approvals lapsed, who opened an incident. One's own names nobody."""
+    lead_id, withdrawal = await life.released(), life.life.withdrawal
+    unseen = await life.lead(incident_id="incident-2")
+    assert len(await withdrawal.receivers(lead_id, AUDITOR)) == 1
+    assert await withdrawal.receivers(unseen, AUDITOR) == []
+    await life.kit.desk.deferrals.standings(SUPERVISOR)
+    await life.kit.provisional.waiting(SUPERVISOR)
+    looks = [
+        (entry["actor"], entry["subject"], entry["outcome"])
+        for action in ("lead.receivers", "deferral.view", "incident.view_provisional")
+        for entry in await life.kit.audited(action)
+    ]
+    assert looks == [
+        ("auditor", lead_id, "shown"),
+        ("supervisor", "deferrals", "shown"),
+        ("supervisor", "provisional", "shown"),
+    ], "a ledger in which nobody stands names nobody"
+    assert len(await life.life.release.all_received(LEAD_REQUESTOR)) == 1
+    assert await life.kit.audited("lead.received") == []
 
 
 async def test_a_stranger_verifies_a_good_export_with_the_key_alone(export: Path) -> None:
