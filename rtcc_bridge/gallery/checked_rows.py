@@ -35,6 +35,24 @@ class CheckedRow:
     taken_on: date | None = None
 
 
+def check_rows(
+    rows: Iterable[SourceRow], root: Path, now: datetime, max_bytes: int, kept_bytes: int
+) -> list[tuple[CheckedRow, bytes | None] | SetAsideError]:
+    """For each row `check_row`, or why it is set aside. Bytes are given back unless they are over `kept_bytes`.
+
+    Several at a time, since a visit to a thread takes as long as to read a small picture. Blocks.
+    """
+    checked: list[tuple[CheckedRow, bytes | None] | SetAsideError] = []
+    for row in rows:
+        try:
+            found, data = check_row(row, root, now, max_bytes)
+        except SetAsideError as error:
+            checked.append(error)
+        else:
+            checked.append((found, data if len(data) <= kept_bytes else None))
+    return checked
+
+
 def check_row(row: SourceRow, root: Path, now: datetime, max_bytes: int) -> tuple[CheckedRow, bytes]:
     """Checks the words, then reads the file, whose bytes come with it. Raises SetAsideError. Blocks."""
     checked = check_words(row, now)

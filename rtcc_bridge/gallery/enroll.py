@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.additions import Added, GalleryAdditions, NewImage
-from rtcc_bridge.gallery.checked_rows import CheckedRow, check_row, dates_of, read_row
+from rtcc_bridge.gallery.checked_rows import CheckedRow, check_rows, dates_of, read_row
 from rtcc_bridge.gallery.enroll_report import EnrollReport, SetAsideImage
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, normal_ref
 from rtcc_bridge.gallery.parts import GalleryParts
@@ -38,6 +38,8 @@ IMAGES_PER_BATCH: Final = 64
 TEMPLATES_PER_SEGMENT: Final = 16_384
 KEPT_BYTES: Final = 256 * 1024
 """A file that is no longer is kept from its check until somebody looks at it, and not read a second time."""
+
+_CHECKED_AT_ONCE: Final = 16
 
 TemplateRows: TypeAlias = tuple[Float32Array, Sequence[str]]
 """Templates float32 (N, D), and for each row whose it is."""
@@ -180,14 +182,17 @@ class Enroller:
         kept: dict[str, bytes] = {}
         now = self._parts.clock.now()
 
-        async def check(row: SourceRow) -> CheckedRow | None:
-            try:
-                found, data = await asyncio.to_thread(check_row, row, root, now, self._max_bytes)
-            except SetAsideError as error:
-                set_aside.append(SetAsideImage(row.image, row.subject_ref, error.reason, error.detail))
-                return None
-            if len(data) <= KEPT_BYTES:
-                kept[found.sha256] = data
+        async def check(rows: Sequence[SourceRow]) -> list[CheckedRow]:
+            found = []
+            answers = await asyncio.to_thread(check_rows, rows, root, now, self._max_bytes, KEPT_BYTES)
+            for row, answer in zip(rows, answers, strict=True):
+                if isinstance(answer, SetAsideError):
+                    set_aside.append(SetAsideImage(row.image, row.subject_ref, answer.reason, answer.detail))
+                    continue
+                one, data = answer
+                found.append(one)
+                if data is not None:
+                    kept[one.sha256] = data
             return found
 
         async def read_picture(row: CheckedRow) -> bytes:
@@ -196,8 +201,9 @@ class Enroller:
             return await asyncio.to_thread(read_row, row, root, self._max_bytes)
 
         checked: dict[str, CheckedRow] = {}
-        for found in await self._pictures.limited(check, batch):
-            if found is not None and checked.setdefault(found.sha256, found) is not found:
+        pieces = [batch[start : start + _CHECKED_AT_ONCE] for start in range(0, len(batch), _CHECKED_AT_ONCE)]
+        for found in chain.from_iterable(await self._pictures.limited(check, pieces)):
+            if checked.setdefault(found.sha256, found) is not found:
                 detail = f"the same picture as {checked[found.sha256].image}"
                 set_aside.append(SetAsideImage(found.image, found.subject_ref, Reason.DUPLICATE, detail))
         pictures = await self._pictures.read(run.gallery, checked, read_picture)

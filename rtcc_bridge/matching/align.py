@@ -15,8 +15,10 @@ _SHRINK_BELOW = 0.75
 def similarity_transform(source: Float32Array | Float64Array, target: Float64Array) -> Float64Array:
     """The rotation, uniform scale and shift, float64 (2, 3), that bring `source` (N, 2) closest to `target` (N, 2).
 
-    Least squares after Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
-    IEEE PAMI 13(4), 1991, equations 40 to 43. Mirroring is excluded. ValueError when all source points coincide.
+    Least squares, of which Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
+    IEEE PAMI 13(4), 1991, equations 40 to 43, is the general case. In a plane a scaled rotation has two numbers, in
+    which the error is a quadratic form, so that its minimum needs no decomposition. Mirroring is excluded. ValueError
+    when all source points coincide.
     """
     points = source.astype(np.float64)
     source_mean, target_mean = points.mean(0), target.mean(0)
@@ -24,9 +26,9 @@ def similarity_transform(source: Float32Array | Float64Array, target: Float64Arr
     variance = float((source_centred**2).sum() / len(points))
     if variance <= 0 or not math.isfinite(variance):
         raise ValueError("landmarks that coincide or are not finite give no alignment")
-    left, singular, right = np.linalg.svd(target_centred.T @ source_centred / len(points))
-    signs = np.array([1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
-    scaled_rotation = (left * signs) @ right * float((singular * signs).sum() / variance)
+    along = float((source_centred * target_centred).sum() / len(points)) / variance
+    across = float((source_centred * target_centred[:, ::-1] * (1, -1)).sum() / len(points)) / variance
+    scaled_rotation = np.array([[along, -across], [across, along]])
     shift = target_mean - scaled_rotation @ source_mean
     return np.column_stack([scaled_rotation, shift])
 

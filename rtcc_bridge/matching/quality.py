@@ -73,8 +73,9 @@ class _Measured:
     @property
     def component(self) -> QualityComponent:
         verdict = LIMITS[self.name].verdict(self.value)
-        remark = {Verdict.ACCEPTED: "", Verdict.WARNED: f": {self.warned}", Verdict.REFUSED: f": {self.refused}"}
-        return QualityComponent(self.name, round(self.value, 3), self.unit, verdict, self.stated + remark[verdict])
+        remark = {Verdict.ACCEPTED: "", Verdict.WARNED: self.warned, Verdict.REFUSED: self.refused}[verdict]
+        sentence = f"{self.stated}: {remark}" if remark else self.stated
+        return QualityComponent(self.name, round(self.value, 3), self.unit, verdict, sentence)
 
     @property
     def share(self) -> float:

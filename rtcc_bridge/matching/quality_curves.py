@@ -4,6 +4,7 @@ The file beside this module holds a few points for each property and how they ca
 """
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,12 @@ class Curve:
             raise ValueError("a curve's shares lie between 0 and 1 and go one way")
 
     def share(self, value: float) -> float:
-        return float(np.interp(value, self.values, self.shares))
+        # Of a single value, and few points, NumPy's own function spends most of its time on making arrays of them.
+        after = bisect_right(self.values, value)
+        if after in (0, len(self.values)):
+            return self.shares[min(after, len(self.shares) - 1)]
+        (left, low), (right, high) = ((self.values[at], self.shares[at]) for at in (after - 1, after))
+        return (high - low) / (right - left) * (value - left) + low
 
     def value_at(self, share: float) -> float | None:
         """Where the curve comes to a share below its best; None when it never falls so low."""

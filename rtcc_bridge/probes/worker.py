@@ -6,6 +6,8 @@ takes it over could still listen to the ones after it, which is why the parent r
 """
 
 import argparse
+import contextlib
+import fcntl
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -40,6 +42,7 @@ from rtcc_bridge.probes.worker_messages import (
 )
 from rtcc_bridge.probes.worker_protocol import (
     ANSWER_LENGTHS,
+    CHUNK_BYTES,
     END_OF_UPLOAD,
     LENGTH,
     MAX_REQUEST_JSON_BYTES,
@@ -75,6 +78,8 @@ class Pipes:
         self._read_descriptor = read_descriptor
         self._write_descriptor = write_descriptor
         self._max_upload_bytes = max_upload_bytes
+        self._buffer = bytearray()
+        """What was read and not asked for yet: of one request, since the parent waits for the answer."""
 
     def next_request(self) -> tuple[Request, bytes] | None:
         """The next request with its whole picture; None when the parent has closed the pipe. Skips what is given up."""
@@ -99,20 +104,20 @@ class Pipes:
         return bytes(data)
 
     def answer(self, header: bytes, body: bytes = b"") -> None:
-        for part in (ANSWER_LENGTHS.pack(len(header), len(body)), header, body):
-            view = memoryview(part)
-            while view:
-                view = view[os.write(self._write_descriptor, view) :]
+        view = memoryview(b"".join((ANSWER_LENGTHS.pack(len(header), len(body)), header, body)))
+        while view:
+            view = view[os.write(self._write_descriptor, view) :]
 
     def _read(self, size: int) -> bytes | None:
         """Exactly `size` bytes; None at the end of the pipe."""
-        data = bytearray()
-        while len(data) < size:
-            part = os.read(self._read_descriptor, size - len(data))
+        while len(self._buffer) < size:
+            part = os.read(self._read_descriptor, CHUNK_BYTES)
             if not part:
                 return None
-            data += part
-        return bytes(data)
+            self._buffer += part
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
 
     def _read_all(self, size: int) -> bytes:
         data = self._read(size)
@@ -187,6 +192,8 @@ def _take_over_pipes() -> tuple[int, int]:
     Standard error is left until the worker is ready, for the parent's log.
     """
     read_descriptor, write_descriptor = os.dup(0), os.dup(1)
+    with contextlib.suppress(OSError):  # where the user has too many large pipes already, a small one does as well
+        fcntl.fcntl(write_descriptor, fcntl.F_SETPIPE_SZ, CHUNK_BYTES)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(2, 1)

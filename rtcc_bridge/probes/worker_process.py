@@ -152,6 +152,7 @@ class WorkerProcess:
         self._stdin = process.stdin
         self._stdout = process.stdout
         self._limits = limits
+        self._unsent = bytearray()
         self._stderr_tail = b""
         self._stderr_reader = asyncio.create_task(self._keep_stderr_tail(process.stderr))
         self.usable = False
@@ -168,7 +169,9 @@ class WorkerProcess:
         env = {**ENVIRONMENT, **{name: os.environ[name] for name in PASSED_ON if name in os.environ}}
         pipe = asyncio.subprocess.PIPE
         try:
-            process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=env)
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, limit=CHUNK_BYTES
+            )
         except OSError as error:
             raise WorkerStartError(f"a picture worker cannot be started: {error}") from error
         worker = cls(process, limits)
@@ -217,7 +220,8 @@ class WorkerProcess:
 
     async def _send(self, request: Request, upload: AsyncIterator[bytes]) -> None:
         encoded = encode_request(request)
-        await self._write(LENGTH.pack(len(encoded)) + encoded)
+        await self._write(LENGTH.pack(len(encoded)))
+        await self._write(encoded)
         try:
             async with asyncio.timeout(self._limits.upload_timeout_seconds) as limit:
                 await self._send_upload(upload, self._limits.bytes_for(request))
@@ -226,6 +230,7 @@ class WorkerProcess:
         except Exception as error:
             # The upload failed and not the worker: it forgets the half picture and stays.
             await self._write(LENGTH.pack(UPLOAD_GIVEN_UP))
+            await self._flush()
             self.usable = True
             if limit.expired():
                 raise InvalidInputError(
@@ -245,11 +250,20 @@ class WorkerProcess:
                 )
             for start in range(0, len(chunk), CHUNK_BYTES):
                 part = chunk[start : start + CHUNK_BYTES]
-                await self._write(LENGTH.pack(len(part)) + part)
+                await self._write(LENGTH.pack(len(part)))
+                await self._write(part)
         await self._write(LENGTH.pack(END_OF_UPLOAD))
+        await self._flush()
 
     async def _write(self, data: bytes) -> None:
-        """Hand bytes to the worker, which reads at once unless something is wrong with it."""
+        """Hand bytes to the worker, many at once: to wake it costs more than to copy a small picture."""
+        self._unsent += data
+        if len(self._unsent) >= CHUNK_BYTES:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """Send what is held back to the worker, which reads at once unless something is wrong with it."""
+        data, self._unsent = self._unsent, bytearray()
         self._stdin.write(data)
         try:
             async with asyncio.timeout(self._limits.timeout_seconds) as limit:

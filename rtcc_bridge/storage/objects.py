@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import obstore
 
@@ -42,6 +42,8 @@ from rtcc_bridge.storage.store_opening import open_store
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile
     from obstore.store import ObjectStore
+
+Result = TypeVar("Result")
 
 _PIECE_BYTES: Final = 1 << 20
 _PART_BYTES: Final = 5 << 20  # the least that S3 takes for a part of a multipart upload
@@ -149,19 +151,38 @@ class ObjectVault:
         return SealedObject(object_key, wrapped.wrapped, wrapped.master_key_id, size, digest.hexdigest())
 
     async def _seal_whole(self, object_key: str, key: bytes, data: bytes) -> SealedObject:
-        """A small object in one request and two visits to a thread: a stream of one piece takes three times as much."""
-        with translated("the object store cannot be reached"):
-            async with asyncio.timeout(self._settings.timeout_seconds):
-                sealed, digest = await asyncio.to_thread(_sealed_whole, self._folder, key, object_key, data)
+        """A small object in one request: a stream of one piece takes several times as much."""
+        store, folder = self._store, self._folder
         wrapped = await self._wrapped(object_key, key)
-        await self._to_its_end(object_key, self._put(object_key, sealed))
+        putting = (
+            self._put(store, key, object_key, data)
+            if folder is None
+            else self._put_in_folder(store, folder, key, object_key, data)
+        )
+        digest = await self._to_its_end(object_key, putting)
         return SealedObject(object_key, wrapped.wrapped, wrapped.master_key_id, len(data), digest)
 
-    async def _put(self, object_key: str, sealed: bytes) -> None:
+    async def _put(self, store: "ObjectStore", key: bytes, object_key: str, data: bytes) -> str:
+        """Puts a sealed object; the result is the digest of the plain bytes."""
         with translated(f"{object_key} cannot be written"):
             async with asyncio.timeout(self._settings.timeout_seconds):
-                await obstore.put_async(self._store, object_key, sealed)
-        await self._sync(object_key)
+                sealed, digest = await asyncio.to_thread(_sealed_whole, key, object_key, data)
+                await obstore.put_async(store, object_key, sealed)
+                return digest
+
+    async def _put_in_folder(self, store: "ObjectStore", folder: Path, key: bytes, object_key: str, data: bytes) -> str:
+        """As `_put`, to the disk in one visit to a thread: each visit costs as much as to seal a small picture."""
+
+        def put() -> str:
+            require_marker(folder)
+            sealed, digest = _sealed_whole(key, object_key, data)
+            obstore.put(store, object_key, sealed)
+            sync_to_disk(folder / object_key)
+            return digest
+
+        with translated(f"{object_key} cannot be written"):
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                return await asyncio.to_thread(put)
 
     async def record(self, tx: Transaction, *sealed: SealedObject) -> None:
         """Records the keys in the transaction that refers to the objects."""
@@ -359,11 +380,11 @@ class ObjectVault:
         finally:
             upload.drop()
 
-    async def _to_its_end(self, object_key: str, finishing: Coroutine[Any, Any, None]) -> None:
+    async def _to_its_end(self, object_key: str, finishing: Coroutine[Any, Any, Result]) -> Result:
         """Waits for what makes the object visible. When it fails, or the caller is cancelled, nothing is left."""
         task = asyncio.create_task(finishing)
         try:
-            await asyncio.shield(task)
+            return await asyncio.shield(task)
         except BaseException:
             # A cancellation too. The object may be there by now, and nobody else knows its name. Writing goes on in the
             # library's own thread when its caller leaves, so its end is waited for; it has a limit.
@@ -432,10 +453,8 @@ def _sealed(sealer: sealing.Sealer, digest: Callable[[memoryview], None], piece:
     return sealer.update(piece)
 
 
-def _sealed_whole(folder: Path | None, key: bytes, object_key: str, data: bytes) -> tuple[bytes, str]:
-    """The sealed bytes and the digest of the plain ones. UnavailableError when the folder is not the store."""
-    if folder is not None:
-        require_marker(folder)
+def _sealed_whole(key: bytes, object_key: str, data: bytes) -> tuple[bytes, str]:
+    """The sealed bytes and the digest of the plain ones."""
     sealer = sealing.Sealer(key, object_key)
     return sealer.update(data) + sealer.finish(), hashlib.sha256(data).hexdigest()
 

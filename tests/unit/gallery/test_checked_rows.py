@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rtcc_bridge.gallery.checked_rows import (
     CheckedRow,
     check_row,
+    check_rows,
     dates_of,
     read_picture,
     read_row,
@@ -53,6 +54,16 @@ def test_a_complete_row_passes(root: Path) -> None:
     assert checked.retain_until == datetime(2031, 1, 1, tzinfo=UTC)
     assert len(checked.sha256) == 64
     assert checked.taken_on is None
+
+
+def test_rows_are_checked_together_and_only_small_pictures_are_kept(root: Path) -> None:
+    (root / "a" / "2.jpg").write_bytes(b"larger")
+    rows = [replace(ROW, image=image) for image in ("a/1.jpg", "../outside.jpg", "a/2.jpg", "a/1.jpg")]
+    first, outside, larger, again = check_rows(rows, root, NOW, max_bytes=100, kept_bytes=len(b"face"))
+    assert isinstance(outside, SetAsideError)
+    assert outside.reason is Reason.OUTSIDE_FOLDER
+    assert first == again == (check(ROW, root), b"face")
+    assert larger == (check(rows[2], root), None)
 
 
 def test_the_day_of_a_picture_is_taken_over(root: Path) -> None:

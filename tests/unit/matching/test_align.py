@@ -31,6 +31,22 @@ def test_a_mirrored_face_is_not_mirrored_back() -> None:
     assert np.linalg.det(similarity_transform(_TEMPLATE, mirrored)[:, :2]) > 0
 
 
+def _umeyama(source: Float64Array, target: Float64Array) -> Float64Array:
+    """The general method, by singular values, for any number of dimensions."""
+    source_centred, target_centred = source - source.mean(0), target - target.mean(0)
+    left, singular, right = np.linalg.svd(target_centred.T @ source_centred)
+    signs = np.array([1, np.sign(np.linalg.det(left) * np.linalg.det(right))])
+    scaled_rotation = (left * signs) @ right * (singular * signs).sum() / (source_centred**2).sum()
+    return np.column_stack([scaled_rotation, target.mean(0) - scaled_rotation @ source.mean(0)])
+
+
+@given(st.integers(0, 1000), st.booleans())
+def test_the_fit_is_that_of_the_general_method(seed: int, mirrored: bool) -> None:
+    noise = np.random.default_rng(seed).normal(size=(5, 2)) * 30
+    points = (_TEMPLATE + noise) * ((-1, 1) if mirrored else (1, 1))
+    np.testing.assert_allclose(similarity_transform(points, _TEMPLATE), _umeyama(points, _TEMPLATE), atol=1e-9)
+
+
 def test_noisy_points_get_the_least_squares_fit() -> None:
     """No small change of the transform lowers the sum of squares."""
     noisy = _TEMPLATE * 2 + np.random.default_rng(7).normal(size=(5, 2)) * 3

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,13 @@ _FALLING = Curve((1.0, 2.0, 4.0), (1.0, 0.8, 0.2))
 @pytest.mark.parametrize(("value", "share"), [(0, 1.0), (1, 1.0), (1.5, 0.9), (3, 0.5), (4, 0.2), (99, 0.2)])
 def test_a_curve_is_straight_between_its_points_and_level_beyond(value: float, share: float) -> None:
     assert _FALLING.share(value) == pytest.approx(share)
+
+
+@given(st.sampled_from(sorted(CURVES)), st.floats(-10, 300))
+def test_a_share_is_that_of_a_linear_interpolation(name: str, value: float) -> None:
+    curve = CURVES[name]
+    for at in (value, *curve.values):
+        assert curve.share(at) == np.interp(at, curve.values, curve.shares)
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.9, 1.5), (0.5, 3.0), (0.2, 4.0), (0.1, None)])

@@ -72,6 +72,13 @@ def test_dynamic_range_shrinks_with_contrast(contrast: float) -> None:
     assert measures.dynamic_range(flat) == pytest.approx(measures.dynamic_range(grey) * contrast, abs=2)
 
 
+@given(st.integers(1, 256), st.integers(1, 70), st.integers(0, 1000))
+def test_dynamic_range_is_that_of_the_sorted_pixels(levels: int, side: int, seed: int) -> None:
+    grey = np.random.default_rng(seed).integers(0, levels, (side, side)).astype(np.uint8)
+    low, high = np.quantile(grey, (0.05, 0.95))
+    assert measures.dynamic_range(grey) == high - low
+
+
 def test_light_agrees_on_a_symmetric_face_and_not_on_one_half_lit() -> None:
     grey = measures.face_of(_chip(portrait()))
     symmetric = np.concatenate([grey[:, :32], grey[:, :32][:, ::-1]], axis=1)

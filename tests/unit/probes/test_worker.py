@@ -87,6 +87,14 @@ def test_an_upload_is_put_together(parent: Parent) -> None:
     assert parent.pipes(5).next_request() == (InspectRequest(), b"abcde")
 
 
+def test_two_requests_in_one_piece_come_apart(parent: Parent) -> None:
+    parent.send(START + chunk(b"abc") + END + START + chunk(b"de") + END)
+    pipes = parent.pipes(5)
+    assert [pipes.next_request(), pipes.next_request()] == [(InspectRequest(), b"abc"), (InspectRequest(), b"de")]
+    parent.hang_up()
+    assert pipes.next_request() is None
+
+
 def test_an_upload_that_is_given_up_is_forgotten(parent: Parent) -> None:
     parent.send(START + chunk(b"abc") + LENGTH.pack(UPLOAD_GIVEN_UP) + START + chunk(b"x") + END)
     assert parent.pipes(5).next_request() == (InspectRequest(), b"x")
