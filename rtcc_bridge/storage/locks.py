@@ -70,7 +70,8 @@ async def sole_right(
         return
     async with AsyncExitStack() as stack:
         connection = await database.connect(stack)
-        await connection.execution_options(isolation_level="AUTOCOMMIT")  # may be held for hours: in no transaction
+        async with _needed(connection):
+            await connection.execution_options(isolation_level="AUTOCOMMIT")  # may be held for hours: in no transaction
         if not await _ask(connection, "SELECT pg_try_advisory_lock(:program, :work)", program=_PROGRAM, work=work):
             yield None
             return
@@ -102,8 +103,16 @@ async def wait_for_turn(tx: Transaction, work: Work) -> None:
 
 
 async def _ask(connection: Transaction, statement: str, **values: Any) -> Any:
-    try:
+    async with _needed(connection):
         return (await connection.execute(text(statement), values)).scalar_one()
-    except (DBAPIError, TimeoutError) as error:
+
+
+@asynccontextmanager
+async def _needed(connection: Transaction) -> AsyncIterator[None]:
+    """Raises UnavailableError where the driver finds that the connection is gone, at whatever it was doing there."""
+    by_the_driver = connection.dialect.loaded_dbapi.Error  # not wrapped by SQLAlchemy where it only sets an option
+    try:
+        yield
+    except (DBAPIError, by_the_driver, OSError, TimeoutError) as error:
         await connection.invalidate()
         raise UnavailableError("the connection that holds a lock of the database was lost") from error

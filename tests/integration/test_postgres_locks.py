@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -79,6 +81,22 @@ async def test_the_right_goes_with_the_connection(
         assert await is_free(database)
         with pytest.raises(UnavailableError, match="lock"):
             await right.confirm()
+
+
+async def test_a_connection_that_dies_before_it_is_asked_for_the_right_is_an_outage(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which words the driver finds for that depends on the instant; these are its own."""
+
+    async def die(_self: Transaction) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    await database.ping()  # so that there is a connection in the pool
+    with monkeypatch.context() as patch:
+        patch.setattr(Transaction, "rollback", die)
+        with pytest.raises(UnavailableError, match="lost"):
+            await is_free(database)
+    assert await is_free(database)
 
 
 async def test_the_right_goes_with_the_process(database: Database, database_url: str) -> None:
