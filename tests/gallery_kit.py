@@ -29,6 +29,7 @@ from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.probes.worker_messages import SeenPortrait
 from rtcc_bridge.publishing.outbox import Outbox
+from rtcc_bridge.retention.clock_watch import ClockWatch
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.objects import ObjectVault
@@ -127,7 +128,10 @@ class Withdrawals:
 
 @dataclass
 class GalleryKit:
-    """A gallery's parts, wired to one database, one object folder and one clock."""
+    """A gallery's parts, wired to one database, one object folder and one clock.
+
+    counted: seconds on the clock that only counts.
+    """
 
     database: Database
     vault: ObjectVault
@@ -135,6 +139,7 @@ class GalleryKit:
     clock: ManualClock
     metrics: Metrics
     withdrawals: Withdrawals = field(default_factory=Withdrawals)
+    counted: float = 0.0
 
     def parts(self) -> GalleryParts:
         topic = Settings().kafka.topics.gallery
@@ -175,7 +180,8 @@ class GalleryKit:
         return SegmentCompactor(self.database, self.vault, self.parts().audit, self.clock)
 
     def retention_keeper(self) -> RetentionKeeper:
-        return RetentionKeeper(self.parts(), self.withdrawals, self.scrubber(), self.metrics)
+        watch = ClockWatch(self.clock, "gallery", None, waits_after_silence=False, monotonic=lambda: self.counted)
+        return RetentionKeeper(self.parts(), self.withdrawals, self.scrubber(), self.metrics, watch)
 
     def follower(self, pack: PackIdentity = PACK) -> GalleryFollower:
         settings = MatchingSettings(device="cpu")

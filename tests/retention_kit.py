@@ -16,7 +16,8 @@ from rtcc_bridge.retention.keeper import PurgeKeeper
 from rtcc_bridge.retention.parts import RetentionParts
 from rtcc_bridge.retention.purge import Purger
 from rtcc_bridge.storage import tables
-from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.engine import Database, Transaction
+from tests.doubles import ManualClock
 from tests.life_kit import ADMINISTRATOR, PEER, SUPERVISOR, LifeKit
 from tests.probe_kit import ProbeKit, face
 
@@ -35,10 +36,14 @@ def retention_parts(kit: ProbeKit, database: Database | None = None) -> Retentio
 
 @dataclass
 class RetentionKit:
-    """Everything about keeping, over the desks of a lead's life. counted: seconds on the clock that only counts."""
+    """Everything about keeping, over the desks of a lead's life.
+
+    counted: seconds on the clock that only counts. other_clock: what the database says, where it is asked.
+    """
 
     life: LifeKit
     counted: float = 0.0
+    other_clock: ManualClock | None = None
 
     def __post_init__(self) -> None:
         self.parts = retention_parts(self.life.kit)
@@ -48,8 +53,13 @@ class RetentionKit:
 
     def new_keeper(self) -> PurgeKeeper:
         """As of a process that has just been started."""
-        kit = self.life.kit
-        return PurgeKeeper(self.parts, kit.metrics, ClockWatch(kit.clock, lambda: self.counted))
+        watch = ClockWatch(
+            self.kit.clock, "purge", self._by_the_other, waits_after_silence=True, monotonic=lambda: self.counted
+        )
+        return PurgeKeeper(self.parts, self.kit.metrics, watch)
+
+    async def _by_the_other(self, _tx: Transaction) -> datetime:
+        return (self.other_clock or self.kit.clock).now()
 
     @property
     def kit(self) -> ProbeKit:

@@ -8,6 +8,7 @@ from typing import Final
 
 from rtcc_bridge.app.foundation import Core
 from rtcc_bridge.app.picture_worker import picture_worker
+from rtcc_bridge.app.retention import clock_watch
 from rtcc_bridge.gallery.additions import GalleryAdditions
 from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.export import GalleryExport
@@ -159,8 +160,14 @@ def scrubber_for(core: Core) -> SegmentScrubber:
 
 
 def retention_keeper_for(core: Core) -> RetentionKeeper:
-    """Removes images at the end of their retention, and withdraws the live leads with their people."""
-    return RetentionKeeper(gallery_parts(core), core.leads.withdraw_for_subject, scrubber_for(core), core.metrics)
+    """Removes images at the end of their retention, and withdraws the live leads with their people.
+
+    One that is past its date does not stay a day longer because the daemon was off.
+    """
+    watch = clock_watch(core, "gallery", waits_after_silence=False)
+    return RetentionKeeper(
+        gallery_parts(core), core.leads.withdraw_for_subject, scrubber_for(core), core.metrics, watch
+    )
 
 
 def gallery_parts(core: Core) -> GalleryParts:

@@ -8,11 +8,13 @@ from rtcc_bridge.audit.proofs import ProofReader
 from rtcc_bridge.audit.receipts import InclusionReceipt
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.probes.refusals import RefusalLog
+from rtcc_bridge.retention.clock_watch import ClockWatch
 from rtcc_bridge.retention.desk import RetentionDesk
 from rtcc_bridge.retention.keeper import PurgeKeeper
 from rtcc_bridge.retention.parts import RetentionParts
 from rtcc_bridge.retention.replay import PurgeReplay
 from rtcc_bridge.settings import Settings
+from rtcc_bridge.storage.database_clock import database_now
 
 
 class RetentionCommands:
@@ -39,7 +41,13 @@ async def open_retention(settings: Settings, account: Account) -> AsyncIterator[
 
 def purge_keeper_for(core: Core) -> PurgeKeeper:
     """Purges searches whose time is over."""
-    return PurgeKeeper(retention_parts(core), core.metrics)
+    return PurgeKeeper(retention_parts(core), core.metrics, clock_watch(core, "purge", waits_after_silence=True))
+
+
+def clock_watch(core: Core, work: str, *, waits_after_silence: bool) -> ClockWatch:
+    """On SQLite the database's clock is this machine's."""
+    other = None if core.database.is_sqlite else database_now
+    return ClockWatch(core.clock, work, other, waits_after_silence=waits_after_silence)
 
 
 def retention_desk_for(core: Core) -> RetentionDesk:

@@ -40,6 +40,11 @@ written, with the journal (P23)."""
 _NO_NAMES: Final[Mapping[str, Name]] = MappingProxyType({})
 
 
+def may_be_late(action: str, outcome: str) -> bool:
+    """Whether such an act goes on while the log cannot be written, and is entered afterwards (P23)."""
+    return action in SAFER or outcome == REFUSED
+
+
 def leaf_hash(entry: Mapping[str, Any]) -> str:
     """SHA-256(0x00 || canonical entry) in hex: the hash of a leaf in RFC 9162, section 2.1.1."""
     return hashlib.sha256(b"\x00" + canonical_json(entry)).hexdigest()
@@ -116,7 +121,7 @@ class AuditLog:
         if committed := await commitments_to(tx, names):
             entry["names"] = committed
         record = record_of(entry, now)
-        if self._journal is None or not (action in SAFER or outcome == REFUSED):
+        if self._journal is None or not may_be_late(action, outcome):
             await audit_entries.add(tx, record)
         elif not await audit_entries.add_if_possible(tx, record):
             await self._journal.note(entry)

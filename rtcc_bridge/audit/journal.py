@@ -8,6 +8,7 @@ named: an act too many in the log is found by looking, one too few is not.
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from rtcc_bridge.storage.durability import sync_folder
 
 _BEGUN: Final = ".begun.json"
 _DONE: Final = ".done.json"
+_ASIDE: Final = ".set-aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,11 @@ class AuditJournal:
             return sorted(self._read(), key=lambda one: (one.noted_at, one.file.name))
         except OSError as error:
             raise UnavailableError(f"the audit journal {self._folder} cannot be read ({error.strerror})") from error
+
+    def set_aside(self, entry: JournalEntry) -> None:
+        """It stays in the folder for somebody to look at, and waits no longer. Blocks."""
+        with suppress(FileNotFoundError):  # by another process
+            entry.file.rename(entry.file.with_suffix(_ASIDE))
 
     def remove(self, entries: list[JournalEntry]) -> None:
         """Blocks. One that stays, since it cannot be deleted, is entered only once all the same."""

@@ -4,7 +4,9 @@ import asyncio
 import time
 from typing import Final, NoReturn
 
-from rtcc_bridge.audit.entries import SYSTEM, AuditLog, record_of
+import structlog
+
+from rtcc_bridge.audit.entries import SYSTEM, AuditLog, may_be_late, record_of
 from rtcc_bridge.audit.journal import AuditJournal, JournalEntry, entered_at
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.periodic import periodically
@@ -17,6 +19,8 @@ UNKNOWN_AFTER_SECONDS: Final = 120.0
 
 _EVERY_SECONDS: Final = 5.0
 _AT_ONCE: Final = 100
+
+_log = structlog.get_logger(__name__)
 
 
 class JournalMerge:
@@ -34,7 +38,7 @@ class JournalMerge:
 
     async def merge(self) -> int:
         """Enters what is done, and what has no known end; returns how many. Raises UnavailableError."""
-        found = await asyncio.to_thread(self._journal.waiting)
+        found = await asyncio.to_thread(self._waiting)
         self._metrics.audit_journal_entries.set(len(found))
         oldest = time.time() - UNKNOWN_AFTER_SECONDS
         ripe = [one for one in found if one.is_done or one.noted_at < oldest][:_AT_ONCE]
@@ -44,6 +48,17 @@ class JournalMerge:
         await asyncio.to_thread(self._journal.remove, ripe)
         self._metrics.audit_journal_entries.set(len(found) - len(ripe))
         return len(ripe)
+
+    def _waiting(self) -> list[JournalEntry]:
+        """What may be entered late. Else whoever writes to the folder enters an approval that nobody gave."""
+        fit: list[JournalEntry] = []
+        for one in self._journal.waiting():
+            if may_be_late(one.entry["action"], one.entry["outcome"]):
+                fit.append(one)
+            else:
+                _log.error("a file of the audit journal is set aside: no such act is entered late", file=one.file.name)
+                self._journal.set_aside(one)
+        return fit
 
     async def _enter(self, ripe: list[JournalEntry]) -> None:
         async with self._database.write() as tx:

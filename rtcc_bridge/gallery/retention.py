@@ -17,6 +17,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.periodic import periodically
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.retention.clock_watch import ClockWatch
 from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.galleries import GalleryImageRecord, RemovalKind
@@ -36,30 +37,46 @@ class RetentionKeeper:
     """Removes images at their date. It has the effect of an expungement of each image, and leaves the same receipts."""
 
     def __init__(
-        self, parts: GalleryParts, withdraw_for_subject: WithdrawForSubject, scrubber: SegmentScrubber, metrics: Metrics
+        self,
+        parts: GalleryParts,
+        withdraw_for_subject: WithdrawForSubject,
+        scrubber: SegmentScrubber,
+        metrics: Metrics,
+        watch: ClockWatch,
     ) -> None:
         self._parts = parts
         self._withdraw_for_subject = withdraw_for_subject
         self._scrubber = scrubber
         self._metrics = metrics
+        self._watch = watch
 
     async def run(self) -> NoReturn:
         """Looks for images past their date every minute, until cancelled. An outage is left to the next time."""
         await periodically("removing images past their retention", self._look, every_seconds=_EVERY_SECONDS)
 
     async def _look(self) -> None:
-        await alone(self._parts.database, Work.RETENTION, self.remove_all)
+        await alone(self._parts.database, Work.RETENTION, self.look)
         async with self._parts.database.read() as tx:
             left = await gallery_upkeep.count_past_retention(tx, now=self._parts.clock.now())
         self._metrics.images_past_retention.set(left)
 
+    async def look(self, right: SoleRight = UNCONTESTED) -> int:
+        """As `remove_all`, unless the clock cannot be believed. Raises UnavailableError."""
+        async with self._parts.database.write() as tx:
+            problem = await self._watch.problem(tx)
+        if problem is not None:
+            _log.error("no image is removed for its date", why=problem)
+            return 0
+        return await self.remove_all(right)
+
     async def expire(self, account: Account) -> int:
         """As `remove_all`, because somebody asks for it, which is entered. Raises PolicyRefusalError (P10),
-        UnavailableError.
+        ConflictError when the clock is ahead of the database's, UnavailableError.
         """
         async with self._parts.watching(account, _EXPIRE, "galleries"):
             require_permission(account, Deed.EXPIRE_PICTURES)
         async with self._parts.database.write() as tx:
+            await self._watch.require_no_other_time(tx)
             due = await gallery_upkeep.count_past_retention(tx, now=self._parts.clock.now())
             await self._parts.audit.append(
                 tx,

@@ -21,7 +21,7 @@ from rtcc_bridge.retention.clock_watch import ClockWatch
 from rtcc_bridge.retention.parts import RetentionParts
 from rtcc_bridge.retention.purge import Purger
 from rtcc_bridge.retention.schedule import Standing, standing_of
-from rtcc_bridge.storage import purge_looks, retention
+from rtcc_bridge.storage import retention
 from rtcc_bridge.storage.locks import UNCONTESTED, SoleRight, Work, alone
 from rtcc_bridge.storage.retention import RetentionFacts
 
@@ -49,11 +49,11 @@ def _silent(_what: str, _done: int, _total: int) -> None:
 class PurgeKeeper:
     """Looks for what is due each minute, in one process at a time."""
 
-    def __init__(self, parts: RetentionParts, metrics: Metrics, watch: ClockWatch | None = None) -> None:
+    def __init__(self, parts: RetentionParts, metrics: Metrics, watch: ClockWatch) -> None:
         self._parts = parts
         self._metrics = metrics
         self._purger = Purger(parts)
-        self._watch = watch or ClockWatch(parts.clock)
+        self._watch = watch
         self._is_forgotten = True
 
     async def run(self) -> NoReturn:
@@ -67,8 +67,7 @@ class PurgeKeeper:
     async def look(self, right: SoleRight = UNCONTESTED) -> PurgeRun:
         """Purges what is due, unless the clock cannot be believed. Raises UnavailableError."""
         async with self._parts.database.write() as tx:
-            look, problem = self._watch.look(await purge_looks.newest(tx), await retention.newest_entry_at(tx))
-            await purge_looks.keep(tx, look)
+            problem = await self._watch.problem(tx)
         if problem is not None:
             _log.error("nothing is purged", why=problem)
             return PurgeRun(0, 0)
@@ -77,10 +76,13 @@ class PurgeKeeper:
     async def purge_due(self, account: Account, on_progress: OnProgress = _silent) -> PurgeRun:
         """Purges what is due now, whatever the clock did: somebody has looked at it.
 
-        Raises PolicyRefusalError (P10), UnavailableError: what is left is purged by the next call.
+        Raises PolicyRefusalError (P10), ConflictError when the clock is ahead of the database's, UnavailableError: what
+        is left is purged by the next call.
         """
         async with self._parts.watching(account, "retention.run", "retention"):
             require_permission(account, Deed.PURGE)
+        async with self._parts.database.read() as tx:
+            await self._watch.require_no_other_time(tx)
         return await self._purge_all(account.name, UNCONTESTED, on_progress)
 
     async def _purge_all(self, actor: str, right: SoleRight, on_progress: OnProgress) -> PurgeRun:

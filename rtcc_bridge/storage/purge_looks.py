@@ -1,15 +1,12 @@
-"""When somebody last looked for what is to be purged: what a process that has just started compares its clock with."""
+"""When somebody last looked for what is to be destroyed: with that a process that has just started compares its clock."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final
 
 from sqlalchemy import delete, insert, select
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.tables import purge_looks
-
-_NAME: Final = "purge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +17,13 @@ class PurgeLook:
     distrusted_until: datetime | None
 
 
-async def newest(tx: Transaction) -> PurgeLook | None:
-    """None before the first look ever."""
-    row = (await tx.execute(select(purge_looks).where(purge_looks.c.name == _NAME))).mappings().one_or_none()
+async def newest(tx: Transaction, work: str) -> PurgeLook | None:
+    """Of this kind of work; None before the first look ever."""
+    row = (await tx.execute(select(purge_looks).where(purge_looks.c.name == work))).mappings().one_or_none()
     return None if row is None else PurgeLook(row["seen_at"], row["distrusted_until"])
 
 
-async def keep(tx: Transaction, look: PurgeLook) -> None:
+async def keep(tx: Transaction, work: str, look: PurgeLook) -> None:
     """In place of the one before. One process at a time looks."""
-    await tx.execute(delete(purge_looks).where(purge_looks.c.name == _NAME))
-    await tx.execute(insert(purge_looks).values(name=_NAME, **asdict(look)))
+    await tx.execute(delete(purge_looks).where(purge_looks.c.name == work))
+    await tx.execute(insert(purge_looks).values(name=work, **asdict(look)))

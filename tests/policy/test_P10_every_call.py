@@ -35,6 +35,7 @@ from rtcc_bridge.probes.provisional import ProvisionalForm
 from rtcc_bridge.probes.repeat import SearchRepeater
 from rtcc_bridge.reports.discovery import PacketOrder
 from rtcc_bridge.reports.period import Period
+from rtcc_bridge.retention.clock_watch import ClockWatch
 from rtcc_bridge.retention.dispositions import Disposition
 from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.retention.keeper import PurgeKeeper
@@ -172,7 +173,8 @@ class Services:
         self.people, self.life = site.services.people, site.services.life
         self.provisional = site.services.provisional
         self.retention, self.reports = site.services.retention, site.services.reports
-        self.purge_keeper = PurgeKeeper(retention_parts(site.kit), site.kit.parts.metrics)
+        watch = ClockWatch(site.kit.clock, "any", None, waits_after_silence=False)
+        self.purge_keeper = PurgeKeeper(retention_parts(site.kit), site.kit.parts.metrics, watch)
         self.export_orders = site.services.export_orders
         self.sent_pictures = site.services.sent_pictures
         self.galleries = parts = gallery_parts(site.kit)
@@ -182,7 +184,7 @@ class Services:
             SegmentScrubber(parts.database, parts.vault, parts.audit, parts.clock),
         )
         self.expunger = Expunger(parts, withdraw)
-        self.retention_keeper = RetentionKeeper(parts, withdraw, scrubber, site.kit.metrics)
+        self.retention_keeper = RetentionKeeper(parts, withdraw, scrubber, site.kit.metrics, watch)
         unused: Any = None  # there is no lead whose search could be repeated
         self.repeater = SearchRepeater(parts, unused, unused, unused, unused)
 

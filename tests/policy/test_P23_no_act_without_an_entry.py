@@ -233,6 +233,26 @@ async def test_an_entry_whose_act_did_not_commit_is_named_as_one_of_unknown_end(
     assert merged["entry"]["details"]["ofUnknownEnd"] == merged["entry"]["details"]["entries"]
 
 
+async def test_what_is_no_act_that_goes_on_without_the_log_is_not_entered_late(
+    kit: ProbeKit, journal: AuditJournal, merge: JournalMerge
+) -> None:
+    """Whoever writes to the folder cannot have an approval entered that nobody gave."""
+    forged = {
+        "entryId": "forged",
+        "actor": "supervisor",
+        "action": "probe.approve",
+        "subject": "p",
+        "outcome": "granted",
+    }
+    await journal.note({**forged, "at": "2026-01-05T12:00:00Z"})
+    journal.done("forged")
+    assert await merge.merge() == 0
+    assert await kit.audited("probe.approve") == []
+    assert journal.waiting() == []
+    [kept] = (kit.objects.parent / "journal").iterdir()
+    assert json.loads(kept.read_text())["entryId"] == "forged"
+
+
 async def test_merging_twice_enters_nothing_twice(kit: ProbeKit, journal: AuditJournal, merge: JournalMerge) -> None:
     """As after a crash between the commit and the removal of the files, and by two processes of one machine."""
     await kit.chosen()

@@ -21,6 +21,7 @@ from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.removals_ledger import ProbePurge
 from tests.command_kit import Command
+from tests.doubles import ManualClock
 from tests.integration.pipeline import until
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, FLOOR, REQUESTOR, SUPERVISOR, LifeKit, opinion
 from tests.outages import Outages
@@ -601,6 +602,19 @@ async def test_a_clock_that_leaps_ahead_purges_nothing_for_a_day(here: Retention
     here.pass_time(DAY)
     assert (await here.keeper.look()).purged == 0
     assert await here.kit.rows(tables.purges) == []
+
+
+async def test_with_a_clock_ahead_of_the_databases_nothing_is_purged_whoever_asks(here: RetentionKit) -> None:
+    await withdrawn(here)
+    here.other_clock = ManualClock(here.kit.clock.now())
+    await here.keeper.look()
+    here.pass_time(400 * DAY)
+    assert (await here.keeper.look()).purged == 0
+    with pytest.raises(ConflictError, match="ahead of the database"):
+        await here.keeper.purge_due(ADMINISTRATOR)
+    assert await here.kit.rows(tables.purges) == []
+    here.other_clock = None
+    assert await here.purge() == 1
 
 
 async def test_a_leap_is_known_to_the_next_process_whatever_was_entered_since(here: RetentionKit) -> None:

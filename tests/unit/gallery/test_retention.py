@@ -67,6 +67,19 @@ async def test_the_same_picture_does_not_come_back_with_another_date(brief: Gall
     assert await enroll(brief, pictures, "2030-12-31") == {Reason.REMOVED: 4}
 
 
+async def test_a_clock_that_leaps_ahead_removes_nothing_for_a_day(brief: GalleryKit) -> None:
+    keeper = brief.retention_keeper()
+    await keeper.look()
+    brief.clock.advance(DAY)
+    for _ in range(2):  # a process that has just been started knows of it too
+        assert await keeper.look() == 0
+        brief.counted += DAY / 2
+        brief.clock.advance(DAY / 2)
+        keeper = brief.retention_keeper()
+    assert await keeper.look() == 4
+    assert await living(brief) == 1
+
+
 async def test_the_task_tries_again_after_an_outage(brief: GalleryKit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "_EVERY_SECONDS", 0.01)
     brief.clock.advance(DAY)
