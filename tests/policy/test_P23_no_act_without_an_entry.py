@@ -1,5 +1,6 @@
 """P23: when the log takes no entry, nothing happens but what only makes things safer; that is entered later."""
 
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -237,14 +238,8 @@ async def test_what_is_no_act_that_goes_on_without_the_log_is_not_entered_late(
     kit: ProbeKit, journal: AuditJournal, merge: JournalMerge
 ) -> None:
     """Whoever writes to the folder cannot have an approval entered that nobody gave."""
-    forged = {
-        "entryId": "forged",
-        "actor": "supervisor",
-        "action": "probe.approve",
-        "subject": "p",
-        "outcome": "granted",
-    }
-    await journal.note({**forged, "at": "2026-01-05T12:00:00Z"})
+    forged = {"entryId": "forged", "actor": "supervisor", "action": "probe.approve", "outcome": "granted"}
+    await journal.note({**forged, "subject": "probe/1", "at": "2026-01-05T12:00:00Z"})
     journal.done("forged")
     assert await merge.merge() == 0
     assert await kit.audited("probe.approve") == []
