@@ -9,6 +9,7 @@ from typing import Final
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from rtcc_bridge.app.policy_order import require_no_earlier
 from rtcc_bridge.audit.commitments import Commitments
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.audit.journal import AuditJournal
@@ -98,6 +99,8 @@ async def open_core(
         if not restoring:
             async with database.read() as tx:
                 await restorations.require_finished(tx)
+                if not lenient:
+                    await require_no_earlier(tx, policy.current, clock.now())
         vault = ObjectVault(settings.objects, master_keys, clock, gallery_keys)
         await stack.enter_async_context(vault)
         outbox, commitments = Outbox(clock), Commitments(database, master_keys, clock)

@@ -8,9 +8,12 @@ from typing import Any, Final, NoReturn
 import structlog
 
 from rtcc_bridge.app.foundation import Core
+from rtcc_bridge.app.policy_order import LOOK_BACK, require_no_earlier
 from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.errors import ConfigurationError, TransientError
-from rtcc_bridge.policy.opening import OpenedPolicy, PolicyFiles, open_policy
+from rtcc_bridge.policy.opening import PolicyFiles, open_policy
+from rtcc_bridge.policy.policy_file import Policy
+from rtcc_bridge.storage import audit_search
 from rtcc_bridge.storage.audit_search import RELOAD
 
 _MOST_REASON_CHARACTERS: Final = 1000
@@ -33,6 +36,21 @@ class PolicyReload:
         self._core = core
         self._asked = asked
         self._tell_expiry()
+
+    async def note_start(self) -> None:
+        """Enters the policy that the process starts with, unless it is the one that came into force last.
+
+        Not in the demo, which takes any. Raises UnavailableError: no entry, no start (P23).
+        """
+        core = self._core
+        if core.settings.profile == "demo":
+            return
+        now = core.clock.now()
+        async with core.database.read() as tx:
+            newest = await audit_search.newest_policies(tx, now - LOOK_BACK, now + LOOK_BACK, Reload.TAKEN, 1)
+        if [one.subject for one in newest] != [f"policy/{core.policy.hash}"]:
+            details = {**_words(core.policy, is_signed=not core.policy_in_force.remark), "atStart": True}
+            await self._audit(Reload.TAKEN, core.policy.hash, details)
 
     async def run(self) -> NoReturn:
         """Reads the policy whenever that is asked for, until it is cancelled."""
@@ -68,9 +86,12 @@ class PolicyReload:
             demo=core.settings.profile == "demo",
             now=core.clock.now(),
         )
+        if core.settings.profile != "demo":
+            async with core.database.read() as tx:
+                await require_no_earlier(tx, opened.policy, core.clock.now())
         outcome = Reload.UNCHANGED if opened.policy.hash == before.hash else Reload.TAKEN
         put_into_force = await core.policy_in_force.prepared(opened)
-        await self._audit(outcome, opened.policy.hash, _words(opened))
+        await self._audit(outcome, opened.policy.hash, _words(opened.policy, is_signed=not opened.remark))
         put_into_force()
         self._tell_expiry()
         _log.info("policy read again", outcome=outcome, policy_hash=opened.policy.hash, remark=opened.remark or None)
@@ -103,11 +124,10 @@ class PolicyReload:
         self._core.metrics.policy_expires_timestamp_seconds.set(expires_at.timestamp())
 
 
-def _words(opened: OpenedPolicy) -> Mapping[str, Any]:
-    policy = opened.policy
+def _words(policy: Policy, *, is_signed: bool) -> Mapping[str, Any]:
     return {
         "title": policy.title,
         "validFrom": policy.valid_from.isoformat(),
         "validUntil": policy.valid_until.isoformat(),
-        "signed": not opened.remark,
+        "signed": is_signed,
     }

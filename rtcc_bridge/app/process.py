@@ -62,9 +62,11 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
         opening = open_core(settings, patience_seconds=settings.database.start_patience_seconds)
         core = await stack.enter_async_context(opening)
         losses.count_in(lambda reason, spans: core.metrics.spans_lost_total.labels(reason).inc(spans))
+        policy_reload = PolicyReload(core, reload_asked)
+        await policy_reload.note_start()
         assembly = Assembly(core, stack)
         await _assemble(assembly, roles, progress)
-        assembly.add_part("policy reload", PolicyReload(core, reload_asked).run)
+        assembly.add_part("policy reload", policy_reload.run)
         return assembly
 
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""When somebody last looked for what is to be destroyed: with that a process that has just started compares its clock."""
+"""When somebody last looked for what is to be destroyed; a process that has just started compares its clock to it."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime

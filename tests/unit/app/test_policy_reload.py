@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from rtcc_bridge.app.policy_order import require_no_earlier
 from rtcc_bridge.app.policy_reload import PolicyReload, Reload
-from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.errors import ConfigurationError, UnavailableError
 from rtcc_bridge.metrics import RELOADS
 from rtcc_bridge.policy.policy_file import Policy
-from rtcc_bridge.policy.policy_signatures import Signer
+from rtcc_bridge.policy.policy_signatures import Signer, signature_file_of
 from rtcc_bridge.storage import tables
 from tests.doubles import ManualClock
 from tests.integration.pipeline import until
@@ -119,6 +120,45 @@ async def test_the_same_policy_is_no_change(kit: ProbeKit, signed: SignedPolicy)
     assert await reload.reload() is Reload.UNCHANGED
     (entry,) = await kit.audited("policy.reload")
     assert entry["outcome"] == "unchanged"
+
+
+async def test_no_earlier_policy_comes_back_into_force(kit: ProbeKit, signed: SignedPolicy, clock: ManualClock) -> None:
+    """It is signed and in date, and still not what the city has decided since."""
+    kept = {file: file.read_bytes() for file in (signed.file, signature_file_of(signed.file))}
+    reload = await reload_of(kit, signed)
+    earlier = kit.parts.policy
+    clock.advance(24 * 3600)
+    signed.write(days=50)
+    signed.sign()
+    new = signed.policy
+    assert new.valid_from > earlier.valid_from
+    assert await reload.reload() is Reload.TAKEN
+    for file, content in kept.items():
+        file.write_bytes(content)
+    assert await reload.reload() is Reload.REFUSED
+    assert kit.parts.policy == new
+    refused = (await kit.audited("policy.reload"))[-1]["entry"]
+    assert f"on, and one that holds from {new.valid_from.isoformat()} on was in force" in refused["details"]["reason"]
+    async with kit.database.read() as tx:
+        with pytest.raises(ConfigurationError, match="was in force already"):
+            await require_no_earlier(tx, earlier, clock.now())
+        await require_no_earlier(tx, new, clock.now())
+
+
+async def test_the_policy_of_a_start_is_entered_when_it_is_another(
+    kit: ProbeKit, signed: SignedPolicy, clock: ManualClock
+) -> None:
+    for _ in range(2):
+        await (await reload_of(kit, signed)).note_start()
+        clock.advance(1)
+    [entry] = [row["entry"] for row in await kit.audited("policy.reload")]
+    assert (entry["outcome"], entry["subject"]) == ("taken", f"policy/{signed.policy.hash}")
+    assert entry["details"]["atStart"] is True
+    new = next_policy(signed, *Signer)
+    await (await reload_of(kit, signed)).note_start()
+    assert [row["subject"] for row in await kit.audited("policy.reload")][1:] == [f"policy/{new.hash}"]
+    await (await reload_of(kit, signed, profile="demo")).note_start()
+    assert len(await kit.audited("policy.reload")) == 2
 
 
 async def test_the_demo_takes_an_unsigned_one_and_says_so(kit: ProbeKit, signed: SignedPolicy) -> None:
