@@ -163,7 +163,12 @@ def inspect(place: LetterPlace, config: Path | None, payload: bool) -> None:
 @_filter_options
 @click.option("--all", "everything", is_flag=True, help="All that were not replayed yet.")
 @click.option("--again", is_flag=True, help="Also those that were replayed before.")
-@click.option("--dry-run", is_flag=True, help="Only say which.")
+@click.option(
+    "--unverified",
+    is_flag=True,
+    help="Take a letter's word where its record is no longer on its topic: whoever may write letters may have made it.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say which; they are not compared with their records.")
 @tells_errors
 def replay(
     places: tuple[LetterPlace, ...],
@@ -174,9 +179,12 @@ def replay(
     until: datetime | None,
     everything: bool,
     again: bool,
+    unverified: bool,
     dry_run: bool,
 ) -> None:
     """Put the records at PLACES (partition:offset), or all that the options mean, back on their topics.
+
+    Each letter is compared with the record that it says it is, and left when it is not that one.
 
     An old update never wins over a newer state, and an event that had its effect has none again. Letters that were
     replayed are marked: naming one again is refused, and others are passed over. A letter that cannot be put back is
@@ -193,7 +201,7 @@ def replay(
         if dry_run:
             return await find_letters(settings.kafka, wanted, again=again)
         async with open_letter_desk(settings, ACTOR) as desk:
-            return await desk.replay(wanted, again=again)
+            return await desk.replay(wanted, again=again, unverified=unverified)
 
     found = asyncio.run(run())
     for letter in found.letters:

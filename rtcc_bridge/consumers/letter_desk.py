@@ -27,16 +27,17 @@ class LetterDesk:
         self._clock = clock
         self._actor = actor
 
-    async def replay(self, matching: LetterFilter, *, again: bool = False) -> Replay:
+    async def replay(self, matching: LetterFilter, *, again: bool = False, unverified: bool = False) -> Replay:
         """As `consumers.replay.replay`. Where there is nothing to put back nothing is entered."""
 
         async def note(letters: Sequence[DeadLetter]) -> None:
             topics = Counter(letter.source_topic for letter in letters)
             places = [str(LetterPlace.of(letter)) for letter in letters[:_PLACES_TOLD]]
-            details = {"letters": len(letters), "topics": dict(topics), "places": places, "again": again}
+            details: dict[str, Any] = {"letters": len(letters), "topics": dict(topics), "places": places}
+            details |= {"again": again, "unverified": unverified}
             await self._enter(action="letter.replay", details=details)
 
-        return await replay(self._kafka, matching, self._clock, note, again=again)
+        return await replay(self._kafka, matching, self._clock, note, again=again, unverified=unverified)
 
     async def inspect(self, place: LetterPlace, *, with_value: bool) -> DeadLetter:
         """One letter with its key and headers, which may hold personal data as its value may: a look is entered.

@@ -9,6 +9,10 @@ partition, and these headers more:
 | `replay-timestamp` | its time then (RFC 3339), since the broker may stamp records with its own |
 | `replay-of`, `replayed-at` | the letter, and when it was put back |
 
+Anybody who may write dead letters, as each consumer and matcher may, could write one that never was a record, and have
+an operator send it on with more rights than their own. So a letter is held against the record at the place that it
+tells, and is put back when it is that record.
+
 A replay of something old does no harm: an incident's or a threat's newest state wins by the sender's time, a search
 request names a probe whose present state decides, nobody who was removed from a gallery comes back, and an event that
 had its effect has none again.
@@ -26,9 +30,10 @@ from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.diagnosis import outage_in_words
 from rtcc_bridge.broker.groups import consumed_topics
 from rtcc_bridge.broker.partitions import partitions_of
+from rtcc_bridge.broker.record_reader import RecordReader
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import rfc3339
-from rtcc_bridge.consumers.dead_letters import DeadLetter
+from rtcc_bridge.consumers.dead_letters import PREFIX, DeadLetter, natural_number
 from rtcc_bridge.consumers.letter_box import (
     MARK,
     MARKED_AT,
@@ -80,23 +85,33 @@ async def find_letters(kafka: KafkaSettings, matching: LetterFilter, *, again: b
 
 
 async def replay(
-    kafka: KafkaSettings, matching: LetterFilter, clock: Clock, note: Note, *, again: bool = False
+    kafka: KafkaSettings,
+    matching: LetterFilter,
+    clock: Clock,
+    note: Note,
+    *,
+    again: bool = False,
+    unverified: bool = False,
 ) -> Replay:
     """Puts the records of these letters back on their topics and marks the letters; says which.
 
     Everything is checked before anything is sent, as `find_letters` does it, and noted: what `note` raises leaves
-    everything as it is (P23). A record that its topic refuses as too large is left as well. A letter is marked after
-    its record is acknowledged: a stop in between puts it back once more, which does no harm. Raises what `find_letters`
-    raises.
+    everything as it is (P23). A letter that is not the record at its place is left as well, and so is one whose record
+    is no longer there unless it is taken unverified, and a record that its topic refuses as too large. A letter is
+    marked after its record is acknowledged: a stop in between puts it back once more, which does no harm. Raises what
+    `find_letters` raises.
     """
     found = await find_letters(kafka, matching, again=again)
     wanted = {LetterPlace.of(letter) for letter in found.letters}
     refused: dict[LetterPlace, str] = {}
     if wanted:
         await note(found.letters)
-        async with EventProducer(kafka) as producer:
+        async with EventProducer(kafka) as producer, RecordReader(kafka) as records:
             async for letter in read_letters(kafka, {}):
                 if (place := LetterPlace.of(letter)) in wanted:
+                    if (why := await _doubt(letter, records, unverified=unverified)) is not None:
+                        refused[place] = f"the letter at {place} {why}"
+                        continue
                     try:
                         await _put_back(producer, kafka, letter, clock)
                     except InvalidInputError as error:
@@ -134,6 +149,21 @@ async def _put_back(producer: EventProducer, kafka: KafkaSettings, letter: DeadL
     )
     mark = [(MARK, str(place).encode()), (MARKED_AT, now.encode())]
     await producer.send(kafka.topics.dead_letters, key=b"replayed", value=None, headers=mark)
+
+
+async def _doubt(letter: DeadLetter, records: RecordReader, *, unverified: bool) -> str | None:
+    """Why it may not be the record that it says it is; None where it is that one. Raises UnavailableError."""
+    topic, partition = letter.source_topic, letter.source_partition
+    offset = natural_number(letter.provenance.get("offset", ""))
+    record = None if partition is None or offset is None else await records.at(topic, partition, offset)
+    if record is None:
+        if unverified:
+            return None
+        return f"cannot be compared: its record is not on {topic} any more (--unverified takes the letter's word)"
+    headers = tuple((name, content) for name, content in record.headers if not name.startswith(PREFIX))
+    if (record.key, record.value, headers) == (letter.key, letter.value, letter.original_headers):
+        return None
+    return f"is not what lies on {topic} at {partition}:{offset}: somebody has written it"
 
 
 def _milliseconds(text: str, now: datetime) -> int | None:

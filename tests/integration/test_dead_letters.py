@@ -361,7 +361,11 @@ async def test_what_anybody_wrote_to_the_dead_letters_holds_up_no_other_letter(
 
     assert (await run("list")).exit_code == 0
     assert (await run("count")).exit_code == 0
-    replayed = await run("replay", "--all")
+    forged = await run("replay", "--all")
+    assert forged.exit_code == 1
+    assert "cannot be compared: its record is not on" in forged.output
+    assert await read_all(kafka, topic) == []
+    replayed = await run("replay", "--all", "--unverified")
     assert replayed.exit_code == 1
     assert "names a partition that" in replayed.output
     assert "names no topic that this program consumes" in replayed.output
@@ -375,7 +379,8 @@ async def test_what_anybody_wrote_to_the_dead_letters_holds_up_no_other_letter(
     assert (await run("inspect", place, "--payload")).exit_code == 0
     assert (await run("inspect", "0:77")).exit_code == EXIT_REJECTED
     assert (await run("replay", "--all")).exit_code == 1, "what is left is left again"
-    put, looked = entries_of(tmp_path)
+    left, put, looked = entries_of(tmp_path)
+    assert (left["details"]["unverified"], put["details"]["unverified"]) == (False, True)
     assert (put["actor"], put["action"], put["from"]["way"]) == ("administrator", "letter.replay", "command")
     assert put["details"]["topics"] == {topic: 3, kafka.topics.probes_routine: 1}
     assert (put["details"]["letters"], len(set(put["details"]["places"]))) == (4, 4)
@@ -395,7 +400,7 @@ async def test_p23_letters_whose_replay_cannot_be_entered_stay_where_they_are(
         with pytest.raises(Exception, match=r"full|extend"):
             await desk.inspect(LetterPlace(0, 0), with_value=True)
     assert await read_all(kafka, kafka.topics.incidents) == []
-    assert len((await desk.replay(LetterFilter())).letters) == 1
+    assert len((await desk.replay(LetterFilter(), unverified=True)).letters) == 1
     assert [record.value for record in await read_all(kafka, kafka.topics.incidents)] == [b"x"]
 
 
@@ -406,7 +411,7 @@ async def test_a_record_that_its_topic_refuses_is_left_and_the_others_are_put_ba
     headers = [("dlq-topic", kafka.topics.incidents.encode())]
     for value in (b"x" * 8_000_000, b"small"):
         await producer.send(kafka.topics.dead_letters, key=b"k", value=value, headers=headers)
-    done = await replay(kafka, LetterFilter(), SystemClock(), unnoted)
+    done = await replay(kafka, LetterFilter(), SystemClock(), unnoted, unverified=True)
     ((large, why),) = done.left
     assert (large.size_bytes, "too large" in why) == (8_000_000, True)
     assert [letter.size_bytes for letter in done.letters] == [5]
@@ -463,12 +468,16 @@ async def test_a_second_replay_says_that_it_is_one_and_each_is_counted(
         await put_letter(producer, kafka, b"%d" % number)
     (letter, *_) = await list_dead_letters(kafka)
     one = at(LetterPlace.of(letter))
-    await replay(kafka, one, SystemClock(), unnoted)
+    await replay(kafka, one, SystemClock(), unnoted, unverified=True)
     with pytest.raises(ConflictError, match="--again"):
-        await replay(kafka, one, SystemClock(), unnoted)
-    assert len((await replay(kafka, LetterFilter(reason="invalid"), SystemClock(), unnoted)).letters) == 2
-    assert await replay(kafka, LetterFilter(reason="invalid"), SystemClock(), unnoted) == Replay((), ())
-    assert len((await replay(kafka, one, SystemClock(), unnoted, again=True)).letters) == 1
+        await replay(kafka, one, SystemClock(), unnoted, unverified=True)
+    assert (
+        len((await replay(kafka, LetterFilter(reason="invalid"), SystemClock(), unnoted, unverified=True)).letters) == 2
+    )
+    assert await replay(kafka, LetterFilter(reason="invalid"), SystemClock(), unnoted, unverified=True) == Replay(
+        (), ()
+    )
+    assert len((await replay(kafka, one, SystemClock(), unnoted, again=True, unverified=True)).letters) == 1
     assert await list_dead_letters(kafka, LetterFilter(replayed=False)) == []
     (count,) = await count_dead_letters(kafka)
     assert (count.source_topic, count.reason, count.letters, count.replayed) == (
@@ -487,7 +496,7 @@ async def test_a_replayed_record_says_where_it_came_from_and_is_the_same_otherwi
     await put_letter(producer, kafka, value, hours_ago=3)
     assert len((await find_letters(kafka, LetterFilter())).letters) == 1
     assert await read_all(kafka, kafka.topics.incidents) == []
-    await replay(kafka, LetterFilter(), SystemClock(), unnoted)
+    await replay(kafka, LetterFilter(), SystemClock(), unnoted, unverified=True)
     (record,) = await read_all(kafka, kafka.topics.incidents)
     headers = dict(record.headers)
     (letter,) = await list_dead_letters(kafka)
@@ -497,6 +506,25 @@ async def test_a_replayed_record_says_where_it_came_from_and_is_the_same_otherwi
     assert headers["replay-timestamp"].decode() == letter.provenance["timestamp"]
     assert headers["replay-of"].decode() == f"{kafka.topics.dead_letters}:{LetterPlace.of(letter)}"
     assert set(headers) == {"x-own", "replay-origin", "replay-timestamp", "replay-of", "replayed-at"}
+
+
+async def test_a_letter_that_is_not_the_record_at_its_place_is_left(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    """Whoever may write letters is not given an operator's right to write incidents."""
+    topic, place = kafka.topics.incidents, LetterPlace(0, 0)
+    await producer.send(topic, key=b"k", value=b"what dispatch said", headers=[("x-own", b"1")], partition=0)
+    told = [("dlq-topic", topic.encode()), ("dlq-partition", b"0"), ("dlq-offset", b"0")]
+    for value, headers in (
+        (b"what somebody says", [("x-own", b"1"), *told]),
+        (b"what dispatch said", told),
+        (b"what dispatch said", [("x-own", b"1"), *told]),
+    ):
+        await producer.send(kafka.topics.dead_letters, key=b"k", value=value, headers=headers, partition=0)
+    done = await replay(kafka, LetterFilter(), SystemClock(), unnoted, unverified=True)
+    assert [LetterPlace.of(letter) for letter in done.letters] == [replace(place, offset=2)]
+    assert ["is not what lies on" in why for _, why in done.left] == [True, True]
+    assert [record.value for record in await read_all(kafka, topic)] == [b"what dispatch said"] * 2
 
 
 async def test_an_alert_that_is_replayed_after_its_cancel_does_not_come_alive(
