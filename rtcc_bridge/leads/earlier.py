@@ -69,7 +69,7 @@ async def _require_concluded(tx: Transaction, account: Account, probe: ProbeReco
         return
     lead = await leads.of_probe(tx, probe.probe_id)
     is_done = probe.state not in WAITING if lead is None else not await _may_examine(tx, account, lead)
-    others = await leads.of_picture(tx, probe.probe_id, EXAMINED_IN)
+    others = await leads.of_picture(tx, {probe.probe_id}, EXAMINED_IN)
     if not is_done or any([await _may_examine(tx, account, other) for other in others]):
         raise PolicyRefusalError(
             "P12",

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, FromClause, RowMapping, and_, func, or_, s
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import padded
-from rtcc_bridge.storage.tables import probes
+from rtcc_bridge.storage.tables import incidents, probes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +224,16 @@ async def of_case(tx: Transaction, case_number: str) -> Sequence[ProbeRecord]:
     """The probes of this case, the oldest first."""
     query = select(probes).where(probes.c.case_number == case_number)
     return await _all(tx, query.order_by(probes.c.created_at, probes.c.probe_id))
+
+
+async def telling_of(tx: Transaction, incident_ids: Collection[str]) -> Sequence[ProbeRecord]:
+    """The probes that tell the case of these incidents: theirs, and those of the same case numbers; none was purged."""
+    wanted, kept = padded(incident_ids), probes.c.purged_at.is_(None)
+    theirs = probes.c.incident_id.in_(wanted)
+    stated = select(probes.c.case_number).where(theirs & kept)
+    dispatched = select(incidents.c.case_number).where(incidents.c.incident_id.in_(wanted))
+    same_case = or_(theirs, probes.c.case_number.in_(stated), probes.c.case_number.in_(dispatched))
+    return await _all(tx, select(probes).where(same_case & kept).order_by(probes.c.created_at, probes.c.probe_id))
 
 
 async def covered_by(tx: Transaction, probe_id: str) -> Sequence[ProbeRecord]:
