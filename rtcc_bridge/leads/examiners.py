@@ -9,6 +9,7 @@ from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.leads.lead import LeadResult, ReviewState
 from rtcc_bridge.policy.accounts import Account, Role, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
+from rtcc_bridge.probes.state import WAITING
 from rtcc_bridge.storage import examinations, incidents, leads, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.leads import LeadRecord
@@ -132,6 +133,37 @@ def _has_part(account: Account, probe: ProbeRecord, lead: LeadRecord) -> bool:
     """Whether P11 keeps the account from reviewing the lead anyway."""
     names = (probe.analyst, probe.requestor, probe.approved_by, lead.acknowledged_by)
     return any(name is not None and same_person(account.name, name) for name in names)
+
+
+async def require_face_concluded(tx: Transaction, account: Account, probe: ProbeRecord) -> None:
+    """P12: who may still have to examine a face is not told what came of it, in this search or in another.
+
+    In another: of the same picture, or of a still that was declared to show the same unknown person. Raises
+    PolicyRefusalError.
+    """
+    if decides_and_never_examines(account):
+        return
+    lead = await leads.of_probe(tx, probe.probe_id)
+    is_done = probe.state not in WAITING if lead is None else not await _may_examine(tx, account, lead)
+    others = await leads.of_person(tx, probe.probe_id, EXAMINED_IN)
+    if not is_done or any([await _may_examine(tx, account, other) for other in others]):
+        raise PolicyRefusalError(
+            "P12",
+            "Examine the face first: what came of it in earlier searches is open to you when you have concluded, or "
+            "when nobody has to any more.",
+        )
+
+
+async def _may_examine(tx: Transaction, account: Account, lead: LeadRecord) -> bool:
+    """Whether the account may still be asked what it thinks of this lead's face."""
+    if not waits_for_examiners(lead):
+        return False
+    own = [
+        one
+        for one in await examinations.of_lead(tx, lead.lead_id)
+        if one.examiner is not None and same_person(one.examiner, account.name)
+    ]
+    return not own or any(one.filed_at is None for one in own)
 
 
 async def third_examiner(

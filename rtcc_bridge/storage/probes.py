@@ -268,6 +268,16 @@ def is_same_picture(others: FromClause, this: FromClause) -> ColumnElement[bool]
     return or_(others.c.original_sha256 == this.c.original_sha256, others.c.crop_sha256 == this.c.crop_sha256)
 
 
+def is_same_person(others: FromClause, this: FromClause) -> ColumnElement[bool]:
+    """The same picture, or another still that was declared to show the same unknown person (P01); never by a face."""
+    return or_(
+        is_same_picture(others, this),
+        others.c.same_person_as == this.c.same_person_as,
+        others.c.same_person_as == this.c.probe_id,
+        others.c.probe_id == this.c.same_person_as,
+    )
+
+
 def _is_earlier_of_picture(others: FromClause, this: FromClause) -> ColumnElement[bool]:
     at_once = and_(others.c.created_at == this.c.created_at, others.c.probe_id < this.c.probe_id)
     return and_(is_same_picture(others, this), or_(others.c.created_at < this.c.created_at, at_once))
