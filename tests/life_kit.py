@@ -141,13 +141,17 @@ class LifeKit:
     ) -> str:
         """A search that listed so many people, or these; returns its lead's id."""
         probe = await (self.kit.deferred(incident_id) if imminent else self.kit.authorized(incident_id))
-        found = listed or [await self.enrol(f"{probe.probe_id}/{number}", pictures=2) for number in range(people)]
+        return await self.search(probe.probe_id, people, listed)
+
+    async def search(self, probe_id: str, people: int = 3, listed: Sequence[Candidate] = ()) -> str:
+        """The same of a probe that has authority."""
+        found = listed or [await self.enrol(f"{probe_id}/{number}", pictures=2) for number in range(people)]
         search = face_search(Gallery(finds=lambda _crop: found))
         async with search.batcher:
             handler = search_handler(self.kit, search)
             for row in await self.kit.requests():
                 await handler.handle(record_of(row))
-        [lead] = await self.kit.rows(tables.leads, probe_id=probe.probe_id)
+        [lead] = await self.kit.rows(tables.leads, probe_id=probe_id)
         return str(lead["lead_id"])
 
     async def taken(self, people: int = 3, *, imminent: bool = False) -> str:

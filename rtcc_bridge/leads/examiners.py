@@ -9,7 +9,8 @@ from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.leads.lead import LeadResult, ReviewState
 from rtcc_bridge.policy.accounts import Account, Role, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
-from rtcc_bridge.storage import examinations, leads, probes
+from rtcc_bridge.probes.state import WAITING
+from rtcc_bridge.storage import examinations, incidents, leads, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -89,25 +90,80 @@ def require_never_examines(account: Account) -> None:
 
 
 async def require_not_blind(tx: Transaction, account: Account, probe: ProbeRecord) -> None:
-    """P12: what a lead's case says is closed to the analysts who may still have to review it blind.
+    """P12: what a still's case says is closed to the analysts who may still have to review a search of it blind.
 
-    So is an earlier case of the same picture, as long as a later one is examined. The case's own analyst, whoever took
-    the lead, and supervisors who examine nothing themselves, see it. Raises PolicyRefusalError.
+    The case's own analyst, whoever took the lead, and supervisors who examine nothing themselves, see it. Raises as
+    `require_case_not_blind` does.
+    """
+    lead = await leads.of_probe(tx, probe.probe_id)
+    if not _is_own(account, probe, lead):
+        await require_case_not_blind(tx, account, probe.incident_id)
+
+
+async def require_case_not_blind(tx: Transaction, account: Account, incident_id: str) -> None:
+    """P12: the same of an incident. Every still of it, and of its case numbers, tells the same case.
+
+    It is closed while one of those stills is examined by others, and while its picture is, in whichever case: an
+    earlier case of a face is no help for whoever looks at it now. Raises PolicyRefusalError.
+    """
+    if decides_and_never_examines(account):
+        return
+    goes_on = await incidents.resolve(tx, incident_id)  # the stills of what was merged are there
+    told = {incident_id} if goes_on is None else {incident_id, goes_on.incident_id}
+    stills = {probe.probe_id: probe for probe in await probes.telling_of(tx, told)}
+    found = await leads.of_probes(tx, stills.keys())
+    if any(waits_for_examiners(lead) and not _has_part(account, stills[key], lead) for key, lead in found.items()):
+        raise PolicyRefusalError(
+            "P12", "You may be asked to review a search of this case blind: it is open to you when that is done."
+        )
+    others = {key for key, probe in stills.items() if not _is_own(account, probe, found.get(key))}
+    if any(waits_for_examiners(one) for one in await leads.of_picture(tx, others, EXAMINED_IN)):
+        raise PolicyRefusalError(
+            "P12", "A picture of this case is being examined in another search: it is open to you when that is done."
+        )
+
+
+def _is_own(account: Account, probe: ProbeRecord, lead: LeadRecord | None) -> bool:
+    """Whether the account stated the case itself, or has taken its lead."""
+    names = (probe.analyst, None if lead is None else lead.acknowledged_by)
+    return any(name is not None and same_person(account.name, name) for name in names)
+
+
+def _has_part(account: Account, probe: ProbeRecord, lead: LeadRecord) -> bool:
+    """Whether P11 keeps the account from reviewing the lead anyway."""
+    names = (probe.analyst, probe.requestor, probe.approved_by, lead.acknowledged_by)
+    return any(name is not None and same_person(account.name, name) for name in names)
+
+
+async def require_face_concluded(tx: Transaction, account: Account, probe: ProbeRecord) -> None:
+    """P12: who may still have to examine a face is not told what came of it, in this search or in another.
+
+    In another: of the same picture, or of a still that was declared to show the same unknown person. Raises
+    PolicyRefusalError.
     """
     if decides_and_never_examines(account):
         return
     lead = await leads.of_probe(tx, probe.probe_id)
-    known = {probe.analyst, None if lead is None else lead.acknowledged_by}
-    if any(name is not None and same_person(account.name, name) for name in known):
-        return
-    if lead is not None and waits_for_examiners(lead):
+    is_done = probe.state not in WAITING if lead is None else not await _may_examine(tx, account, lead)
+    others = await leads.of_person(tx, probe.probe_id, EXAMINED_IN)
+    if not is_done or any([await _may_examine(tx, account, other) for other in others]):
         raise PolicyRefusalError(
-            "P12", "You may be asked to review this search blind: its case is open to you when that is done."
+            "P12",
+            "Examine the face first: what came of it in earlier searches is open to you when you have concluded, or "
+            "when nobody has to any more.",
         )
-    if any(waits_for_examiners(one) for one in await leads.of_picture(tx, probe.probe_id, EXAMINED_IN)):
-        raise PolicyRefusalError(
-            "P12", "This picture is being examined in another search: its case is open to you when that is done."
-        )
+
+
+async def _may_examine(tx: Transaction, account: Account, lead: LeadRecord) -> bool:
+    """Whether the account may still be asked what it thinks of this lead's face."""
+    if not waits_for_examiners(lead):
+        return False
+    own = [
+        one
+        for one in await examinations.of_lead(tx, lead.lead_id)
+        if one.examiner is not None and same_person(one.examiner, account.name)
+    ]
+    return not own or any(one.filed_at is None for one in own)
 
 
 async def third_examiner(

@@ -68,6 +68,8 @@ class Act(StrEnum):
 _ENDING: Final[Mapping[Act, ReviewState]] = MappingProxyType(
     {Act.WITHDRAW: ReviewState.WITHDRAWN, Act.EXPIRE: ReviewState.EXPIRED}
 )
+ENDED: Final = frozenset(_ENDING.values())
+"""Nobody may use the lead any more, nor look at whom it lists."""
 _NEVER_SEARCHED: Final[Mapping[Act, ReviewState]] = MappingProxyType(
     {Act.ACKNOWLEDGE: ReviewState.UNREVIEWED, **_ENDING}
 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.leads.lead import ENDED
 from rtcc_bridge.matching.edits import Edit
 from rtcc_bridge.matching.types import DetectedFace, Lane
 from rtcc_bridge.probes.edits import edits_from_json
@@ -29,6 +30,16 @@ class SealedPicture:
     chosen: DetectedFace | None = None
     others: tuple[DetectedFace, ...] = ()
     edits: tuple[Edit, ...] = ()
+
+
+async def has_ended(tx: Transaction, examination: ExaminationRecord) -> bool:
+    """Whether its pictures are shown to nobody any more: it is needed no longer, or its lead was withdrawn or expired.
+
+    What the examiner noted themselves stays theirs to read.
+    """
+    if examination.closed_at is not None:
+        return True
+    return examination.lead_id is not None and (await _lead(tx, examination)).review_state in ENDED
 
 
 async def still_of(tx: Transaction, examination: ExaminationRecord) -> SealedPicture:

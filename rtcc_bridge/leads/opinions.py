@@ -74,6 +74,7 @@ async def use_aid(
     """Notes that an aid is used on a candidate, before it is; once more changes nothing.
 
     The audit log does not hold on whom: that somebody was kept for the form is no hint for a reviewer to have (P12).
+    Neither does it hold in which round: everybody reads their own entries, and a third one would know that two differ.
 
     Raises PolicyRefusalError (P13) when the candidate was not kept, ConflictError when it was concluded or closed.
     """
@@ -84,7 +85,7 @@ async def use_aid(
         return sheet
     used = Worksheet(examination, sheet.opinion, (*sheet.aids, use))
     await _put(parts, tx, used, None)
-    details = {"round": examination.round, "aid": use.aid.value}
+    details = {"aid": use.aid.value}
     await parts.note(tx, account, AID_USED, examination.examination_id, "used", details)
     return used
 
@@ -117,7 +118,6 @@ async def file(
     filed = replace(examination, filed_at=parts.clock.now())
     await examinations.change(tx, filed)
     details = {
-        "round": examination.round,
         "commitment": commitment(opinion, nonce),
         **marks(account.certificates, parts.policy.certificates, parts.clock.now()),
     }

@@ -5,11 +5,11 @@ from typing import Final
 
 import structlog
 
-from rtcc_bridge.errors import IntegrityError, NotFoundError
+from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError
 from rtcc_bridge.leads.examination import ExaminationDesk
 from rtcc_bridge.leads.examiners import require_examiner
 from rtcc_bridge.leads.life_parts import LifeParts
-from rtcc_bridge.leads.material import SealedPicture, images_of_lead, pictures_of, still_of
+from rtcc_bridge.leads.material import SealedPicture, has_ended, images_of_lead, pictures_of, still_of
 from rtcc_bridge.leads.release import ReleaseDesk
 from rtcc_bridge.leads.review import ReviewDesk
 from rtcc_bridge.matching.types import Lane
@@ -31,8 +31,8 @@ _log = structlog.get_logger(__name__)
 class PictureViewer:
     """Shows the two pictures of a comparison. Every call returns a JPEG, upright and without metadata.
 
-    Every call raises as the desk that the list belongs to does, NotFoundError when there is no such picture, BusyError
-    and UnavailableError.
+    Every call raises as the desk that the list belongs to does, ConflictError when the lead has ended, NotFoundError
+    when there is no such picture, BusyError and UnavailableError.
     """
 
     def __init__(
@@ -77,9 +77,11 @@ class PictureViewer:
     async def dates(self, examination: ExaminationRecord) -> Mapping[str, Sequence[str | None]]:
         """When each picture of each candidate was taken, as far as that is known, by the examiner's own reference.
 
-        One for each picture, in the order of their numbers: so it says how many there are, too.
+        One for each picture that can be looked at, in the order of their numbers: so it says how many there are, too.
         """
         async with self._parts.database.read() as tx:
+            if await has_ended(tx, examination):
+                return {}
             found = await pictures_of(tx, self._parts.vault, examination)
         return {ref: [picture.taken_on for picture in pictures] for ref, pictures in found.items()}
 
@@ -117,6 +119,8 @@ class PictureViewer:
             require_examiner(account, deed)
             async with self._parts.database.write() as tx:
                 examination = await own(tx, subject, account)
+                if await has_ended(tx, examination):
+                    raise ConflictError("The lead has ended: its pictures are shown to nobody any more.")
                 picture = await find(tx, examination)
                 await self._parts.note(tx, account, action, examination.examination_id, "shown", details)
         return await self._jpeg(picture)

@@ -9,6 +9,7 @@ from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads import lead as rules
 from rtcc_bridge.leads import opinions
 from rtcc_bridge.leads.agreement import Agreement, ListOutcome
+from rtcc_bridge.leads.examiners import require_face_concluded
 from rtcc_bridge.leads.lead import LeadResult, ReviewState
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.parts import lead_of
@@ -17,6 +18,7 @@ from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.storage import corroborations, probes, releases, threats
 from rtcc_bridge.storage.engine import Transaction, on_commit
 from rtcc_bridge.storage.leads import LeadRecord
+from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.storage.releases import ReceiverRecord, ReleaseRecord
 
 RELEASE_AT_MOST: Final = 2
@@ -67,7 +69,7 @@ class ReleaseDesk:
         async with self._parts.watching(account, action, lead_id):
             require_permission(account, Deed.RELEASE_LEAD)
             async with self._parts.on_lead(lead_id, action) as (tx, lead):
-                requestor = await _requestor(tx, lead)
+                requestor = (await _probe(tx, lead)).requestor
                 if same_person(requestor, account.name):
                     raise PolicyRefusalError("P17", "The requestor receives a lead and does not release it.")
                 found = await self._agreed(tx, lead)
@@ -77,8 +79,9 @@ class ReleaseDesk:
     async def received(self, lead_id: str, account: Account) -> ReceivedLead:
         """The released lead, for its requestor or a supervisor, who then is one of its receivers (P19).
 
-        Each look is audited before it is had. Raises PolicyRefusalError (P10; P17: another one's lead), NotFoundError
-        (not released), ConflictError (taken back: there is nothing to look at any more).
+        Each look is audited before it is had. Raises PolicyRefusalError (P10; P17: another one's lead; P12: somebody
+        who may have to examine the same face in another search), NotFoundError (not released), ConflictError (taken
+        back: there is nothing to look at any more).
         """
         action = "lead.receive"
         async with self._parts.watching(account, action, lead_id):
@@ -113,6 +116,8 @@ class ReleaseDesk:
             raise PolicyRefusalError("P17", "A lead is released to its requestor: this one is somebody else's.")
         if lead.review_state != ReviewState.RELEASED:
             raise ConflictError("This lead was taken back, and may not be used: acknowledge that.")
+        if not same_person(release.requestor, account.name):  # whose own case it is: they were given it already
+            await require_face_concluded(tx, account, await _probe(tx, lead))
         return ReceivedLead(lead, release)
 
     async def _agreed(self, tx: Transaction, lead: LeadRecord) -> Agreement:
@@ -171,11 +176,11 @@ class ReleaseDesk:
             on_commit(tx, lambda: timer.observe(seconds))
 
 
-async def _requestor(tx: Transaction, lead: LeadRecord) -> str:
+async def _probe(tx: Transaction, lead: LeadRecord) -> ProbeRecord:
     probe = await probes.find(tx, lead.probe_id)
     if probe is None:
         raise NotFoundError("The search of this lead is kept no longer.")
-    return probe.requestor
+    return probe
 
 
 def _chosen(found: Agreement, chosen: Sequence[str], at_most: int) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
-from rtcc_bridge.leads.lead import ReviewState
+from rtcc_bridge.leads.lead import ENDED
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.parts import BY_A_PERSON
 from rtcc_bridge.policy.accounts import Account
@@ -45,7 +45,7 @@ class WithdrawalDesk:
                 lead = await locked(tx, lead_id)
                 if account.person not in {one.account for one in await releases.receivers(tx, lead_id)}:
                     raise NotFoundError("You have not received this lead.")
-                if lead.review_state not in {ReviewState.WITHDRAWN, ReviewState.EXPIRED}:
+                if lead.review_state not in ENDED:
                     raise ConflictError("This lead was not taken back.")
                 if await releases.acknowledge_withdrawal(tx, lead_id, account.person, self._parts.clock.now()):
                     await self._parts.note(tx, account, action, lead_id, "acknowledged")

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from rtcc_bridge.errors import NotFoundError
-from rtcc_bridge.leads.examiners import require_not_blind
+from rtcc_bridge.leads.examiners import require_case_not_blind
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.refusals import MOST_SUBJECT_CHARACTERS, RefusalLog
-from rtcc_bridge.storage import incidents, probes
+from rtcc_bridge.storage import incidents
 from rtcc_bridge.storage.incidents import IncidentRecord
 
 MOST_NOTES: Final = 100
@@ -35,8 +35,8 @@ class CaseNotesDesk:
     async def open(self, incident_id: str, account: Account) -> CaseNotes:
         """Each look is audited before it is had (P16, P23).
 
-        They are closed to the analysts who may still have to review a search of this incident blind, or examine a
-        picture of it in another. Raises PolicyRefusalError (P10; P12), NotFoundError, UnavailableError.
+        They are closed to the analysts who may still have to review a search of this case blind, or examine a picture
+        of it in another. Raises PolicyRefusalError (P10; P12), NotFoundError, UnavailableError.
         """
         subject = incident_id[:MOST_SUBJECT_CHARACTERS]
         async with self._refusals.watching(actor=account.name, action=_LOOK, subject=subject, authority={}):
@@ -45,10 +45,7 @@ class CaseNotesDesk:
                 record = await incidents.get(tx, incident_id)
                 if record is None:
                     raise NotFoundError("This incident was not seen on the feed.")
-                goes_on = await incidents.resolve(tx, incident_id)  # the stills of what was merged are there
-                searched = {incident_id} if goes_on is None else {incident_id, goes_on.incident_id}
-                for probe in await probes.of_incidents(tx, searched):
-                    await require_not_blind(tx, account, probe)
+                await require_case_not_blind(tx, account, incident_id)
         async with self._parts.database.write() as tx:
             await self._parts.audit.append(
                 tx, actor=account.name, action=_LOOK, subject=incident_id, outcome="shown", authority={}, details={}

@@ -120,34 +120,33 @@ class ClipDesk:
         return clip
 
     async def open(self, clip_id: str, account: Account) -> ClipRecord:
-        """What is known of the clip, also of one that has ended. The first look is audited (P22).
+        """What is known of the clip, also of one that has ended. Each look is audited before it is had (P22, P23).
 
-        Raises PolicyRefusalError (P04, P10), NotFoundError.
+        Raises PolicyRefusalError (P04, P10), NotFoundError, UnavailableError.
         """
-        async with self._refusals.watching(actor=account.name, action="clip.view", subject=clip_id, authority={}):
-            clip = await self._own(clip_id, account)
-        if clip.seen_at is None and clip.ended_at is None:
-            async with self._parts.database.write() as tx:
-                await clips.note_seen(tx, clip_id, self._parts.clock.now())
-                await note_clip(self._parts, tx, clip, account.name, "clip.view", "shown", {})
+        clip = await self._looked_for(clip_id, account)
+        await self._note_look(clip, account, {})
         return clip
 
     async def sheet(self, clip_id: str, number: int, account: Account) -> bytes:
         """Sheet `number`, from 1: so many frames of those that can be chosen, small, one below the other, as a JPEG.
 
-        Raises PolicyRefusalError, NotFoundError, InvalidInputError, BusyError, UnavailableError.
+        Each look is audited before it is had. Raises PolicyRefusalError, NotFoundError, InvalidInputError, BusyError,
+        UnavailableError.
         """
-        clip = await self.open(clip_id, account)
+        clip = await self._looked_for(clip_id, account)
         start = (number - 1) * SHEET_FRAMES
         places = places_of(clip)[start : start + SHEET_FRAMES]
         if not places:
             raise NotFoundError("The clip has no such sheet.")
+        await self._note_look(clip, account, {"sheet": number})
         return (await self._workers.clip_sheet(self._stored(clip), places, SHEET_SIDE_PX, Lane(clip.lane))).jpeg
 
     async def frame(self, clip_id: str, number: int, account: Account) -> bytes:
-        """The frame of that number for the screen, as a JPEG. Raises as `sheet` does."""
-        clip = await self.open(clip_id, account)
+        """The frame of that number for the screen, as a JPEG. Audited, and raises, as `sheet`."""
+        clip = await self._looked_for(clip_id, account)
         place = _place_of(clip, number)
+        await self._note_look(clip, account, {"frame": number})
         return (await self._workers.clip_sheet(self._stored(clip), [place], FRAME_SIDE_PX, Lane(clip.lane))).jpeg
 
     async def choose(self, clip_id: str, number: int, account: Account) -> ProbeRecord:
@@ -184,6 +183,16 @@ class ClipDesk:
         await clips.note_still(tx, clip.clip_id, probe.probe_id)
         if probe.state == ProbeState.FACES_FOUND:
             await destroy_clip(self._parts, self._vault, tx, clip, actor=account.name, outcome="chosen")
+
+    async def _looked_for(self, clip_id: str, account: Account) -> ClipRecord:
+        async with self._refusals.watching(actor=account.name, action="clip.view", subject=clip_id, authority={}):
+            return await self._own(clip_id, account)
+
+    async def _note_look(self, clip: ClipRecord, account: Account, details: Mapping[str, int]) -> None:
+        async with self._parts.database.write() as tx:
+            if clip.seen_at is None:
+                await clips.note_seen(tx, clip.clip_id, self._parts.clock.now())
+            await note_clip(self._parts, tx, clip, account.name, "clip.view", "shown", details)
 
     async def _own(self, clip_id: str, account: Account) -> ClipRecord:
         require_permission(account, Deed.ATTACH_STILL)

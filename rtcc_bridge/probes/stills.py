@@ -67,18 +67,15 @@ class StillViewer:
         return (await self._workers.preview(original, PREVIEW_SIDE_PX, chosen, others, lane, edits)).jpeg
 
     async def open(self, probe_id: str, account: Account) -> ProbeRecord:
-        """What is known of the probe. Whoever opens it for the first time is audited and kept (P22, P27).
+        """What is known of the probe. Each look is audited before it is had, and who looked is kept (P22, P23, P27).
 
-        Raises PolicyRefusalError, NotFoundError.
+        Raises PolicyRefusalError, NotFoundError, UnavailableError.
         """
         probe = await find_probe(self._parts.database, probe_id)
         async with self._watching(probe, account, "probe.view"):
             require_permission(account, Deed.SEE_PROBE)
             await self._require_not_blind(account, probe)
-        async with self._parts.database.read() as tx:
-            opened_at = await probe_openings.first(tx, probe_id, account.name)
-        if opened_at is None:
-            await self._note(probe, account, "probe.view", {})
+        await self._note(probe, account, "probe.view", {})
         return probe
 
     async def _require_not_blind(self, account: Account, probe: ProbeRecord) -> None:

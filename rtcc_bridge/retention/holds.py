@@ -9,6 +9,7 @@ import structlog
 
 from rtcc_bridge.audit.commitments import Name, NameKind
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError, UnavailableError
+from rtcc_bridge.leads.examiners import require_never_examines
 from rtcc_bridge.policy import case_numbers
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
@@ -76,10 +77,14 @@ class HoldDesk:
         return lifted
 
     async def every(self, account: Account, *, standing_only: bool = True) -> Sequence[LegalHoldRecord]:
-        """The newest first. Each look is audited, since it shows case numbers. Raises PolicyRefusalError (P10)."""
+        """The newest first. Each look is audited, since it shows case numbers.
+
+        Raises PolicyRefusalError (P10; P12: somebody who examines faces).
+        """
         action = "retention.holds"
         async with self._parts.watching(account, action, "retention"):
             require_permission(account, Deed.SEE_RETENTION)
+            require_never_examines(account)
         async with self._parts.database.write() as tx:
             await self._parts.note(tx, account.name, action, "retention", "shown", {})
             return await legal_holds.page(tx, standing_only=standing_only, limit=MOST_LISTED)

@@ -130,9 +130,9 @@ async def of_leads(tx: Transaction, lead_ids: Iterable[str]) -> Sequence[Examina
 
 
 async def newest_of(tx: Transaction, examiner: str, limit: int) -> Sequence[ExaminationRecord]:
-    """What this examiner took, of leads and of seeded cases alike; what was opened last comes first."""
+    """What this examiner took, of leads and of seeded cases alike; what they took last comes first."""
     query = select(examinations).where(examinations.c.examiner == examiner)
-    query = query.order_by(examinations.c.opened_at.desc(), examinations.c.examination_id).limit(limit)
+    query = query.order_by(examinations.c.taken_at.desc(), examinations.c.examination_id).limit(limit)
     return [_record(row) for row in (await tx.execute(query)).mappings()]
 
 

@@ -1,14 +1,14 @@
 """Leads, and which persons of the gallery are on the list of which."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, FromClause, Select, exists, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.probes import is_same_picture
+from rtcc_bridge.storage.probes import is_same_person, is_same_picture
 from rtcc_bridge.storage.slices import padded
 from rtcc_bridge.storage.tables import corroborations, incidents, lead_candidates, leads, probes
 
@@ -142,12 +142,33 @@ async def with_subject(tx: Transaction, subject_id: int, states: Collection[str]
     return await _all(tx, _locked(query))
 
 
-async def of_picture(tx: Transaction, probe_id: str, states: Collection[str]) -> list[LeadRecord]:
-    """The leads in one of the states of other probes of the same picture (P12)."""
+async def of_probes(tx: Transaction, probe_ids: Collection[str]) -> Mapping[str, LeadRecord]:
+    """The leads of these probes, by probe; a probe without a lead is left out."""
+    query = select(leads).where(leads.c.probe_id.in_(padded(probe_ids))).order_by(leads.c.lead_id)
+    return {lead.probe_id: lead for lead in await _all(tx, query)}
+
+
+async def of_picture(tx: Transaction, probe_ids: Collection[str], states: Collection[str]) -> Sequence[LeadRecord]:
+    """The leads in one of the states of other probes of the same picture as one of these (P12)."""
+    return await _of_others(tx, probe_ids, states, is_same_picture)
+
+
+async def of_person(tx: Transaction, probe_id: str, states: Collection[str]) -> Sequence[LeadRecord]:
+    """The same of one probe, and of the stills that were declared to show the same unknown person (P01)."""
+    return await _of_others(tx, {probe_id}, states, is_same_person)
+
+
+async def _of_others(
+    tx: Transaction,
+    probe_ids: Collection[str],
+    states: Collection[str],
+    same: Callable[[FromClause, FromClause], ColumnElement[bool]],
+) -> Sequence[LeadRecord]:
     this, others = probes.alias(), probes.alias()
-    query = select(leads).join(others, others.c.probe_id == leads.c.probe_id).join(this, is_same_picture(others, this))
-    where = (this.c.probe_id == probe_id) & (others.c.probe_id != probe_id) & leads.c.review_state.in_(states)
-    return await _all(tx, query.where(where).order_by(leads.c.lead_id))
+    query = select(leads).join(others, others.c.probe_id == leads.c.probe_id).join(this, same(others, this))
+    is_other = this.c.probe_id.in_(padded(probe_ids)) & (others.c.probe_id != this.c.probe_id)
+    rows = await _all(tx, query.where(is_other & leads.c.review_state.in_(states)).order_by(leads.c.lead_id))
+    return list({lead.lead_id: lead for lead in rows}.values())
 
 
 async def due(tx: Transaction, now: datetime, states: Collection[str], limit: int) -> list[LeadRecord]:

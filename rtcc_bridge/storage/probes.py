@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, FromClause, RowMapping, and_, func, or_, s
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import padded
-from rtcc_bridge.storage.tables import probes
+from rtcc_bridge.storage.tables import incidents, probes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +226,16 @@ async def of_case(tx: Transaction, case_number: str) -> Sequence[ProbeRecord]:
     return await _all(tx, query.order_by(probes.c.created_at, probes.c.probe_id))
 
 
+async def telling_of(tx: Transaction, incident_ids: Collection[str]) -> Sequence[ProbeRecord]:
+    """The probes that tell the case of these incidents: theirs, and those of the same case numbers; none was purged."""
+    wanted, kept = padded(incident_ids), probes.c.purged_at.is_(None)
+    theirs = probes.c.incident_id.in_(wanted)
+    stated = select(probes.c.case_number).where(theirs & kept)
+    dispatched = select(incidents.c.case_number).where(incidents.c.incident_id.in_(wanted))
+    same_case = or_(theirs, probes.c.case_number.in_(stated), probes.c.case_number.in_(dispatched))
+    return await _all(tx, select(probes).where(same_case & kept).order_by(probes.c.created_at, probes.c.probe_id))
+
+
 async def covered_by(tx: Transaction, probe_id: str) -> Sequence[ProbeRecord]:
     """The further stills that the approval of this probe covers (P01), the oldest first."""
     query = select(probes).where(probes.c.same_person_as == probe_id)
@@ -256,6 +266,16 @@ async def count_earlier_of_picture(tx: Transaction, probe_ids: Collection[str]) 
 def is_same_picture(others: FromClause, this: FromClause) -> ColumnElement[bool]:
     """The same bytes, or the same pixels of the chosen face; a probe is the same picture as itself."""
     return or_(others.c.original_sha256 == this.c.original_sha256, others.c.crop_sha256 == this.c.crop_sha256)
+
+
+def is_same_person(others: FromClause, this: FromClause) -> ColumnElement[bool]:
+    """The same picture, or another still that was declared to show the same unknown person (P01); never by a face."""
+    return or_(
+        is_same_picture(others, this),
+        others.c.same_person_as == this.c.same_person_as,
+        others.c.same_person_as == this.c.probe_id,
+        others.c.probe_id == this.c.same_person_as,
+    )
 
 
 def _is_earlier_of_picture(others: FromClause, this: FromClause) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 """The examiner's pages: the bench for a lead of one's own, the queue of blind reviews, and the bench for one of them.
 
-What a review's page holds comes from the review alone, so that it says nothing of the lead, of the first opinion, or of
-whether it is a seeded case (P12, P27).
+What a review's page holds comes from the review alone, and says not even when it was opened: so it tells nothing of
+the lead, of the first opinion, or of whether it is a seeded case (P12, P27).
 """
 
 from collections.abc import Mapping, Sequence
@@ -116,7 +116,6 @@ async def _bench(request: web.Request, sheet: Worksheet, bench: Bench, **content
         "bench.html",
         bench=bench,
         lane=record.lane,
-        opened_at=record.opened_at,
         filed_at=record.filed_at,
         closed=record.closed_at is not None,
         candidates=candidates,

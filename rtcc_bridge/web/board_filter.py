@@ -11,7 +11,7 @@ from typing import Final
 from aiohttp import web
 
 from rtcc_bridge.errors import InvalidInputError
-from rtcc_bridge.leads.lead import ReviewState
+from rtcc_bridge.leads.lead import ENDED, ReviewState
 from rtcc_bridge.storage.incidents import NO_FILTER, BoardFilter
 
 LEAD_GROUPS: Final[Mapping[str, frozenset[ReviewState]]] = MappingProxyType(
@@ -20,7 +20,7 @@ LEAD_GROUPS: Final[Mapping[str, frozenset[ReviewState]]] = MappingProxyType(
         "in_review": frozenset({ReviewState.IN_REVIEW}),
         "inconclusive": frozenset({ReviewState.INCONCLUSIVE}),
         "released": frozenset({ReviewState.RELEASED}),
-        "ended": frozenset({ReviewState.WITHDRAWN, ReviewState.EXPIRED}),
+        "ended": ENDED,
     }
 )
 PRIORITIES: Final = range(11)

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from rtcc_bridge.leads.corroboration import LONGEST_EXTENSION_HOURS
 from rtcc_bridge.leads.events import ReleasedCandidate
-from rtcc_bridge.leads.lead import ReviewState
+from rtcc_bridge.leads.lead import ENDED, ReviewState
 from rtcc_bridge.leads.release import LIMITS, RELEASE_AT_MOST, ReceiptOfLead
 from rtcc_bridge.leads.standing import Standing
 from rtcc_bridge.policy.permissions import Deed, may
@@ -29,8 +29,6 @@ from rtcc_bridge.web.page_cards import named_incidents
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.templating import page
 from rtcc_bridge.web.views import lead_view
-
-_ENDED: Final = (ReviewState.WITHDRAWN, ReviewState.EXPIRED)
 
 
 async def lead_page(request: web.Request) -> web.Response:
@@ -56,7 +54,7 @@ async def lead_page(request: web.Request) -> web.Response:
         at_most=min(RELEASE_AT_MOST, services.policy.review.release_at_most),
         is_open=lead.review_state in {ReviewState.UNREVIEWED, ReviewState.IN_REVIEW},
         is_released=lead.review_state == ReviewState.RELEASED,
-        has_ended=lead.review_state in _ENDED,
+        has_ended=lead.review_state in ENDED,
         receivers=await services.life.withdrawal.receivers(lead_id, account) if sees_receivers else (),
         may_extend=may(account, Deed.EXTEND_LEAD),
         longest_extension=LONGEST_EXTENSION_HOURS,
@@ -92,7 +90,7 @@ async def received_page(request: web.Request) -> web.Response:
         "received.html",
         feed_position=position,
         receipts=[(one, lead_card(lead_view(one.lead), named)) for one in found],
-        ended=_ENDED,
+        ended=ENDED,
         outcomes=OUTCOMES,
     )
 
@@ -103,7 +101,7 @@ async def released_page(request: web.Request) -> web.Response:
     position = services.feed.position or 0
     receipts = await services.life.release.all_received(account)
     receipt = next((one for one in receipts if one.lead.lead_id == lead_id), None)
-    ended = receipt is not None and receipt.lead.review_state in _ENDED
+    ended = receipt is not None and receipt.lead.review_state in ENDED
     shown = await (_taken_back(services, receipt) if receipt is not None and ended else _received(request, lead_id))
     return page(request, "released.html", feed_position=position, ended=ended, receipt=receipt, **shown)
 

@@ -136,6 +136,7 @@ ACTS: Final[Mapping[str, str]] = MappingProxyType(
         "probe.refuse": "Refuse a search",
         "probe.search": "Search the gallery for a face",
         "probe.suspend": "Hold a search back",
+        "probe.state": "See how far a search is",
         "probe.view": "Open a search",
         "probe.withdraw": "Withdraw a search",
         "proficiency.results": "See how seeded cases were answered",

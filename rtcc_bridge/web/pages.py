@@ -117,7 +117,7 @@ async def probe_page(request: web.Request) -> web.Response:
         state=state,
         state_words=PROBE_STATES[state],
         sees_still=view.chosen_face is not None or same_person(account.name, record.analyst),
-        moving=state in {ProbeState.AWAITING_APPROVAL, ProbeState.AUTHORIZED},
+        moving=state in {ProbeState.FACES_FOUND, ProbeState.AWAITING_APPROVAL, ProbeState.AUTHORIZED},
         approval=APPROVALS[Approval(view.approval.state)],
         purpose=PURPOSES[Purpose(view.purpose)],
         may_choose=may(account, Deed.CHOOSE_FACE) and same_person(account.name, record.analyst),

@@ -19,6 +19,7 @@ from rtcc_bridge.web.uploads import FIELDS, IMAGE, MULTIPART, STILL_PART, Upload
 from rtcc_bridge.web.views import (
     EditsRequest,
     FaceChoiceRequest,
+    ProbeStanding,
     ProbeView,
     RefusalRequest,
     WaitingProbes,
@@ -107,6 +108,12 @@ async def get_probe(request: web.Request) -> web.Response:
     return answer(await with_lead(services, await services.probes.open(probe_id, request[ACCOUNT])))
 
 
+async def get_state(request: web.Request) -> web.Response:
+    """For a page that waits: how far stills are stands on their incident's page, so that this is no look at one."""
+    record = await services_of(request).probes.find(request.match_info["probeId"])
+    return answer(ProbeStanding(state=record.state, approval=record.approval))
+
+
 async def get_image(request: web.Request) -> web.Response:
     """The desk masks, checks the role and audits the look."""
     asked = request.query.get("edits")
@@ -181,9 +188,19 @@ OPERATIONS: Final = (
         path="/api/v1/probes/{probeId}",
         handler=get_probe,
         name="getProbe",
-        summary="The faces, their quality and the state of a probe",
+        summary="The faces, their quality and the state of a probe; each look is audited",
         tag="probes",
         answers=(Answer("The probe.", ProbeView),),
+        problems=(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/probes/{probeId}/state",
+        handler=get_state,
+        name="getProbeState",
+        summary="How far a probe is and nothing else of it: for whoever waits for its next step",
+        tag="probes",
+        answers=(Answer("The state and the approval.", ProbeStanding),),
         problems=(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
     ),
     Operation(

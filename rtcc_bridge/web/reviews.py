@@ -19,8 +19,7 @@ _REFUSALS: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.CONFL
 async def list_reviews(request: web.Request) -> web.Response:
     found = await services_of(request).life.review.queue(request[ACCOUNT])
     items = tuple(
-        ReviewItem(review_id=one.examination_id, lane=one.lane, opened_at=one.opened_at, taken=one.examiner is not None)
-        for one in found
+        ReviewItem(review_id=one.examination_id, lane=one.lane, taken=one.examiner is not None) for one in found
     )
     return answer(ReviewQueue(items=items))
 

@@ -54,6 +54,7 @@ _LOOKS: Final = {
     ("GET", "/api/v1/floor"): Guard(Deed.WATCH_FLOOR, "floor.view"),
     ("GET", "/api/v1/probes"): Guard(Deed.SEE_APPROVALS, "probe.queue"),
     ("GET", "/api/v1/probes/{probeId}"): Guard(Deed.SEE_PROBE, "probe.view", "probeId"),
+    ("GET", "/api/v1/probes/{probeId}/state"): Guard(Deed.SEE_PROBE, "probe.state", "probeId"),
     ("GET", "/api/v1/probes/{probeId}/earlier"): Guard(Deed.SEE_EARLIER, "probe.earlier", "probeId"),
     ("GET", "/api/v1/probes/{probeId}/image"): Guard(Deed.SEE_PROBE, "probe.preview", "probeId"),
     ("GET", "/api/v1/clips/{clipId}"): Guard(Deed.ATTACH_STILL, "clip.view", "clipId"),

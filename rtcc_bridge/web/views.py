@@ -143,6 +143,13 @@ class ProbeView(WireModel):
     lead: LeadView | None = Field(description="What came of it.")
 
 
+class ProbeStanding(WireModel):
+    """How far a probe is."""
+
+    state: str = Field(description="See getProbe.")
+    approval: str = Field(description="none, pending, granted, refused or lapsed.")
+
+
 class WaitingProbe(WireModel):
     """A search that waits for a supervisor."""
 

@@ -1,9 +1,13 @@
-"""What an examiner gets to see and sends back, of a lead of their own or of a review. No score, no rank (P13)."""
+"""What an examiner gets to see and sends back, of a lead of their own or of a review. No score, no rank (P13).
+
+No moment at which a list was opened either: beside the times on the board it would tell which lead a review is of, that
+two have differed, or that it is a seeded case (P12, P27).
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from rtcc_bridge.leads.comparison import AidUse, Opinion
 from rtcc_bridge.leads.events import OpaqueRef
@@ -26,7 +30,6 @@ class WorksheetView(WireModel):
     """A list and what its examiner has noted."""
 
     lane: str = Field(description="imminent or routine.")
-    opened_at: AwareDatetime
     concluded: bool = Field(description="Whether the opinion was filed; nothing of it changes then.")
     candidates: tuple[ListedCandidate, ...] = Field(description="In an order of this examiner's own.")
     opinion: Opinion = Field(description="As far as it was noted.")
@@ -51,7 +54,6 @@ class ReviewItem(WireModel):
 
     review_id: OpaqueRef
     lane: str = Field(description="imminent or routine.")
-    opened_at: AwareDatetime
     taken: bool = Field(description="Whether you have taken it.")
 
 
@@ -73,7 +75,6 @@ def _common(sheet: Worksheet, pictures: Mapping[str, Sequence[str | None]]) -> d
     record = sheet.examination
     return {
         "lane": record.lane,
-        "opened_at": record.opened_at,
         "concluded": record.filed_at is not None,
         "candidates": [
             {"candidateRef": ref, "pictures": len(pictures.get(ref, ())), "takenOn": pictures.get(ref, ())}

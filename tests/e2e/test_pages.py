@@ -119,6 +119,15 @@ async def test_the_only_face_is_confirmed_with_one_key(site: Website, visit: Vis
     await expect(page.get_by_role("button", name="Search for face 1")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Waiting for a supervisor")).to_be_visible()
+    async with page.expect_response("**/state"):
+        looks = len(await site.kit.audited("probe.view"))
+    async with page.expect_response("**/state"):
+        pass  # whoever waits asks for the state alone: each look at a search is an entry of the log
+    assert len(await site.kit.audited("probe.view")) == looks
+    await site.post(f"/probes/{probe['probeId']}/approve", "supervisor")
+    await expect(page.get_by_role("heading", name="Searching")).to_be_visible()
+    await site.search_all([await site.kit.enrol("one")])
+    await expect(page.get_by_role("heading", name="Searched")).to_be_visible()
 
 
 @pytest.mark.once

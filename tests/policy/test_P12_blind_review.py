@@ -31,7 +31,7 @@ from rtcc_bridge.web.pages import PAGES
 from tests.databases import TestServer
 from tests.doubles import ManualClock
 from tests.life_kit import FIRST, PEER, THIRD, LifeKit, build_life, opinion
-from tests.probe_kit import Gallery, face_search, record_of, search_handler
+from tests.probe_kit import OTHER_ANALYST, Gallery, face_search, form, record_of, search_handler, upload
 from tests.website import Website, acting, clip_form, running_site
 
 PATHS = sorted({operation.path for operation in OPERATIONS if operation.method == "GET"} | {
@@ -311,6 +311,42 @@ async def test_what_dispatch_wrote_is_closed_to_whoever_may_review_it_blind(life
     assert (await notes.open("another", account)).incident_id == "another"
     for allowed in (FIRST, DEMO_ACCOUNTS["supervisor"]):
         assert (await notes.open(probe["incident_id"], allowed)).incident_id == probe["incident_id"]
+
+
+@pytest.mark.parametrize("same", ["incident", "case number"])
+async def test_another_still_of_the_case_is_closed_as_long(life: LifeKit, same: str) -> None:
+    """It tells the same case: who holds the review of one does not read it through the other."""
+    desk, where = life.kit.desk, await life.kit.incident("incident-1" if same == "incident" else "incident-2")
+    other = await desk.attach(where, form(case_number="26-000123"), OTHER_ANALYST, upload(b"another picture" * 50))
+    open_to_all = await life.kit.incident("incident-3")
+    unrelated = await desk.attach(open_to_all, form(case_number="26-9"), OTHER_ANALYST, upload(b"a third one" * 50))
+    lead_id = await life.taken()
+    await life.conclude(lead_id, (0,))
+    [review] = await life.kit.rows(tables.examinations, lead_id=lead_id, round=2)
+    await life.life.review.take(review["examination_id"], PEER)
+    for call in (
+        desk.open(other.probe_id, PEER),
+        desk.preview(other.probe_id, PEER),
+        desk.case_notes.open(where, PEER),
+    ):
+        with pytest.raises(PolicyRefusalError, match="open to you when") as caught:
+            await call
+        assert caught.value.rule == "P12"
+    assert [row["outcome"] for row in await life.kit.audited("probe.view")] == ["refused"]
+    assert (await desk.open(unrelated.probe_id, PEER)).probe_id == unrelated.probe_id
+    for allowed in (OTHER_ANALYST, FIRST, DEMO_ACCOUNTS["supervisor"]):
+        assert (await desk.open(other.probe_id, allowed)).probe_id == other.probe_id
+    await life.review(lead_id, PEER, (0,))
+    await life.life.release.release(lead_id, FIRST, ())
+    assert (await desk.open(other.probe_id, PEER)).probe_id == other.probe_id
+
+
+async def test_what_dispatch_wrote_is_closed_while_its_case_number_is_examined_elsewhere(life: LifeKit) -> None:
+    await life.kit.incident("incident-2", case_number="26-000123")
+    await life.taken()
+    with pytest.raises(PolicyRefusalError) as caught:
+        await life.kit.desk.case_notes.open("incident-2", PEER)
+    assert caught.value.rule == "P12"
 
 
 async def test_a_review_names_neither_the_lead_nor_its_references(life: LifeKit) -> None:

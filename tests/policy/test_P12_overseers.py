@@ -13,12 +13,14 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
 from rtcc_bridge.reports.desks import ReportDesks
 from rtcc_bridge.reports.discovery import PacketOrder
+from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.storage.audit_search import EntryQuery
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
 from tests.life_kit import ADMINISTRATOR, LifeKit, build_life
 from tests.probe_kit import CERTIFIED, FORM
 from tests.report_kit import report_desks
+from tests.retention_kit import RetentionKit
 from tests.website import Website, acting, running_site
 
 NOT_ALONE = tuple(
@@ -44,6 +46,7 @@ def calls(desks: ReportDesks, account: Account, life: LifeKit, lead_id: str, ent
         "entry": ("audit.view", lambda: desks.audit.entry(account, entry)),
         "proof": ("audit.view", lambda: desks.audit.receipt(account, entry)),
         "figures": ("oversight.figures", lambda: desks.figures.look(account, 7)),
+        "legal holds": ("retention.holds", lambda: RetentionKit(life).desk.holds.every(account)),
         "signs of misuse": ("misuse.view", lambda: desks.misuse.look(account)),
         "packet of a lead": (
             "lead.discovery_packet",
@@ -67,6 +70,7 @@ async def overseen(life: LifeKit) -> tuple[str, str]:
 async def test_whoever_examines_as_well_is_told_nothing(life: LifeKit, tmp_path: Path) -> None:
     lead_id, entry = await overseen(life)
     desks = report_desks(life.kit, tmp_path)
+    await RetentionKit(life).desk.holds.place(ADMINISTRATOR, HoldOrder(lead_id=lead_id), "a letter of the court")
     for account in NOT_ALONE:
         for name, (action, call) in calls(desks, account, life, lead_id, entry).items():
             if name in ADMINISTRATORS_ALONE and Role.ADMINISTRATOR not in account.roles:
@@ -102,6 +106,7 @@ async def test_neither_is_it_by_the_api_or_a_page(site: Website) -> None:
         ("GET", f"/api/v1/audit/{entry}/receipt", None),
         ("GET", "/oversight/audit", None),
         ("GET", f"/oversight/audit/{entry}", None),
+        ("GET", "/api/v1/retention/holds", None),
         ("GET", "/api/v1/reports/misuse", None),
         ("GET", "/oversight/misuse", None),
         ("POST", f"/api/v1/leads/{lead_id}/discovery-packet", {"reason": ORDER.reason}),

@@ -1,6 +1,6 @@
 """P12: a still that is searched again carries its earlier outcomes, and its examiners hear of them only afterwards."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -9,10 +9,10 @@ from rtcc_bridge.leads.earlier import EarlierSearch
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.storage import tables
 from tests.life_kit import FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, THIRD, LifeKit
-from tests.probe_kit import ANALYST, form, upload
+from tests.probe_kit import ANALYST, CERTIFIED, form, upload
 
 OTHER_CASE = "incident-2"
-BOTH_ROLES = Account("both", frozenset({Role.SUPERVISOR, Role.ANALYST}))
+BOTH_ROLES = Account("both", frozenset({Role.SUPERVISOR, Role.ANALYST}), CERTIFIED)
 
 
 async def searched_again(life: LifeKit) -> tuple[str, str]:
@@ -131,6 +131,52 @@ async def test_the_case_is_closed_to_a_supervisor_who_examines_as_well(life: Lif
             await life.kit.desk.open(probe_id, account)
         assert caught.value.rule == "P12"
     await life.kit.desk.open(probe_id, SUPERVISOR)
+
+
+async def of_the_same_picture(life: LifeKit) -> str:
+    life.kit.clock.advance(60)
+    return await life.lead(incident_id=OTHER_CASE)
+
+
+async def of_the_same_person(life: LifeKit) -> str:
+    """Another picture, which the same approval covers (P01)."""
+    kit = life.kit
+    [first] = await kit.rows(tables.probes)
+    further = form(same_person_as=first["probe_id"])
+    still = await kit.desk.attach("incident-1", further, ANALYST, upload(b"another camera " * 100))
+    await kit.desk.choose_face(still.probe_id, 1, ANALYST)
+    lead_id = await life.search(still.probe_id)
+    async with kit.database.write() as tx:  # the kit cuts the same pixels out of every picture
+        where = tables.probes.c.probe_id == still.probe_id
+        await tx.execute(tables.probes.update().where(where).values(crop_sha256="f" * 64))
+    return lead_id
+
+
+@pytest.mark.parametrize("again", [of_the_same_picture, of_the_same_person], ids=["picture", "person"])
+async def test_what_was_released_before_is_closed_to_who_may_examine_the_face_now(
+    life: LifeKit, again: Callable[[LifeKit], Awaitable[str]]
+) -> None:
+    before = await life.released()
+    for account in (BOTH_ROLES, REQUESTOR, SUPERVISOR):
+        ref = (await life.life.release.received(before, account)).release.findings["candidates"][0]["candidateRef"]
+    lead_id = await again(life)
+    await life.leads.acknowledge(lead_id, FIRST)
+    await life.conclude(lead_id, (0,))
+    for call in (
+        life.life.release.received(before, BOTH_ROLES),
+        life.life.pictures.released_candidate(before, BOTH_ROLES, ref, 1),
+    ):
+        with pytest.raises(PolicyRefusalError, match="Examine the face first") as caught:
+            await call
+        assert caught.value.rule == "P12"
+    assert [row["actor"] for row in await life.kit.audited("lead.receive") if row["outcome"] == "refused"] == [
+        "both",
+        "both",
+    ]
+    for account in (REQUESTOR, SUPERVISOR):
+        assert (await life.life.release.received(before, account)).lead.lead_id == before
+    await life.review(lead_id, BOTH_ROLES, (0,))
+    assert (await life.life.release.received(before, BOTH_ROLES)).lead.lead_id == before
 
 
 async def test_the_same_face_in_other_bytes_is_the_same_picture(life: LifeKit) -> None:

@@ -155,7 +155,7 @@ async def test_overlay_and_blink_are_for_whoever_was_kept_and_their_use_is_audit
     [examination] = await life.kit.rows(tables.examinations, lead_id=lead_id)
     [entry] = [row for row in await life.kit.audited("examination.aid") if row["outcome"] == "used"]
     assert (entry["actor"], entry["subject"]) == (FIRST.name, examination["examination_id"])
-    assert entry["entry"]["details"] == {"round": 1, "aid": "overlay"}, "on whom is no hint for a reviewer (P12)"
+    assert entry["entry"]["details"] == {"aid": "overlay"}, "on whom is no hint for a reviewer (P12)"
     given = opinion((kept, excluded, untouched))
     await desk.keep(lead_id, FIRST, given)
     assert (await desk.view(lead_id, FIRST)).aids == (use,), "who is excluded in the end was laid over all the same"

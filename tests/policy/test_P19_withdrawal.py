@@ -10,6 +10,7 @@ from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.storage import tables
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, LifeKit
 
+JPEG = b"\xff\xd8"
 Reach = Callable[[LifeKit], Awaitable[str]]
 
 
@@ -138,6 +139,59 @@ async def test_what_was_taken_back_is_seen_by_nobody_any_more(life: LifeKit) -> 
             await call
     [shown] = await life.life.release.all_received(REQUESTOR)
     assert (shown.lead.review_state, shown.receiver.withdrawal_acknowledged_at) == ("withdrawn", None)
+
+
+async def withdrawn(life: LifeKit, lead_id: str) -> None:
+    await life.life.withdrawal.withdraw(lead_id, SUPERVISOR, "a reason")
+
+
+async def refused(life: LifeKit, lead_id: str) -> None:
+    [lead] = await life.kit.rows(tables.leads, lead_id=lead_id)
+    await life.kit.desk.refuse(lead["probe_id"], SUPERVISOR, "no grounds")
+
+
+async def lapsed(life: LifeKit, _lead_id: str) -> None:
+    life.kit.clock.advance(3600)
+    await life.kit.reconciler.sweep()
+
+
+async def expired(life: LifeKit, lead_id: str) -> None:
+    [lead] = await life.kit.rows(tables.leads, lead_id=lead_id)
+    await life.kit.desk.approve(lead["probe_id"], SUPERVISOR)
+    life.kit.clock.advance(720 * 3600)
+    await life.kit.reconciler.sweep()
+
+
+@pytest.mark.parametrize("ends", [withdrawn, refused, lapsed, expired], ids=lambda ends: ends.__name__)
+async def test_examiners_see_nobody_of_a_lead_that_has_ended(
+    life: LifeKit, ends: Callable[[LifeKit, str], Awaitable[None]]
+) -> None:
+    """Neither who has concluded, nor who has not; what they noted themselves stays theirs to read."""
+    lead_id = await life.taken(imminent=True)
+    listed = await life.listed(lead_id)
+    [review] = await life.kit.rows(tables.examinations, lead_id=lead_id, round=2)
+    review_id, pictures = review["examination_id"], life.life.pictures
+    own = (await life.life.review.take(review_id, PEER)).examination.refs
+    await life.conclude(lead_id, (0,))
+    await ends(life, lead_id)
+    assert await life.state(lead_id) in {"withdrawn", "expired"}
+    for call in (
+        pictures.examined_still(lead_id, FIRST),
+        pictures.examined_candidate(lead_id, FIRST, listed[0], 1),
+        pictures.reviewed_still(review_id, PEER),
+        pictures.reviewed_candidate(review_id, PEER, own[0], 1),
+    ):
+        with pytest.raises(ConflictError, match="shown to nobody"):
+            await call
+    assert {entry["outcome"] for entry in await life.kit.audited("examination.picture")} == set()
+    sheets = (await life.life.examination.view(lead_id, FIRST), await life.life.review.view(review_id, PEER))
+    assert [await pictures.dates(sheet.examination) for sheet in sheets] == [{}, {}]
+    assert [one.candidate_ref for one in sheets[0].opinion.compared] == [listed[0]]
+
+
+async def test_what_ended_with_a_result_is_still_theirs_to_look_at(life: LifeKit) -> None:
+    lead_id = await life.released()
+    assert (await life.life.pictures.examined_candidate(lead_id, FIRST, (await life.listed(lead_id))[0], 1))[:2] == JPEG
 
 
 async def test_an_expired_lead_is_acknowledged_like_a_withdrawn_one(life: LifeKit) -> None:

@@ -85,12 +85,17 @@ async def _look(kit: ProbeKit) -> object:
     return await kit.desk.preview(probe["probe_id"], ANALYST)
 
 
+async def _open_again(kit: ProbeKit) -> object:
+    (probe,) = await kit.rows(tables.probes, state="faces_found")
+    return await kit.desk.open(probe["probe_id"], ANALYST)
+
+
 @HINDERED
-@pytest.mark.parametrize("act", [_attach, _choose, _approve, _look])
+@pytest.mark.parametrize("act", [_attach, _choose, _approve, _look, _open_again])
 async def test_no_act_happens_without_its_entry(
     kit: ProbeKit, act: Callable[[ProbeKit], Awaitable[object]], hindered: Hindrance
 ) -> None:
-    await kit.attached()
+    await kit.desk.open((await kit.attached()).probe_id, ANALYST)
     await kit.chosen()
     before = {name: await kit.rows(getattr(tables, name)) for name in ("probes", "leads", "outbox", "audit_entries")}
     async with hindered(kit.database):

@@ -7,7 +7,10 @@ import { TEXTS } from "/static/texts.js";
 
 const LOOK_EVERY = 2000;
 
-const refresh = keepLive({ onPart: tell });
+const shown = document.getElementById("probe").dataset.probe;
+
+// The still is opened anew, which is audited each time, only when something of it can have changed.
+const refresh = keepLive({ isWanted: ({ data }) => data.includes(shown), onPart: tell });
 const answers = () => document.getElementById("answer");
 
 wireEdits({ refresh, answers });
@@ -94,6 +97,15 @@ function prepare() {
 }
 
 /** Not every step of a probe is an event on the feed, which the whole floor reads: while one is due, look for it. */
-setInterval(() => {
-  if (document.getElementById("side").hasAttribute("data-moving")) refresh();
+setInterval(async () => {
+  const { moving } = document.getElementById("side").dataset;
+  if (!moving) return;
+  try {
+    const answer = await fetch(`/api/v1/probes/${encodeURIComponent(shown)}/state`, { cache: "no-store", headers: { Accept: "application/json" } });
+    if (!answer.ok) return;
+    const { state, approval } = await answer.json();
+    if (`${state} ${approval}` !== moving) refresh();
+  } catch {
+    // The connection's own state says that the daemon is not reachable.
+  }
 }, LOOK_EVERY);

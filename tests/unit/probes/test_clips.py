@@ -1,6 +1,7 @@
 """Clips at their desk: who may, what is kept of one, how it ends. The worker is a stand-in; the rest is real."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -139,13 +140,19 @@ async def test_P04_nobody_but_who_sent_it_sees_a_clip(kit: ProbeKit) -> None:
     assert await kit.audited("clip.view"), "refused looks are audited"
 
 
-async def test_P22_the_first_look_is_audited_and_the_others_are_not(kit: ProbeKit) -> None:
+async def test_P22_each_look_is_audited(kit: ProbeKit) -> None:
     clip = await sent(kit)
     for _ in range(2):
+        await kit.clips.open(clip.clip_id, ANALYST)
         await kit.clips.sheet(clip.clip_id, 1, ANALYST)
         await kit.clips.frame(clip.clip_id, 7, ANALYST)
-    (entry,) = await kit.audited("clip.view")
-    assert entry["entry"]["outcome"] == "shown"
+    for none in (kit.clips.sheet(clip.clip_id, 4, ANALYST), kit.clips.frame(clip.clip_id, 31, ANALYST)):
+        with pytest.raises(NotFoundError):
+            await none
+    entries = [entry["entry"] for entry in await kit.audited("clip.view")]
+    assert {entry["outcome"] for entry in entries} == {"shown"}
+    seen = [(entry["details"].get("sheet"), entry["details"].get("frame")) for entry in entries]
+    assert Counter(seen) == {(None, None): 2, (1, None): 2, (None, 7): 2}
 
 
 async def test_sheets_hold_the_frames_in_their_order_and_end_with_the_clip(kit: ProbeKit) -> None:
