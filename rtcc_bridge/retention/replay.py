@@ -1,4 +1,4 @@
-"""Purges, legal holds and reopened cases that are younger than a backup, carried out again after a restoration (P24)."""
+"""Purges, legal holds and reopened cases younger than a backup, carried out again after a restoration (P24)."""
 
 from collections.abc import Container, Sequence
 from datetime import datetime
