@@ -11,7 +11,8 @@ from rtcc_bridge.reports.access_log import AccessLogDesk
 from rtcc_bridge.reports.activity import ActivityDesk
 from rtcc_bridge.reports.audit_explorer import AuditExplorer
 from rtcc_bridge.reports.desks import ReportDesks
-from rtcc_bridge.reports.discovery import DiscoveryDesk
+from rtcc_bridge.reports.disclosure_orders import DisclosureOrderDesk
+from rtcc_bridge.reports.discovery import DiscoveryDesk, PacketOrder
 from rtcc_bridge.reports.figures import FiguresDesk
 from rtcc_bridge.reports.misuse import MisuseDesk
 from rtcc_bridge.reports.packet_archive import load_packet_key
@@ -20,7 +21,9 @@ from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.policies import PolicyDesk
 from rtcc_bridge.reports.transparency import TransparencyDesk
 from tests.audit_kit import SEED, SETTINGS, TOPIC
-from tests.probe_kit import POLICY_FILE, ProbeKit
+from tests.probe_kit import ADMINISTRATOR, POLICY_FILE, SUPERVISOR, ProbeKit
+
+COURT_ORDER = "order 26-7"
 
 
 def report_parts(kit: ProbeKit) -> ReportParts:
@@ -37,6 +40,7 @@ def report_desks(kit: ProbeKit, folder: Path, roster: Path | None = None) -> Rep
     return ReportDesks(
         TransparencyDesk(parts),
         DiscoveryDesk(parts, kit.vault, kit.workers, sources, load_key),
+        DisclosureOrderDesk(parts),
         AccessLogDesk(parts),
         MisuseDesk(parts, roster),
         ActivityDesk(parts),
@@ -44,6 +48,14 @@ def report_desks(kit: ProbeKit, folder: Path, roster: Path | None = None) -> Rep
         FiguresDesk(parts),
         PolicyDesk(parts),
     )
+
+
+async def ordered(kit: ProbeKit, lead_id: str | None = None, *, case_number: str | None = None) -> PacketOrder:
+    """A packet in which two people want everybody on the lists of the lead, or of the case, to be identified."""
+    desk = DisclosureOrderDesk(report_parts(kit))
+    order = await desk.ask(ADMINISTRATOR, COURT_ORDER, lead_id=lead_id, case_number=case_number)
+    await desk.approve(SUPERVISOR, order.order_id)
+    return PacketOrder(reason="motion of the defence", disclosure=order.order_id)
 
 
 async def sign_log(kit: ProbeKit) -> None:

@@ -15,6 +15,7 @@ from rtcc_bridge.reports.access_log import AccessLogDesk
 from rtcc_bridge.reports.activity import ActivityDesk
 from rtcc_bridge.reports.audit_explorer import AuditExplorer
 from rtcc_bridge.reports.desks import ReportDesks
+from rtcc_bridge.reports.disclosure_orders import DisclosureOrderDesk
 from rtcc_bridge.reports.discovery import DiscoveryDesk
 from rtcc_bridge.reports.figures import FiguresDesk
 from rtcc_bridge.reports.misuse import MisuseDesk, MisuseWatch
@@ -32,6 +33,7 @@ def report_desks_for(core: Core, workers: PictureReader) -> ReportDesks:
     return ReportDesks(
         TransparencyDesk(parts),
         discovery_desk_for(core, workers),
+        DisclosureOrderDesk(parts),
         AccessLogDesk(parts),
         _misuse_desk_for(core),
         ActivityDesk(parts),

@@ -76,7 +76,7 @@ def transparency(
 @click.argument("lead", required=False)
 @click.option("--case", "case_number", help="Every search of this case, instead of one lead.")
 @_reason_option
-@click.option("--court-order", help="The order by which those are identified who were not released.")
+@click.option("--order", help="The order of two people by which those are identified who were not released (P17).")
 @click.option("--policy", "policies", type=_FILE, multiple=True, help="A policy file that was kept, for older leads.")
 @click.option(
     "--to", "file", type=_FILE, help="The ZIP to write; it must not be there. Named after the packet if none is."
@@ -87,7 +87,7 @@ def discovery(
     lead: str | None,
     case_number: str | None,
     reason: str,
-    court_order: str | None,
+    order: str | None,
     policies: tuple[Path, ...],
     file: Path | None,
     config: Path | None,
@@ -95,21 +95,22 @@ def discovery(
     """Write the discovery packet of LEAD, or of a case: one signed ZIP that is read and verified without this program.
 
     It holds the still (other faces masked), edits, search, every candidate by rank and score, every conclusion with its
-    author, dissent, outcomes, proofs out of the audit log, policy and model. Candidates that were not released are
-    identified by a court's order alone.
+    author, dissent, outcomes, proofs out of the audit log, policy and model. Whom a court wants to have
+    identified besides those who were released, two people order: an administrator signs in and asks for it, another
+    person signs in and approves it (POST /api/v1/disclosure-orders), and --order names it here, for one packet.
     """
     if (lead is None) == (case_number is None):
         raise click.UsageError("name a lead, or a case with --case")
     settings = load_settings(config)
     configure_logging(settings.log)
-    order = PacketOrder(reason=reason, court_order=court_order, policies=policies)
+    wanted = PacketOrder(reason=reason, disclosure=order, policies=policies)
 
     async def run() -> Packet:
         with ProgressBar(Console(stderr=True)).shown() as bar:
             async with open_discovery(settings, bar) as desk:
                 if lead is not None:
-                    return await desk.of_lead(OPERATOR, lead, order)
-                return await desk.of_case(OPERATOR, str(case_number), order)
+                    return await desk.of_lead(OPERATOR, lead, wanted)
+                return await desk.of_case(OPERATOR, str(case_number), wanted)
 
     if file is not None and file.exists():
         raise ConflictError(f"{file} exists already: name a new file for each packet")

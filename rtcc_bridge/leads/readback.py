@@ -19,9 +19,10 @@ from rtcc_bridge.audit.entries import SYSTEM, AuditLog
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.leads.events import EVENT_DATA, FLOOR_UPDATE, build, to_wire
+from rtcc_bridge.leads.examiners import EXAMINED_IN
 from rtcc_bridge.leads.lead import Outcome, ReviewState
 from rtcc_bridge.publishing.outbox import Outbox, OutgoingEvent
-from rtcc_bridge.storage import corroborations, leads
+from rtcc_bridge.storage import corroborations, examinations, leads
 from rtcc_bridge.storage.corroborations import CorroborationRecord
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.leads import LeadRecord
@@ -89,6 +90,7 @@ class LeadReadback:
         return ReadbackReport(taken_over, withdrawn)
 
     async def _take_over(self, tx: Transaction, record: LeadRecord, data: Mapping[str, Any]) -> None:
+        """It ends when the topic has said that it does (P18), and nobody examines one that has ended already (P12)."""
         now = self._clock.now()
         acknowledged = data["acknowledgedAt"]
         changed = replace(
@@ -100,9 +102,12 @@ class LeadReadback:
             data=data,
             acknowledged_at=None if acknowledged is None else datetime.fromisoformat(acknowledged),
             acknowledged_by=record.acknowledged_by or (None if acknowledged is None else _NOT_KNOWN),
+            expires_at=datetime.fromisoformat(data["expiresAt"]),
             updated_at=now,
         )
         await leads.change(tx, changed)
+        if changed.review_state not in EXAMINED_IN:
+            await examinations.close_open(tx, record.lead_id, now)
         await self._take_over_outcome(tx, data, now)
         await self._note(tx, data, "taken_over", data["sequence"])
 

@@ -49,6 +49,9 @@ class Deed(StrEnum):
     RECORD_DISPOSITION = "record how a case was disposed of"
     MAKE_TRANSPARENCY_REPORT = "make the transparency report"
     MAKE_DISCOVERY_PACKET = "make a discovery packet"
+    ASK_DISCLOSURE = "ask for everybody on a list to be identified"
+    APPROVE_DISCLOSURE = "approve that everybody on a list is identified"
+    SEE_DISCLOSURES = "see who asked for everybody on a list to be identified"
     MAKE_ACCESS_LOG = "make the access log of a person's record"
     SEE_MISUSE_SIGNALS = "see the signs of misuse"
     ENROLL_PICTURES = "enrol pictures in a gallery"
@@ -116,6 +119,9 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.RECORD_DISPOSITION: frozenset({Role.REQUESTOR, Role.SUPERVISOR, Role.ADMINISTRATOR}),
         Deed.MAKE_TRANSPARENCY_REPORT: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
         Deed.MAKE_DISCOVERY_PACKET: frozenset({Role.ADMINISTRATOR}),
+        Deed.ASK_DISCLOSURE: frozenset({Role.ADMINISTRATOR}),
+        Deed.APPROVE_DISCLOSURE: frozenset({Role.ADMINISTRATOR, Role.SUPERVISOR}),
+        Deed.SEE_DISCLOSURES: frozenset({Role.ADMINISTRATOR, Role.SUPERVISOR, Role.AUDITOR}),
         Deed.MAKE_ACCESS_LOG: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
         Deed.SEE_MISUSE_SIGNALS: frozenset({Role.ADMINISTRATOR}),
         Deed.ENROLL_PICTURES: frozenset({Role.ADMINISTRATOR}),

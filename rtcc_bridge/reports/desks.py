@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from rtcc_bridge.reports.access_log import AccessLogDesk
 from rtcc_bridge.reports.activity import ActivityDesk
 from rtcc_bridge.reports.audit_explorer import AuditExplorer
+from rtcc_bridge.reports.disclosure_orders import DisclosureOrderDesk
 from rtcc_bridge.reports.discovery import DiscoveryDesk
 from rtcc_bridge.reports.figures import FiguresDesk
 from rtcc_bridge.reports.misuse import MisuseDesk
@@ -18,6 +19,7 @@ class ReportDesks:
 
     transparency: TransparencyDesk
     discovery: DiscoveryDesk
+    disclosures: DisclosureOrderDesk
     access_log: AccessLogDesk
     misuse: MisuseDesk
     activity: ActivityDesk

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,13 +17,15 @@ from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.picture_reader import PictureReader
 from rtcc_bridge.probes.steps import names_of
+from rtcc_bridge.reports.disclosure_orders import require_order
 from rtcc_bridge.reports.packet_archive import FORMAT, Packet, archive
 from rtcc_bridge.reports.packet_builder import PacketBuilder, as_json
 from rtcc_bridge.reports.packet_readme import readme
 from rtcc_bridge.reports.packet_sources import PacketSources, require_named
 from rtcc_bridge.reports.parts import ReportParts, stated
-from rtcc_bridge.reports.whole_lead import WholeLead, find_lead, gather
-from rtcc_bridge.storage import leads, probes
+from rtcc_bridge.reports.whole_lead import WholeLead, find_lead, gather, searches_of_case
+from rtcc_bridge.storage import disclosure_orders
+from rtcc_bridge.storage.disclosure_orders import DisclosureOrderRecord
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -32,13 +35,14 @@ ACTION: Final = "lead.discovery_packet"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacketOrder:
-    """Why a packet is made. court_order: the order by which every candidate is identified, not those released alone.
+    """Why a packet is made. disclosure: the order of two people by which every candidate is identified (P17).
 
-    policies: kept policy files, for leads that were made under another one than that in place.
+    Without one those are who were released. policies: kept policy files, for leads that were made under another one
+    than that in place.
     """
 
     reason: str
-    court_order: str | None = None
+    disclosure: str | None = None
     policies: tuple[Path, ...] = ()
 
 
@@ -63,9 +67,9 @@ class DiscoveryDesk:
     async def of_lead(self, account: Account, lead_id: str, order: PacketOrder) -> Packet:
         """The packet of one lead. An entry in the audit log names its manifest before anybody has it.
 
-        Raises PolicyRefusalError (P10; P12: an analyst, or its examiners have not concluded), NotFoundError,
-        InvalidInputError (no reason; a policy that it was not made under), ConfigurationError (no key),
-        UnavailableError, BusyError.
+        Raises PolicyRefusalError (P10; P12: an analyst, or its examiners have not concluded; P17: the order for more is
+        not good for it), NotFoundError, InvalidInputError (no reason; a policy that it was not made under),
+        ConfigurationError (no key), UnavailableError, BusyError.
         """
         async with self._parts.watching(account, ACTION, lead_id):
             require_permission(account, Deed.MAKE_DISCOVERY_PACKET)
@@ -82,8 +86,7 @@ class DiscoveryDesk:
             require_permission(account, Deed.MAKE_DISCOVERY_PACKET)
             require_never_examines(account)
             async with self._parts.database.read() as tx:
-                of_case = await probes.of_case(tx, case_numbers.case_number(case_number))
-                found = [(probe, await leads.of_probe(tx, probe.probe_id)) for probe in of_case]
+                found = await searches_of_case(tx, case_numbers.case_number(case_number))
             with_lead = [lead for _, lead in found if lead is not None]
             if not with_lead:
                 raise NotFoundError("No lead belongs to this case.")
@@ -97,55 +100,81 @@ class DiscoveryDesk:
         name: str,
         found: Sequence[LeadRecord],
         without_lead: Sequence[ProbeRecord],
-        order: PacketOrder,
+        wanted: PacketOrder,
     ) -> Packet:
-        reason = stated(order.reason, "why the packet is made")
-        court_order = None if order.court_order is None else stated(order.court_order, "the order of the court")
-        await asyncio.to_thread(require_named, order.policies, {str(lead.data["policyHash"]) for lead in found})
+        reason = stated(wanted.reason, "why the packet is made")
+        parts, made_at = self._parts, self._parts.clock.now()
+        order = await self._order(wanted, found, made_at)
+        named = frozenset[str]() if order is None else frozenset(order.lead_ids)
+        await asyncio.to_thread(require_named, wanted.policies, {str(lead.data["policyHash"]) for lead in found})
         key = await asyncio.to_thread(self._load_key)
-        parts, made_at, identify_all = self._parts, self._parts.clock.now(), court_order is not None
-        builder = PacketBuilder(parts.database, self._vault, self._workers, self._sources, order.policies, made_at)
+        builder = PacketBuilder(parts.database, self._vault, self._workers, self._sources, wanted.policies, made_at)
         whole, index = [], []
         for number, lead in enumerate(found, start=1):
-            one = await gather(parts.database, self._vault, lead.lead_id, identify_all=identify_all)
+            one = await gather(parts.database, self._vault, lead.lead_id, identify_all=lead.lead_id in named)
             whole.append(one)
             index.append({"folder": f"lead-{number}", **await builder.add_lead(f"lead-{number}", one)})
         await builder.add_log_key()
         files, missing = builder.contents.files, tuple(builder.contents.missing)
-        about = {"reason": reason, "courtOrder": court_order, "missing": list(missing)}
         files["packet.json"] = as_json(
             {
                 "format": FORMAT,
                 "name": name,
                 "madeAt": rfc3339(made_at),
                 "madeBy": account.name,
-                **about,
+                "reason": reason,
+                **_ordered(order),
+                "missing": list(missing),
                 "leads": index,
                 "stillsWithoutALead": [_without_lead(probe) for probe in without_lead],
             }
         )
-        files["README.txt"] = readme(
-            name, made_at, account.name, missing, identifies_all=identify_all, leads=len(whole)
-        )
+        identified = [str(one["folder"]) for one in index if one["leadId"] in named]
+        files["README.txt"] = readme(name, made_at, account.name, missing, identified=identified, leads=len(whole))
         packet = await asyncio.to_thread(archive, name, files, key, made_at, missing)
-        await self._note(account, whole, packet, reason, court_order)
+        await self._note(account, whole, packet, reason, order)
         return packet
 
+    async def _order(
+        self, wanted: PacketOrder, found: Sequence[LeadRecord], now: datetime
+    ) -> DisclosureOrderRecord | None:
+        if wanted.disclosure is None:
+            return None
+        async with self._parts.database.read() as tx:
+            return await require_order(tx, wanted.disclosure, {lead.lead_id for lead in found}, now)
+
     async def _note(
-        self, account: Account, whole: Sequence[WholeLead], packet: Packet, reason: str, court_order: str | None
+        self,
+        account: Account,
+        whole: Sequence[WholeLead],
+        packet: Packet,
+        reason: str,
+        order: DisclosureOrderRecord | None,
     ) -> None:
-        """An entry for each lead, so that its receipts, and the access logs of people on it, tell of the packet."""
-        details = {
-            "manifestSha256": packet.manifest_sha256,
-            "identified": "released" if court_order is None else "all",
-            "leads": len(whole),
-            "reason": reason,
-            "courtOrder": court_order,
-        }
+        """An entry for each lead, so that its receipts, and the access logs of people on it, tell of the packet.
+
+        The order is used up with it: of two packets that are made by one at a time, one is had.
+        """
+        common = {"manifestSha256": packet.manifest_sha256, "leads": len(whole), "reason": reason}
         async with self._parts.database.write() as tx:
+            if order is not None:
+                now = self._parts.clock.now()
+                await require_order(tx, order.order_id, {one.lead.lead_id for one in whole}, now, lock=True)
+                await disclosure_orders.use(tx, order.order_id, now)
             for one in whole:
+                by_order = order if order is not None and one.lead.lead_id in order.lead_ids else None
+                identified = "released" if by_order is None else "all"
+                details = {**common, "identified": identified, **_ordered(by_order)}
                 names = names_of(case_number=one.probe.case_number, requestor=one.probe.requestor)
                 await self._parts.note(tx, account, ACTION, one.lead.lead_id, "made", details, names)
+
+
+def _ordered(order: DisclosureOrderRecord | None) -> dict[str, Any]:
+    """On what, and by whom, more is named than was released."""
+    if order is None:
+        return {"courtOrder": None, "disclosureOrder": None}
+    people = {"askedBy": order.asked_by, "approvedBy": order.approved_by}
+    return {"courtOrder": order.court_order, "disclosureOrder": {"order": order.order_id, **people}}
 
 
 def _without_lead(probe: ProbeRecord) -> dict[str, Any]:

@@ -13,13 +13,9 @@ _TEMPLATE: Final = "templates/README.txt"
 
 
 def readme(
-    name: str, made_at: datetime, account: str, missing: Sequence[str], *, identifies_all: bool, leads: int
+    name: str, made_at: datetime, account: str, missing: Sequence[str], *, identified: Sequence[str], leads: int
 ) -> bytes:
-    identified = (
-        "Every candidate of the lists, by an order that the audit log names."
-        if identifies_all
-        else "Candidates that were released to the requestor; the others stand on the list by rank and score."
-    )
+    """identified: the folders of the leads of which every candidate is named, on an order of a court."""
     several = f"\nThere are {leads} leads: lead-1 to lead-{leads}, the oldest search first.\n"
     template = files("rtcc_bridge.reports").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     text = template.format(
@@ -28,7 +24,7 @@ def readme(
         account=account,
         notice=NOTICE,
         leads=several if leads > 1 else "",
-        identified=identified,
+        identified=_identified(identified, leads),
         limits="\n".join(f"  - {sentence}" for sentence in LIMITS),
         missing="\n".join(f"  - {sentence}" for sentence in missing) or "  Nothing.",
         public_key=PUBLIC_KEY,
@@ -36,3 +32,12 @@ def readme(
         signature=SIGNATURE,
     )
     return text.encode()
+
+
+def _identified(folders: Sequence[str], leads: int) -> str:
+    if not folders:
+        return "Candidates that were released to the requestor; the others stand on the list by rank and score."
+    lists = "the lists" if len(folders) == leads else f"the list in {', '.join(folders)}"
+    people = "the audit log names it and the two\n  people who let it be carried out."
+    everybody = f"Every candidate of {lists}, by an order of a court; {people}"
+    return everybody if len(folders) == leads else f"{everybody} Of the other lists, those who were released."

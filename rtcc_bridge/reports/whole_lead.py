@@ -74,6 +74,11 @@ async def find_lead(database: Database, lead_id: str) -> LeadRecord:
     return lead
 
 
+async def searches_of_case(tx: Transaction, case_number: str) -> Sequence[tuple[ProbeRecord, LeadRecord | None]]:
+    """Every still of the case with its lead, the oldest first."""
+    return [(probe, await leads.of_probe(tx, probe.probe_id)) for probe in await probes.of_case(tx, case_number)]
+
+
 def require_concluded(lead: LeadRecord) -> None:
     """P12: nobody reads an opinion before all who have to conclude have done so. Raises PolicyRefusalError."""
     under_examination = {ReviewState.UNREVIEWED, ReviewState.IN_REVIEW}
@@ -81,7 +86,7 @@ def require_concluded(lead: LeadRecord) -> None:
         raise PolicyRefusalError(
             "P12",
             "The examiners have not concluded on this lead, and a packet would tell what they may not know of each "
-            "other: wait for them, or have the lead withdrawn.",
+            "other: ask for it when all of them have.",
         )
 
 

@@ -1,4 +1,7 @@
-"""How a case was disposed of: what was released of it is held until somebody has recorded that (P24)."""
+"""How a case was disposed of: what was released of it is held until somebody has recorded that (P24).
+
+That a case was taken up again outlives every restoration, as a hold does.
+"""
 
 import secrets
 from datetime import date
@@ -71,6 +74,10 @@ class DispositionDesk:
                     recorded_at=now,
                 )
                 await dispositions.add(tx, record)
+                if disposition is Disposition.REOPENED:  # as a hold, which it is for what was released (P24)
+                    held = [probe_id for probe_id, _ in kept]
+                    ledger = self._parts.vault.ledger
+                    await ledger.note_reopened(now, disposition_id=record.disposition_id, probes=held)
                 details = {"disposition": record.disposition, "disposedOn": record.disposed_on, "searches": len(kept)}
                 await self._parts.note(
                     tx, account.name, _ACTION, record.disposition_id, "recorded", details, {"case": name}

@@ -1,4 +1,4 @@
-"""Purges and legal holds that are younger than a backup, carried out again when it is restored (P24)."""
+"""Purges, legal holds and reopened cases younger than a backup, carried out again after a restoration (P24)."""
 
 from collections.abc import Container, Sequence
 from datetime import datetime
@@ -7,9 +7,10 @@ from typing import Final
 from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.retention.parts import RetentionParts
 from rtcc_bridge.retention.purge import Purger
-from rtcc_bridge.storage import legal_holds, probes
+from rtcc_bridge.storage import dispositions, legal_holds, probes
+from rtcc_bridge.storage.dispositions import DispositionRecord
 from rtcc_bridge.storage.legal_holds import LegalHoldRecord
-from rtcc_bridge.storage.removals_ledger import HoldNote, LedgerEntry, purges_in_effect
+from rtcc_bridge.storage.removals_ledger import HoldNote, LedgerEntry, ReopenedNote, purges_in_effect
 
 _AGAIN: Final = "placed again after a restoration"
 
@@ -30,6 +31,9 @@ class PurgeReplay:
         for purge in purges_in_effect(entries):
             async with self._parts.database.write() as tx:
                 purged += await self._purger.purge_again(tx, purge.probe_id, purge.outcome, purge.objects)
+        for entry in entries:
+            if isinstance(entry, ReopenedNote):
+                await self._reopen(entry)
         held = 0
         notes = [entry for entry in entries if isinstance(entry, HoldNote)]
         lifted = {note.hold_id: note for note in notes if note.lifted}
@@ -39,6 +43,26 @@ class PurgeReplay:
         for note in lifted.values():
             await self._lift(note)
         return purged, held
+
+    async def _reopen(self, note: ReopenedNote) -> None:
+        """The ledger names the searches of the case and no case number: that is told by one that is kept."""
+        at = datetime.fromisoformat(note.at)
+        async with self._parts.database.write() as tx:
+            found = [await probes.find(tx, probe_id, lock=True) for probe_id in note.probes]
+            case = next((probe.case_number for probe in found if probe is not None and probe.purged_at is None), None)
+            if case is None or await dispositions.is_known(tx, note.disposition_id):
+                return
+            record = DispositionRecord(
+                disposition_id=note.disposition_id,
+                case_number=case,
+                disposition=dispositions.REOPENED,
+                disposed_on=at.date().isoformat(),
+                recorded_by=SYSTEM,
+                recorded_at=at,
+            )
+            await dispositions.add(tx, record)
+            details = {"disposition": dispositions.REOPENED, "disposedOn": record.disposed_on}
+            await self._parts.note(tx, SYSTEM, "retention.disposition", note.disposition_id, "recorded_again", details)
 
     async def _hold(self, note: HoldNote, lifted: Container[str]) -> int:
         """Of a case that was held the ledger names the searches, and no case number: each gets a hold of its own.

@@ -29,6 +29,11 @@ async def add(tx: Transaction, record: DispositionRecord) -> None:
     await tx.execute(insert(dispositions).values(asdict(record)))
 
 
+async def is_known(tx: Transaction, disposition_id: str) -> bool:
+    query = select(dispositions.c.disposition_id).where(dispositions.c.disposition_id == disposition_id)
+    return (await tx.execute(query)).first() is not None
+
+
 def last_disposed(case_number: ColumnElement[str] | str) -> ScalarSelect[Any]:
     """When the case was last disposed of; null where it never was, or was taken up again since."""
     later = dispositions.alias()

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.tables import export_orders
@@ -57,6 +57,11 @@ async def begin(tx: Transaction, order_id: str, folder: str) -> None:
 async def finish(tx: Transaction, order_id: str, at: datetime) -> None:
     """It was carried out."""
     await _set(tx, order_id, finished_at=at)
+
+
+async def remove_unfinished(tx: Transaction) -> int:
+    """After a restoration nobody knows which of them were carried out. Returns how many there were."""
+    return (await tx.execute(delete(export_orders).where(export_orders.c.finished_at.is_(None)))).rowcount
 
 
 async def _set(tx: Transaction, order_id: str, **values: Any) -> None:

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.inserts import insert_if_absent
 from rtcc_bridge.storage.leads import LeadRecord
+from rtcc_bridge.storage.probes import is_same_picture
 from rtcc_bridge.storage.slices import padded
 from rtcc_bridge.storage.tables import lead_candidates, lead_receivers, leads, probes, releases
 
@@ -49,17 +50,25 @@ async def find(tx: Transaction, lead_id: str) -> ReleaseRecord | None:
 
 
 async def first_disclosed_at(tx: Transaction, record: ReleaseRecord) -> datetime:
-    """When somebody whom this release names was first released in its case, by this lead or another still's."""
+    """When somebody whom this release names was first released of what it is about, by this lead or another still's.
+
+    That is its case, its incident and its picture: none of the three becomes another matter by another number (P18).
+    """
     named = [candidate["candidateRef"] for candidate in record.findings["candidates"]]
     subjects = select(lead_candidates.c.subject_id).where(lead_candidates.c.candidate_ref.in_(padded(named)))
-    of_lead = leads.join(probes, probes.c.probe_id == leads.c.probe_id)
-    case = select(probes.c.case_number).select_from(of_lead).where(leads.c.lead_id == record.lead_id)
+    this = select(probes).join(leads, leads.c.probe_id == probes.c.probe_id)
+    this = this.where(leads.c.lead_id == record.lead_id).subquery()
+    about = or_(
+        probes.c.case_number == this.c.case_number,
+        probes.c.incident_id == this.c.incident_id,
+        is_same_picture(probes, this),
+    )
     query = (
         select(releases.c.released_at, releases.c.findings, lead_candidates.c.candidate_ref)
-        .select_from(of_lead)
+        .select_from(leads.join(probes, probes.c.probe_id == leads.c.probe_id).join(this, about))
         .join(releases, releases.c.lead_id == leads.c.lead_id)
         .join(lead_candidates, lead_candidates.c.lead_id == leads.c.lead_id)
-        .where(probes.c.case_number == case.scalar_subquery(), lead_candidates.c.subject_id.in_(subjects))
+        .where(lead_candidates.c.subject_id.in_(subjects))
     )
     disclosed = [
         row.released_at

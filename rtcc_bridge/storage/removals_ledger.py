@@ -87,19 +87,29 @@ class HoldNote:
     lifted: bool = False
 
 
-LedgerEntry: TypeAlias = Expungement | Destruction | ProbePurge | HoldNote
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReopenedNote:
+    """A case was taken up again: what was released of these searches of it is held. entry_id: as of an expungement."""
+
+    entry_id: str
+    at: str
+    disposition_id: str
+    probes: Sequence[str] = ()
+
+
+LedgerEntry: TypeAlias = Expungement | Destruction | ProbePurge | HoldNote | ReopenedNote
 
 
 def purges_in_effect(entries: Sequence[LedgerEntry]) -> Sequence[ProbePurge]:
     """The purges that stand, in their order: not one that failed after it was noted here and before a hold was placed.
 
-    entries: in the order of the acts.
+    Nor before the case was taken up again. entries: in the order of the acts.
     """
     found: dict[str, ProbePurge] = {}
     for entry in entries:
         if isinstance(entry, ProbePurge):
             found[entry.probe_id] = entry
-        elif isinstance(entry, HoldNote) and not entry.lifted:
+        elif isinstance(entry, ReopenedNote) or (isinstance(entry, HoldNote) and not entry.lifted):
             for probe_id in entry.probes:
                 found.pop(probe_id, None)
     return list(found.values())
@@ -175,6 +185,12 @@ class RemovalsLedger:
             HoldNote(entry_id=_entry_id(at), at=rfc3339(at), hold_id=hold_id, probes=probes, lifted=lifted)
         )
 
+    async def note_reopened(self, at: datetime, *, disposition_id: str, probes: Sequence[str]) -> None:
+        """Returns when the entry is durable. Raises UnavailableError: the act must not be committed then."""
+        await self._append(
+            ReopenedNote(entry_id=_entry_id(at), at=rfc3339(at), disposition_id=disposition_id, probes=probes)
+        )
+
     async def add_copy(self, entry: LedgerEntry) -> None:
         """Puts an entry from a copy here; one that is here already stays as it is."""
         await self._put(entry)
@@ -236,6 +252,8 @@ def read_entry(content: bytes) -> LedgerEntry:
             return ProbePurge(**values)
         if "hold_id" in values:
             return HoldNote(**values)
+        if "disposition_id" in values:
+            return ReopenedNote(**values)
         if "digest" not in values:
             return Destruction(**values)
         return Expungement(**{**values, "kind": RemovalKind(values["kind"])})

@@ -804,6 +804,19 @@ export_orders = Table(
     Column("finished_at", UtcDateTime),
 )
 
+disclosure_orders = Table(
+    "disclosure_orders",
+    metadata,
+    Column("order_id", String(64), primary_key=True),
+    Column("lead_ids", JSON, nullable=False),  # those whose lists are named, and no lead that came later
+    Column("court_order", String(1024), nullable=False),
+    Column("asked_by", String(256), nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False, index=True),
+    Column("approved_by", String(256)),  # none: one person is not enough (P17)
+    Column("approved_at", UtcDateTime),
+    Column("made_at", UtcDateTime),  # a packet was made by it
+)
+
 purge_looks = Table(
     "purge_looks",
     metadata,

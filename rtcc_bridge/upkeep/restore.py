@@ -28,7 +28,18 @@ from rtcc_bridge.leads.readback import LeadReadback, PublishedLeads, ReadbackRep
 from rtcc_bridge.publishing.outbox import SOURCE
 from rtcc_bridge.retention.replay import PurgeReplay
 from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.storage import audit_tree, galleries, object_keys, outbox, processes, restorations, schema, table_dump
+from rtcc_bridge.storage import (
+    audit_tree,
+    disclosure_orders,
+    export_orders,
+    galleries,
+    object_keys,
+    outbox,
+    processes,
+    restorations,
+    schema,
+    table_dump,
+)
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.upkeep.backup import Progress
@@ -239,6 +250,8 @@ class Restore:
     async def _finish(self, restoration_id: str, report: RestoreReport, ledger: LedgerState) -> None:
         now = self._parts.clock.now()
         async with self._parts.database.write() as tx:
+            # An order that was carried out after the backup would be good once more (P17, P30).
+            ended = await export_orders.remove_unfinished(tx) + await disclosure_orders.remove_unused(tx)
             await self._parts.audit.append(
                 tx,
                 actor=self._actor,
@@ -254,6 +267,7 @@ class Restore:
                     "holdsPlaced": report.holds_placed,
                     "leadsTakenOver": report.leads.taken_over,
                     "leadsWithdrawn": report.leads.withdrawn,
+                    "ordersEnded": ended,
                     "expungementsFromUnknownGalleries": report.unknown_galleries,
                     "ledgerMissingBecause": ledger.missing_because,
                 },

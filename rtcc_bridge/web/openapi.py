@@ -17,6 +17,7 @@ from rtcc_bridge.policy.accounts import DEMO_ACCOUNT_HEADER, DEMO_ACCOUNTS
 from rtcc_bridge.web import (
     audit_log,
     clips,
+    disclosure_orders,
     earlier,
     examination,
     exceptions,
@@ -109,6 +110,7 @@ OPERATIONS: Final = (
     *reports.OPERATIONS,
     *galleries.OPERATIONS,
     *gallery_exports.OPERATIONS,
+    *disclosure_orders.OPERATIONS,
     *gallery_pictures.OPERATIONS,
     *people.OPERATIONS,
     *audit_log.OPERATIONS,

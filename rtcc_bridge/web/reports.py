@@ -39,11 +39,12 @@ class PacketRequest(WireModel):
     """Why a packet is wanted."""
 
     reason: str = Field(min_length=1, max_length=MAX_REASON_CHARACTERS, description="It stays in the audit log.")
-    court_order: str | None = Field(
+    disclosure_order: str | None = Field(
         default=None,
         min_length=1,
-        max_length=MAX_REASON_CHARACTERS,
-        description="The order by which candidates are identified who were not released.",
+        max_length=64,
+        description="The approved order by which candidates are identified who were not released: "
+        "`POST /api/v1/disclosure-orders`. It is good for one packet.",
     )
 
 
@@ -113,7 +114,7 @@ async def get_transparency(request: web.Request) -> web.Response:
 
 async def make_packet(request: web.Request) -> web.Response:
     wanted = await read_json(request, PacketRequest)
-    order = PacketOrder(reason=wanted.reason, court_order=wanted.court_order)
+    order = PacketOrder(reason=wanted.reason, disclosure=wanted.disclosure_order)
     desk = services_of(request).reports.discovery
     with _set_up("The signing of packets"):
         packet = await desk.of_lead(request[ACCOUNT], request.match_info["leadId"], order)

@@ -155,6 +155,11 @@ _OVERSIGHT: Final = {
     ("POST", "/api/v1/retention/dispositions"): Guard(Deed.RECORD_DISPOSITION, "retention.disposition"),
     ("GET", "/api/v1/reports/transparency"): Guard(Deed.MAKE_TRANSPARENCY_REPORT, "report.transparency"),
     ("POST", f"{_LEAD}/discovery-packet"): Guard(Deed.MAKE_DISCOVERY_PACKET, "lead.discovery_packet", "leadId"),
+    ("GET", "/api/v1/disclosure-orders"): Guard(Deed.SEE_DISCLOSURES, "lead.see_disclosures"),
+    ("POST", "/api/v1/disclosure-orders"): Guard(Deed.ASK_DISCLOSURE, "lead.ask_disclosure"),
+    ("POST", "/api/v1/disclosure-orders/{orderId}/approve"): Guard(
+        Deed.APPROVE_DISCLOSURE, "lead.approve_disclosure", "orderId"
+    ),
     ("POST", "/api/v1/reports/access-log"): Guard(Deed.MAKE_ACCESS_LOG, "record.access_log"),
     ("GET", "/api/v1/galleries"): Guard(Deed.SEE_GALLERIES, "gallery.view"),
     ("POST", "/api/v1/galleries/{gallery}/expunge"): Guard(Deed.EXPUNGE, "gallery.expunge", "gallery"),

@@ -17,7 +17,9 @@ from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.retention.purge import Purger
 from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.storage import object_keys, probes, purges, tables
+from rtcc_bridge.storage import disclosure_orders, export_orders, object_keys, probes, purges, tables
+from rtcc_bridge.storage.disclosure_orders import DisclosureOrderRecord
+from rtcc_bridge.storage.export_orders import ExportOrderRecord
 from rtcc_bridge.storage.purges import PurgeRecord
 from rtcc_bridge.upkeep.backup import Backup
 from rtcc_bridge.upkeep.restore import Restore, RestoreReport
@@ -153,6 +155,29 @@ async def test_a_hold_that_was_lifted_after_the_backup_is_lifted_again(installat
     async with open_core(installation.settings) as core:
         assert await retention_desk_for(core).holds.every(ADMINISTRATOR) == []
         assert (await purge_keeper_for(core).purge_due(ADMINISTRATOR)).purged == 1
+
+
+async def test_orders_that_were_not_carried_out_by_the_backup_are_good_for_nothing(installation: Installation) -> None:
+    """They may have been carried out since: nobody knows that any more (P17, P30)."""
+    async with open_core(installation.settings) as core:
+        now = core.clock.now()
+        two: dict[str, Any] = {"asked_by": "a", "asked_at": now, "approved_by": "b", "approved_at": now}
+        async with core.database.write() as tx:
+            for ended in (None, now):
+                name = f"ended {ended}"
+                export = ExportOrderRecord(
+                    order_id=name, gallery="city", with_pictures=True, reason="r", finished_at=ended, **two
+                )
+                await export_orders.add(tx, export)
+                disclosure = DisclosureOrderRecord(
+                    order_id=name, lead_ids=["a lead"], court_order="order 26-7", made_at=ended, **two
+                )
+                await disclosure_orders.add(tx, disclosure)
+    await backed_up(installation)
+    await lost_and_restored(installation)
+    async with open_core(installation.settings) as core, core.database.read() as tx:
+        left = [*await export_orders.newest(tx, 9), *await disclosure_orders.newest(tx, 9)]
+        assert [one.order_id for one in left] == [f"ended {now}"] * 2
 
 
 async def test_a_purge_that_failed_before_a_hold_was_placed_is_not_carried_out(

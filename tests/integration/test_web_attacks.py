@@ -166,3 +166,32 @@ async def test_p30_two_signed_in_people_order_an_export(site: Website) -> None:
         ("gallery.approve_export", "supervisor", "approved"),
         ("gallery.see_exports", "auditor", "shown"),
     }
+
+
+async def test_p17_two_signed_in_people_have_everybody_on_a_list_identified(site: Website) -> None:
+    lead_id = await build_life(site.kit).released(people=3)
+    body, path = {"leadId": lead_id, "courtOrder": "order 26-7"}, "/disclosure-orders"
+    packet = f"/leads/{lead_id}/discovery-packet"
+    assert await answered(site, "POST", path, "supervisor", body) == (403, "P10")
+    assert await answered(site, "POST", path, "administrator", {**body, "approvedBy": "supervisor"}) == (422, None)
+    assert await answered(site, "POST", path, "administrator", {"courtOrder": "order 26-7"}) == (422, None)
+    assert await answered(site, "POST", path, "administrator", {**body, "leadId": "x" * 22}) == (404, None)
+    alone = {"reason": "motion of the defence", "courtOrder": "order 26-7"}
+    assert await answered(site, "POST", packet, "administrator", alone) == (422, None), "words are no second person"
+    async with site.client.post(f"/api/v1{path}", json=body, headers=acting("administrator")) as answer:
+        assert answer.status == 201, await answer.text()
+        order = await answer.json()
+    wanted = {"reason": "motion of the defence", "disclosureOrder": order["orderId"]}
+    assert await answered(site, "POST", packet, "administrator", wanted) == (403, "P17")
+    approve = f"{path}/{order['orderId']}/approve"
+    assert await answered(site, "POST", approve, "administrator") == (403, "P17")
+    approved = await site.post(approve, "supervisor")
+    assert (approved["leadIds"], approved["askedBy"], approved["approvedBy"]) == (
+        [lead_id], "administrator", "supervisor",
+    )  # fmt: skip
+    assert await answered(site, "POST", approve, "supervisor") == (409, None)
+    async with site.client.post(f"/api/v1{packet}", json=wanted, headers=acting("administrator")) as answer:
+        assert answer.status == 200, await answer.text()
+    assert await answered(site, "POST", packet, "administrator", wanted) == (403, "P17")
+    [listed] = (await site.get(path, "auditor"))["items"]
+    assert listed["madeAt"] is not None

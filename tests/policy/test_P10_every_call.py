@@ -347,6 +347,15 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
         Deed.MAKE_DISCOVERY_PACKET,
         lambda on, who: on.reports.discovery.of_case(who, "none", PacketOrder(reason="the court asked")),
     ),
+    "DisclosureOrderDesk.ask": (
+        Deed.ASK_DISCLOSURE,
+        lambda on, who: on.reports.disclosures.ask(who, "order 26-7", lead_id=NOWHERE),
+    ),
+    "DisclosureOrderDesk.approve": (
+        Deed.APPROVE_DISCLOSURE,
+        lambda on, who: on.reports.disclosures.approve(who, NOWHERE),
+    ),
+    "DisclosureOrderDesk.every": (Deed.SEE_DISCLOSURES, lambda on, who: on.reports.disclosures.every(who)),
     "AccessLogDesk.make": (
         Deed.MAKE_ACCESS_LOG,
         lambda on, who: on.reports.access_log.make(who, "live", "nobody", "the person asked"),

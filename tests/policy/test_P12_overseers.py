@@ -52,6 +52,10 @@ def calls(desks: ReportDesks, account: Account, life: LifeKit, lead_id: str, ent
             "lead.discovery_packet",
             lambda: desks.discovery.of_lead(account, lead_id, ORDER),
         ),
+        "orders to identify everybody": (
+            "lead.see_disclosures",
+            lambda: desks.disclosures.every(account),
+        ),
         "packet of a case": (
             "lead.discovery_packet",
             lambda: desks.discovery.of_case(account, str(FORM.case_number), ORDER),
@@ -110,6 +114,7 @@ async def test_neither_is_it_by_the_api_or_a_page(site: Website) -> None:
         ("GET", "/api/v1/reports/misuse", None),
         ("GET", "/oversight/misuse", None),
         ("POST", f"/api/v1/leads/{lead_id}/discovery-packet", {"reason": ORDER.reason}),
+        ("GET", "/api/v1/disclosure-orders", None),
     ]
     [administrator, auditor] = [account.name for account in NOT_ALONE]
     tried = 0

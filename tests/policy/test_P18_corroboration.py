@@ -92,13 +92,40 @@ async def test_a_second_lead_makes_no_evidence_of_a_witness_who_saw_the_candidat
     await life.life.corroboration.report(second, REQUESTOR, report(life, "corroborated", early))
 
 
-async def test_a_lead_that_named_somebody_else_or_another_case_disclosed_nobody(life: LifeKit) -> None:
-    somebody, other = await life.enrol("somebody", pictures=2), await life.enrol("somebody else", pictures=2)
-    of_another_case = await released_with(life, somebody)
-    [lead] = await life.kit.rows(tables.leads, lead_id=of_another_case)
+ELSEWHERE = {
+    "case_number": "26-000999",
+    "incident_id": "incident-9",
+    "original_sha256": "0" * 64,
+    "crop_sha256": "1" * 64,
+}
+"""What makes a search one of another matter: each of them, and not a number alone."""
+
+
+async def make_of_elsewhere(life: LifeKit, lead_id: str, *but: str) -> None:
+    """The lead's search gets everything of another matter but this."""
+    [lead] = await life.kit.rows(tables.leads, lead_id=lead_id)
+    values = {name: value for name, value in ELSEWHERE.items() if name not in but}
     async with life.kit.database.write() as tx:
         where = tables.probes.c.probe_id == lead["probe_id"]
-        await tx.execute(update(tables.probes).where(where).values(case_number="26-000999"))
+        await tx.execute(update(tables.probes).where(where).values(values))
+
+
+@pytest.mark.parametrize("shared", ["incident_id", "original_sha256", "crop_sha256"])
+async def test_another_case_number_makes_no_evidence_of_a_witness_who_saw_the_candidate(
+    life: LifeKit, shared: str
+) -> None:
+    somebody = await life.enrol("somebody", pictures=2)
+    await make_of_elsewhere(life, await released_with(life, somebody), shared)
+    between = life.kit.clock.now()
+    life.kit.clock.advance(3600)
+    second = await released_with(life, somebody)
+    late = report(life, "corroborated", {"kind": "witness_identification", "obtainedAt": between})
+    assert await refused(life, second, late) == "P18"
+
+
+async def test_a_lead_that_named_somebody_else_or_another_matter_disclosed_nobody(life: LifeKit) -> None:
+    somebody, other = await life.enrol("somebody", pictures=2), await life.enrol("somebody else", pictures=2)
+    await make_of_elsewhere(life, await released_with(life, somebody))
     both = await life.lead(listed=(somebody, other))
     await life.leads.acknowledge(both, FIRST)
     refs = {

@@ -18,6 +18,7 @@ from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.probes.stored_crop import open_crop
 from rtcc_bridge.retention.dispositions import Disposition
 from rtcc_bridge.retention.holds import HoldOrder
+from rtcc_bridge.retention.replay import PurgeReplay
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.removals_ledger import ProbePurge
 from tests.command_kit import Command
@@ -202,6 +203,36 @@ async def test_what_was_released_of_a_case_that_is_taken_up_again_is_held_again(
     assert await here.purge() == 0
     here.pass_time(DAY)
     assert await here.purge() == 1
+
+
+async def test_that_a_case_was_taken_up_again_outlives_a_restoration(here: RetentionKit) -> None:
+    """The restored database does not have the row, which is younger than its backup, and the ledger does."""
+    await here.life.released()
+    await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.CONVICTION, date(2026, 11, 1))
+    here.pass_time(DAY)
+    reopened = await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.REOPENED, date(2026, 11, 1))
+    async with here.kit.database.write() as tx:
+        rows = tables.dispositions
+        await tx.execute(delete(rows).where(rows.c.disposition_id == reopened.disposition_id))
+    here.pass_time(DAY)
+    replay = PurgeReplay(here.parts)
+    for _ in range(2):  # a restoration that is run again changes nothing
+        await replay.carry_out_again([entry async for entry in here.kit.vault.ledger.entries()])
+    [row] = await here.kit.rows(tables.dispositions, disposition_id=reopened.disposition_id)
+    assert (row["case_number"], row["disposition"], row["recorded_at"]) == (CASE, "reopened", reopened.recorded_at)
+    entries = await here.kit.audited("retention.disposition")
+    assert [one["outcome"] for one in entries] == ["recorded", "recorded", "recorded_again"]
+    here.pass_time(3650 * DAY)
+    assert await here.purge() == 0
+
+
+async def test_a_case_is_not_taken_up_again_while_the_ledger_is_away(here: RetentionKit) -> None:
+    await here.life.released()
+    await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.CONVICTION, date(2026, 11, 1))
+    (here.kit.objects / "removals").write_text("in the way")
+    with pytest.raises(UnavailableError):
+        await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.REOPENED, date(2026, 11, 1))
+    assert len(await here.kit.rows(tables.dispositions)) == 1
 
 
 @pytest.mark.parametrize("what", ["case_number", "probe_id", "lead_id"])

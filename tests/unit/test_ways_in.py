@@ -39,6 +39,7 @@ LEAD_LIFE = {
     Deed.SEED_CASES,
 }
 EXPORT_ORDERS = {Deed.ASK_EXPORT, Deed.APPROVE_EXPORT, Deed.SEE_EXPORTS}
+DISCLOSURE_ORDERS = {Deed.ASK_DISCLOSURE, Deed.APPROVE_DISCLOSURE, Deed.SEE_DISCLOSURES}
 GALLERIES = {
     Deed.ENROLL_PICTURES,
     Deed.EXPUNGE,
@@ -63,8 +64,8 @@ INSTALLATION = {
 
 
 def test_no_command_searches_decides_or_sees_a_lead() -> None:
-    """These are done by people who have signed in; a second person of an order too (P30)."""
-    assert (SEARCHING | LEAD_LIFE | EXPORT_ORDERS).isdisjoint(COMMAND_DEEDS.values())
+    """These are done by people who have signed in; a second person of an order too (P17, P30)."""
+    assert (SEARCHING | LEAD_LIFE | EXPORT_ORDERS | DISCLOSURE_ORDERS).isdisjoint(COMMAND_DEEDS.values())
 
 
 def test_no_address_changes_a_gallery_or_the_installation() -> None:

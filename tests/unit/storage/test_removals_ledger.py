@@ -13,6 +13,7 @@ from rtcc_bridge.storage.removals_ledger import (
     HoldNote,
     LedgerEntry,
     ProbePurge,
+    ReopenedNote,
     purges_in_effect,
     read_entry,
     write_entry,
@@ -33,7 +34,7 @@ def test_what_is_written_is_read_as_it_was() -> None:
     digests = {"crop/y": "b" * 64, "picture/x": None}
     purges = (ProbePurge(**MOMENT, probe_id="p", outcome="expired", objects=digests), purge("p", "refused"))
     holds = (hold("p", "q"), hold(lifted=True))
-    for entry in (without_images, expungement, destruction, *purges, *holds):
+    for entry in (without_images, expungement, destruction, *purges, *holds, reopened("p", "q")):
         read = read_entry(write_entry(entry))
         assert (type(read), write_entry(read)) == (type(entry), write_entry(entry))
 
@@ -59,6 +60,7 @@ def test_an_entry_of_an_earlier_program_says_what_it_does_not_know() -> None:
         {**PURGE, "outcome": None},
         {**PURGE, "hold_id": "h"},
         {**HOLD, "digest": "d"},
+        {**HOLD, "disposition_id": "d"},
         ENTRY,
         {},
         [],
@@ -77,6 +79,10 @@ def hold(*probes: str, lifted: bool = False) -> HoldNote:
     return HoldNote(**MOMENT, hold_id="h", probes=probes, lifted=lifted)
 
 
+def reopened(*probes: str) -> ReopenedNote:
+    return ReopenedNote(**MOMENT, disposition_id="d", probes=probes)
+
+
 @pytest.mark.parametrize(
     ("entries", "in_effect"),
     [
@@ -86,8 +92,10 @@ def hold(*probes: str, lifted: bool = False) -> HoldNote:
         ([purge("p"), hold("p"), hold(lifted=True)], []),
         ([purge("p"), hold("p"), hold(lifted=True), purge("p")], ["p"]),
         ([hold("p"), purge("q"), Destruction(**ENTRY, objects=["picture/x"])], ["q"]),
+        ([purge("p"), purge("q"), reopened("p")], ["q"]),
+        ([reopened("p"), purge("p")], ["p"]),
         ([], []),
     ],
 )
-def test_of_a_purge_and_a_hold_the_later_one_counts(entries: list[LedgerEntry], in_effect: list[str]) -> None:
+def test_of_a_purge_and_what_holds_the_later_one_counts(entries: list[LedgerEntry], in_effect: list[str]) -> None:
     assert [one.probe_id for one in purges_in_effect(entries)] == in_effect
