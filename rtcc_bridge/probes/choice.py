@@ -142,7 +142,8 @@ class FaceChoice:
         """Records the choice, and asks for the search where an approval covers it (P01) or may follow it (P14)."""
         parts, policy, now = self._parts, self._parts.policy, self._parts.clock.now()
         authority = await self._require_permitted(tx, probe, policy)
-        first = await still_covering(tx, probe, policy, parts.authority_keys.require_verifier(), now)
+        verifier = parts.authority_keys.require_verifier()
+        first = await still_covering(tx, probe, sealed.sha256, policy, verifier, now)
         unapproved = await probes.count_unapproved_deferrals(
             tx,
             probe.analyst,

@@ -19,6 +19,7 @@ from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import authority_of
 from rtcc_bridge.probes.case_notes import CaseNotesDesk
 from rtcc_bridge.probes.choice import FaceChoice
+from rtcc_bridge.probes.covering import require_other_picture
 from rtcc_bridge.probes.declarations import DeclarationDesk
 from rtcc_bridge.probes.deferrals import DeferralDesk
 from rtcc_bridge.probes.editing import StillEditor
@@ -121,6 +122,8 @@ class ProbeDesk:
                     # Asked again: the incident may have been cancelled while the upload was on its way.
                     await incidents.hold(tx, incident_id)
                     grounds = await self._require_grounds(tx, incident_id, form, analyst)
+                    if grounds.same_person_as is not None:
+                        await require_other_picture(tx, grounds.same_person_as, sealed.sha256)
                     await self._vault.record(tx, sealed)
                     probe = self._attached(grounds, form, analyst, sealed, report)
                     probe = replace(probe, cut_from=None if cut is None else cut.provenance)

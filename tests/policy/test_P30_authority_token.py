@@ -248,7 +248,9 @@ async def test_no_further_still_rests_on_an_approval_that_was_written_behind_the
 
 async def test_nor_on_one_that_was_prolonged_there_after_the_still_was_attached(kit: ProbeKit) -> None:
     first = await kit.authorized()
-    still = await kit.desk.attach("incident-1", form(same_person_as=first.probe_id), ANALYST, upload())
+    still = await kit.desk.attach(
+        "incident-1", form(same_person_as=first.probe_id), ANALYST, upload(b"another picture")
+    )
     kit.clock.advance(24 * 3600)
     async with kit.database.write() as tx:
         row = tables.probes.c.probe_id == first.probe_id
