@@ -71,7 +71,11 @@ class ApprovalDesk:
             if probe.state != ProbeState.SEARCHED or probe.approval == Approval.PENDING
         ]
         for probe in affected:
-            changes = {"state": ProbeState.WITHDRAWN, "state_reason": reason[:MAX_REASON_CHARACTERS]}
+            changes = {
+                "state": ProbeState.WITHDRAWN,
+                "state_reason": reason[:MAX_REASON_CHARACTERS],
+                "authority_token": None,
+            }
             await self._by_itself(tx, probe, changes, "probe.withdraw", rule="P08", reason=reason)
         return len(affected)
 
@@ -81,6 +85,7 @@ class ApprovalDesk:
             "state": ProbeState.WITHDRAWN,
             "approval": Approval.LAPSED,
             "state_reason": _LAPSED,
+            "authority_token": None,
         }
         updated = await self._by_itself(tx, probe, changes, "probe.approval_lapsed", rule="P14", reason=_LAPSED)
         if probe.state == ProbeState.SEARCHED:
@@ -137,7 +142,12 @@ class ApprovalDesk:
         require_permission(account, Deed.DECIDE_SEARCH)
         text = stated(reason, "A refusal")
         _require_pending(probe)
-        changes = {"state": ProbeState.REFUSED, "approval": Approval.REFUSED, "state_reason": text}
+        changes = {
+            "state": ProbeState.REFUSED,
+            "approval": Approval.REFUSED,
+            "state_reason": text,
+            "authority_token": None,
+        }
         details = {"reason": text}
         updated = await take_step(
             self._parts, tx, probe, changes, actor=account.name, action="probe.refuse", details=details

@@ -30,20 +30,27 @@ def require_lane_of_topic(authority: SearchAuthority, topic: str, topics: TopicS
 def require_kept_authority(probe: ProbeRecord, verifier: TokenVerifier) -> None:
     """Whoever asks for a search again, or rests another one on it, asks for the proof that was kept with the authority.
 
-    Else whoever can write to the database would have a request signed by writing that a search was approved.
-    Raises PolicyRefusalError (P30).
+    Else whoever can write to the database would have a request signed by writing that a search was approved. With an
+    approval that came later its own proof is kept. Raises PolicyRefusalError (P30).
     """
-    require_token_of(probe, verifier.verify_kept(probe.authority_token))
+    _require_same(probe, verifier.verify_kept(probe.authority_token), probe.approval)
 
 
-def require_token_of(probe: ProbeRecord, authority: SearchAuthority) -> None:
+def require_token_of(probe: ProbeRecord, authority: SearchAuthority, verifier: TokenVerifier) -> None:
     """The row still is what the token was made for: the request is not replayed, and nobody has changed the row since.
 
-    An approval that was pending when the request was made may have come meanwhile; that takes nothing from it.
+    An approval that was pending when the request was made may have come meanwhile; that takes nothing from it, where
+    the proof of it was kept. Raises PolicyRefusalError (P30).
     """
-    came_meanwhile = (authority.approval, probe.approval) == (Approval.PENDING, Approval.GRANTED)
-    known = authority.approval == probe.approval or came_meanwhile
-    if not known or _authority(probe, authority.approval) != authority:
+    if (authority.approval, probe.approval) == (Approval.PENDING, Approval.GRANTED):
+        require_kept_authority(probe, verifier)
+        _require_same(probe, authority, Approval.PENDING)
+    else:
+        _require_same(probe, authority, probe.approval)
+
+
+def _require_same(probe: ProbeRecord, authority: SearchAuthority, approval: str) -> None:
+    if _authority(probe, approval) != authority:
         raise PolicyRefusalError(
             "P30", "The request's authority token was made for another search than the one that is recorded."
         )
