@@ -61,13 +61,14 @@ class ApprovalDesk:
     async def withdraw_for_incident(self, tx: Transaction, incident_id: str, reason: str) -> int:
         """Withdraws what still waits on an incident whose authority ended (P08); returns how many probes.
 
-        Probes of incidents that were merged into it end with it. Their leads are withdrawn by the lead desk.
+        Probes of incidents that were merged into it end with it, and so do those that were attached to one of these and
+        lie elsewhere. Their leads are withdrawn by the lead desk.
         """
         merged = await incidents.merged_into(tx, (incident_id,))
         states = (*WAITING, ProbeState.SEARCHED)
         affected = [
             probe
-            for probe in await probes.of_incidents(tx, {incident_id, *merged}, states, lock=True)
+            for probe in await probes.of_incidents(tx, {incident_id, *merged}, states, or_attached=True, lock=True)
             if probe.state != ProbeState.SEARCHED or probe.approval == Approval.PENDING
         ]
         for probe in affected:
@@ -111,7 +112,7 @@ class ApprovalDesk:
         _require_pending(probe)
         rules.require_timely(approve_by=probe.approve_by, now=now)
         parts.policy_in_force.require_in_date(now)
-        authority = await authority_of(tx, probe.incident_id, policy, now)
+        authority = await authority_of(tx, probe.attached_to, policy, now)
         require_still_permitted(policy, probe, authority)
         changes: dict[str, Any] = {
             "incident_id": authority.incident_id,

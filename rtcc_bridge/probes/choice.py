@@ -90,7 +90,7 @@ class FaceChoice:
     async def _require_permitted(self, tx: Transaction, probe: ProbeRecord, policy: Policy) -> IncidentAuthority:
         now = self._parts.clock.now()
         self._parts.policy_in_force.require_in_date(now)
-        authority = await authority_of(tx, probe.incident_id, policy, now)
+        authority = await authority_of(tx, probe.attached_to, policy, now)
         require_still_permitted(policy, probe, authority)
         await require_open_case(tx, probe.case_number)
         rules.require_declared_by_another(probe.analyst, authority.declared_by)

@@ -10,7 +10,7 @@ from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.rules import SearchGrounds
 from rtcc_bridge.probes.search_token import require_kept_authority
 from rtcc_bridge.probes.state import Approval, ProbeState
-from rtcc_bridge.storage import probes
+from rtcc_bridge.storage import incidents, probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.probes import ProbeRecord
 
@@ -32,7 +32,7 @@ async def require_covering(
     stands = first.state in _STANDING and first.approval == Approval.GRANTED
     approved_at = first.approved_at if stands else None
     stills = 1 + len(await probes.covered_by(tx, first.probe_id))
-    rules.require_covered(policy, approved_at, grounds_of(first), further, stills, now)
+    rules.require_covered(policy, approved_at, await _grounds_of(tx, first), further, stills, now)
     require_kept_authority(first, verifier)
     return first
 
@@ -61,7 +61,9 @@ async def still_covering(
         return None
     first = await probes.find(tx, probe.same_person_as, lock=True)
     stands = first is not None and first.state in _STANDING and first.approval == Approval.GRANTED
-    if first is None or not stands or first.approved_at is None or grounds_of(first) != grounds_of(probe):
+    if first is None or not stands or first.approved_at is None:
+        return None
+    if await _grounds_of(tx, first) != await _grounds_of(tx, probe):
         return None
     require_kept_authority(first, verifier)
     searched = (first, *(still for still in await probes.covered_by(tx, first.probe_id) if still.chosen_at is not None))
@@ -70,10 +72,11 @@ async def still_covering(
     return first if rules.approval_holds(policy, first.approved_at, now) else None
 
 
-def grounds_of(probe: ProbeRecord) -> SearchGrounds:
-    """What the probe is searched on."""
+async def _grounds_of(tx: Transaction, probe: ProbeRecord) -> SearchGrounds:
+    """What the probe is searched on, by the incident that the one it was attached to is part of."""
+    incident = await incidents.resolve(tx, probe.attached_to)
     return SearchGrounds(
-        incident_id=probe.incident_id,
+        incident_id=probe.attached_to if incident is None else incident.incident_id,
         case_number=probe.case_number,
         purpose=probe.purpose,
         legal_basis=probe.legal_basis,

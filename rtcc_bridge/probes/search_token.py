@@ -69,7 +69,11 @@ def _authority(probe: ProbeRecord, approval: str) -> SearchAuthority:
 
 
 def _grounds(probe: ProbeRecord, approval: str) -> dict[str, Any]:
-    """Who asked, for what, on whose word, and for which face. Not the incident: a probe follows its merges (P08)."""
+    """Who asked, for what, on whose word, and for which face.
+
+    Of incidents the one that the still was attached to, and not the one that it belongs to by now: a probe follows
+    merges (P08). Proofs from before that was kept do without.
+    """
     if approval == Approval.GRANTED:
         allowed = {"by": probe.approved_by, "at": _moment(probe.approved_at)}
     else:
@@ -85,6 +89,7 @@ def _grounds(probe: ProbeRecord, approval: str) -> dict[str, Any]:
         "edits": list(probe.edits or ()),
         "cropSize": [probe.crop_width, probe.crop_height],
         "cropLandmarks": [list(point) for point in probe.crop_landmarks or ()],
+        **({} if probe.named_incident_id is None else {"incidentId": probe.named_incident_id}),
     }
 
 

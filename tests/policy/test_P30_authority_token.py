@@ -190,6 +190,8 @@ async def test_a_token_ends_with_the_authority_it_proves(kit: ProbeKit) -> None:
         {"crop_landmarks": [[0, 0]] * 5},
         {"policy_hash": "0" * 64},
         {"lane": "imminent"},
+        {"named_incident_id": "incident-9"},
+        {"named_incident_id": None},
     ],
     ids=str,
 )
@@ -198,6 +200,7 @@ async def test_a_row_that_was_changed_behind_the_desks_is_not_searched(
 ) -> None:
     """Whoever can write to the database cannot sign."""
     request = await request_of(kit)
+    await kit.incident("incident-9")
     async with kit.database.write() as tx:
         await tx.execute(tables.probes.update().values(changes))
     await is_refused(kit, record_of(request))
@@ -339,3 +342,25 @@ async def test_a_search_that_has_ended_keeps_no_proof_to_be_raised_with(kit: Pro
     await kit.reconciler.sweep()
     assert [row["id"] for row in await kit.requests()] == [request["id"]]
     assert (await kit.desk.find(probe.probe_id)).state != "authorized"
+
+
+async def test_a_search_outlives_its_incident_in_no_other_one(kit: ProbeKit) -> None:
+    """Writing another incident into the row, which is open, changes nothing: merges alone lead to another."""
+    probe = await kit.authorized()
+    (request,) = await kit.requests()
+    await kit.incident("incident-9")
+    await kit.set_incident("incident-1", status="cancelled")
+    async with kit.database.write() as tx:
+        await tx.execute(tables.probes.update().values(incident_id="incident-9"))
+    assert await searched(kit, request) == 0
+    assert (await kit.desk.find(probe.probe_id)).state == "withdrawn"
+
+
+async def test_nor_does_its_approval_cover_a_still_of_another_one(kit: ProbeKit) -> None:
+    first = await kit.authorized()
+    await kit.incident("incident-9")
+    async with kit.database.write() as tx:
+        await tx.execute(tables.probes.update().values(incident_id="incident-9"))
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.attach("incident-9", form(same_person_as=first.probe_id), ANALYST, upload(b"another picture"))
+    assert refused.value.rule == "P01"
