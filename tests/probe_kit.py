@@ -39,6 +39,7 @@ from rtcc_bridge.matching.types import (
     NumberedFace,
     Quality,
     QualityComponent,
+    RgbImage,
     ScoredImage,
     Verdict,
 )
@@ -156,7 +157,7 @@ async def upload(*chunks: bytes) -> AsyncIterator[bytes]:
 class PictureWorkers:
     """Stands in for the sandboxed workers: reports the faces that a test wants to be found, in a still of 640 x 480.
 
-    `tests/integration/test_stand_ins.py` holds it to what `WorkerPool` does. Its crops are always the same pixels, and
+    `tests/integration/test_stand_ins.py` holds it to what `WorkerPool` does. Its crops are always `crop_pixels`, and
     their landmarks are still those of the whole picture.
     """
 
@@ -169,6 +170,7 @@ class PictureWorkers:
     lanes: list[Lane] = field(default_factory=list)
     edits: list[tuple[Edit, ...]] = field(default_factory=list)
     before_crop: Callable[[], Awaitable[None]] | None = None
+    crop_pixels: RgbImage = field(default_factory=lambda: np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3))
     sheets: list[tuple[ClipPlace, ...]] = field(default_factory=list)
     cut: list[tuple[bytes, ClipPlace]] = field(default_factory=list)
 
@@ -200,8 +202,7 @@ class PictureWorkers:
             await self.before_crop()
         if self.error is not None:
             raise self.error
-        pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
-        return CroppedFace(FaceCrop(pixels, chosen.landmarks), {"decode": 0.01, "crop": 0.001})
+        return CroppedFace(FaceCrop(self.crop_pixels, chosen.landmarks), {"decode": 0.01, "crop": 0.001})
 
     async def portrait(self, data: bytes) -> SeenPortrait:
         """A picture says what is on it, as `WordReader` reads it."""

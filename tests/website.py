@@ -176,11 +176,13 @@ class Website:
         await self.settle()
         return event.identifier
 
-    async def attach(self, incident_id: str = "INC-1", account: str = "analyst", **changes: str | None) -> Json:
+    async def attach(
+        self, incident_id: str = "INC-1", account: str = "analyst", image: bytes = STILL, **changes: str | None
+    ) -> Json:
         """An analyst attaches a still; returns the probe."""
         async with self.client.post(
             URL(f"/api/v1/incidents/{quote(incident_id, safe='')}/probes", encoded=True),
-            data=still_form(changes),
+            data=still_form(changes, image),
             headers=acting(account),
         ) as answer:
             assert answer.status == 201, await answer.text()

@@ -178,7 +178,7 @@ class SearchHandler:
             log.info("search request dropped", probe_id=probe_id, reason=reason)
             return None
         async with self._watching(probe_id):
-            require_token_of(probe, authority)
+            require_token_of(probe, authority, self._parts.authority_keys.require_verifier())
         return probe
 
     async def _gallery_for(self, probe: ProbeRecord) -> FaceSearch | None:
@@ -280,7 +280,7 @@ class SearchHandler:
                 return
             changes: dict[str, Any] = {"state": ProbeState.UNREADABLE, "state_reason": _UNREADABLE}
             if probe.approval == Approval.PENDING:
-                changes |= {"approval": Approval.NONE, "approve_by": None}
+                changes |= {"approval": Approval.NONE, "approve_by": None, "authority_token": None}
             ended = await take_step(parts, tx, probe, changes, actor=SYSTEM, action=_ACTION)
             await parts.leads.record_rejected_quality(tx, ended, [_UNREADABLE], None)
             on_commit(tx, parts.metrics.searches_total.labels(ended.purpose, ended.state).inc)
@@ -294,7 +294,7 @@ class SearchHandler:
             try:
                 await reason_to_drop(tx, probe, parts.policy, parts.clock.now())
             except PolicyRefusalError as refusal:
-                changes = {"state": ProbeState.WITHDRAWN, "state_reason": str(refusal)}
+                changes = {"state": ProbeState.WITHDRAWN, "state_reason": str(refusal), "authority_token": None}
                 details = {"rule": refusal.rule, "reason": str(refusal)}
                 await take_step(parts, tx, probe, changes, actor=SYSTEM, action="probe.withdraw", details=details)
                 on_commit(tx, parts.metrics.policy_refusals_total.labels(refusal.rule).inc)

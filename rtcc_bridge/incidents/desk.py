@@ -19,7 +19,8 @@ from rtcc_bridge.storage.incidents import IncidentRecord
 AuthorityEnded: TypeAlias = Callable[[Transaction, str, str], Awaitable[None]]
 """Called with the incident and the reason: ends waiting searches and live leads (P08). Idempotent."""
 IncidentMerged: TypeAlias = Callable[[Transaction, str, str], Awaitable[None]]
-"""Called with the incident and the one that goes on: moves open probes and leads there. Idempotent."""
+"""Called with the incident and the one that it goes on as, itself when a merge was taken back: moves probes and live
+leads there, those that came from it and lie elsewhere as well. Idempotent."""
 IncidentChanges: TypeAlias = Changes[IncidentRecord]
 
 FLOOR_INCIDENT = "floor.incident"
@@ -75,13 +76,14 @@ class IncidentDesk:
 
         Raises ConflictError for a merge in a circle; the incident is as it was then.
         """
-        if incident.merged_into is None and not authority_ended(incident):
+        known = changes.get(incident.incident_id)
+        if incident.merged_into is None and not authority_ended(incident) and not _leaves(known, incident):
             changes.put(incident.incident_id, incident)
             return
         # What hangs on it, and on the incidents that it is merged with, has to see what was told before.
         await self.save(tx, changes)
         async with savepoint(tx):
-            await self._write(tx, changes.get(incident.incident_id), incident)
+            await self._write(tx, known, incident)
         changes.put(incident.incident_id, incident)
         changes.saved()
 
@@ -132,7 +134,7 @@ class IncidentDesk:
         return incident
 
     async def _write(self, tx: Transaction, known: IncidentRecord | None, incident: IncidentRecord) -> None:
-        """Stores a new state that merges the incident or ends its authority, and lets what hangs on it follow."""
+        """Stores a new state that merges the incident, parts it or ends its authority; what hangs on it follows."""
         if incident.merged_into is not None:
             # Who ends the incident that goes on either does so before, and is seen here, or waits, and sees this merge.
             await incidents.lock_all(tx, (incident.incident_id, incident.merged_into))
@@ -141,7 +143,11 @@ class IncidentDesk:
         goes_on_as = incident
         if incident.merged_into is not None:
             goes_on_as = await incidents.resolve(tx, incident.merged_into) or incident
-        if goes_on_as is not incident:
+        if _leaves(known, incident):
+            # What came from it, and from what is part of it, goes along; what was attached to the other one stays.
+            for part in (incident.incident_id, *sorted(await incidents.merged_into(tx, (incident.incident_id,)))):
+                await self._incident_merged(tx, part, goes_on_as.incident_id)
+        elif goes_on_as is not incident:
             await self._incident_merged(tx, incident.incident_id, goes_on_as.incident_id)
         if known is not None and not authority_ended(goes_on_as):
             return
@@ -153,6 +159,11 @@ class IncidentDesk:
             # What hung on this incident was moved, above or by an earlier merge, to the one that it goes on as.
             for affected in dict.fromkeys((goes_on_as.incident_id, incident.incident_id, *part_of_it)):
                 await self._authority_ended(tx, affected, f"the incident is {goes_on_as.status}")
+
+
+def _leaves(known: IncidentRecord | None, incident: IncidentRecord) -> bool:
+    """Whether the incident is not part of the one any more that it was merged into."""
+    return known is not None and known.merged_into is not None and known.merged_into != incident.merged_into
 
 
 async def _refuse_circle(tx: Transaction, incident_id: str, target: str) -> None:

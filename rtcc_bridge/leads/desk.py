@@ -148,8 +148,9 @@ class LeadDesk:
         return record
 
     async def withdraw_for_incident(self, tx: Transaction, incident_id: str, reason: str, actor: str) -> int:
-        """Withdraws the incident's live leads, since its authority has ended (P08). Returns how many.
+        """Withdraws the live leads of the incident, and of stills attached to it, as its authority has ended (P08).
 
+        Returns how many.
         Withdraw the incident's probes first in the same transaction, so that no search adds a lead in between.
         """
         found = await leads.of_incident(tx, incident_id, LIVE_STATES)
@@ -193,11 +194,12 @@ class LeadDesk:
             await self.withdraw_all(tx, [record], "approval_refused", reason, actor)
 
     async def follow_merge(self, tx: Transaction, incident_id: str, into: str) -> int:
-        """Lets the live leads of a merged incident follow it (P08). Returns how many.
+        """Lets the live leads of an incident, and of stills attached to it, follow its merge (P08). Returns how many.
 
-        Their next events carry the new incident id, and are keyed by it.
+        into: the incident itself when a merge was taken back. Their next events carry the new incident id, and are
+        keyed by it.
         """
-        found = await leads.of_incident(tx, incident_id, LIVE_STATES)
+        found = [lead for lead in await leads.of_incident(tx, incident_id, LIVE_STATES) if lead.incident_id != into]
         for record in found:
             await self.restate(tx, replace(record, incident_id=into), {"incidentId": into})
         return len(found)

@@ -469,6 +469,19 @@ def require_covered(
         raise PolicyRefusalError("P01", f"An approval covers {MOST_STILLS} stills: attach this one by itself.")
 
 
+def require_other_picture(*, is_known: bool) -> None:
+    """P01: two faces of one picture are two people, and one picture edited anew is another try; neither is covered.
+
+    is_known: the approval was given for this very picture, or covers it already.
+    """
+    if is_known:
+        raise PolicyRefusalError(
+            "P01",
+            "The approval that should cover this still was given for the same picture, or covers it already: attach it "
+            "by itself, so that a supervisor decides on it.",
+        )
+
+
 def require_certified(account: Account, policy: Policy, now: datetime) -> None:
     """P10: whoever begins an analyst's work has every certificate that it needs, in date at this moment.
 

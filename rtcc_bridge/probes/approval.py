@@ -61,17 +61,22 @@ class ApprovalDesk:
     async def withdraw_for_incident(self, tx: Transaction, incident_id: str, reason: str) -> int:
         """Withdraws what still waits on an incident whose authority ended (P08); returns how many probes.
 
-        Probes of incidents that were merged into it end with it. Their leads are withdrawn by the lead desk.
+        Probes of incidents that were merged into it end with it, and so do those that were attached to one of these and
+        lie elsewhere. Their leads are withdrawn by the lead desk.
         """
         merged = await incidents.merged_into(tx, (incident_id,))
         states = (*WAITING, ProbeState.SEARCHED)
         affected = [
             probe
-            for probe in await probes.of_incidents(tx, {incident_id, *merged}, states, lock=True)
+            for probe in await probes.of_incidents(tx, {incident_id, *merged}, states, or_attached=True, lock=True)
             if probe.state != ProbeState.SEARCHED or probe.approval == Approval.PENDING
         ]
         for probe in affected:
-            changes = {"state": ProbeState.WITHDRAWN, "state_reason": reason[:MAX_REASON_CHARACTERS]}
+            changes = {
+                "state": ProbeState.WITHDRAWN,
+                "state_reason": reason[:MAX_REASON_CHARACTERS],
+                "authority_token": None,
+            }
             await self._by_itself(tx, probe, changes, "probe.withdraw", rule="P08", reason=reason)
         return len(affected)
 
@@ -81,6 +86,7 @@ class ApprovalDesk:
             "state": ProbeState.WITHDRAWN,
             "approval": Approval.LAPSED,
             "state_reason": _LAPSED,
+            "authority_token": None,
         }
         updated = await self._by_itself(tx, probe, changes, "probe.approval_lapsed", rule="P14", reason=_LAPSED)
         if probe.state == ProbeState.SEARCHED:
@@ -106,7 +112,7 @@ class ApprovalDesk:
         _require_pending(probe)
         rules.require_timely(approve_by=probe.approve_by, now=now)
         parts.policy_in_force.require_in_date(now)
-        authority = await authority_of(tx, probe.incident_id, policy, now)
+        authority = await authority_of(tx, probe.attached_to, policy, now)
         require_still_permitted(policy, probe, authority)
         changes: dict[str, Any] = {
             "incident_id": authority.incident_id,
@@ -137,7 +143,12 @@ class ApprovalDesk:
         require_permission(account, Deed.DECIDE_SEARCH)
         text = stated(reason, "A refusal")
         _require_pending(probe)
-        changes = {"state": ProbeState.REFUSED, "approval": Approval.REFUSED, "state_reason": text}
+        changes = {
+            "state": ProbeState.REFUSED,
+            "approval": Approval.REFUSED,
+            "state_reason": text,
+            "authority_token": None,
+        }
         details = {"reason": text}
         updated = await take_step(
             self._parts, tx, probe, changes, actor=account.name, action="probe.refuse", details=details

@@ -90,7 +90,7 @@ class FaceChoice:
     async def _require_permitted(self, tx: Transaction, probe: ProbeRecord, policy: Policy) -> IncidentAuthority:
         now = self._parts.clock.now()
         self._parts.policy_in_force.require_in_date(now)
-        authority = await authority_of(tx, probe.incident_id, policy, now)
+        authority = await authority_of(tx, probe.attached_to, policy, now)
         require_still_permitted(policy, probe, authority)
         await require_open_case(tx, probe.case_number)
         rules.require_declared_by_another(probe.analyst, authority.declared_by)
@@ -142,7 +142,8 @@ class FaceChoice:
         """Records the choice, and asks for the search where an approval covers it (P01) or may follow it (P14)."""
         parts, policy, now = self._parts, self._parts.policy, self._parts.clock.now()
         authority = await self._require_permitted(tx, probe, policy)
-        first = await still_covering(tx, probe, policy, parts.authority_keys.require_verifier(), now)
+        verifier = parts.authority_keys.require_verifier()
+        first = await still_covering(tx, probe, sealed.sha256, policy, verifier, now)
         unapproved = await probes.count_unapproved_deferrals(
             tx,
             probe.analyst,

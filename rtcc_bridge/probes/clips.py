@@ -112,7 +112,7 @@ class ClipDesk:
                     grounds = await self._require_grounds(tx, incident_id, form, analyst)
                     await _require_room(tx, analyst)
                     await self._vault.record(tx, sealed)
-                    clip = self._attached(grounds, form, analyst, sealed, index, lane)
+                    clip = self._attached(incident_id, grounds, form, analyst, sealed, index, lane)
                     await clips.add(tx, clip)
                     details = {**clip.facts, "bytes": clip.size_bytes, "frames": len(index.frames)}
                     await note_clip(self._parts, tx, clip, analyst.name, "clip.attach", "kept", details)
@@ -170,7 +170,7 @@ class ClipDesk:
             await self._entered(tx, clip, probe, account)
 
         cut = FrameCut(provenance(clip, place), entered)
-        probe = await self._probes.attach(clip.incident_id, _form_of(clip), account, still(), cut)
+        probe = await self._probes.attach(_named_incident(clip), _form_of(clip), account, still(), cut)
         if probe.state == ProbeState.FACES_FOUND and clip.clip_object is not None:
             with suppress(UnavailableError):  # without a key nobody can read them; the sweep takes them later
                 await self._vault.delete(clip.clip_object)
@@ -227,6 +227,7 @@ class ClipDesk:
 
     def _attached(
         self,
+        incident_id: str,
         grounds: Grounds,
         form: ProbeForm,
         analyst: Account,
@@ -241,7 +242,7 @@ class ClipDesk:
             analyst=analyst.name,
             purpose=form.purpose,
             lane=lane,
-            form=_form_to_json(form),
+            form={**_form_to_json(form), "incidentId": incident_id},
             clip_object=sealed.object_key,
             clip_sha256=sealed.sha256,
             size_bytes=sealed.size_bytes,
@@ -317,6 +318,12 @@ def _form_of(clip: ClipRecord) -> ProbeForm:
         warrant_or_exigency=form["warrantOrExigency"],
         same_person_as=form["samePersonAs"],
     )
+
+
+def _named_incident(clip: ClipRecord) -> str:
+    """The incident that the clip was attached to, and a still of it will be; as far as that was kept."""
+    named: str = (clip.form or {}).get("incidentId", clip.incident_id)
+    return named
 
 
 async def _require_room(tx: Transaction, analyst: Account) -> None:

@@ -19,6 +19,7 @@ from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import authority_of
 from rtcc_bridge.probes.case_notes import CaseNotesDesk
 from rtcc_bridge.probes.choice import FaceChoice
+from rtcc_bridge.probes.covering import require_other_picture
 from rtcc_bridge.probes.declarations import DeclarationDesk
 from rtcc_bridge.probes.deferrals import DeferralDesk
 from rtcc_bridge.probes.editing import StillEditor
@@ -121,8 +122,10 @@ class ProbeDesk:
                     # Asked again: the incident may have been cancelled while the upload was on its way.
                     await incidents.hold(tx, incident_id)
                     grounds = await self._require_grounds(tx, incident_id, form, analyst)
+                    if grounds.same_person_as is not None:
+                        await require_other_picture(tx, grounds.same_person_as, sealed.sha256)
                     await self._vault.record(tx, sealed)
-                    probe = self._attached(grounds, form, analyst, sealed, report)
+                    probe = self._attached(incident_id, grounds, form, analyst, sealed, report)
                     probe = replace(probe, cut_from=None if cut is None else cut.provenance)
                     is_about(probe_id=probe.probe_id, incident_id=probe.incident_id, lane=probe.lane)
                     await self._enter(tx, probe, report.faces)
@@ -187,13 +190,20 @@ class ProbeDesk:
             raise
 
     def _attached(
-        self, grounds: Grounds, form: ProbeForm, analyst: Account, sealed: SealedObject, report: FoundFacesReport
+        self,
+        incident_id: str,
+        grounds: Grounds,
+        form: ProbeForm,
+        analyst: Account,
+        sealed: SealedObject,
+        report: FoundFacesReport,
     ) -> ProbeRecord:
         now = self._parts.clock.now()
         reasons = too_poor(report.faces)
         return ProbeRecord(
             probe_id=secrets.token_urlsafe(16),
             incident_id=grounds.authority.incident_id,
+            named_incident_id=incident_id,
             state=ProbeState.REJECTED_QUALITY if reasons else ProbeState.FACES_FOUND,
             lane=rules.lane_of(imminent_threat=grounds.authority.imminent_threat),
             exercise=grounds.authority.incident.exercise,

@@ -79,7 +79,7 @@ class StillEditor:
 
     async def _require_permitted(self, tx: Transaction, probe: ProbeRecord) -> None:
         policy = self._parts.policy
-        authority = await authority_of(tx, probe.incident_id, policy, self._parts.clock.now())
+        authority = await authority_of(tx, probe.attached_to, policy, self._parts.clock.now())
         require_still_permitted(policy, probe, authority)
 
 

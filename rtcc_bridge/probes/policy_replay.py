@@ -103,7 +103,7 @@ class PolicyReplay:
             searched = await leads.recorded_at(tx, [probe.probe_id for probe in found])
             for probe in found:
                 report.searches += 1
-                past = await self._past(tx, probe.incident_id, probe.purpose, probe.created_at, new)
+                past = await self._past(tx, probe.attached_to, probe.purpose, probe.created_at, new)
                 if past is None:
                     report.unknown += 1
                     continue

@@ -169,7 +169,7 @@ class Reconciler:
         if probe is None or probe.state != ProbeState.AUTHORIZED:
             return False
         policy = self._parts.policy
-        authority = await authority_of(tx, probe.incident_id, policy, now)
+        authority = await authority_of(tx, probe.attached_to, policy, now)
         reason = reason_to_suspend(probe, policy, now, imminent_threat=authority.imminent_threat)
         if reason is None:
             return False

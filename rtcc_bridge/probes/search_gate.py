@@ -17,7 +17,7 @@ async def reason_to_drop(tx: Transaction, probe: ProbeRecord, policy: Policy, no
     """
     if probe.state != ProbeState.AUTHORIZED:
         return f"the probe is {probe.state}"
-    authority = await authority_of(tx, probe.incident_id, policy, now)
+    authority = await authority_of(tx, probe.attached_to, policy, now)
     require_still_permitted(policy, probe, authority)
     await require_open_case(tx, probe.case_number)
     if is_overdue(probe, now):

@@ -30,20 +30,27 @@ def require_lane_of_topic(authority: SearchAuthority, topic: str, topics: TopicS
 def require_kept_authority(probe: ProbeRecord, verifier: TokenVerifier) -> None:
     """Whoever asks for a search again, or rests another one on it, asks for the proof that was kept with the authority.
 
-    Else whoever can write to the database would have a request signed by writing that a search was approved.
-    Raises PolicyRefusalError (P30).
+    Else whoever can write to the database would have a request signed by writing that a search was approved. With an
+    approval that came later its own proof is kept. Raises PolicyRefusalError (P30).
     """
-    require_token_of(probe, verifier.verify_kept(probe.authority_token))
+    _require_same(probe, verifier.verify_kept(probe.authority_token), probe.approval)
 
 
-def require_token_of(probe: ProbeRecord, authority: SearchAuthority) -> None:
+def require_token_of(probe: ProbeRecord, authority: SearchAuthority, verifier: TokenVerifier) -> None:
     """The row still is what the token was made for: the request is not replayed, and nobody has changed the row since.
 
-    An approval that was pending when the request was made may have come meanwhile; that takes nothing from it.
+    An approval that was pending when the request was made may have come meanwhile; that takes nothing from it, where
+    the proof of it was kept. Raises PolicyRefusalError (P30).
     """
-    came_meanwhile = (authority.approval, probe.approval) == (Approval.PENDING, Approval.GRANTED)
-    known = authority.approval == probe.approval or came_meanwhile
-    if not known or _authority(probe, authority.approval) != authority:
+    if (authority.approval, probe.approval) == (Approval.PENDING, Approval.GRANTED):
+        require_kept_authority(probe, verifier)
+        _require_same(probe, authority, Approval.PENDING)
+    else:
+        _require_same(probe, authority, probe.approval)
+
+
+def _require_same(probe: ProbeRecord, authority: SearchAuthority, approval: str) -> None:
+    if _authority(probe, approval) != authority:
         raise PolicyRefusalError(
             "P30", "The request's authority token was made for another search than the one that is recorded."
         )
@@ -62,7 +69,11 @@ def _authority(probe: ProbeRecord, approval: str) -> SearchAuthority:
 
 
 def _grounds(probe: ProbeRecord, approval: str) -> dict[str, Any]:
-    """Who asked, for what, on whose word, and for which face. Not the incident: a probe follows its merges (P08)."""
+    """Who asked, for what, on whose word, and for which face.
+
+    Of incidents the one that the still was attached to, and not the one that it belongs to by now: a probe follows
+    merges (P08). Proofs from before that was kept do without.
+    """
     if approval == Approval.GRANTED:
         allowed = {"by": probe.approved_by, "at": _moment(probe.approved_at)}
     else:
@@ -78,6 +89,7 @@ def _grounds(probe: ProbeRecord, approval: str) -> dict[str, Any]:
         "edits": list(probe.edits or ()),
         "cropSize": [probe.crop_width, probe.crop_height],
         "cropLandmarks": [list(point) for point in probe.crop_landmarks or ()],
+        **({} if probe.named_incident_id is None else {"incidentId": probe.named_incident_id}),
     }
 
 

@@ -112,9 +112,13 @@ async def acknowledgers(tx: Transaction, lead_ids: Collection[str]) -> Mapping[s
 
 
 async def of_incident(tx: Transaction, incident_id: str, states: Collection[str]) -> list[LeadRecord]:
-    """The incident's leads in one of the states, locked, for changing them."""
-    query = select(leads).where(leads.c.incident_id == incident_id, leads.c.review_state.in_(states))
-    return await _all(tx, _locked(query))
+    """The incident's leads in one of the states, locked, for changing them.
+
+    Those of stills that were attached to it are among them, wherever merges have put them (P08).
+    """
+    attached = select(probes.c.probe_id).where(probes.c.named_incident_id == incident_id)
+    of_it = or_(leads.c.incident_id == incident_id, leads.c.probe_id.in_(attached))
+    return await _all(tx, _locked(select(leads).where(of_it, leads.c.review_state.in_(states))))
 
 
 async def ended_incidents(
@@ -122,17 +126,19 @@ async def ended_incidents(
 ) -> Sequence[str]:
     """Incidents that still have leads in one of the states although they, or what they were merged into, have ended.
 
-    ended: the states of an incident that has.
+    ended: the states of an incident that has. Leads count for the incident that their still was attached to as well.
     """
     target = incidents.alias()
+    of_leads = select(leads.c.incident_id).where(leads.c.review_state.in_(states))
+    attached = select(probes.c.named_incident_id).join(leads, leads.c.probe_id == probes.c.probe_id)
+    attached = attached.where(leads.c.review_state.in_(states), probes.c.named_incident_id.is_not(None))
     query = (
-        select(leads.c.incident_id)
-        .distinct()
-        .join(incidents, incidents.c.incident_id == leads.c.incident_id)
+        select(incidents.c.incident_id)
         .outerjoin(target, target.c.incident_id == incidents.c.merged_into)
-        .where(leads.c.review_state.in_(states), or_(incidents.c.status.in_(ended), target.c.status.in_(ended)))
+        .where(incidents.c.incident_id.in_(of_leads.union(attached)))
+        .where(or_(incidents.c.status.in_(ended), target.c.status.in_(ended)))
     )
-    return (await tx.execute(query.order_by(leads.c.incident_id).limit(limit))).scalars().all()
+    return (await tx.execute(query.order_by(incidents.c.incident_id).limit(limit))).scalars().all()
 
 
 async def with_subject(tx: Transaction, subject_id: int, states: Collection[str]) -> list[LeadRecord]:

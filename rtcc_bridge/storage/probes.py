@@ -23,7 +23,8 @@ class ProbeRecord:
     traceparent: the place in its trace of the last step that was taken with it. same_person_as: the probe whose
     approval covers this one as well, the still showing the same unknown person (P01). cut_from: which frame of which
     clip the still was, as `clips.provenance` writes it. purged_at: since then no picture, name or word of it is left
-    (P24).
+    (P24). named_incident_id: the incident that the still was attached to, while `incident_id` follows that one's
+    merges (P08); None of what was attached before that was kept.
     """
 
     probe_id: str
@@ -64,8 +65,14 @@ class ProbeRecord:
     crop_sha256: str | None = None
     purged_at: datetime | None = None
     cut_from: Mapping[str, Any] | None = None
+    named_incident_id: str | None = None
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def attached_to(self) -> str:
+        """The incident from which merges are followed to the one that decides about this probe."""
+        return self.named_incident_id or self.incident_id
 
 
 async def insert(tx: Transaction, record: ProbeRecord) -> None:
@@ -94,10 +101,21 @@ async def change(
 
 
 async def of_incidents(
-    tx: Transaction, incident_ids: Collection[str], states: Collection[str] | None = None, *, lock: bool = False
+    tx: Transaction,
+    incident_ids: Collection[str],
+    states: Collection[str] | None = None,
+    *,
+    or_attached: bool = False,
+    lock: bool = False,
 ) -> Sequence[ProbeRecord]:
-    """The probes of these incidents, the oldest first; of those states only, if any are named. `lock`: see `find`."""
-    query = select(probes).where(probes.c.incident_id.in_(padded(incident_ids)))
+    """The probes of these incidents, the oldest first; of those states only, if any are named. `lock`: see `find`.
+
+    or_attached: also those that were attached to one of these, wherever merges have put them.
+    """
+    of_these = probes.c.incident_id.in_(padded(incident_ids))
+    if or_attached:
+        of_these |= probes.c.named_incident_id.in_(padded(incident_ids))
+    query = select(probes).where(of_these)
     if states is not None:
         query = query.where(probes.c.state.in_(states))
     query = query.order_by(probes.c.created_at, probes.c.probe_id)
@@ -111,8 +129,12 @@ async def with_approval_pending(tx: Transaction, states: Collection[str], limit:
 
 
 async def move_to_incident(tx: Transaction, incident_id: str, into: str, *, at: datetime) -> int:
-    """Lets the probes of a merged incident follow it; returns how many."""
-    statement = update(probes).where(probes.c.incident_id == incident_id)
+    """Lets the probes of an incident, and those that were attached to it, follow its merge; returns how many.
+
+    into: the incident itself when a merge was taken back.
+    """
+    of_it = (probes.c.incident_id == incident_id) | (probes.c.named_incident_id == incident_id)
+    statement = update(probes).where(of_it & (probes.c.incident_id != into))
     return (await tx.execute(statement.values(incident_id=into, updated_at=at))).rowcount
 
 

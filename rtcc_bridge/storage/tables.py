@@ -173,6 +173,7 @@ probes = Table(
     Column("crop_sha256", String(64), index=True),  # of the cut-out face's pixels: the same face in another copy (P12)
     Column("purged_at", UtcDateTime),  # pictures, names and words are gone; the row says that there was a search (P24)
     Column("cut_from", JSON),  # which frame of which clip the still was
+    Column("named_incident_id", String(256), index=True),  # what it was attached to: `incident_id` follows merges (P08)
     # Only of what is kept: what was purged would fill the past of it.
     Index(
         "ix_probes_kept_created_at",

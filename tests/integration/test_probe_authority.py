@@ -148,3 +148,102 @@ async def test_a_reopened_incident_permits_new_stills_but_revives_nothing(kit: P
     await dispatch.reports("incident-1", "open")
     assert (await kit.desk.find(before.probe_id)).state == "withdrawn"
     assert (await kit.attached("incident-1")).state == "faces_found"
+
+
+async def searched_and_waiting(kit: ProbeKit, incident_id: str) -> tuple[str, str]:
+    """The probe of a live lead, and one that waits for its approval."""
+    searched = await kit.authorized(incident_id)
+    await search_all(kit)
+    return searched.probe_id, (await kit.chosen(incident_id)).probe_id
+
+
+async def lies_with(kit: ProbeKit) -> dict[str, set[str]]:
+    """By the incident that stills were attached to, where they and their live leads are."""
+    found: dict[str, set[str]] = {}
+    for row in [*await kit.rows(tables.probes), *await kit.rows(tables.leads)]:
+        probe = await kit.desk.find(row["probe_id"])
+        found.setdefault(probe.attached_to, set()).add(row["incident_id"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "with_it"),
+    [
+        ("open", {}, "part"),
+        ("merged", {"mergedInto": "third"}, "third"),
+        ("merged", {"mergedInto": "unheard-of"}, "part"),
+    ],
+    ids=["open", "another", "one to come"],
+)
+async def test_what_came_from_an_incident_goes_with_it_when_its_merge_is_taken_back(
+    kit: ProbeKit, dispatch: Dispatch, status: str, fields: dict[str, str], with_it: str
+) -> None:
+    """What is part of it goes along; what was attached to the other one stays there."""
+    for incident_id in ("smaller", "part", "whole", "third"):
+        await dispatch.reports(incident_id)
+    for incident_id in ("smaller", "part", "whole"):
+        await searched_and_waiting(kit, incident_id)
+    await dispatch.reports("smaller", "merged", mergedInto="part")
+    await dispatch.reports("part", "merged", mergedInto="whole")
+    assert await lies_with(kit) == {"smaller": {"whole"}, "part": {"whole"}, "whole": {"whole"}}
+    told = len(await kit.events("floor.lead"))
+    await dispatch.reports("part", status, **fields)
+    assert await lies_with(kit) == {"smaller": {with_it}, "part": {with_it}, "whole": {"whole"}}
+    assert [event["incidentId"] for event in (await kit.events("floor.lead"))[told:]] == [with_it] * 2
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_the_end_of_an_incident_that_was_parted_ends_what_was_attached_to_it(
+    kit: ProbeKit, dispatch: Dispatch, at_once: bool
+) -> None:
+    for incident_id in ("part", "whole"):
+        await dispatch.reports(incident_id)
+    _, waiting = await searched_and_waiting(kit, "part")
+    _, others = await searched_and_waiting(kit, "whole")
+    await dispatch.reports("part", "merged", mergedInto="whole")
+    after_merge = await kit.desk.attach("part", form(), ANALYST, upload())
+    assert after_merge.incident_id == "whole"
+    if not at_once:
+        await dispatch.reports("part", "open")
+    await dispatch.reports("part", "unfounded")
+    states = {row["incident_id"]: row["review_state"] for row in await kit.rows(tables.leads)}
+    assert states == {"part": "withdrawn", "whole": "unreviewed"}
+    assert {(await kit.desk.find(probe)).state for probe in (waiting, after_merge.probe_id)} == {"withdrawn"}
+    assert (await kit.desk.approve(others, SUPERVISOR)).state == "authorized"
+
+
+async def test_what_a_merge_that_was_taken_back_left_behind_is_ended_all_the_same(
+    kit: ProbeKit, dispatch: Dispatch
+) -> None:
+    """As if an earlier program had taken it back: the net under the incident desk, and the gates."""
+    await dispatch.reports("whole")
+    await dispatch.reports("part")
+    _, waiting = await searched_and_waiting(kit, "part")
+    await searched_and_waiting(kit, "whole")
+    await kit.set_incident("part", status="unfounded")
+    async with kit.database.write() as tx:
+        for table in (tables.probes, tables.leads):
+            await tx.execute(table.update().values(incident_id="whole"))
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.approve(waiting, SUPERVISOR)
+    assert refused.value.rule == "P08"
+    assert await kit.reconciler.withdraw_ended() == 1
+    assert await kit.reconciler.withdraw_ended() == 0
+    assert (await kit.desk.find(waiting)).state == "withdrawn"
+    assert sorted(row["review_state"] for row in await kit.rows(tables.leads)) == ["unreviewed", "withdrawn"]
+
+
+async def test_of_a_still_from_before_it_was_kept_nobody_knows_where_it_came_from(
+    kit: ProbeKit, dispatch: Dispatch
+) -> None:
+    """It is searched as before, and stays where a merge has put it."""
+    await dispatch.reports("part")
+    await dispatch.reports("whole")
+    probe = await kit.chosen("part")
+    async with kit.database.write() as tx:
+        await tx.execute(tables.probes.update().values(named_incident_id=None))
+    await kit.desk.approve(probe.probe_id, SUPERVISOR)
+    await dispatch.reports("part", "merged", mergedInto="whole")
+    assert await search_all(kit) == 1
+    await dispatch.reports("part", "open")
+    assert (await kit.desk.find(probe.probe_id)).incident_id == "whole"

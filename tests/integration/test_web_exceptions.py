@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rtcc_bridge.matching.edits import Rotate
@@ -113,7 +114,10 @@ async def test_further_stills_and_their_approval_are_seen(site: Website) -> None
     status, problem = await attached(site, samePersonAs=first["probeId"])
     assert (status, problem["rule"]) == (403, "P01"), "it is not approved yet"
     await site.post(f"/probes/{first['probeId']}/approve", "supervisor")
-    further = await site.attach(samePersonAs=first["probeId"], warrantOrExigency="W-1")
+    status, problem = await attached(site, samePersonAs=first["probeId"])
+    assert (status, problem["rule"]) == (403, "P01"), "the approval was given for one face of this picture"
+    site.kit.workers.crop_pixels = site.kit.workers.crop_pixels + np.uint8(1)
+    further = await site.attach(image=b"another", samePersonAs=first["probeId"], warrantOrExigency="W-1")
     assert (further["samePersonAs"], further["warrantOrExigency"]) == (first["probeId"], "W-1")
     chosen = await site.post(f"/probes/{further['probeId']}/face", "analyst", {"number": 1})
     assert (chosen["state"], chosen["approval"]["approvedBy"]) == ("authorized", "supervisor")

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
+from rtcc_bridge.matching.edits import Brightness
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.rules import MOST_STILLS
 from rtcc_bridge.storage import probes, tables
@@ -17,6 +19,7 @@ from tests.probe_kit import (
     SUPERVISOR,
     Gallery,
     ProbeKit,
+    face,
     face_search,
     form,
     record_of,
@@ -26,8 +29,10 @@ from tests.probe_kit import (
 
 
 async def further(kit: ProbeKit, first: ProbeRecord, analyst: Account = ANALYST, **changes: Any) -> ProbeRecord:
+    """Attaches another picture than any before."""
     stated = form(same_person_as=first.probe_id, **changes)
-    return await kit.desk.attach("incident-1", stated, analyst, upload())
+    kit.workers.crop_pixels = kit.workers.crop_pixels + np.uint8(1)
+    return await kit.desk.attach("incident-1", stated, analyst, upload(b"picture %d" % len(kit.workers.inspected)))
 
 
 async def searched(kit: ProbeKit) -> int:
@@ -132,6 +137,51 @@ async def test_a_still_of_nobody_known_is_added_to_nothing(kit: ProbeKit) -> Non
     await kit.incident()
     with pytest.raises(NotFoundError):
         await kit.desk.attach("incident-1", form(same_person_as="nothing"), ANALYST, upload())
+
+
+@pytest.mark.parametrize("covered", [False, True], ids=["approved", "covered already"])
+async def test_no_second_face_of_one_picture_is_searched_on_one_approval(kit: ProbeKit, covered: bool) -> None:
+    """Nor the same face with other edits: two faces of one picture are two people."""
+    kit.workers.faces = (face(1), face(2, left=200))
+    first = await kit.authorized()
+    if covered:
+        await kit.desk.attach("incident-1", form(same_person_as=first.probe_id), ANALYST, upload(b"another picture"))
+    files, known = kit.object_files(), len(await kit.rows(tables.probes))
+    again = form(same_person_as=first.probe_id, edits=(Brightness(15),))
+    with pytest.raises(PolicyRefusalError, match="attach it by itself") as refused:
+        await kit.desk.attach("incident-1", again, ANALYST, upload(*([b"another picture"] if covered else [])))
+    assert refused.value.rule == "P01"
+    assert (kit.object_files(), len(await kit.rows(tables.probes))) == (files, known)
+    (entry,) = [row["entry"] for row in await kit.audited("probe.attach") if row["outcome"] == "refused"]
+    assert entry["details"]["rule"] == "P01"
+
+
+async def test_a_copy_of_the_approved_picture_waits_for_a_supervisor(kit: ProbeKit) -> None:
+    """Saved anew it has other bytes; the chosen face has the same pixels."""
+    first = await kit.authorized()
+    copy = await kit.desk.attach("incident-1", form(same_person_as=first.probe_id), ANALYST, upload(b"saved anew"))
+    chosen = await kit.desk.choose_face(copy.probe_id, 1, ANALYST)
+    assert (chosen.state, chosen.approval, chosen.approved_by) == ("awaiting_approval", "pending", None)
+    (entry,) = [row["entry"] for row in await kit.audited("probe.choose_face") if row["subject"] == copy.probe_id]
+    assert entry["details"]["coveredBy"] is None
+    assert await searched(kit) == 1
+
+
+@pytest.mark.parametrize("same", ["bytes", "pixels"])
+async def test_of_one_picture_that_came_in_twice_one_still_is_covered(kit: ProbeKit, same: str) -> None:
+    """As if the two had arrived at one moment, or before copies were asked about."""
+    first = await kit.authorized()
+    second, third = await further(kit, first), await further(kit, first)
+    if same == "bytes":
+        async with kit.database.write() as tx:
+            row = tables.probes.c.probe_id == third.probe_id
+            await tx.execute(tables.probes.update().where(row).values(original_sha256=second.original_sha256))
+    states = []
+    for probe in (second, third):
+        if same == "bytes":
+            kit.workers.crop_pixels = kit.workers.crop_pixels + np.uint8(1)
+        states.append((await kit.desk.choose_face(probe.probe_id, 1, ANALYST)).state)
+    assert states == ["authorized", "awaiting_approval"]
 
 
 async def test_an_approval_that_ends_before_the_face_is_chosen_covers_it_no_more(kit: ProbeKit) -> None:

@@ -190,6 +190,8 @@ async def test_a_token_ends_with_the_authority_it_proves(kit: ProbeKit) -> None:
         {"crop_landmarks": [[0, 0]] * 5},
         {"policy_hash": "0" * 64},
         {"lane": "imminent"},
+        {"named_incident_id": "incident-9"},
+        {"named_incident_id": None},
     ],
     ids=str,
 )
@@ -198,6 +200,7 @@ async def test_a_row_that_was_changed_behind_the_desks_is_not_searched(
 ) -> None:
     """Whoever can write to the database cannot sign."""
     request = await request_of(kit)
+    await kit.incident("incident-9")
     async with kit.database.write() as tx:
         await tx.execute(tables.probes.update().values(changes))
     await is_refused(kit, record_of(request))
@@ -248,7 +251,9 @@ async def test_no_further_still_rests_on_an_approval_that_was_written_behind_the
 
 async def test_nor_on_one_that_was_prolonged_there_after_the_still_was_attached(kit: ProbeKit) -> None:
     first = await kit.authorized()
-    still = await kit.desk.attach("incident-1", form(same_person_as=first.probe_id), ANALYST, upload())
+    still = await kit.desk.attach(
+        "incident-1", form(same_person_as=first.probe_id), ANALYST, upload(b"another picture")
+    )
     kit.clock.advance(24 * 3600)
     async with kit.database.write() as tx:
         row = tables.probes.c.probe_id == first.probe_id
@@ -277,3 +282,85 @@ async def test_an_approval_that_comes_before_the_search_takes_nothing_from_its_t
     (request,) = await kit.requests()
     await kit.desk.approve(probe.probe_id, SUPERVISOR)
     assert await searched(kit, request) == 1
+
+
+async def granted_behind_the_desks(kit: ProbeKit) -> None:
+    async with kit.database.write() as tx:
+        values: dict[str, Any] = {"approval": "granted", "approved_by": "supervisor", "approved_at": kit.clock.now()}
+        await tx.execute(tables.probes.update().values(values))
+
+
+async def test_a_deferred_search_is_not_made_once_an_approval_was_written_behind_the_desks(kit: ProbeKit) -> None:
+    """Its token, whose approval was still to come, is no proof that one came; nor is another signed for it."""
+    probe = await kit.deferred()
+    (request,) = await kit.requests()
+    await granted_behind_the_desks(kit)
+    await is_refused(kit, record_of(request))
+    kit.clock.advance(31)
+    await kit.reconciler.sweep()
+    again = await kit.desk.find(probe.probe_id)
+    assert (again.state, again.approval, again.approved_by) == ("awaiting_approval", "pending", None)
+    assert len(await kit.requests()) == 1
+
+
+async def test_an_approval_that_was_written_over_a_deferred_one_covers_nothing(kit: ProbeKit) -> None:
+    first = await kit.deferred()
+    (request,) = await kit.requests()
+    assert await searched(kit, request) == 1
+    await granted_behind_the_desks(kit)
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.attach("incident-1", form(same_person_as=first.probe_id), ANALYST, upload(b"another picture"))
+    assert refused.value.rule == "P30"
+
+
+@pytest.mark.parametrize("end", ["withdrawn", "withdrawn by a matcher", "refused", "lapsed"])
+async def test_a_search_that_has_ended_keeps_no_proof_to_be_raised_with(kit: ProbeKit, end: str) -> None:
+    """Another incident, which is open, is written into the row as well."""
+    probe = await (kit.authorized() if end == "withdrawn" else kit.deferred())
+    (request,) = await kit.requests()
+    match end:
+        case "withdrawn":
+            async with kit.database.write() as tx:
+                await kit.approvals.withdraw_for_incident(tx, "incident-1", "the incident is cancelled")
+        case "withdrawn by a matcher":
+            await kit.set_incident("incident-1", status="cancelled")
+            assert await searched(kit, request) == 0
+        case "refused":
+            await kit.desk.refuse(probe.probe_id, SUPERVISOR, "no")
+        case _:
+            kit.clock.advance(3600)
+            assert await kit.reconciler.lapse_overdue() == 1
+    before = await kit.desk.find(probe.probe_id)
+    assert (before.state, before.authority_token) == ("refused" if end == "refused" else "withdrawn", None)
+    await kit.incident("incident-9")
+    await kit.threat("incident-9")
+    values: dict[str, Any] = {"state": "authorized", "incident_id": "incident-9", "approval": probe.approval}
+    values |= {"requested_at": kit.clock.now()}
+    async with kit.database.write() as tx:
+        await tx.execute(tables.probes.update().values(values))
+    kit.clock.advance(31)
+    await kit.reconciler.sweep()
+    assert [row["id"] for row in await kit.requests()] == [request["id"]]
+    assert (await kit.desk.find(probe.probe_id)).state != "authorized"
+
+
+async def test_a_search_outlives_its_incident_in_no_other_one(kit: ProbeKit) -> None:
+    """Writing another incident into the row, which is open, changes nothing: merges alone lead to another."""
+    probe = await kit.authorized()
+    (request,) = await kit.requests()
+    await kit.incident("incident-9")
+    await kit.set_incident("incident-1", status="cancelled")
+    async with kit.database.write() as tx:
+        await tx.execute(tables.probes.update().values(incident_id="incident-9"))
+    assert await searched(kit, request) == 0
+    assert (await kit.desk.find(probe.probe_id)).state == "withdrawn"
+
+
+async def test_nor_does_its_approval_cover_a_still_of_another_one(kit: ProbeKit) -> None:
+    first = await kit.authorized()
+    await kit.incident("incident-9")
+    async with kit.database.write() as tx:
+        await tx.execute(tables.probes.update().values(incident_id="incident-9"))
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.attach("incident-9", form(same_person_as=first.probe_id), ANALYST, upload(b"another picture"))
+    assert refused.value.rule == "P01"

@@ -66,6 +66,15 @@ async def test_P03_a_chosen_frame_becomes_the_still_with_where_it_came_from(kit:
     assert (probe.case_number, probe.requestor, probe.purpose) == ("26-000123", "requestor", "violent_offense")
 
 
+async def test_P08_the_still_is_attached_to_the_incident_that_the_clip_was_attached_to(kit: ProbeKit) -> None:
+    """Also when that one was part of another by then: it may be parted again."""
+    await kit.incident("whole")
+    await kit.incident("part", status="merged", merged_into="whole")
+    clip = await sent(kit, "part")
+    probe = await kit.clips.choose(clip.clip_id, PLACE.number, ANALYST)
+    assert (clip.incident_id, probe.incident_id, probe.named_incident_id) == ("whole", "whole", "part")
+
+
 async def test_the_clip_is_destroyed_with_the_choice_and_its_hash_stays(kit: ProbeKit) -> None:
     clip = await sent(kit)
     assert clip.clip_object is not None

@@ -8,7 +8,7 @@ from alembic import op
 from rtcc_bridge.storage.tables import UtcDateTime
 
 revision: str = "0026"
-down_revision: str | None = "0024"
+down_revision: str | None = "0025"
 oldest_program: str = "0011"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
