@@ -195,7 +195,8 @@ async def concluded_review_times(
     is_open = (left.c.lead_id == examinations.c.lead_id) & left.c.filed_at.is_(None) & left.c.closed_at.is_(None)
     where = (examinations.c.round == number) & _filed(since, before) & ~exists().where(is_open)
     query = select(_lasted(tx).label("microseconds"), _has_third().label("has_third")).where(where)
-    return [ReviewTime(timedelta(microseconds=row[0]), row[1]) for row in await tx.execute(query)]
+    rows = (await tx.execute(query)).all()  # at once: one after the other they take twice as long
+    return [ReviewTime(timedelta(microseconds=lasted), has_third) for lasted, has_third in rows]
 
 
 def _lasted(tx: Transaction) -> ColumnElement[int]:
