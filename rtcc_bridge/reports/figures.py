@@ -23,7 +23,7 @@ from rtcc_bridge.reports.tally import NOT_KNOWN, PURPOSES, SEARCHED
 from rtcc_bridge.storage import act_counts, examinations, galleries
 from rtcc_bridge.storage.act_counts import ActCount
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.examinations import ReviewTime
+from rtcc_bridge.storage.examinations import ReviewTimes
 
 ACTION: Final = "oversight.figures"
 _FEW_ENTRIES: Final = 10_000
@@ -135,7 +135,7 @@ class FigureCount:
                 searches += one.count
         self.days.append(DayFigures(day, searches, refusals))
 
-    def figures(self, since: datetime, until: datetime, reviews: Sequence[ReviewTime]) -> Figures:
+    def figures(self, since: datetime, until: datetime, reviews: ReviewTimes) -> Figures:
         return Figures(
             since=since,
             until=until,
@@ -156,12 +156,16 @@ def _begin(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _reviews(peers: Sequence[ReviewTime]) -> ReviewFigures:
-    minutes = [one.lasted / timedelta(minutes=1) for one in peers]
-    deciles = quantiles(minutes, n=10, method="inclusive") if len(minutes) > 1 else minutes * 9
+def _reviews(peers: ReviewTimes) -> ReviewFigures:
+    lasted = peers.lasted
+    deciles = quantiles(lasted, n=10, method="inclusive") if len(lasted) > 1 else list(lasted) * 9
     return ReviewFigures(
-        filed=len(peers),
-        differing=sum(one.has_third for one in peers),
-        median=round(deciles[4], 1) if deciles else None,
-        ninth_decile=round(deciles[8], 1) if deciles else None,
+        filed=len(lasted),
+        differing=peers.thirds,
+        median=_minutes(deciles[4]) if deciles else None,
+        ninth_decile=_minutes(deciles[8]) if deciles else None,
     )
+
+
+def _minutes(microseconds: float) -> float:
+    return round(microseconds / 60_000_000, 1)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import case, func, select
+from sqlalchemy import BigInteger, ColumnElement, case, cast, func, select
 
 from rtcc_bridge.storage import gallery_upkeep
 from rtcc_bridge.storage.engine import Transaction
@@ -56,24 +56,31 @@ class Removal:
 
 
 async def holdings(tx: Transaction, gallery: str, *, now: datetime) -> Holdings:
-    """Reads every row of the gallery once, where `galleries.counts` reads it for each figure."""
-    until, is_alive, ours = _IMAGE.retain_until, _IMAGE.removed_version.is_(None), _IMAGE.gallery == gallery
-    query = select(
-        func.count(_IMAGE.subject_id.distinct()).label("people"),
-        func.count().label("images"),
-        func.count(_IMAGE.image_object).label("with_picture"),
-        func.count(case((until <= now, 1))).label("past_retention"),
-        func.min(until, type_=until.type).label("next_retention"),
-    ).where(ours & is_alive)
-    alive = (await tx.execute(query)).mappings().one()
-    removed = select(func.count()).select_from(gallery_images).where(ours & ~is_alive)
+    """Reads of every image an entry of an index, person by person: in another order it costs twice as much to tell the
+    people apart."""
+    until, ours = _IMAGE.retain_until, _IMAGE.gallery == gallery
+    living = ours & _IMAGE.removed_version.is_(None)
+    pictures = func.count(_IMAGE.image_object).label("with_picture")
+    each = select(func.count().label("images"), pictures).where(living).group_by(_IMAGE.subject_id).subquery()
+    past = select(func.count()).select_from(gallery_images).where(living & (until <= now))
+    removed = select(func.count()).select_from(gallery_images).where(ours & _IMAGE.removed_version.is_not(None))
     segments = select(func.count()).select_from(gallery_segments).where(gallery_segments.c.gallery == gallery)
-    return Holdings(
-        **alive,
-        removed=(await tx.execute(removed)).scalar_one(),
-        segments=(await tx.execute(segments)).scalar_one(),
-        waiting=await gallery_upkeep.unsettled_removals(tx, gallery),
-    )
+    query = select(
+        func.count().label("people"),
+        _total(each.c.images).label("images"),
+        _total(each.c.with_picture).label("with_picture"),
+        past.scalar_subquery().label("past_retention"),
+        select(func.min(until, type_=until.type)).where(living).scalar_subquery().label("next_retention"),
+        removed.scalar_subquery().label("removed"),
+        segments.scalar_subquery().label("segments"),
+    ).select_from(each)
+    found = (await tx.execute(query)).mappings().one()
+    return Holdings(**found, waiting=await gallery_upkeep.unsettled_removals(tx, gallery))
+
+
+def _total(counts: ColumnElement[int]) -> ColumnElement[int]:
+    """Of whole numbers a whole one on PostgreSQL too; 0 of none."""
+    return cast(func.coalesce(func.sum(counts), 0), BigInteger)
 
 
 async def sources(tx: Transaction, gallery: str, limit: int) -> Sequence[Source]:

@@ -8,8 +8,9 @@ choice has to empty the table and its mark.
 What was refused is left out. An exercise is told by what the incident is at the time of asking.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -93,7 +94,7 @@ class StillActs:
             found += [(row.still, row.face) for row in await self._tx.execute(query)]
         return found
 
-    async def stills(self, actions: Collection[str], within: Window, *, at_least: int) -> Collection[str]:
+    async def stills(self, actions: Collection[str], within: Window, *, at_least: int) -> Set[str]:
         """Those with which any of this was done so often, exercises included."""
         done = self._both(lambda of: select(of.still).where(_did(of, actions, within))).subquery()
         often = select(done.c.still).where(done.c.still.is_not(None)).group_by(done.c.still)
@@ -103,7 +104,7 @@ class StillActs:
         """What was done with these, the oldest first for each of them."""
         found: list[StillAct] = []
         for some in slices(sorted(stills)):
-            found += await self._acts(actions, within, lambda of, some=some: of.still.in_(some))
+            found += await self._acts(actions, within, partial(_is_of, some))
         return found
 
     async def analysts(self, probe_ids: Collection[str], within: Window) -> Mapping[str, str]:
@@ -180,9 +181,15 @@ def _from_log(which: ColumnElement[bool], refused: str) -> Select[Any]:
     ).where(which & _ENTRY.action.in_(padded(ACTIONS)) & (_ENTRY.outcome != refused))
 
 
+def _is_of(stills: Sequence[str], of: Columns) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = of.still.in_(stills)
+    return found
+
+
 def _is_exercise(of: Columns) -> ColumnElement[bool]:
     return exists().where((incidents.c.incident_id == of.incident_id) & incidents.c.exercise)
 
 
 def _did(of: Columns, actions: Collection[str], within: Window) -> ColumnElement[bool]:
-    return of.action.in_(padded(sorted(actions))) & within.holds(of.at)
+    action: ColumnElement[str] = of.action
+    return action.in_(padded(sorted(actions))) & within.holds(of.at)

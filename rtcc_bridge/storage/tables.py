@@ -347,6 +347,14 @@ gallery_images = Table(
         sqlite_where=text("removed_version IS NULL"),
         postgresql_where=text("removed_version IS NULL"),
     ),
+    Index(
+        "ix_gallery_images_living_subject_id",
+        "gallery",
+        "subject_id",
+        "image_object",
+        sqlite_where=text("removed_version IS NULL"),
+        postgresql_where=text("removed_version IS NULL"),
+    ),
     # All that the page of a gallery counts by. PostgreSQL counts without it, and takes no words of any length into one.
     Index(
         LIVING_SOURCES,

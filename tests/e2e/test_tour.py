@@ -102,13 +102,8 @@ async def test_a_control_that_lost_its_looks_is_told_however_small_it_is() -> No
     """Of each kind one with the program's looks, and one without."""
     style = "a, body { color: navy; font-family: serif }"
     style += ".own { font: inherit; border: 1px solid teal; accent-color: teal }"
-    kinds = (
-        '<a href="/" class>x</a>',
-        "<button class>x</button>",
-        "<select class></select>",
-        "<textarea class></textarea>",
-    )
-    kinds += tuple(f'<input type="{kind}" class>' for kind in ("text", "date", "checkbox", "radio", "file"))
+    kinds = [f"<{one} class>x</{one}>" for one in ("button", "select", "textarea")] + ['<a href="/" class>x</a>']
+    kinds += [f'<input type="{kind}" class>' for kind in ("text", "date", "checkbox", "radio", "file")]
     async with running_browser() as browser:
         page = await browser.new_page()
         for kind in kinds:

@@ -57,11 +57,12 @@ MOST_STRANGE: Final = 3
 of a page lost its looks, hundreds when its panels did; 4 to 7 on most pages (22 on the wall) with another font."""
 AS_PICTURED: Final = """
   const style = new CSSStyleSheet();
-  style.replaceSync('body { font-family: "DejaVu Sans" } .demo { position: static }');
+  style.replaceSync(`body { font-family: "DejaVu Sans" } .demo { position: static }
+    #incidents > .card { content-visibility: visible }`);
   document.adoptedStyleSheets = [style];
 """
-"""The same font on each machine that has it, and the foot of a long page at its end: else it would lie across its
-middle, where the window ends."""
+"""The same font on each machine that has it; the foot of a long page at its end, since it would lie across its middle,
+where the window ends; and every card drawn, also one that is out of sight until the picture is taken."""
 COLOURS: Final = 255
 PICTURES_ARE_THERE: Final = """() => [...document.images].every((one) => {
   return !one.checkVisibility() || (one.complete && one.naturalWidth > 0);
@@ -133,7 +134,7 @@ async def look_round(browser: Browser, site: Website, scenery: Scenery, folder: 
         for theme in THEMES:
             await page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
             pictures[theme] = await _whole(page)
-        bare, people = await bare_controls(page), await page.evaluate(PEOPLE)
+        people, bare = await page.evaluate(PEOPLE), await bare_controls(page)
         visitor.tolerated = stop.tolerated
         visitor.checked()
         visitor.complaints.clear()

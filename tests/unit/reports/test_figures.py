@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from rtcc_bridge.reports.figures import FigureCount, Figures
 from rtcc_bridge.storage.act_counts import ActCount
-from rtcc_bridge.storage.examinations import ReviewTime
+from rtcc_bridge.storage.examinations import ReviewTimes
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+NO_REVIEW = ReviewTimes((), 0)
 
 
-def counted(*acts: tuple[int, ActCount], reviews: tuple[ReviewTime, ...] = ()) -> Figures:
+def counted(*acts: tuple[int, ActCount], reviews: ReviewTimes = NO_REVIEW) -> Figures:
     """acts: with how many days ago they were."""
     count = FigureCount(frozenset({"training"}))
     for ago in range(3, -1, -1):
@@ -25,8 +26,8 @@ def refused(rule: str | None, count: int = 1) -> ActCount:
     return ActCount(is_refused=True, rule=rule, purpose=None, gallery=None, count=count)
 
 
-def review(minutes: float, *, third: bool = False) -> ReviewTime:
-    return ReviewTime(timedelta(minutes=minutes), third)
+def reviewed(*minutes: int, thirds: int = 0) -> ReviewTimes:
+    return ReviewTimes([one * 60_000_000 for one in minutes], thirds)
 
 
 def test_searches_count_by_purpose_and_refusals_by_rule_each_on_its_day() -> None:
@@ -62,12 +63,11 @@ def test_what_names_no_purpose_and_no_rule_is_counted_all_the_same() -> None:
 
 
 def test_reviews_are_told_with_their_times() -> None:
-    reviews = (review(10), review(20, third=True), review(30))
-    found = counted(reviews=reviews).reviews
+    found = counted(reviews=reviewed(30, 10, 20, thirds=1)).reviews
     assert (found.filed, found.differing, found.median, found.ninth_decile) == (3, 1, 20.0, 28.0)
 
 
 def test_without_any_review_no_time_is_told_and_of_one_its_own() -> None:
     nothing = counted().reviews
     assert (nothing.filed, nothing.median, nothing.ninth_decile) == (0, None, None)
-    assert counted(reviews=(review(7),)).reviews.median == 7.0
+    assert counted(reviews=reviewed(7)).reviews.median == 7.0

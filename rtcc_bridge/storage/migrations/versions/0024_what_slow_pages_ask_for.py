@@ -1,5 +1,5 @@
 """What was slow on pages of oversight: what was done with stills, apart from the log, and how much of it has been read;
-indexes of when a policy came into force and of where a gallery's pictures come from."""
+indexes of when a policy came into force, and of whose and from where a gallery's pictures are."""
 
 from collections.abc import Sequence
 
@@ -45,18 +45,27 @@ def upgrade() -> None:
         sqlite_where=reload,
         postgresql_where=reload,
     )
+    living = sa.text("removed_version IS NULL")
+    op.create_index(
+        "ix_gallery_images_living_subject_id",
+        "gallery_images",
+        ["gallery", "subject_id", "image_object"],
+        sqlite_where=living,
+        postgresql_where=living,
+    )
     if op.get_context().dialect.name == "sqlite":
         op.create_index(
             "ix_gallery_images_living_sources",
             "gallery_images",
             ["gallery", "provenance", "lawful_basis", "subject_id", "retain_until", "image_object"],
-            sqlite_where=sa.text("removed_version IS NULL"),
+            sqlite_where=living,
         )
 
 
 def downgrade() -> None:
     if op.get_context().dialect.name == "sqlite":
         op.drop_index("ix_gallery_images_living_sources", table_name="gallery_images")
+    op.drop_index("ix_gallery_images_living_subject_id", table_name="gallery_images")
     op.drop_index("ix_audit_entries_policy_reload", table_name="audit_entries")
     op.drop_table("log_marks")
     op.drop_table("still_acts")
