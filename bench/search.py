@@ -21,6 +21,7 @@ import numpy as np
 from bench.machine import machine, median_ms, read_seconds, resident_bytes
 from bench.search_peers import PEERS, bare_product
 from rtcc_bridge import modelpacks
+from rtcc_bridge.app.unused_memory import return_unused_memory
 from rtcc_bridge.matching.calibration import load_calibration
 from rtcc_bridge.matching.search_index import open_index
 from rtcc_bridge.matching.snapshot import GallerySnapshot
@@ -40,7 +41,7 @@ KINDS = ("random", "clustered", "duplicated", "fitted")
 @dataclass(frozen=True)
 class Row:
     """One line of the report. masked_ms: ours where every twentieth image was removed. bytes_per_template: what the
-    process grew by with the gallery and its index."""
+    process grew by with the gallery and its index, once freed memory is given back, as a matcher does each minute."""
 
     templates: int
     length: int
@@ -121,11 +122,13 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
     generator = np.random.default_rng(SEED)
     rows, threads = arguments.templates, arguments.threads
     length = 128 if arguments.data == "fitted" else arguments.length
+    return_unused_memory()
     before = resident_bytes()
     stored = [StoredTemplates.of(part) for part in make_rows(arguments.data, rows, length, generator)]
     ids = np.arange(rows, dtype=np.int64)
     snapshot = GallerySnapshot.build("bench", 1, stored, ids, ids // PHOTOS_PER_PERSON)
     index = open_index(snapshot, threads=threads)
+    return_unused_memory()
     bytes_per_template = (resident_bytes() - before) / rows
     masked = open_index(snapshot.without(2, ids[::20]), threads=threads)
     peers = {name: PEERS[name](snapshot, threads) for name in arguments.peers}

@@ -1,7 +1,8 @@
 """Products of int8 matrices, which is where a search on the CPU spends its time.
 
 Which kernel is the fastest depends on the processor and on the batch, so the first search of each batch size measures
-(`fastest_kernel`). Every kernel's result is exact, so that the choice changes the time and nothing else.
+(`fastest_kernel`), on rows that come from memory as those of a scan do. Every kernel's result is exact, so that the
+choice changes the time and nothing else.
 """
 
 import time
@@ -21,7 +22,12 @@ try:
 except ImportError:  # An optional package; without it small batches are several times slower and nothing else changes.
     numkong = None
 
-_TRIAL_ROWS: Final = 4096
+_LEAST_TRIAL_ROWS: Final = 4096
+_MOST_TRIAL_ROWS: Final = 32_768
+_TRIAL_PRODUCTS: Final = 65_536
+"""Of a trial, while so few or many rows suit it. For one probe the rows do not fit a core's cache, nor does a gallery:
+the kernel that is the fastest on what lies in the cache is another one."""
+
 _TRIALS: Final = 3
 
 _PAIRS_AT_ONCE: Final = 256
@@ -79,7 +85,7 @@ class OrtKernel:
 
 
 class NumkongPairs:
-    """numkong's kernel for one pair of rows after another: the fastest for one probe, near the memory's bandwidth."""
+    """numkong's kernel for one pair of rows after another: for one plane of one probe, near the memory's bandwidth."""
 
     name: Final = "numkong pairs"
     probe_limit: Final = 127
@@ -92,7 +98,8 @@ class NumkongPairs:
 
 
 class NumkongPacked:
-    """numkong's kernel for a packed second factor: the fastest for some probes, and on AMX for many."""
+    """numkong's kernel for a packed second factor: with AVX-512 the fastest for one probe in two planes and for some
+    probes, on AMX for many."""
 
     name: Final = "numkong packed"
     probe_limit: Final = 127
@@ -110,16 +117,20 @@ def kernels() -> tuple[Int8Kernel, ...]:
     return (OrtKernel(),) if numkong is None else (OrtKernel(), NumkongPairs(), NumkongPacked())
 
 
-def fastest_kernel(probes: int, template_length: int) -> Int8Kernel:
-    """The one that was the fastest for a batch of about this size. Blocks for some milliseconds at the first call."""
-    return _fastest(1 << (probes - 1).bit_length(), template_length)
+def fastest_kernel(planes: int, template_length: int) -> Int8Kernel:
+    """The one that was the fastest for about so many rows of `Int8Probes.whole`.
+
+    Blocks for some milliseconds at the first call.
+    """
+    return _fastest(1 << (planes - 1).bit_length(), template_length)
 
 
 @cache
-def _fastest(probes: int, template_length: int) -> Int8Kernel:
+def _fastest(planes: int, template_length: int) -> Int8Kernel:
     candidates = kernels()
-    rows = np.full((_TRIAL_ROWS, template_length), 1, np.int8)
-    batch = np.full((probes, template_length), 1, np.int8)
+    trial_rows = max(_LEAST_TRIAL_ROWS, min(_MOST_TRIAL_ROWS, _TRIAL_PRODUCTS // planes))
+    rows = np.full((trial_rows, template_length), 1, np.int8)
+    batch = np.full((planes, template_length), 1, np.int8)
     return min(candidates, key=lambda kernel: _seconds(kernel, rows, batch)) if len(candidates) > 1 else candidates[0]
 
 

@@ -117,7 +117,7 @@ def _quantile(up_to: Int64Array, share: float) -> float:
     """What `numpy.quantile` gives, to the bit, where `up_to[n]` of the numbers are at most n: nothing is sorted."""
     place = (int(up_to[-1]) - 1) * share
     before = math.floor(place)
-    low, high = np.searchsorted(up_to, (before, before + 1), side="right").tolist()
+    low, high = (int(level) for level in np.searchsorted(up_to, (before, before + 1), side="right"))
     after = place - before
     return low + (high - low) * after if after < 0.5 else high - (high - low) * (1 - after)
 

@@ -119,7 +119,7 @@ class Int8SearchIndex:
 
     def _scan(self, probes: Float32Array, limit: int, threshold: float, executor: ThreadPoolExecutor) -> Shortlist:
         """What every thread found, together."""
-        kernel = self._kernel or fastest_kernel(len(probes), self._snapshot.template_length)
+        kernel = self._kernel or fastest_kernel(self._planes(len(probes)), self._snapshot.template_length)
         whole = Int8Probes.of(probes, kernel.probe_limit, finer=self._is_finer(len(probes)))
         errors = [whole.errors(chunk) for chunk in self._snapshot.chunks]
         floors = Floors(len(probes), threshold)
@@ -177,9 +177,12 @@ class Int8SearchIndex:
     def _most_rows(self, probes: int) -> int:
         """Rows of the largest piece."""
         share = -(-self._snapshot.row_count // (_PIECES_PER_THREAD * self._threads))
-        products = 2 * probes if self._is_finer(probes) else probes
-        fitting = min(_MOST_ROWS_AT_ONCE, _PRODUCTS_AT_ONCE // products, share)
+        fitting = min(_MOST_ROWS_AT_ONCE, _PRODUCTS_AT_ONCE // self._planes(probes), share)
         return max(_LEAST_ROWS_AT_ONCE, fitting)
+
+    def _planes(self, probes: int) -> int:
+        """How many rows the batch has as the scan sees it."""
+        return 2 * probes if self._is_finer(probes) else probes
 
     def _is_finer(self, probes: int) -> bool:
         """Whether a second product costs less than what it spares: looking after the rows that it rules out."""

@@ -89,7 +89,7 @@ def _templates(kind: str, generator: np.random.Generator, rows: int, length: int
 def cases(draw: st.DrawFn) -> Case:
     kind = draw(st.sampled_from(["random", "duplicates", "all equal", "clusters", "near ties"]))
     rows = draw(st.one_of(st.integers(0, 3), st.integers(4, 200)))
-    length = draw(st.sampled_from([1, 2, 8, 128, 129]))
+    length = draw(st.sampled_from([1, 2, 8, 128, 129, 300]))
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     templates = _templates(kind, generator, rows, length)
     people = draw(st.sampled_from([1, 2, max(1, rows // 3), max(1, rows)]))

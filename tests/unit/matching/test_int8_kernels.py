@@ -1,11 +1,16 @@
 """Products of int8 rows, with and without the optional package."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 
 from rtcc_bridge.matching import int8_kernels
-from rtcc_bridge.matching.int8_kernels import products_of_pairs
-from rtcc_bridge.matching.types import Int8Array
+from rtcc_bridge.matching.int8_kernels import OrtKernel, products_of_pairs
+from rtcc_bridge.matching.search_int8 import Int8SearchIndex
+from rtcc_bridge.matching.types import Int8Array, WholeScores
+from tests.unit.matching.search_cases import random_templates, snapshot_of
 
 
 @pytest.fixture(params=["as installed", "without numkong"])
@@ -36,3 +41,40 @@ def test_the_product_of_two_rows_is_exact_whatever_int8_holds(length: int) -> No
 def test_no_rows_have_no_products() -> None:
     none = np.empty((0, 8), np.int8)
     assert products_of_pairs(none, none).shape == (0,)
+
+
+class _Noting(OrtKernel):
+    """Notes the shapes of what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.probes: list[tuple[int, ...]] = []
+        self.rows: list[tuple[int, ...]] = []
+
+    def prepared(self, probes: Int8Array) -> Any:
+        self.probes.append(probes.shape)
+        return super().prepared(probes)
+
+    def scores(self, rows: Int8Array, prepared: Any) -> WholeScores:
+        self.rows.append(rows.shape)
+        return super().scores(rows, prepared)
+
+
+@pytest.fixture
+def _no_kernel_chosen() -> Iterator[None]:
+    int8_kernels._fastest.cache_clear()
+    yield
+    int8_kernels._fastest.cache_clear()
+
+
+@pytest.mark.usefixtures("_no_kernel_chosen")
+def test_a_kernel_is_tried_on_what_a_search_gives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many planes, and on more rows than a core's cache holds: elsewhere another kernel may be the fastest."""
+    tried = _Noting(), _Noting()
+    monkeypatch.setattr(int8_kernels, "kernels", lambda: tried)
+    templates = random_templates(np.random.default_rng(3), 20, 512)
+    (found,) = Int8SearchIndex(snapshot_of(templates)).search(templates[:1], 1, 0.5)
+    assert found[0].best.image_id == 100
+    for kernel in tried:
+        assert set(kernel.probes) == {(2, 512)}
+        assert max(rows * length for rows, length in kernel.rows) >= 8 << 20
