@@ -1,9 +1,11 @@
 """Fixtures that every kind of test shares."""
 
+import fcntl
 import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +117,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
     """What is collected stays until the end: the garbage collector need not go through all of it again and again, which
     takes a fifth of the time of the collection and of the tests."""
     gc.disable()
     try:
-        return (yield)
+        with _compiled_once(session.config):
+            return (yield)
     finally:
-        gc.collect()
         gc.freeze()
         gc.enable()
+
+
+@contextmanager
+def _compiled_once(config: pytest.Config) -> Iterator[None]:
+    """In a checkout where nothing was tested yet one worker of the run collects before the others do: what it reads is
+    compiled then, which takes as long as the collection itself, and would be done by all of them at the same time."""
+    if not hasattr(config, "workerinput") or (config.rootpath / ".pytest_cache").exists():
+        yield
+        return
+    with Path(__file__).open() as turn:
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(turn, fcntl.LOCK_SH)
+        yield
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -41,18 +41,22 @@ def schema_difference(connection: Connection) -> list[object]:
 
 @dataclass(frozen=True, slots=True)
 class TestServer:
-    """A PostgreSQL server on which tests may create databases. template: one with the present schema."""
+    """A PostgreSQL server on which tests may create databases. template: one with the present schema.
+
+    how: what CREATE DATABASE is told of how to copy a template.
+    """
 
     __test__ = False
 
     administration_url: str
     template: str
+    how: str = ""
 
     @asynccontextmanager
     async def fresh(self, *, with_schema: bool) -> AsyncIterator[str]:
         """The URL of a database of its own, which is dropped at the end."""
         name = f"test_{secrets.token_hex(6)}"
-        await self._administer(f"CREATE DATABASE {name} TEMPLATE {self.template if with_schema else _EMPTY}")
+        await self._administer(f"CREATE DATABASE {name} TEMPLATE {self.template if with_schema else _EMPTY}{self.how}")
         try:
             yield self.url_of(name)
         finally:
@@ -104,7 +108,7 @@ class TestServer:
         """Makes that database a copy of the second template of this name."""
         database = url.rpartition("/")[2]
         await self._administer(f"DROP DATABASE {database} WITH (FORCE)")
-        await self._administer(f"CREATE DATABASE {database} TEMPLATE {self.template}_{name}")
+        await self._administer(f"CREATE DATABASE {database} TEMPLATE {self.template}_{name}{self.how}")
 
     async def drop_templates(self, *names: str) -> None:
         """The template, and the second ones of these names that were made."""
@@ -141,9 +145,18 @@ def start(config: pytest.Config) -> None:
         config.stash[_own_server] = own
         own.start()
         url = own.url()
-    server = TestServer(url, f"rtcc_template_{secrets.token_hex(6)}")
+    server = TestServer(url, f"rtcc_template_{secrets.token_hex(6)}", asyncio.run(_cheapest_copy(url)))
     asyncio.run(server.make_template())
     config.stash[_server] = server
+
+
+async def _cheapest_copy(url: str) -> str:
+    """File by file, which takes two thirds of what going through the log takes; older servers know no other way."""
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        return " STRATEGY FILE_COPY" if connection.get_server_version().major >= 15 else ""
+    finally:
+        await connection.close()
 
 
 def hand_to_worker(config: pytest.Config, workerinput: dict[str, Any]) -> None:

@@ -1,14 +1,17 @@
-"""oidc-provider, the certified OpenID Connect provider for Node.js, as a process of its own on loopback."""
+"""oidc-provider, the certified OpenID Connect provider for Node.js, on loopback: one for each test, in one process."""
 
-import asyncio
-import json
+import os
 import shutil
-from collections.abc import AsyncIterator, Mapping
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Final
 
+import pytest
 from aiohttp import ClientSession
 
 from tests.npm_tools import installed
@@ -16,14 +19,17 @@ from tests.ports import free_port
 from tests.sign_in_kit import HOME, IDENTITY, Browser
 
 FOLDER = Path(__file__).resolve().parent / "identity_provider"
+_START_SECONDS: Final = 60.0
+_LOOK_AGAIN_SECONDS: Final = 0.05
 
 
 @dataclass
 class NodeProvider:
-    """A running provider. people: who is known to it, by the account's name."""
+    """A running provider. nursery: the address of the process that it runs in."""
 
     issuer: str
-    process: asyncio.subprocess.Process
+    nursery: str
+    _runs: bool = True
 
     def identity(self, **changes: Any) -> dict[str, Any]:
         """The section of the settings that names it."""
@@ -37,6 +43,16 @@ class NodeProvider:
     async def forgets(self, name: str) -> None:
         async with ClientSession() as http, http.delete(f"{self.issuer}/people/{name}") as answer:
             assert answer.status == 204
+
+    async def stop(self) -> None:
+        """From now on nothing listens at its address."""
+        if self._runs:
+            self._runs = False
+            async with (
+                ClientSession() as http,
+                http.delete(f"{self.nursery}/{self.issuer.rpartition(':')[2]}") as answer,
+            ):
+                assert answer.status == 204
 
     async def sign_in(self, browser: Browser, name: str, back: str = "/", amr: str = "pwd mfa") -> Any:
         """Everything that happens between the button on our page and our page again. Returns our last answer."""
@@ -54,10 +70,35 @@ class NodeProvider:
         raise AssertionError("the provider goes round in circles")
 
 
+@pytest.fixture(scope="module")
+def provider_nursery() -> Iterator[str]:
+    """The address of a process that the tests of a file start providers in. Skips them where there is no Node.js."""
+    folder = installed(FOLDER, ("provider.mjs",))
+    node = shutil.which("node")
+    assert node is not None
+    port = free_port()
+    with tempfile.TemporaryFile() as said:  # a pipe that nobody reads would fill up
+        process = subprocess.Popen([node, "provider.mjs", str(port)], cwd=folder, stdout=said, stderr=said)
+        try:
+            limit = time.monotonic() + _START_SECONDS
+            while b"listening" not in (so_far := _all_of(said)):
+                assert process.poll() is None, f"the process of the providers ended: {so_far.decode()}"
+                assert time.monotonic() < limit, f"the process of the providers does not listen: {so_far.decode()}"
+                time.sleep(_LOOK_AGAIN_SECONDS)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _all_of(file: IO[bytes]) -> bytes:
+    """What another process, which shares the place in the file, has written so far."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
+
+
 @asynccontextmanager
-async def node_provider(logout_address: str) -> AsyncIterator[NodeProvider]:
-    """logout_address: where it tells us that a session has ended. Skips the test where there is no Node.js."""
-    folder = await asyncio.to_thread(installed, FOLDER, ("provider.mjs",))
+async def node_provider(nursery: str, logout_address: str) -> AsyncIterator[NodeProvider]:
+    """A provider that knows nobody yet. logout_address: where it tells us that a session has ended."""
     port = free_port()
     client: Mapping[str, Any] = {
         "client_id": IDENTITY["client_id"],
@@ -68,23 +109,11 @@ async def node_provider(logout_address: str) -> AsyncIterator[NodeProvider]:
         "backchannel_logout_uri": logout_address,
         "backchannel_logout_session_required": True,
     }
-    issuer = f"http://127.0.0.1:{port}"
-    settings = json.dumps({"issuer": issuer, "port": port, "client": client})
-    node = shutil.which("node")
-    assert node is not None
-    process = await asyncio.create_subprocess_exec(
-        node, "provider.mjs", settings, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
+    provider = NodeProvider(f"http://127.0.0.1:{port}", nursery)
+    settings = {"issuer": provider.issuer, "port": port, "client": client}
+    async with ClientSession() as http, http.post(nursery, json=settings) as answer:
+        assert answer.status == 204
     try:
-        assert process.stdout is not None
-        said = ""
-        async with asyncio.timeout(60):
-            while "listening" not in said:
-                line = (await process.stdout.readline()).decode()
-                assert line, f"the provider ended: {said}"
-                said += line
-        yield NodeProvider(issuer, process)
+        yield provider
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.communicate()
+        await provider.stop()

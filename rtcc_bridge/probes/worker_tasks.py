@@ -138,14 +138,17 @@ class FaceWork:
         self._seconds[stage] = time.perf_counter() - started
 
     def _warm_up(self) -> None:
-        """Do everything once, so that all that is imported late is there before the files are gone."""
+        """Do everything once, so that all that is imported late is there before the files are gone.
+
+        Every kind of picture is decoded; the detector, to which all are the same pixels then, looks at one.
+        """
         for kind, mode in _WARM_UP_MODES:
             data = _plain_picture(kind, mode)
-            self.inspect(data, InspectRequest())
+            self._decoded(data, ())
             with contextlib.suppress(UnreadableImageError):
-                self.inspect(data[: len(data) // 2], InspectRequest())
+                self._decoded(data[: len(data) // 2], ())
         with contextlib.suppress(UnreadableImageError):
-            self.inspect(b"not a picture", InspectRequest())
+            self._decoded(b"not a picture", ())
         self.inspect(data, InspectRequest((Rotate(10.0), Crop(0, 0, 150, 150), Brightness(10), Contrast(90))))
         landmarks = np.array([[40, 50], [80, 50], [60, 70], [45, 90], [75, 90]], np.float32)
         face = DetectedFace(Box(20.0, 20.0, 100.0, 120.0), landmarks, 1.0)

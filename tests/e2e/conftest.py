@@ -29,8 +29,11 @@ from tests.brokers import KAFKA, BrokerOfRun, delete_topics, make_topics, new_ma
 from tests.e2e.program import running_daemon, start
 from tests.e2e.visitors import running_browser
 from tests.gallery_kit import SOURCE_WORDS
+from tests.node_provider import provider_nursery
 from tests.ports import free_port
 from tests.shared_folders import made_once
+
+__all__ = ["provider_nursery"]
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120.0

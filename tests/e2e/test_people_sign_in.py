@@ -48,12 +48,14 @@ def production(place: Place, provider: NodeProvider, policy: SignedPolicy, opera
     return file
 
 
-async def test_a_person_signs_in_at_the_daemon(enrolled_place: Place, http: aiohttp.ClientSession) -> None:
+async def test_a_person_signs_in_at_the_daemon(
+    enrolled_place: Place, http: aiohttp.ClientSession, provider_nursery: str
+) -> None:
     place = enrolled_place
     policy = SignedPolicy.make(place.folder / "policy", SystemClock())
     policy.sign()
     operations_port = free_port()
-    async with node_provider(f"{place.address}/sign-in/back-channel-logout") as provider:
+    async with node_provider(provider_nursery, f"{place.address}/sign-in/back-channel-logout") as provider:
         settings = production(place, provider, policy, operations_port)
         async with running_daemon(settings, f"http://127.0.0.1:{operations_port}", place.log):
             browser = Browser(http, place.address)

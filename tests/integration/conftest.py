@@ -9,7 +9,10 @@ from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.topic_settings import TopicSettings
 from tests.brokers import KAFKA, TANSU, BrokerOfRun, OwnBroker, delete_topics, make_topics, new_mark, unique_names
+from tests.node_provider import provider_nursery
 from tests.small_disks import mount_small_disk, unmount
+
+__all__ = ["provider_nursery"]
 
 
 @pytest.fixture

@@ -54,10 +54,10 @@ class Town:
 
 
 @pytest.fixture
-async def town(database: Database, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Town]:
+async def town(database: Database, metrics: Metrics, tmp_path: Path, provider_nursery: str) -> AsyncIterator[Town]:
     clock = ManualClock(datetime.now(UTC))
     port = free_port()
-    async with node_provider(f"http://127.0.0.1:{port}/sign-in/back-channel-logout") as provider:
+    async with node_provider(provider_nursery, f"http://127.0.0.1:{port}/sign-in/back-channel-logout") as provider:
         web = {"public_url": HOME}
         identity = provider.identity()
         async with (
@@ -250,8 +250,7 @@ async def test_another_person_under_the_same_account_is_not_let_on(town: Town) -
 
 async def test_an_outage_of_the_provider_is_lived_through_for_a_while(town: Town) -> None:
     boris = await town.person("boris", BORIS)
-    town.provider.process.terminate()
-    await town.provider.process.wait()
+    await town.provider.stop()
     town.site.kit.clock.advance(61)
     assert (await boris.api("/probes")).status == 200
     town.site.kit.clock.advance(600)

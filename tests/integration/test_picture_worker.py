@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from PIL import Image
 from skimage import data as skimage_data
 
@@ -30,15 +31,19 @@ from rtcc_bridge.probes.worker_pool import WorkerPool
 from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
 from tests.integration.workers import as_ordinary_user, saved, upload
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers run on Linux only")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="workers run on Linux only"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
-LIMITS = WorkerLimits(memory_bytes=2_000_000_000, timeout_seconds=120.0)
+LIMITS = WorkerLimits(memory_bytes=2_000_000_000, timeout_seconds=120.0, jobs_per_worker=1000)
 MIN_FACE_PX = 20
 BYSTANDER_GREY = 128
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pool(default_pack: ModelPack) -> AsyncIterator[WorkerPool]:
+    """One for the module, as one worker reads the pictures of many people: none may leave a trace in it."""
     async with WorkerPool(worker_command(default_pack.folder, MIN_FACE_PX, LIMITS), LIMITS, Metrics()) as opened:
         yield opened
 

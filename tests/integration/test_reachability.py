@@ -31,8 +31,8 @@ async def test_nobody_is_asked_whom_the_settings_do_not_name(tmp_path: Path) -> 
     assert set(await asked(tmp_path)) == {"broker", "topics", "database", "master keys", "objects"}
 
 
-async def test_an_identity_provider_is_asked_for_its_keys(tmp_path: Path) -> None:
-    async with node_provider("http://127.0.0.1:1/logout") as provider:
+async def test_an_identity_provider_is_asked_for_its_keys(tmp_path: Path, provider_nursery: str) -> None:
+    async with node_provider(provider_nursery, "http://127.0.0.1:1/logout") as provider:
         found = (await asked(tmp_path, identity=provider.identity()))["identity provider"]
         assert (found.problem, found.detail.startswith("answers, ")) == (None, True)
         other = provider.identity(issuer=f"{provider.issuer}/")

@@ -77,6 +77,12 @@ class Desk:
 """
 
 
+@pytest.fixture(scope="module")
+def of_the_program() -> list[Check]:
+    """The checks of our own program, which has to be read as a whole for them: that takes seconds."""
+    return find_checks(ROOT)
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     folder = tmp_path / "program"
@@ -115,8 +121,8 @@ def test_what_is_taken_out_is_the_check_and_nothing_else(program: Path) -> None:
         assert check.removed_from(source) == source[: check.begin] + b"pass" + source[check.end :]
 
 
-def test_a_constant_of_every_lead_is_a_check_of_its_own() -> None:
-    constants = [check for check in find_checks(ROOT) if check.kind is Kind.CONSTANT]
+def test_a_constant_of_every_lead_is_a_check_of_its_own(of_the_program: list[Check]) -> None:
+    constants = [check for check in of_the_program if check.kind is Kind.CONSTANT]
     assert len(constants) > 4
     for check in constants:
         left = check.removed_from((ROOT / check.path).read_bytes())
@@ -130,24 +136,24 @@ def test_a_constant_of_every_lead_is_a_check_of_its_own() -> None:
         assert key[1] not in remaining
 
 
-def test_no_refusal_of_the_program_is_overlooked() -> None:
+def test_no_refusal_of_the_program_is_overlooked(of_the_program: list[Check]) -> None:
     """Counted once more, in the text: whatever raises a refusal by its name."""
     said = {
         str(file.relative_to(ROOT)): len(re.findall(r"raise PolicyRefusalError\(", file.read_text(encoding="utf-8")))
         for file in (ROOT / "rtcc_bridge").rglob("*.py")
     }
-    found = [check.path for check in find_checks(ROOT) if check.what.startswith("raise PolicyRefusalError(")]
+    found = [check.path for check in of_the_program if check.what.startswith("raise PolicyRefusalError(")]
     expected = {path: count for path, count in said.items() if count and path not in REFUSES_NOTHING}
     assert {path: found.count(path) for path in set(found)} == expected
     assert len(found) > 50
 
 
-def test_each_check_has_tests_that_are_asked() -> None:
+def test_each_check_has_tests_that_are_asked(of_the_program: list[Check]) -> None:
     asked = {row.rule: row.attacks for row in read_rows()}
-    for check in find_checks(ROOT):
+    for check in of_the_program:
         assert any(asked[rule] for rule in check.rules), check.name
 
 
-def test_each_removal_is_a_program_that_python_takes() -> None:
-    for check in find_checks(ROOT):
+def test_each_removal_is_a_program_that_python_takes(of_the_program: list[Check]) -> None:
+    for check in of_the_program:
         ast.parse(check.removed_from((ROOT / check.path).read_bytes()))
