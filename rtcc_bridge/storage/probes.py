@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, RowMapping, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, FromClause, RowMapping, and_, false, func, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import padded
@@ -112,10 +112,9 @@ async def of_incidents(
 
     or_attached: also those that were attached to one of these, wherever merges have put them.
     """
-    of_these = probes.c.incident_id.in_(padded(incident_ids))
-    if or_attached:
-        of_these |= probes.c.named_incident_id.in_(padded(incident_ids))
-    query = select(probes).where(of_these)
+    names = padded(incident_ids)
+    attached = probes.c.named_incident_id.in_(names) if or_attached else false()
+    query = select(probes).where(or_(probes.c.incident_id.in_(names), attached))
     if states is not None:
         query = query.where(probes.c.state.in_(states))
     query = query.order_by(probes.c.created_at, probes.c.probe_id)

@@ -56,8 +56,8 @@ async def first_disclosed_at(tx: Transaction, record: ReleaseRecord) -> datetime
     """
     named = [candidate["candidateRef"] for candidate in record.findings["candidates"]]
     subjects = select(lead_candidates.c.subject_id).where(lead_candidates.c.candidate_ref.in_(padded(named)))
-    this = select(probes).join(leads, leads.c.probe_id == probes.c.probe_id)
-    this = this.where(leads.c.lead_id == record.lead_id).subquery()
+    of_lead = select(probes).join(leads, leads.c.probe_id == probes.c.probe_id)
+    this = of_lead.where(leads.c.lead_id == record.lead_id).subquery()
     about = or_(
         probes.c.case_number == this.c.case_number,
         probes.c.incident_id == this.c.incident_id,

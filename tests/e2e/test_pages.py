@@ -721,7 +721,7 @@ async def test_text_from_outside_stays_text(site: Website, visit: Visit) -> None
         card = board.locator("#incidents .card").nth(0)
         await expect(card.locator(".place")).to_have_text(shown(nasty))
         await expect(card.locator(".headline")).to_have_text(shown(nasty))
-        stated = {"legalBasis": f"{nasty}!", "requestor": f"{nasty}!", "caseNumber": f"{nasty}!"}
+        stated: dict[str, Any] = {"legalBasis": f"{nasty}!", "requestor": f"{nasty}!", "caseNumber": f"{nasty}!"}
         probe = await site.attach(name, **stated)
         await analyst.goto(f"{site.address}/incidents/{quote(name, safe='')}/notes")
         await expect(analyst.locator(".notes li").first).to_have_text(shown(nasty))

@@ -176,8 +176,9 @@ async def test_orders_that_were_not_carried_out_by_the_backup_are_good_for_nothi
     await backed_up(installation)
     await lost_and_restored(installation)
     async with open_core(installation.settings) as core, core.database.read() as tx:
-        left = [*await export_orders.newest(tx, 9), *await disclosure_orders.newest(tx, 9)]
-        assert [one.order_id for one in left] == [f"ended {now}"] * 2
+        exports, disclosures = await export_orders.newest(tx, 9), await disclosure_orders.newest(tx, 9)
+    assert [one.order_id for one in exports] == [f"ended {now}"]
+    assert [one.order_id for one in disclosures] == [f"ended {now}"]
 
 
 async def test_a_purge_that_failed_before_a_hold_was_placed_is_not_carried_out(

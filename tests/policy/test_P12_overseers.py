@@ -19,7 +19,7 @@ from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
 from tests.life_kit import ADMINISTRATOR, LifeKit, build_life
 from tests.probe_kit import CERTIFIED, FORM
-from tests.report_kit import report_desks
+from tests.report_kit import ordered, report_desks
 from tests.retention_kit import RetentionKit
 from tests.website import Website, acting, running_site
 
@@ -67,6 +67,7 @@ async def overseen(life: LifeKit) -> tuple[str, str]:
     """A lead that was released, and an entry of the log: whoever may look finds something at each of the calls."""
     await life.enrol("person")
     lead_id = await life.released()
+    await ordered(life.kit, lead_id)
     [entry] = await life.kit.audited("lead.released")
     return lead_id, str(entry["entry_id"])
 
