@@ -20,14 +20,13 @@ from rtcc_bridge.clock import Clock
 from rtcc_bridge.errors import IntegrityError
 from rtcc_bridge.leads.events import EVENT_DATA, FLOOR_UPDATE, build, to_wire
 from rtcc_bridge.leads.examiners import EXAMINED_IN
-from rtcc_bridge.leads.lead import Outcome, ReviewState
+from rtcc_bridge.leads.lead import ENDED, Outcome, ReviewState
 from rtcc_bridge.publishing.outbox import Outbox, OutgoingEvent
 from rtcc_bridge.storage import corroborations, examinations, leads
 from rtcc_bridge.storage.corroborations import CorroborationRecord
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.leads import LeadRecord
 
-_ENDED: Final = frozenset({ReviewState.WITHDRAWN.value, ReviewState.EXPIRED.value})
 _NOT_KNOWN: Final = "not known after a restoration"
 
 _log = structlog.get_logger(__name__)
@@ -129,7 +128,7 @@ class LeadReadback:
         await corroborations.add(tx, record)
 
     async def _withdraw(self, tx: Transaction, topic: str, data: Mapping[str, Any]) -> bool:
-        if data["reviewState"] in _ENDED:
+        if data["reviewState"] in ENDED:
             return False
         sequence = data["sequence"] + 1
         leaf = await self._note(tx, data, "withdrawn", sequence)
