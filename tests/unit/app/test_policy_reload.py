@@ -137,7 +137,7 @@ async def test_no_earlier_policy_comes_back_into_force(kit: ProbeKit, signed: Si
         file.write_bytes(content)
     assert await reload.reload() is Reload.REFUSED
     assert kit.parts.policy == new
-    refused = (await kit.audited("policy.reload"))[-1]["entry"]
+    [refused] = [row["entry"] for row in await kit.audited("policy.reload") if row["outcome"] == "refused"]
     assert f"on, and one that holds from {new.valid_from.isoformat()} on was in force" in refused["details"]["reason"]
     async with kit.database.read() as tx:
         with pytest.raises(ConfigurationError, match="was in force already"):
@@ -156,7 +156,7 @@ async def test_the_policy_of_a_start_is_entered_when_it_is_another(
     assert entry["details"]["atStart"] is True
     new = next_policy(signed, *Signer)
     await (await reload_of(kit, signed)).note_start()
-    assert [row["subject"] for row in await kit.audited("policy.reload")][1:] == [f"policy/{new.hash}"]
+    assert {row["subject"] for row in await kit.audited("policy.reload")} == {entry["subject"], f"policy/{new.hash}"}
     await (await reload_of(kit, signed, profile="demo")).note_start()
     assert len(await kit.audited("policy.reload")) == 2
 
