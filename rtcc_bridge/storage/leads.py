@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, insert, or_, select, update
+from sqlalchemy import Select, exists, func, insert, or_, select, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.probes import is_same_picture
@@ -117,22 +117,35 @@ async def of_incident(tx: Transaction, incident_id: str, states: Collection[str]
     return await _all(tx, _locked(query))
 
 
-async def ended_incidents(
-    tx: Transaction, states: Collection[str], ended: Collection[str], limit: int
+async def doubtful_incidents(
+    tx: Transaction, states: Collection[str], ended: Collection[str], after: str, limit: int
 ) -> Sequence[str]:
-    """Incidents that still have leads in one of the states although they, or what they were merged into, have ended.
+    """Incidents after this one, by id, that have leads in one of the states and perhaps do not permit them.
 
-    ended: the states of an incident that has.
+    They, or what they were merged into, have ended, or are an exercise where the lead is none, or the other way round;
+    or an absolutely refused type (P02) was named of them, or of what was merged into them. ended: the states of an
+    incident that has. Whether two people have attested to a killing is not looked at here.
     """
-    target = incidents.alias()
-    query = (
-        select(leads.c.incident_id)
-        .distinct()
-        .join(incidents, incidents.c.incident_id == leads.c.incident_id)
+    target, part = incidents.alias(), incidents.alias()
+    live = select(leads.c.incident_id).where(leads.c.review_state.in_(states), leads.c.incident_id > after)
+    has_ended = or_(incidents.c.status.in_(ended), target.c.status.in_(ended))
+    changed = func.coalesce(target.c.exercise, incidents.c.exercise) != leads.c.exercise
+    ended_or_changed = (
+        live.join(incidents, incidents.c.incident_id == leads.c.incident_id)
         .outerjoin(target, target.c.incident_id == incidents.c.merged_into)
-        .where(leads.c.review_state.in_(states), or_(incidents.c.status.in_(ended), target.c.status.in_(ended)))
+        .where(or_(has_ended, changed))
     )
-    return (await tx.execute(query.order_by(leads.c.incident_id).limit(limit))).scalars().all()
+    within = live.add_columns(leads.c.incident_id.label("part_id")).distinct().cte("within", recursive=True)
+    merged = select(within.c.incident_id, part.c.incident_id).join(part, part.c.merged_into == within.c.part_id)
+    within = within.union(merged)
+    refused = (
+        select(within.c.incident_id)
+        .join(incidents, incidents.c.incident_id == within.c.part_id)
+        .where(incidents.c.refused_type.is_not(None))
+    )
+    found = ended_or_changed.union(refused).subquery()
+    query = select(found.c.incident_id).order_by(found.c.incident_id).limit(limit)
+    return (await tx.execute(query)).scalars().all()
 
 
 async def with_subject(tx: Transaction, subject_id: int, states: Collection[str]) -> list[LeadRecord]:
