@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rtcc_bridge.audit.entries import AuditLog
+from rtcc_bridge.incidents.incident import THREAT_TYPE, placeholder
 from rtcc_bridge.leads.candidates import prepare_candidates
 from rtcc_bridge.leads.desk import LeadDesk
 from rtcc_bridge.leads.parts import SearchFacts, SearchOutcome
@@ -18,7 +19,7 @@ from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import LeadSettings, ObjectSettings
-from rtcc_bridge.storage import galleries, probes
+from rtcc_bridge.storage import galleries, incidents, probes
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.galleries import GalleryRecord, NewImageRecord
 from rtcc_bridge.storage.leads import LeadRecord
@@ -118,16 +119,24 @@ class LeadBench:
         sealed = await self.seal(outcome) if candidates else None
         async with self.database.write() as tx:
             if await probes.find(tx, probe.probe_id) is None:
-                await probes.insert(tx, probe)
+                await self._store(tx, probe)
             return await self.desk.record_search(tx, probe, outcome, sealed)
 
     async def reject(self, probe: ProbeRecord) -> LeadRecord:
         async with self.database.write() as tx:
-            await probes.insert(tx, probe)
+            await self._store(tx, probe)
             return await self.desk.record_rejected_quality(tx, probe, ["no face was found"], None)
 
     async def seal(self, outcome: SearchOutcome) -> SealedObject:
         return await self.vault.seal("candidates", outcome.candidates.sealed_payload)
+
+    async def _store(self, tx: Transaction, probe: ProbeRecord) -> None:
+        """With its incident, where that is new."""
+        if await incidents.get(tx, probe.incident_id) is None:
+            now = self.clock.now()
+            incident = placeholder(probe.incident_id, THREAT_TYPE, exercise=probe.exercise, at=now, now=now)
+            await incidents.add_all(tx, (incident,))
+        await probes.insert(tx, probe)
 
     def _image(self, subject_id: int, place: int) -> NewImageRecord:
         return NewImageRecord(

@@ -18,6 +18,7 @@ from rtcc_bridge.leads import rounds
 from rtcc_bridge.leads.candidates import ReferencedCandidate, alive_candidates
 from rtcc_bridge.leads.events import FLOOR_UPDATE, build, for_the_floor, to_wire
 from rtcc_bridge.leads.examiners import require_examiner
+from rtcc_bridge.leads.gates import require_still_grounded
 from rtcc_bridge.leads.lead import LIVE_STATES, Lead, LeadApproval, LeadResult, ReviewState
 from rtcc_bridge.leads.parts import (
     GALLERY_REMOVAL,
@@ -124,8 +125,8 @@ class LeadDesk:
         Its list is then the account's to examine. On the imminent lane the peer review opens in the same transaction,
         so that both have the list from the same moment and work in parallel (P12).
 
-        Raises PolicyRefusalError (P10, without certificates too), NotFoundError, and ConflictError when the lead has
-        ended or somebody else has taken it.
+        Raises PolicyRefusalError (P10, without certificates too; P02, P07, P08, P09: its incident does not permit the
+        search any more), NotFoundError, and ConflictError when the lead has ended or somebody else has taken it.
         """
         action = "lead.acknowledge"
         async with self._refusals.watching(actor=account.name, action=action, subject=lead_id, authority={}):
@@ -163,6 +164,15 @@ class LeadDesk:
         """
         found = await leads.with_subject(tx, subject_id, LIVE_STATES)
         return await self.withdraw_all(tx, found, GALLERY_REMOVAL, reason, actor)
+
+    async def withdraw_for_probe(self, tx: Transaction, probe_id: str, reason: str, actor: str) -> int:
+        """Withdraws the probe's live lead, since its incident does not permit the search any more. Returns how many.
+
+        As above, withdraw the probe first.
+        """
+        record = await leads.of_probe(tx, probe_id, lock=True)
+        found = [record] if record is not None and lead_of(record).is_live else []
+        return await self.withdraw_all(tx, found, "authority_ended", reason, actor)
 
     async def approval_granted(self, tx: Transaction, probe: ProbeRecord) -> None:
         """Notes the approval that was deferred (P14) in the probe's lead, if there is one that still waits for it.
@@ -238,7 +248,9 @@ class LeadDesk:
         if after == before:
             return record
         now, created_at = self._clock.now(), record.created_at
-        require_certified(account, self._policy_in_force.current, now)
+        policy = self._policy_in_force.current
+        require_certified(account, policy, now)
+        await require_still_grounded(tx, record, policy, now)
         taken = replace(record, acknowledged_by=person, acknowledged_at=now)
         fields = {"acknowledgedAt": now}
         record = await self.step(tx, taken, after, "lead.acknowledged", account.name, fields)

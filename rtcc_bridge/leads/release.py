@@ -10,15 +10,15 @@ from rtcc_bridge.leads import lead as rules
 from rtcc_bridge.leads import opinions
 from rtcc_bridge.leads.agreement import Agreement, ListOutcome
 from rtcc_bridge.leads.examiners import require_face_concluded
+from rtcc_bridge.leads.gates import require_still_grounded, search_of
 from rtcc_bridge.leads.lead import LeadResult, ReviewState
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.parts import lead_of
 from rtcc_bridge.policy.accounts import Account, Role, person_id, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
-from rtcc_bridge.storage import corroborations, probes, releases, threats
+from rtcc_bridge.storage import corroborations, releases, threats
 from rtcc_bridge.storage.engine import Transaction, on_commit
 from rtcc_bridge.storage.leads import LeadRecord
-from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.storage.releases import ReceiverRecord, ReleaseRecord
 
 RELEASE_AT_MOST: Final = 2
@@ -62,14 +62,16 @@ class ReleaseDesk:
     async def release(self, lead_id: str, account: Account, chosen: Sequence[str]) -> LeadRecord:
         """Releases what was agreed on: the chosen candidates, or all of them where there are no more than two.
 
-        Raises PolicyRefusalError (P10; P11: not agreed on yet; P17: too many, or not agreed on; the requestor's own
-        account), NotFoundError, ConflictError (released already, or ended).
+        Raises PolicyRefusalError (P10; P02, P07, P08, P09: its incident does not permit the search any more; P11: not
+        agreed on yet; P17: too many, or not agreed on; the requestor's own account), NotFoundError, ConflictError
+        (released already, or ended).
         """
         action = "lead.release"
         async with self._parts.watching(account, action, lead_id):
             require_permission(account, Deed.RELEASE_LEAD)
             async with self._parts.on_lead(lead_id, action) as (tx, lead):
-                requestor = (await _probe(tx, lead)).requestor
+                parts = self._parts
+                requestor = (await require_still_grounded(tx, lead, parts.policy, parts.clock.now())).requestor
                 if same_person(requestor, account.name):
                     raise PolicyRefusalError("P17", "The requestor receives a lead and does not release it.")
                 found = await self._agreed(tx, lead)
@@ -117,7 +119,7 @@ class ReleaseDesk:
         if lead.review_state != ReviewState.RELEASED:
             raise ConflictError("This lead was taken back, and may not be used: acknowledge that.")
         if not same_person(release.requestor, account.name):  # whose own case it is: they were given it already
-            await require_face_concluded(tx, account, await _probe(tx, lead))
+            await require_face_concluded(tx, account, await search_of(tx, lead))
         return ReceivedLead(lead, release)
 
     async def _agreed(self, tx: Transaction, lead: LeadRecord) -> Agreement:
@@ -174,13 +176,6 @@ class ReleaseDesk:
             seconds = max(0.0, (self._parts.clock.now() - since).total_seconds())
             timer = self._parts.metrics.threat_to_release_seconds
             on_commit(tx, lambda: timer.observe(seconds))
-
-
-async def _probe(tx: Transaction, lead: LeadRecord) -> ProbeRecord:
-    probe = await probes.find(tx, lead.probe_id)
-    if probe is None:
-        raise NotFoundError("The search of this lead is kept no longer.")
-    return probe
 
 
 def _chosen(found: Agreement, chosen: Sequence[str], at_most: int) -> Sequence[str]:

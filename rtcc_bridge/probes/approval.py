@@ -58,8 +58,8 @@ class ApprovalDesk:
             with taken_up("probe.refuse", probe.traceparent, probe_id=probe_id, incident_id=probe.incident_id):
                 return await self._refuse(tx, probe, account, reason)
 
-    async def withdraw_for_incident(self, tx: Transaction, incident_id: str, reason: str) -> int:
-        """Withdraws what still waits on an incident whose authority ended (P08); returns how many probes.
+    async def withdraw_for_incident(self, tx: Transaction, incident_id: str, reason: str, rule: str = "P08") -> int:
+        """Withdraws what still waits on an incident whose authority ended (P08), or never was; returns how many probes.
 
         Probes of incidents that were merged into it end with it, and so do those that were attached to one of these and
         lie elsewhere. Their leads are withdrawn by the lead desk.
@@ -77,8 +77,22 @@ class ApprovalDesk:
                 "state_reason": reason[:MAX_REASON_CHARACTERS],
                 "authority_token": None,
             }
-            await self._by_itself(tx, probe, changes, "probe.withdraw", rule="P08", reason=reason)
+            await self._by_itself(tx, probe, changes, "probe.withdraw", rule=rule, reason=reason)
         return len(affected)
+
+    async def withdraw_unpermitted(self, tx: Transaction, probe: ProbeRecord, rule: str, reason: str) -> int:
+        """Withdraws what still waits of this probe, which the caller has locked, and its lead: returns how many leads.
+
+        For what its incident, as dispatch has told of it since, does not permit although its authority goes on.
+        """
+        if probe.state in WAITING or (probe.state == ProbeState.SEARCHED and probe.approval == Approval.PENDING):
+            changes = {
+                "state": ProbeState.WITHDRAWN,
+                "state_reason": reason[:MAX_REASON_CHARACTERS],
+                "authority_token": None,
+            }
+            await self._by_itself(tx, probe, changes, "probe.withdraw", rule=rule, reason=reason)
+        return await self._parts.leads.withdraw_for_probe(tx, probe.probe_id, reason, SYSTEM)
 
     async def lapse(self, tx: Transaction, probe: ProbeRecord) -> None:
         """The deferred approval did not come in time: the probe is withdrawn, and its lead if it has one (P14)."""

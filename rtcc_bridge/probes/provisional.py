@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from rtcc_bridge.audit.entries import SYSTEM
-from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError
+from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.incidents.board import floor_view
 from rtcc_bridge.incidents.desk import FLOOR_INCIDENT, IncidentDesk
 from rtcc_bridge.incidents.incident import Status, is_placeholder, placeholder, with_status
@@ -18,12 +18,12 @@ from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.approval import ApprovalDesk
-from rtcc_bridge.probes.authority import authority_of
+from rtcc_bridge.probes.authority import authority_of, require_still_permitted
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.reasons import stated
 from rtcc_bridge.probes.refusals import MOST_SUBJECT_CHARACTERS, RefusalLog
 from rtcc_bridge.publishing.outbox import OutgoingEvent
-from rtcc_bridge.storage import incidents, input_events, processes, provisional_incidents
+from rtcc_bridge.storage import incidents, input_events, probes, processes, provisional_incidents
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.incidents import IncidentRecord
 from rtcc_bridge.storage.provisional_incidents import ProvisionalIncident
@@ -115,9 +115,10 @@ class ProvisionalDesk:
             if target is None or is_placeholder(target):
                 raise NotFoundError("Name the incident as dispatch has reported it: that one was not seen on the feed.")
             merged = with_status(incident, Status.MERGED, now, merged_into=into)
+            moved = [probe.probe_id for probe in await probes.of_incidents(tx, (incident_id,), lock=True)]
             await self._desk.change(tx, changes, merged)
             await self._desk.save(tx, changes)
-            await self._withdraw_if_refused(tx, into)
+            await self._withdraw_unpermitted(tx, moved, into)
             done = {"reconciled_with": into, "reconciled_by": account.name, "reconciled_at": now}
             await provisional_incidents.change(tx, incident_id, **done)
             await self._tell_floor(tx, merged)
@@ -153,14 +154,17 @@ class ProvisionalDesk:
         log.warning("a provisional incident was not reconciled in time", incident_id=incident_id)
         return True
 
-    async def _withdraw_if_refused(self, tx: Transaction, incident_id: str) -> None:
-        """What dispatch calls by a type that is never searched for takes back what was searched for meanwhile (P02)."""
-        authority = await authority_of(tx, incident_id, self._parts.policy, self._parts.clock.now())
-        matter = rules.refused_matter(authority.incident)
-        if matter is not None:
-            reason = f"no search is made in {matter}"
-            await ApprovalDesk(self._parts).withdraw_for_incident(tx, authority.incident_id, reason)
-            await self._parts.leads.withdraw_for_incident(tx, authority.incident_id, reason, SYSTEM)
+    async def _withdraw_unpermitted(self, tx: Transaction, moved: Sequence[str], into: str) -> None:
+        """As dispatch calls it, it permits what it does and no more (P02, P07): each probe that came is judged."""
+        policy, approvals = self._parts.policy, ApprovalDesk(self._parts)
+        authority = await authority_of(tx, into, policy, self._parts.clock.now())
+        for probe_id in moved:
+            probe = await probes.find(tx, probe_id, lock=True)
+            assert probe is not None, "probes are never deleted"
+            try:
+                require_still_permitted(policy, probe, authority)
+            except PolicyRefusalError as refusal:
+                await approvals.withdraw_unpermitted(tx, probe, refusal.rule, str(refusal))
 
     async def _feed_works(self, tx: Transaction) -> bool:
         """Whether a process reads the topic of incidents and something came on it of late."""

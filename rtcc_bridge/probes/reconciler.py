@@ -9,10 +9,9 @@ import structlog
 
 from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
-from rtcc_bridge.incidents.incident import authority_ended
 from rtcc_bridge.leads.lead import LIVE_STATES
 from rtcc_bridge.periodic import periodically
-from rtcc_bridge.policy.rules import AUTHORITY_ENDED, approval_span
+from rtcc_bridge.policy.rules import AUTHORITY_ENDED, approval_span, refused_matter
 from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import authority_of
 from rtcc_bridge.probes.parts import ProbeParts
@@ -71,19 +70,23 @@ class Reconciler:
         await self._parts.leads.remind_due(self._parts.policy.review.remind_hours_before)
 
     async def withdraw_ended(self, right: SoleRight = UNCONTESTED) -> int:
-        """Withdraws live leads whose incident has ended (P08). Returns how many.
+        """Withdraws live leads whose incident has ended, or may not have been searched for. Returns how many.
 
-        The incident desk does that in the transaction that ends it. This is the net under it, for events about one
-        incident that crossed each other before the incident was there to be locked.
+        The incident desk withdraws those of an incident that ends (P08) in the same transaction. This is the net under
+        it, for events about one incident that crossed each other before the incident was there to be locked. What
+        dispatch calls by a type that is never searched for (P02), or an exercise (P07), only when the search has run,
+        ends here.
         """
-        async with self._parts.database.read() as tx:
-            found = await leads.ended_incidents(tx, LIVE_STATES, AUTHORITY_ENDED, AT_ONCE)
-        withdrawn = 0
-        for incident_id in found:
-            await right.confirm()
-            async with self._parts.database.write() as tx:
-                withdrawn += await self._withdraw_if_ended(tx, incident_id)
-        return withdrawn
+        withdrawn, after = 0, ""
+        while True:
+            async with self._parts.database.read() as tx:
+                found = await leads.doubtful_incidents(tx, LIVE_STATES, AUTHORITY_ENDED, after, AT_ONCE)
+            for after in found:
+                await right.confirm()
+                async with self._parts.database.write() as tx:
+                    withdrawn += await self._withdraw_if_ended(tx, after)
+            if len(found) < AT_ONCE:
+                return withdrawn
 
     async def lapse_overdue(self, right: SoleRight = UNCONTESTED) -> int:
         """Withdraws what P14 let through without the approval that should have followed. Returns how many."""
@@ -147,13 +150,31 @@ class Reconciler:
 
     async def _withdraw_if_ended(self, tx: Transaction, incident_id: str) -> int:
         await incidents.lock_all(tx, (incident_id,))
-        goes_on_as = await incidents.resolve(tx, incident_id)
-        if goes_on_as is None or not authority_ended(goes_on_as):
+        try:
+            authority = await authority_of(tx, incident_id, self._parts.policy, self._parts.clock.now())
+        except ConflictError:  # what it was merged into is not known yet
             return 0
-        reason = f"the incident is {goes_on_as.status}"
-        await self._approvals.withdraw_for_incident(tx, incident_id, reason)
+        incident = authority.incident
+        if incident.status in AUTHORITY_ENDED:
+            rule, reason = "P08", f"the incident is {incident.status}"
+        elif (matter := refused_matter(incident)) is not None:
+            rule, reason = "P02", f"no search is made in {matter}"
+        else:
+            return await self._withdraw_changed(tx, incident_id, exercise=incident.exercise)
+        await self._approvals.withdraw_for_incident(tx, incident_id, reason, rule)
         withdrawn = await self._parts.leads.withdraw_for_incident(tx, incident_id, reason, SYSTEM)
-        log.warning("leads of an ended incident were still live", incident_id=incident_id, withdrawn=withdrawn)
+        log.warning("leads were still live", incident_id=incident_id, rule=rule, reason=reason, withdrawn=withdrawn)
+        return withdrawn
+
+    async def _withdraw_changed(self, tx: Transaction, incident_id: str, *, exercise: bool) -> int:
+        """Those of the incident that were searched in the gallery of the other kind of event (P07)."""
+        reason = f"the incident is {'an exercise' if exercise else 'an actual event'}, which was not known before"
+        withdrawn = 0
+        for probe in await probes.of_incidents(tx, (incident_id,), lock=True):
+            if probe.exercise != exercise:
+                withdrawn += await self._approvals.withdraw_unpermitted(tx, probe, "P07", reason)
+        if withdrawn:
+            log.warning("leads were of the other kind", incident_id=incident_id, reason=reason, withdrawn=withdrawn)
         return withdrawn
 
     async def _lapse(self, tx: Transaction, seen: ProbeRecord, now: datetime) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, FromClause, Select, exists, func, insert, or_, select, union, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.probes import is_same_person, is_same_picture
@@ -121,24 +121,40 @@ async def of_incident(tx: Transaction, incident_id: str, states: Collection[str]
     return await _all(tx, _locked(select(leads).where(of_it, leads.c.review_state.in_(states))))
 
 
-async def ended_incidents(
-    tx: Transaction, states: Collection[str], ended: Collection[str], limit: int
+async def doubtful_incidents(
+    tx: Transaction, states: Collection[str], ended: Collection[str], after: str, limit: int
 ) -> Sequence[str]:
-    """Incidents that still have leads in one of the states although they, or what they were merged into, have ended.
+    """Incidents after this one, by id, that have leads in one of the states and perhaps do not permit them.
 
-    ended: the states of an incident that has. Leads count for the incident that their still was attached to as well.
+    They, or what they were merged into, have ended, or are an exercise where the lead is none, or the other way round;
+    or an absolutely refused type (P02) was named of them, or of what was merged into them. Leads count for the incident
+    that their still was attached to as well. ended: the states of an incident that has. Whether two people have
+    attested to a killing is not looked at here.
     """
-    target = incidents.alias()
-    of_leads = select(leads.c.incident_id).where(leads.c.review_state.in_(states))
-    attached = select(probes.c.named_incident_id).join(leads, leads.c.probe_id == probes.c.probe_id)
-    attached = attached.where(leads.c.review_state.in_(states), probes.c.named_incident_id.is_not(None))
-    query = (
-        select(incidents.c.incident_id)
+    target, part = incidents.alias(), incidents.alias()
+    own = select(leads.c.incident_id, leads.c.exercise).where(leads.c.incident_id > after)
+    attached = select(probes.c.named_incident_id, leads.c.exercise).join(leads, leads.c.probe_id == probes.c.probe_id)
+    attached = attached.where(probes.c.named_incident_id > after)
+    live = union(*(one.where(leads.c.review_state.in_(states)) for one in (own, attached))).subquery("live")
+    has_ended = or_(incidents.c.status.in_(ended), target.c.status.in_(ended))
+    changed = func.coalesce(target.c.exercise, incidents.c.exercise) != live.c.exercise
+    ended_or_changed = (
+        select(live.c.incident_id)
+        .join(incidents, incidents.c.incident_id == live.c.incident_id)
         .outerjoin(target, target.c.incident_id == incidents.c.merged_into)
-        .where(incidents.c.incident_id.in_(of_leads.union(attached)))
-        .where(or_(incidents.c.status.in_(ended), target.c.status.in_(ended)))
+        .where(or_(has_ended, changed))
     )
-    return (await tx.execute(query.order_by(incidents.c.incident_id).limit(limit))).scalars().all()
+    within = select(live.c.incident_id, live.c.incident_id.label("part_id")).distinct().cte("within", recursive=True)
+    merged = select(within.c.incident_id, part.c.incident_id).join(part, part.c.merged_into == within.c.part_id)
+    within = within.union(merged)
+    refused = (
+        select(within.c.incident_id)
+        .join(incidents, incidents.c.incident_id == within.c.part_id)
+        .where(incidents.c.refused_type.is_not(None))
+    )
+    found = ended_or_changed.union(refused).subquery()
+    query = select(found.c.incident_id).order_by(found.c.incident_id).limit(limit)
+    return (await tx.execute(query)).scalars().all()
 
 
 async def with_subject(tx: Transaction, subject_id: int, states: Collection[str]) -> list[LeadRecord]:

@@ -1,6 +1,7 @@
 """P01: while the feed is down a supervisor may open an incident; it is reconciled within four hours or withdrawn."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -148,11 +149,17 @@ async def test_it_is_reconciled_with_what_dispatch_has_told_of_alone(kit: ProbeK
 
 @pytest.mark.parametrize(
     ("changes", "rule"),
-    [({"status": "cancelled"}, "P08"), ({"incident_type": "CIVDIS"}, "P02"), ({"refused_type": "CIVDIS"}, "P02")],
+    [
+        ({"status": "cancelled"}, "P08"),
+        ({"incident_type": "CIVDIS"}, "P02"),
+        ({"refused_type": "CIVDIS"}, "P02"),
+        ({"incident_type": "THEFT"}, "P02"),
+        ({"exercise": True}, "P07"),
+    ],
     ids=str,
 )
 async def test_what_dispatch_does_not_permit_takes_back_what_was_searched_meanwhile(
-    kit: ProbeKit, changes: dict[str, str], rule: str
+    kit: ProbeKit, changes: dict[str, Any], rule: str
 ) -> None:
     incident_id = await searched_provisionally(kit)
     await kit.incident("dispatched", **REPORTED, **changes)
@@ -162,3 +169,17 @@ async def test_what_dispatch_does_not_permit_takes_back_what_was_searched_meanwh
     with pytest.raises(PolicyRefusalError) as refused:
         await kit.attached("dispatched")
     assert refused.value.rule == rule
+
+
+async def test_of_what_comes_with_it_each_search_is_judged_by_its_own_purpose(kit: ProbeKit) -> None:
+    """Dispatch knows of a death and of no killing; and its own searches are left as they are."""
+    opened = await kit.provisional.open(FORM, SUPERVISOR)
+    violent = await kit.authorized(opened.incident_id)
+    deceased = await kit.attached(opened.incident_id, purpose="identify_deceased")
+    await kit.incident("dispatched", incident_type="DEATH", **REPORTED)
+    own = await kit.attached("dispatched", purpose="identify_deceased")
+    await kit.provisional.reconcile(opened.incident_id, "dispatched", SUPERVISOR)
+    assert (await kit.desk.find(violent.probe_id)).state == "withdrawn"
+    assert {(await kit.desk.find(probe.probe_id)).state for probe in (deceased, own)} == {"faces_found"}
+    (entry,) = await kit.audited("probe.withdraw")
+    assert (entry["subject"], entry["entry"]["details"]["rule"]) == (violent.probe_id, "P02")

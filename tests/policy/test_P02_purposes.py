@@ -12,11 +12,13 @@ from rtcc_bridge.incidents.incident import IncidentEvent, apply_event
 from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.policy_file import load_policy
 from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, Purpose
+from rtcc_bridge.probes import reconciler
 from rtcc_bridge.probes.provisional import ProvisionalForm
 from rtcc_bridge.storage import incidents, probes, tables
 from tests.policy_kit import put_in_force, write_policy
 from tests.probe_kit import (
     ANALYST,
+    OTHER_SUPERVISOR,
     POLICY_FILE,
     SUPERVISOR,
     Gallery,
@@ -219,3 +221,42 @@ async def test_what_is_never_searched_for_is_not_opened_while_the_feed_is_down_e
     with pytest.raises(PolicyRefusalError) as refused:
         await kit.provisional.open(ProvisionalForm(incident_type, "because"), SUPERVISOR)
     assert refused.value.rule == "P02"
+
+
+@pytest.mark.parametrize("named_of", ["itself", "what was merged into it", "what was merged into that"])
+async def test_leads_of_what_is_called_a_protest_after_the_search_are_withdrawn(kit: ProbeKit, named_of: str) -> None:
+    await kit.authorized("incident-1")
+    await kit.authorized("incident-2")
+    search = face_search(Gallery())
+    async with search.batcher:
+        for request in await kit.requests():
+            await search_handler(kit, search).handle(record_of(request))
+    if named_of == "itself":
+        await kit.set_incident("incident-1", refused_type="CIVDIS")
+    else:
+        into = "incident-1" if named_of == "what was merged into it" else "between"
+        await kit.incident("between", status="merged", merged_into="incident-1")
+        await kit.incident("protest", status="merged", merged_into=into, refused_type="CIVDIS")
+    await kit.reconciler.sweep()
+    states = {row["incident_id"]: row["review_state"] for row in await kit.rows(tables.leads)}
+    assert states == {"incident-1": "withdrawn", "incident-2": "unreviewed"}
+
+
+async def test_every_incident_that_permits_nothing_any_more_is_come_to(
+    kit: ProbeKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also behind as many as are looked at at once that turn out to permit their leads: killings attested to by two."""
+    monkeypatch.setattr(reconciler, "AT_ONCE", 1)
+    await kit.incident("incident-1", refused_type="CIVDIS")
+    await kit.desk.declarations.attest_killing("incident-1", SUPERVISOR, "the victim has died")
+    await kit.desk.declarations.confirm_killing("incident-1", OTHER_SUPERVISOR)
+    for incident_id in ("incident-1", "incident-2"):
+        await kit.authorized(incident_id)
+    search = face_search(Gallery())
+    async with search.batcher:
+        for request in await kit.requests():
+            await search_handler(kit, search).handle(record_of(request))
+    await kit.set_incident("incident-2", refused_type="CIVDIS")
+    assert await kit.reconciler.withdraw_ended() == 1
+    states = {row["incident_id"]: row["review_state"] for row in await kit.rows(tables.leads)}
+    assert states == {"incident-1": "unreviewed", "incident-2": "withdrawn"}

@@ -93,6 +93,46 @@ async def test_an_incident_that_turns_out_to_be_an_exercise_is_searched_no_more(
     assert (await kit.desk.find(probe.probe_id)).state == "withdrawn"
 
 
+@pytest.mark.parametrize("exercise", [False, True])
+async def test_a_lead_whose_incident_turns_out_to_be_the_other_kind_is_taken_back(
+    training_kit: ProbeKit, exercise: bool
+) -> None:
+    """The search has run: nobody takes the lead, and the next sweep withdraws it where it was published."""
+    kit = training_kit
+    await kit.incident(exercise=exercise)
+    probe = await kit.authorized()
+    live, training = face_search(Gallery()), face_search(Gallery(kind="training"))
+    async with live.batcher, training.batcher:
+        await search_handler(kit, live, training).handle(record_of((await kit.requests())[0]))
+    [lead] = await kit.rows(tables.leads)
+    await kit.set_incident("incident-1", exercise=not exercise)
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.parts.leads.acknowledge(lead["lead_id"], ANALYST)
+    assert refused.value.rule == "P07"
+    await kit.reconciler.sweep()
+    [lead] = await kit.rows(tables.leads)
+    assert lead["review_state"] == "withdrawn"
+    [event] = await kit.rows(tables.outbox, event_type="lead.withdrawn")
+    assert event["topic"] == ("rtcc.leads.exercise" if exercise else "rtcc.leads")
+    assert (await kit.desk.find(probe.probe_id)).state == "searched"
+
+
+async def test_an_exercise_that_was_searched_as_an_actual_threat_is_no_lapse_of_the_analyst(kit: ProbeKit) -> None:
+    probe = await kit.deferred()
+    search = face_search(Gallery())
+    async with search.batcher:
+        await search_handler(kit, search).handle(record_of((await kit.requests())[0]))
+    await kit.set_incident("incident-1", exercise=True)
+    await kit.reconciler.sweep()
+    kit.clock.advance(3600)
+    await kit.reconciler.sweep()
+    withdrawn = await kit.desk.find(probe.probe_id)
+    assert (withdrawn.state, withdrawn.approval, withdrawn.authority_token) == ("withdrawn", "pending", None)
+    assert await kit.events("lead.approval_lapsed") == []
+    [entry] = await kit.audited("probe.withdraw")
+    assert entry["entry"]["details"]["rule"] == "P07"
+
+
 async def test_an_exercise_s_alert_makes_no_threat_imminent(kit: ProbeKit) -> None:
     await kit.incident()
     await kit.threat(exercise=True)

@@ -1,5 +1,7 @@
 """P17: at most two candidates go to the requestor, after agreement; nobody and inconclusive are published too."""
 
+from typing import Any
+
 import pytest
 
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
@@ -94,6 +96,38 @@ async def test_only_analysts_and_supervisors_release(life: LifeKit, account: Acc
 
 async def test_the_requestor_does_not_release_to_themselves(life: LifeKit) -> None:
     await refused(life, await life.agreed(), [], Account(FORM.requestor.upper(), frozenset(Role)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"exercise": True}, "P07"),
+        ({"incident_type": "CIVDIS"}, "P02"),
+        ({"incident_type": "THEFT"}, "P02"),
+        ({"status": "cancelled"}, "P08"),
+    ],
+    ids=str,
+)
+async def test_what_its_incident_does_not_permit_any_more_is_not_released(
+    life: LifeKit, changes: dict[str, Any], rule: str
+) -> None:
+    """Whatever dispatch has said since the search, and before any sweep; nor does anybody take such a lead."""
+    lead_id, other = await life.agreed(), await life.lead()
+    await life.kit.set_incident("incident-1", **changes)
+    await refused(life, lead_id, [], rule=rule)
+    with pytest.raises(PolicyRefusalError) as caught:
+        await life.leads.acknowledge(other, PEER)
+    assert caught.value.rule == rule
+    assert len(await life.kit.events("lead.acknowledged")) == 1
+
+
+async def test_a_threat_whose_time_is_over_takes_nothing_from_the_lead(life: LifeKit) -> None:
+    """Its expiry ends the deferral alone (P08); the approval has come."""
+    lead_id = await life.agreed(imminent=True)
+    [row] = await life.kit.rows(tables.leads, lead_id=lead_id)
+    await life.kit.desk.approve(row["probe_id"], SUPERVISOR)
+    life.kit.clock.advance(3 * 3600)
+    assert (await life.life.release.release(lead_id, FIRST, ())).review_state == "released"
 
 
 async def test_the_requestor_receives_it_and_nobody_elses_requestor_does(life: LifeKit) -> None:
