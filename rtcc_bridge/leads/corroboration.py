@@ -12,6 +12,7 @@ from rtcc_bridge.errors import ConflictError, InvalidInputError, PolicyRefusalEr
 from rtcc_bridge.leads import lead as rules
 from rtcc_bridge.leads.events import Part
 from rtcc_bridge.leads.evidence import MOST_ITEMS, require_evidence, require_independent, require_kinds
+from rtcc_bridge.leads.gates import require_in_time
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.leads.parts import lead_of
@@ -59,8 +60,11 @@ class CorroborationDesk:
         self._parts = parts
 
     async def report(self, lead_id: str, account: Account, report: OutcomeReport) -> LeadRecord:
-        """Records the outcome. Raises PolicyRefusalError (P10; P18: not the requestor's lead, no independent evidence),
-        NotFoundError, ConflictError (not released, or its outcome is known)."""
+        """Records the outcome.
+
+        Raises PolicyRefusalError (P10; P14, P18: its time is over; P18: not the requestor's lead, no independent
+        evidence), NotFoundError, ConflictError (not released, or its outcome is known).
+        """
         action = "lead.outcome"
         async with self._parts.watching(account, action, lead_id):
             require_permission(account, Deed.REPORT_OUTCOME)
@@ -70,6 +74,7 @@ class CorroborationDesk:
                     raise ConflictError("This lead was not released: there is nothing to report on.")
                 if not same_person(release.requestor, account.name):
                     raise PolicyRefusalError("P18", "The investigator who has the lead reports its outcome.")
+                require_in_time(lead, self._parts.clock.now())
                 self._require_evidence(report, await releases.first_disclosed_at(tx, release))
                 after = rules.report_outcome(lead_of(lead), report.outcome)
                 kinds = sorted({item.kind.value for item in report.evidence})
@@ -82,8 +87,8 @@ class CorroborationDesk:
     async def extend(self, lead_id: str, account: Account, hours: int, reason: str) -> LeadRecord:
         """Gives a lead more time, counted from now, with a reason that stays in the audit log.
 
-        Raises PolicyRefusalError (P10), NotFoundError, InvalidInputError (no reason; no time), ConflictError (ended, or
-        it would end sooner than before).
+        Raises PolicyRefusalError (P10; P14, P18: its time is over), NotFoundError, InvalidInputError (no reason; no
+        time), ConflictError (ended, or it would end sooner than before).
         """
         action = "lead.extend"
         async with self._parts.watching(account, action, lead_id):
@@ -93,7 +98,9 @@ class CorroborationDesk:
                 raise InvalidInputError(f"Extend a lead by 1 to {LONGEST_EXTENSION_HOURS} hours.", "fields")
             async with self._parts.on_lead(lead_id, action) as (tx, lead):
                 rules.extend(lead_of(lead))
-                until = self._parts.clock.now() + timedelta(hours=hours)
+                now = self._parts.clock.now()
+                require_in_time(lead, now)
+                until = now + timedelta(hours=hours)
                 if until <= lead.expires_at:
                     raise ConflictError("The lead has more time than that already.")
                 details = {"reason": stated, "hours": hours, "sequence": lead.sequence}

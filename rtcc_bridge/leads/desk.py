@@ -18,7 +18,7 @@ from rtcc_bridge.leads import rounds
 from rtcc_bridge.leads.candidates import ReferencedCandidate, alive_candidates
 from rtcc_bridge.leads.events import FLOOR_UPDATE, build, for_the_floor, to_wire
 from rtcc_bridge.leads.examiners import require_examiner
-from rtcc_bridge.leads.gates import require_still_grounded
+from rtcc_bridge.leads.gates import require_in_time, require_no_say_in, require_still_grounded
 from rtcc_bridge.leads.lead import LIVE_STATES, Lead, LeadApproval, LeadResult, ReviewState
 from rtcc_bridge.leads.parts import (
     GALLERY_REMOVAL,
@@ -126,7 +126,8 @@ class LeadDesk:
         so that both have the list from the same moment and work in parallel (P12).
 
         Raises PolicyRefusalError (P10, without certificates too; P02, P07, P08, P09: its incident does not permit the
-        search any more), NotFoundError, and ConflictError when the lead has ended or somebody else has taken it.
+        search any more; P11: the requestor's own, or the approver's; P14, P18: its time is over), NotFoundError, and
+        ConflictError when the lead has ended or somebody else has taken it.
         """
         action = "lead.acknowledge"
         async with self._refusals.watching(actor=account.name, action=action, subject=lead_id, authority={}):
@@ -250,7 +251,8 @@ class LeadDesk:
         now, created_at = self._clock.now(), record.created_at
         policy = self._policy_in_force.current
         require_certified(account, policy, now)
-        await require_still_grounded(tx, record, policy, now)
+        require_in_time(record, now)
+        require_no_say_in(account, await require_still_grounded(tx, record, policy, now))
         taken = replace(record, acknowledged_by=person, acknowledged_at=now)
         fields = {"acknowledgedAt": now}
         record = await self.step(tx, taken, after, "lead.acknowledged", account.name, fields)

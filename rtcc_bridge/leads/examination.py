@@ -4,6 +4,7 @@ from rtcc_bridge.errors import ConflictError, PolicyRefusalError
 from rtcc_bridge.leads import opinions, rounds
 from rtcc_bridge.leads.comparison import AidUse, Opinion
 from rtcc_bridge.leads.examiners import require_examiner
+from rtcc_bridge.leads.gates import require_in_time
 from rtcc_bridge.leads.lead import ReviewState
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.opinions import Worksheet
@@ -76,6 +77,7 @@ class ExaminationDesk:
             raise PolicyRefusalError(
                 "P12", "Another analyst took this lead: its list is theirs, and you may be asked to review it blind."
             )
+        require_in_time(lead, self._parts.clock.now())
         examination = await examinations.of_round(tx, lead_id, rounds.FIRST, lock=True)
         if examination is None:
             raise ConflictError("Acknowledge the lead first. One that lists nobody has nothing to examine.")

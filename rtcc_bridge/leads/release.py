@@ -10,7 +10,7 @@ from rtcc_bridge.leads import lead as rules
 from rtcc_bridge.leads import opinions
 from rtcc_bridge.leads.agreement import Agreement, ListOutcome
 from rtcc_bridge.leads.examiners import require_face_concluded
-from rtcc_bridge.leads.gates import require_still_grounded, search_of
+from rtcc_bridge.leads.gates import require_in_time, require_still_grounded, search_of
 from rtcc_bridge.leads.lead import LeadResult, ReviewState
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.parts import lead_of
@@ -63,15 +63,16 @@ class ReleaseDesk:
         """Releases what was agreed on: the chosen candidates, or all of them where there are no more than two.
 
         Raises PolicyRefusalError (P10; P02, P07, P08, P09: its incident does not permit the search any more; P11: not
-        agreed on yet; P17: too many, or not agreed on; the requestor's own account), NotFoundError, ConflictError
-        (released already, or ended).
+        agreed on yet; P14, P18: its time is over; P17: too many, or not agreed on; the requestor's own account),
+        NotFoundError, ConflictError (released already, or ended).
         """
         action = "lead.release"
         async with self._parts.watching(account, action, lead_id):
             require_permission(account, Deed.RELEASE_LEAD)
             async with self._parts.on_lead(lead_id, action) as (tx, lead):
-                parts = self._parts
-                requestor = (await require_still_grounded(tx, lead, parts.policy, parts.clock.now())).requestor
+                now = self._parts.clock.now()
+                require_in_time(lead, now)
+                requestor = (await require_still_grounded(tx, lead, self._parts.policy, now)).requestor
                 if same_person(requestor, account.name):
                     raise PolicyRefusalError("P17", "The requestor receives a lead and does not release it.")
                 found = await self._agreed(tx, lead)
@@ -81,9 +82,9 @@ class ReleaseDesk:
     async def received(self, lead_id: str, account: Account) -> ReceivedLead:
         """The released lead, for its requestor or a supervisor, who then is one of its receivers (P19).
 
-        Each look is audited before it is had. Raises PolicyRefusalError (P10; P17: another one's lead; P12: somebody
-        who may have to examine the same face in another search), NotFoundError (not released), ConflictError (taken
-        back: there is nothing to look at any more).
+        Each look is audited before it is had. Raises PolicyRefusalError (P10; P12: somebody who may have to examine the
+        same face in another search; P14, P18: its time is over; P17: another one's lead), NotFoundError (not released),
+        ConflictError (taken back: there is nothing to look at any more).
         """
         action = "lead.receive"
         async with self._parts.watching(account, action, lead_id):
@@ -118,6 +119,7 @@ class ReleaseDesk:
             raise PolicyRefusalError("P17", "A lead is released to its requestor: this one is somebody else's.")
         if lead.review_state != ReviewState.RELEASED:
             raise ConflictError("This lead was taken back, and may not be used: acknowledge that.")
+        require_in_time(lead, self._parts.clock.now())
         if not same_person(release.requestor, account.name):  # whose own case it is: they were given it already
             await require_face_concluded(tx, account, await search_of(tx, lead))
         return ReceivedLead(lead, release)

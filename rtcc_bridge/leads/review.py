@@ -10,6 +10,7 @@ from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads import opinions, rounds
 from rtcc_bridge.leads.comparison import AidUse, Opinion
 from rtcc_bridge.leads.examiners import CasePeople, people_of, require_examiner, require_independent
+from rtcc_bridge.leads.gates import require_in_time
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.opinions import Worksheet
 from rtcc_bridge.policy.accounts import Account, same_person
@@ -120,6 +121,8 @@ class ReviewDesk:
         if seen is None or seen.round == rounds.FIRST:
             raise NotFoundError("There is no such review.")
         lead = None if seen.lead_id is None else await locked(tx, seen.lead_id)
+        if lead is not None:
+            require_in_time(lead, self._parts.clock.now())
         review = await examinations.find(tx, review_id, lock=True)
         if review is None:
             raise NotFoundError("There is no such review.")

@@ -56,6 +56,19 @@ async def test_the_requestor_does_not_review(life: LifeKit) -> None:
     await refused(life, review_id, Account(FORM.requestor, frozenset({Role.ANALYST, Role.REQUESTOR})))
 
 
+@pytest.mark.parametrize("name", [FORM.requestor, FORM.requestor.upper(), SUPERVISOR.name])
+@pytest.mark.parametrize("people", [3, 0])
+async def test_the_requestor_and_the_approver_do_not_take_the_lead(life: LifeKit, name: str, people: int) -> None:
+    """Whoever takes it is its first examiner: they would see the whole list before anybody has examined it."""
+    lead_id = await life.lead(people)
+    with pytest.raises(PolicyRefusalError) as caught:
+        await life.leads.acknowledge(lead_id, Account(name, frozenset(Role), CERTIFIED))
+    assert caught.value.rule == "P11"
+    [lead] = await life.kit.rows(tables.leads)
+    assert (lead["acknowledged_by"], await life.kit.rows(tables.examinations)) == (None, [])
+    assert (await life.leads.acknowledge(lead_id, FIRST)).acknowledged_by == FIRST.person
+
+
 async def test_the_approver_does_not_review(life: LifeKit) -> None:
     _, review_id = await open_review(life)
     await refused(life, review_id, Account(SUPERVISOR.name, BOTH))

@@ -180,6 +180,26 @@ async def test_p14_a_lead_that_was_released_is_withdrawn_when_the_approval_does_
     assert (await life.types(lead_id))[-1] == "lead.approval_lapsed"
 
 
+async def test_p14_without_its_approval_a_lead_serves_nobody_although_no_sweep_has_come_to_it(life: LifeKit) -> None:
+    lead_id, agreed = await life.agreed(imminent=True), await life.lead(imminent=True, incident_id="incident-2")
+    await life.life.release.release(lead_id, FIRST, ())
+    life.kit.clock.advance(3600)
+    for use in (
+        life.life.release.received(lead_id, REQUESTOR),
+        life.life.examination.view(lead_id, FIRST),
+        life.leads.acknowledge(agreed, FIRST),
+    ):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await use
+        assert caught.value.rule == "P14"
+
+
+async def test_p14_what_was_agreed_on_is_not_released_after_the_hour_without_the_approval(life: LifeKit) -> None:
+    lead_id = await life.agreed(imminent=True)
+    life.kit.clock.advance(3600)
+    await refused(life, lead_id, [], rule="P14")
+
+
 async def test_the_policy_may_release_one_only(life: LifeKit) -> None:
     lead_id = await life.agreed((0, 1))
     await under(life, review={"release_at_most": 1})

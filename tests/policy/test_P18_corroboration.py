@@ -243,6 +243,35 @@ async def test_a_released_lead_without_an_outcome_expires(life: LifeKit) -> None
         await life.life.corroboration.report(lead_id, REQUESTOR, report(life, "corroborated", {}))
 
 
+async def test_a_lead_whose_time_is_over_serves_nobody_although_no_sweep_has_come_to_it(life: LifeKit) -> None:
+    """What ends it by itself runs in another process than the pages, and may be down."""
+    lead_id, agreed, untaken = await life.released(), await life.agreed(), await life.lead()
+    [row] = await life.kit.rows(tables.examinations, lead_id=agreed, round=2)
+    life.kit.clock.advance(LIFETIME.total_seconds())
+    desks, dna = life.life, report(life, "corroborated", {})
+    for use in (
+        desks.release.received(lead_id, REQUESTOR),
+        desks.corroboration.report(lead_id, REQUESTOR, dna),
+        desks.corroboration.extend(lead_id, SUPERVISOR, 240, "the laboratory is late"),
+        desks.release.release(agreed, FIRST, ()),
+        desks.examination.view(agreed, FIRST),
+        desks.review.view(row["examination_id"], PEER),
+        life.leads.acknowledge(untaken, FIRST),
+    ):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await use
+        assert caught.value.rule == "P18"
+    assert await life.kit.rows(tables.corroborations) == []
+    assert (await desks.withdrawal.withdraw(lead_id, SUPERVISOR, "it is over")).review_state == "withdrawn"
+
+
+async def test_a_lead_whose_outcome_is_known_is_received_after_its_time(life: LifeKit) -> None:
+    lead_id = await life.released()
+    await life.life.corroboration.report(lead_id, REQUESTOR, report(life, "corroborated", {}))
+    life.kit.clock.advance(LIFETIME.total_seconds())
+    assert (await life.life.release.received(lead_id, REQUESTOR)).lead.review_state == "released"
+
+
 async def test_a_supervisor_gives_a_lead_more_time_with_a_reason(life: LifeKit) -> None:
     lead_id = await life.released()
     life.kit.clock.advance(700 * 3600)
