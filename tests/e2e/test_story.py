@@ -144,6 +144,7 @@ async def the_lead_is_corroborated(site: Website, people: dict[str, Visitor], ha
     await expect(board.get_by_role("button", name="Acknowledge")).to_have_count(0)
     await hand.opens(analyst.get_by_role("link", name="Examine"))
     chosen = (await supported(site, 1))[1]
+    await expect(reviewer.get_by_role("button", name="Take it")).to_be_visible()
     await look(reviewer)
     await hand.does(reviewer.get_by_role("button", name="Take it"), key="j")  # at the same time: the lane is imminent
     await concludes(hand, analyst, 1, look)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from rtcc_bridge.app.foundation import open_core
 from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_REJECTED, EXIT_UNAVAILABLE
+from rtcc_bridge.commands.console import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_REJECTED, EXIT_UNAVAILABLE
 from rtcc_bridge.demo.client import CallError
 from rtcc_bridge.demo.pictures import portrait, rephotograph
 from rtcc_bridge.storage.objects import SealedObject
@@ -176,7 +176,10 @@ async def test_letters_are_counted_looked_at_and_replayed_by_filter(place: Place
     assert "secret" in with_payload
     assert "\x1b" not in with_payload
     assert "would be put back" in await done(place, "dead-letters", "replay", "--reason", "not_json", "--dry-run")
-    assert f"0:0 put back on {topics.incidents}" in await done(place, "dead-letters", "replay", "--reason", "not_json")
+    code, output = await place.command("dead-letters", "replay", "--reason", "not_json")
+    assert (code, "its record is not on" in output) == (EXIT_FAILED, True), output
+    put_back = await done(place, "dead-letters", "replay", "--reason", "not_json", "--unverified")
+    assert f"0:0 put back on {topics.incidents}" in put_back
     assert "  replayed 2" in await done(place, "dead-letters", "list")
     code, output = await place.command("dead-letters", "replay", "0:0")
     assert (code, "--again" in output) == (EXIT_REJECTED, True), output

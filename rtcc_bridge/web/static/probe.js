@@ -3,6 +3,7 @@
 import { post, showProblem, wireButtons, wireReasons } from "/static/calls.js";
 import { holdSearch, newPicture, wireEdits } from "/static/edits.js";
 import { keepLive, say } from "/static/live.js";
+import { GONE } from "/static/refresh.js";
 import { TEXTS } from "/static/texts.js";
 
 const LOOK_EVERY = 2000;
@@ -102,6 +103,7 @@ setInterval(async () => {
   if (!moving) return;
   try {
     const answer = await fetch(`/api/v1/probes/${encodeURIComponent(shown)}/state`, { cache: "no-store", headers: { Accept: "application/json" } });
+    if (GONE.includes(answer.status)) refresh();
     if (!answer.ok) return;
     const { state, approval } = await answer.json();
     if (`${state} ${approval}` !== moving) refresh();

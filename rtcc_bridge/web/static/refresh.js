@@ -7,7 +7,9 @@ const LEAST_PAUSE = 300;
 const PAUSE_AFTER_FAILURE = 2000;
 const TIMEOUT = 10_000;
 const LEAST_FULL = 0.9;
-const GONE = [401, 403, 404];
+
+/** Answers that say that the page is nothing for this account any more. */
+export const GONE = [401, 403, 404];
 
 // A form that leads to another page is on its way: to load this one anew would take its place. (The role switch, for
 // example: its new account may be refused the page that is being left.)
