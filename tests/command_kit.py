@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from rtcc_bridge.app import foundation
 from rtcc_bridge.cli import main
+from rtcc_bridge.storage.engine import Transaction
 from tests.doubles import ManualClock
 
 Command: TypeAlias = Callable[..., Awaitable[Result]]
@@ -47,7 +49,12 @@ def commands_on(folder: Path, database_url: str, clock: ManualClock, monkeypatch
     """Commands on what the kits have made in this folder and database, by the clock that the test moves."""
     file = folder / "settings.yaml"
     file.write_text(yaml.safe_dump(own_folder(folder, database_url)))
+
+    async def database_now(_tx: Transaction) -> datetime:
+        return clock.now()
+
     monkeypatch.setattr(foundation, "SystemClock", lambda: clock)
+    monkeypatch.setattr("rtcc_bridge.app.retention.database_now", database_now)
     for module in ("retention", "report"):  # the logging of a process of its own would be that of all later tests
         monkeypatch.setattr(f"rtcc_bridge.commands.{module}.configure_logging", lambda _settings: None)
 
