@@ -84,7 +84,7 @@ def provider_nursery() -> Iterator[str]:
             while b"listening" not in (so_far := _all_of(said)):
                 assert process.poll() is None, f"the process of the providers ended: {so_far.decode()}"
                 assert time.monotonic() < limit, f"the process of the providers does not listen: {so_far.decode()}"
-                time.sleep(_LOOK_AGAIN_SECONDS)
+                time.sleep(_LOOK_AGAIN_SECONDS)  # between two looks at what it has said; the limit above ends the wait
             yield f"http://127.0.0.1:{port}"
         finally:
             process.kill()

@@ -72,12 +72,7 @@ class ApprovalDesk:
             if probe.state != ProbeState.SEARCHED or probe.approval == Approval.PENDING
         ]
         for probe in affected:
-            changes = {
-                "state": ProbeState.WITHDRAWN,
-                "state_reason": reason[:MAX_REASON_CHARACTERS],
-                "authority_token": None,
-            }
-            await self._by_itself(tx, probe, changes, "probe.withdraw", rule=rule, reason=reason)
+            await self._withdraw(tx, probe, rule, reason)
         return len(affected)
 
     async def withdraw_unpermitted(self, tx: Transaction, probe: ProbeRecord, rule: str, reason: str) -> int:
@@ -86,13 +81,17 @@ class ApprovalDesk:
         For what its incident, as dispatch has told of it since, does not permit although its authority goes on.
         """
         if probe.state in WAITING or (probe.state == ProbeState.SEARCHED and probe.approval == Approval.PENDING):
-            changes = {
-                "state": ProbeState.WITHDRAWN,
-                "state_reason": reason[:MAX_REASON_CHARACTERS],
-                "authority_token": None,
-            }
-            await self._by_itself(tx, probe, changes, "probe.withdraw", rule=rule, reason=reason)
+            await self._withdraw(tx, probe, rule, reason)
         return await self._parts.leads.withdraw_for_probe(tx, probe.probe_id, reason, SYSTEM)
+
+    async def _withdraw(self, tx: Transaction, probe: ProbeRecord, rule: str, reason: str) -> None:
+        """Without the proof of its authority, so that nothing signs for it again."""
+        changes = {
+            "state": ProbeState.WITHDRAWN,
+            "state_reason": reason[:MAX_REASON_CHARACTERS],
+            "authority_token": None,
+        }
+        await self._by_itself(tx, probe, changes, "probe.withdraw", rule=rule, reason=reason)
 
     async def lapse(self, tx: Transaction, probe: ProbeRecord) -> None:
         """The deferred approval did not come in time: the probe is withdrawn, and its lead if it has one (P14)."""
