@@ -25,7 +25,7 @@ from rtcc_bridge.reports.roster import Roster, read_roster
 from rtcc_bridge.storage import examinations, report_rows, still_acts
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.examinations import FiledReview
-from rtcc_bridge.storage.still_acts import ATTACH, EDIT, SEARCH, Window
+from rtcc_bridge.storage.still_acts import ATTACH, EDIT, SEARCH, StillAct, Window
 
 ACTION: Final = "misuse.view"
 _NO_EDITS: Final = "[]"
@@ -157,20 +157,28 @@ async def _count_probes(tx: Transaction, history: History, since: datetime, unti
         stills.add(still)
     stills |= await told.stills((SEARCH,), window, at_least=rule.same_still_searches)
     stills |= await told.stills((ATTACH, EDIT), window, at_least=rule.versions_of_a_still)
-    acts = [*await told.of_stills(stills, (SEARCH, ATTACH, EDIT), window), *await told.lapses(window)]
-    # By probe, for what somebody else did with an analyst's still.
-    analysts = await told.analysts({act.subject for act in acts}, before_too)
-    for act in acts:
-        by_analyst = Trace(act.at, analysts.get(act.subject, _NOT_KNOWN), act.subject, str(act.still))
-        match act.action:
-            case still_acts.SEARCH:
-                history.search(by_analyst)
-            case still_acts.LAPSE:
-                history.lapse(by_analyst)
-            case _:
-                history.version(Trace(act.at, act.actor, act.subject, str(act.still), act.edits or _NO_EDITS))
-    for act in await told.unopened(window):
-        history.approval(Trace(act.at, act.actor, act.subject, flag=False))
+    for acts in (told.of_stills(stills, (SEARCH, ATTACH, EDIT), window), told.lapses(window)):
+        async with aclosing(acts):
+            async for some in acts:
+                # By probe, for what somebody else did with an analyst's still.
+                analysts = await told.analysts({act.subject for act in some}, before_too)
+                for act in some:
+                    _count_of_still(history, act, analysts.get(act.subject, _NOT_KNOWN))
+    async with aclosing(told.unopened(window)) as unopened:
+        async for some in unopened:
+            for act in some:
+                history.approval(Trace(act.at, act.actor, act.subject, flag=False))
+
+
+def _count_of_still(history: History, act: StillAct, analyst: str) -> None:
+    by_analyst = Trace(act.at, analyst, act.subject, str(act.still))
+    match act.action:
+        case still_acts.SEARCH:
+            history.search(by_analyst)
+        case still_acts.LAPSE:
+            history.lapse(by_analyst)
+        case _:
+            history.version(Trace(act.at, act.actor, act.subject, str(act.still), act.edits or _NO_EDITS))
 
 
 async def _count_acts(tx: Transaction, history: History, since: datetime, until: datetime) -> None:

@@ -6,17 +6,14 @@ Reports count what the log says: retention purges the rows of searches and leads
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, or_, select
+from sqlalchemy import ColumnElement, or_, select
 
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import padded, slices
+from rtcc_bridge.storage.streaming import pieces
 from rtcc_bridge.storage.tables import audit_entries, incidents
-
-_ROWS_AT_ONCE: Final = 100
-"""Entries are large, and what a process once had in memory for them it seldom gives back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +44,9 @@ async def acts(
     if before is not None:
         query = query.where(table.at < before)
     query = query.order_by(table.at, table.entry_id)
-    async for row in _streamed(tx, query):
-        yield AuditEntryRecord(**row._mapping)
+    async for rows in pieces(tx, query):
+        for row in rows:
+            yield AuditEntryRecord(**row._mapping)
 
 
 async def moments(
@@ -63,16 +61,9 @@ async def moments(
         & (table.at < before)
         & (table.outcome != refused)
     )
-    async for row in _streamed(tx, query.order_by(table.at, table.entry_id)):
-        yield row.at, row.actor, row.subject
-
-
-async def _streamed(tx: Transaction, query: Select[Any]) -> AsyncGenerator[Row[Any], None]:
-    """Some rows at a time: one at a time, the way to the driver and back is most of what a row costs."""
-    result = await tx.stream(query.execution_options(max_row_buffer=_ROWS_AT_ONCE))
-    async for rows in result.partitions(_ROWS_AT_ONCE):
+    async for rows in pieces(tx, query.order_by(table.at, table.entry_id)):
         for row in rows:
-            yield row
+            yield row.at, row.actor, row.subject
 
 
 async def about(tx: Transaction, subjects: Collection[str]) -> Sequence[AuditEntryRecord]:

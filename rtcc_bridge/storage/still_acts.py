@@ -8,10 +8,10 @@ choice has to empty the table and its mark.
 What was refused is left out. An exercise is told by what the incident is at the time of asking.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence, Set
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,6 +31,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from rtcc_bridge.storage import audit_tree, log_marks
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.slices import padded, slices
+from rtcc_bridge.storage.streaming import pieces
 from rtcc_bridge.storage.tables import audit_entries, incidents, still_acts
 
 ATTACH: Final = "probe.attach"
@@ -58,6 +59,10 @@ class StillAct(NamedTuple):
     subject: str
     still: str | None
     edits: str | None
+
+
+ActPieces: TypeAlias = AsyncGenerator[Sequence[StillAct], None]
+"""Some at a time, as they come from the database: of one still there may be as many as of all."""
 
 
 class Window(NamedTuple):
@@ -100,12 +105,11 @@ class StillActs:
         often = select(done.c.still).where(done.c.still.is_not(None)).group_by(done.c.still)
         return set((await self._tx.execute(often.having(func.count() >= at_least))).scalars())
 
-    async def of_stills(self, stills: Collection[str], actions: Collection[str], within: Window) -> Sequence[StillAct]:
+    async def of_stills(self, stills: Collection[str], actions: Collection[str], within: Window) -> ActPieces:
         """What was done with these, the oldest first for each of them."""
-        found: list[StillAct] = []
         for some in slices(sorted(stills)):
-            found += await self._acts(actions, within, partial(_is_of, some))
-        return found
+            async for acts in self._acts(actions, within, partial(_is_of, some)):
+                yield acts
 
     async def analysts(self, probe_ids: Collection[str], within: Window) -> Mapping[str, str]:
         """By probe whoever attached its still; one that was not attached in that time is left out."""
@@ -116,24 +120,24 @@ class StillActs:
             found |= {row.subject: row.actor for row in await self._tx.execute(query)}
         return found
 
-    async def unopened(self, within: Window) -> Sequence[StillAct]:
+    def unopened(self, within: Window) -> ActPieces:
         """Approvals of requests that had not been opened, the oldest first."""
-        return await self._acts((APPROVE,), within, lambda of: ~func.coalesce(of.opened, false()))
+        return self._acts((APPROVE,), within, lambda of: ~func.coalesce(of.opened, false()))
 
-    async def lapses(self, within: Window) -> Sequence[StillAct]:
+    def lapses(self, within: Window) -> ActPieces:
         """Approvals that did not come in time, the oldest first."""
-        return await self._acts((LAPSE,), within, lambda _: true())
+        return self._acts((LAPSE,), within, lambda _: true())
 
     async def _acts(
         self, actions: Collection[str], within: Window, which: Callable[[Columns], ColumnElement[bool]]
-    ) -> Sequence[StillAct]:
+    ) -> ActPieces:
         def wanted(of: Columns) -> Select[Any]:
             columns = (of[name] for name in _TOLD)
             return select(*columns).where(_did(of, actions, within) & which(of) & ~_is_exercise(of))
 
         found = self._both(wanted).subquery()
-        rows = await self._tx.execute(select(found).order_by(found.c.at, found.c.subject))
-        return [StillAct._make(row) for row in rows]
+        async for rows in pieces(self._tx, select(found).order_by(found.c.at, found.c.subject)):
+            yield [StillAct._make(row) for row in rows]
 
     def _both(self, wanted: Callable[[Columns], Select[Any]]) -> CompoundSelect[Any]:
         """Of what is kept, and of the log behind it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import tracemalloc
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -10,11 +11,23 @@ import pytest
 from sqlalchemy import insert, select
 
 from rtcc_bridge.audit.entries import REFUSED, record_of
+from rtcc_bridge.policy.policy_parts import MisuseRule
 from rtcc_bridge.reports.act_counter import ActCounter
+from rtcc_bridge.reports.misuse import read_history
 from rtcc_bridge.storage import audit_entries, audit_tree, still_acts, tables
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.still_acts import ACTIONS, APPROVE, ATTACH, CHOOSE, EDIT, LAPSE, SEARCH, Window
+from rtcc_bridge.storage.still_acts import (
+    ACTIONS,
+    APPROVE,
+    ATTACH,
+    CHOOSE,
+    EDIT,
+    LAPSE,
+    SEARCH,
+    ActPieces,
+    Window,
+)
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 WINDOW = Window(NOON - timedelta(days=3), NOON)
@@ -34,15 +47,17 @@ class Told(NamedTuple):
     analysts: dict[str, str]
 
 
-def some_entries(count: int) -> list[AuditEntryRecord]:
+def some_entries(
+    count: int, stills: int = 12, actions: Sequence[str] = (*ACTIONS, "probe.view")
+) -> list[AuditEntryRecord]:
     """A second apart, before the window, in it and behind it; of stills, actions, faces and incidents by chance."""
     chance = random.Random(7)
     apart = timedelta(days=5) / count
     entries = []
     for number in range(count):
-        still = f"still-{chance.randrange(12)}"
+        still = f"still-{chance.randrange(stills)}"
         details: dict[str, Any] = {"originalSha256": still, "edits": [{"rotate": chance.randrange(3)}]}
-        action = chance.choice((*ACTIONS, "probe.view"))
+        action = chance.choice(actions)
         if action == CHOOSE:
             details["cropSha256"] = f"face-{chance.randrange(30)}"
         if action == APPROVE:
@@ -95,6 +110,10 @@ def expected(entries: Sequence[AuditEntryRecord]) -> Told:
     )
 
 
+async def whole(pieces: ActPieces) -> list[Any]:
+    return [one[:5] async for some in pieces for one in some]
+
+
 async def found(database: Database) -> Told:
     async with database.snapshot() as tx:
         acts = await still_acts.reading(tx, refused=REFUSED)
@@ -103,11 +122,9 @@ async def found(database: Database) -> Told:
             copies=faces_of_several(set(await acts.copies(WINDOW))),
             searched_often=set(await acts.stills((SEARCH,), WINDOW, at_least=OFTEN)),
             tried_often=set(await acts.stills((ATTACH, EDIT), WINDOW, at_least=OFTEN)),
-            of_stills=sorted(
-                one[:5] for one in await acts.of_stills({"still-1", "still-2"}, (SEARCH, ATTACH, EDIT), WINDOW)
-            ),
-            unopened=[one[:5] for one in await acts.unopened(WINDOW)],
-            lapses=[one[:5] for one in await acts.lapses(WINDOW)],
+            of_stills=sorted(await whole(acts.of_stills({"still-1", "still-2"}, (SEARCH, ATTACH, EDIT), WINDOW))),
+            unopened=await whole(acts.unopened(WINDOW)),
+            lapses=await whole(acts.lapses(WINDOW)),
             analysts=dict(await acts.analysts(probes, WINDOW)),
         )
 
@@ -183,3 +200,22 @@ async def test_several_that_keep_at_once_keep_nothing_twice(
     assert await kept(database) == sum(one.action in ACTIONS and one.outcome != REFUSED for one in entries)
     async with database.read() as tx:
         assert not await still_acts.is_behind(tx, 0)
+
+
+async def test_of_many_acts_with_one_still_only_a_few_are_in_memory_at_once(with_drill: Database) -> None:
+    """Whether they are kept apart already or not."""
+    database = with_drill
+    entries = some_entries(8_000, stills=1, actions=(SEARCH,))
+    searches = [one for one in entries if one.outcome != REFUSED and WINDOW.since <= one.at < WINDOW.before]
+    searches = [one for one in searches if one.entry["authority"]["incidentId"] != DRILL]
+    await add(database, entries)
+    await place(database, len(entries))
+    for _ in range(2):
+        async with database.snapshot() as tx:
+            tracemalloc.start()
+            history = await read_history(tx, WINDOW.since, WINDOW.before, MisuseRule(), None)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        assert history.of_still["still-0"].count == len(searches)
+        assert peak < 1_000_000, "bytes; a list of the acts takes twice as many"
+        await ActCounter(database).count_all()
