@@ -14,6 +14,7 @@ this and the share in which the page's own thread was busy say something of the 
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -170,6 +171,8 @@ async def server(options: argparse.Namespace) -> list[Line]:
         taken: dict[str, list[float]] = {path: [] for _, path in pages}
         worked = dict.fromkeys(taken, 0.0)
         sizes: dict[str, int] = {}
+        gc.collect()
+        gc.freeze()  # as the daemon does when it has started; here what filled the database would be looked through
         for turn in range(options.requests + WARM_UP):
             for account, path in pages:
                 start, work = time.perf_counter(), time.process_time()

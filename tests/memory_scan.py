@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,16 +24,18 @@ def windows(name: str, content: bytes, size: int = 32, count: int = 16) -> dict[
 
 
 def found_in_files(needles: Needles, *folders: Path) -> list[str]:
-    """Which of the needles is in which file below the folders."""
+    """Which of the needles is in which file below the folders. What a server removes meanwhile is left out."""
     found = []
-    for folder in folders:
-        for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
-            try:
-                content = file.read_bytes()
-            except FileNotFoundError:  # a server has removed it meanwhile
-                continue
+    for file in sorted(file for folder in folders for file in _files(folder)):
+        with suppress(FileNotFoundError):
+            content = file.read_bytes()
             found += [f"{name} in {file}" for name, needle in needles.items() if needle in content]
     return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(folder):  # which passes over a folder that is gone when its turn comes
+        yield from (file for name in names if (file := Path(place, name)).is_file() and not file.is_symlink())
 
 
 def found_in_memory(needles: Needles, process_id: int) -> list[str]:

@@ -131,9 +131,7 @@ class PostgresServer:
 
     def kill(self) -> None:
         """Kills every process of the server at once: the machine lost power, as far as the server can tell."""
-        for process_id in processes_in(self.data):
-            with suppress(ProcessLookupError):
-                os.kill(process_id, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait(_STEP_SECONDS)
         self._process = None
@@ -146,12 +144,16 @@ class PostgresServer:
 
     def pause(self) -> None:
         """No process of the server runs until `resume`: connections stay open and nothing answers."""
-        for process_id in processes_in(self.data):
-            os.kill(process_id, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To every process of the server; one that serves a client may end by itself meanwhile."""
         for process_id in processes_in(self.data):
-            os.kill(process_id, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(process_id, number)
 
     def make_standby(self, host: Host | None = None) -> "PostgresServer":
         """A second server that follows this one by streaming; not started yet. The caller removes it."""

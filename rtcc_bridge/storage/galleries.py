@@ -396,7 +396,7 @@ def _numbers(text: str | None) -> npt.NDArray[np.int64]:
 
 
 async def removed_image_ids(tx: Transaction, gallery: str, *, after: int, up_to: int) -> Sequence[int]:
-    """The images that were removed in the versions after `after`, up to and with `up_to`."""
+    """The images that were removed in the versions after `after`, up to and with `up_to`; in no order."""
     query = select(gallery_images.c.image_id).where(
         (gallery_images.c.gallery == gallery) & _between(gallery_images.c.removed_version, after, up_to)
     )
