@@ -157,8 +157,7 @@ class ProficiencyDesk:
 async def answers(tx: Transaction) -> Sequence[CaseResult]:
     """How the newest cases were answered: for the administrator alone."""
     cases = {case.case_id: case for case in await proficiency_cases.newest(tx, MOST_RESULTS)}
-    found = [one for one in await examinations.of_cases(tx) if one.case_id in cases]
-    return [await _result(tx, cases[str(one.case_id)], one) for one in found]
+    return [await _result(tx, cases[str(one.case_id)], one) for one in await examinations.of_cases(tx, cases)]
 
 
 async def _result(tx: Transaction, case: ProficiencyCaseRecord, review: ExaminationRecord) -> CaseResult:

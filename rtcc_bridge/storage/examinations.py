@@ -3,7 +3,7 @@
 Nothing here differs with what another examiner thinks of the list, so a reviewer's session may read it (P12).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -137,11 +137,14 @@ async def newest_of(tx: Transaction, examiner: str, limit: int) -> Sequence[Exam
     return [_record(row) for row in (await tx.execute(query)).mappings()]
 
 
-async def of_cases(tx: Transaction) -> Sequence[ExaminationRecord]:
-    """The examinations of all seeded cases, the newest first."""
-    query = select(examinations).where(examinations.c.case_id.is_not(None))
-    query = query.order_by(examinations.c.opened_at.desc(), examinations.c.examination_id)
-    return [_record(row) for row in (await tx.execute(query)).mappings()]
+async def of_cases(tx: Transaction, case_ids: Collection[str]) -> Sequence[ExaminationRecord]:
+    """The examinations of these seeded cases, the newest first."""
+    found: list[ExaminationRecord] = []
+    for some in slices(sorted(case_ids)):
+        query = select(examinations).where(examinations.c.case_id.in_(some))
+        found += [_record(row) for row in (await tx.execute(query)).mappings()]
+    found.sort(key=lambda one: one.examination_id)
+    return sorted(found, key=lambda one: one.opened_at, reverse=True)
 
 
 async def reviews_filed(tx: Transaction, since: datetime, before: datetime) -> Sequence[FiledReview]:

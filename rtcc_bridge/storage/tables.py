@@ -355,6 +355,13 @@ gallery_images = Table(
         sqlite_where=text("removed_version IS NULL"),
         postgresql_where=text("removed_version IS NULL"),
     ),
+    # Whether the record system has spoken of any.
+    Index(
+        "ix_gallery_images_told_gallery",
+        "gallery",
+        sqlite_where=text("retention_told_at IS NOT NULL"),
+        postgresql_where=text("retention_told_at IS NOT NULL"),
+    ),
     # All that the page of a gallery counts by. PostgreSQL counts without it, and takes no words of any length into one.
     Index(
         LIVING_SOURCES,
