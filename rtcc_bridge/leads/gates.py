@@ -11,7 +11,7 @@ from rtcc_bridge.leads.lead import LeadApproval, Outcome
 from rtcc_bridge.leads.parts import lead_of
 from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.policy_file import Policy
-from rtcc_bridge.probes.authority import authority_of, require_still_permitted
+from rtcc_bridge.probes import authority
 from rtcc_bridge.storage import probes
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.leads import LeadRecord
@@ -54,7 +54,17 @@ async def require_still_grounded(tx: Transaction, lead: LeadRecord, policy: Poli
     Raises PolicyRefusalError (P02, P07, P08, P09), NotFoundError, ConflictError (merged into what is not known yet).
     """
     probe = await search_of(tx, lead)
-    require_still_permitted(policy, probe, await authority_of(tx, probe.incident_id, policy, now))
+    authority.require_still_permitted(policy, probe, await authority.authority_of(tx, probe.incident_id, policy, now))
+    return probe
+
+
+async def require_not_ended(tx: Transaction, lead: LeadRecord, policy: Policy, now: datetime) -> ProbeRecord:
+    """The search of the lead, whose incident has not become what the next sweep withdraws the lead for.
+
+    Raises PolicyRefusalError (P02, P07, P08), NotFoundError, ConflictError (as above).
+    """
+    probe = await search_of(tx, lead)
+    authority.require_not_ended(probe, await authority.authority_of(tx, probe.incident_id, policy, now))
     return probe
 
 

@@ -10,7 +10,7 @@ from rtcc_bridge.leads import lead as rules
 from rtcc_bridge.leads import opinions
 from rtcc_bridge.leads.agreement import Agreement, ListOutcome
 from rtcc_bridge.leads.examiners import require_face_concluded
-from rtcc_bridge.leads.gates import require_in_time, require_still_grounded, search_of
+from rtcc_bridge.leads.gates import require_in_time, require_not_ended, require_still_grounded
 from rtcc_bridge.leads.lead import LeadResult, ReviewState
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.parts import lead_of
@@ -82,9 +82,9 @@ class ReleaseDesk:
     async def received(self, lead_id: str, account: Account) -> ReceivedLead:
         """The released lead, for its requestor or a supervisor, who then is one of its receivers (P19).
 
-        Each look is audited before it is had. Raises PolicyRefusalError (P10; P12: somebody who may have to examine the
-        same face in another search; P14, P18: its time is over; P17: another one's lead), NotFoundError (not released),
-        ConflictError (taken back: there is nothing to look at any more).
+        Each look is audited before it is had. Raises PolicyRefusalError (P10; P02, P07, P08: its incident ends it; P12:
+        somebody who may have to examine the same face in another search; P14, P18: its time is over; P17: another one's
+        lead), NotFoundError (not released), ConflictError (taken back: there is nothing to look at any more).
         """
         action = "lead.receive"
         async with self._parts.watching(account, action, lead_id):
@@ -119,9 +119,11 @@ class ReleaseDesk:
             raise PolicyRefusalError("P17", "A lead is released to its requestor: this one is somebody else's.")
         if lead.review_state != ReviewState.RELEASED:
             raise ConflictError("This lead was taken back, and may not be used: acknowledge that.")
-        require_in_time(lead, self._parts.clock.now())
+        now = self._parts.clock.now()
+        require_in_time(lead, now)
+        probe = await require_not_ended(tx, lead, self._parts.policy, now)
         if not same_person(release.requestor, account.name):  # whose own case it is: they were given it already
-            await require_face_concluded(tx, account, await search_of(tx, lead))
+            await require_face_concluded(tx, account, probe)
         return ReceivedLead(lead, release)
 
     async def _agreed(self, tx: Transaction, lead: LeadRecord) -> Agreement:

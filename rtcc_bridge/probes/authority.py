@@ -76,6 +76,24 @@ def require_still_permitted(policy: Policy, probe: ProbeRecord, authority: Incid
         )
 
 
+def require_not_ended(probe: ProbeRecord, authority: IncidentAuthority) -> None:
+    """That nothing has come of the incident for which the sweep withdraws the search's lead.
+
+    Raises PolicyRefusalError (P02, P07, P08).
+    """
+    ending = rules.ending(authority.incident)
+    if ending is None and authority.incident.exercise != probe.exercise:
+        ending = ("P07", other_kind(exercise=authority.incident.exercise))
+    if ending is not None:
+        rule, reason = ending
+        raise PolicyRefusalError(rule, f"This lead may not be used any more, and is withdrawn: {reason}.")
+
+
+def other_kind(*, exercise: bool) -> str:
+    """Why a search of the other kind of event has ended (P07)."""
+    return f"the incident is {'an exercise' if exercise else 'an actual event'}, which was not known before"
+
+
 async def require_open_case(tx: Transaction, case_number: str) -> None:
     """Asks for the case as it stands now. Raises PolicyRefusalError (P01)."""
     rules.require_open_case(disposed=await dispositions.is_disposed(tx, case_number))

@@ -98,16 +98,11 @@ async def test_the_requestor_does_not_release_to_themselves(life: LifeKit) -> No
     await refused(life, await life.agreed(), [], Account(FORM.requestor.upper(), frozenset(Role)))
 
 
-@pytest.mark.parametrize(
-    ("changes", "rule"),
-    [
-        ({"exercise": True}, "P07"),
-        ({"incident_type": "CIVDIS"}, "P02"),
-        ({"incident_type": "THEFT"}, "P02"),
-        ({"status": "cancelled"}, "P08"),
-    ],
-    ids=str,
-)
+ENDED = [({"exercise": True}, "P07"), ({"incident_type": "CIVDIS"}, "P02"), ({"status": "cancelled"}, "P08")]
+NOT_COVERED = ({"incident_type": "THEFT"}, "P02")
+
+
+@pytest.mark.parametrize(("changes", "rule"), [*ENDED, NOT_COVERED], ids=str)
 async def test_what_its_incident_does_not_permit_any_more_is_not_released(
     life: LifeKit, changes: dict[str, Any], rule: str
 ) -> None:
@@ -119,6 +114,26 @@ async def test_what_its_incident_does_not_permit_any_more_is_not_released(
         await life.leads.acknowledge(other, PEER)
     assert caught.value.rule == rule
     assert len(await life.kit.events("lead.acknowledged")) == 1
+
+
+@pytest.mark.parametrize(("changes", "rule"), ENDED, ids=str)
+async def test_what_was_released_is_shown_to_nobody_when_its_incident_ends_it(
+    life: LifeKit, changes: dict[str, Any], rule: str
+) -> None:
+    """Before any sweep has withdrawn it."""
+    lead_id = await life.released()
+    await life.kit.set_incident("incident-1", **changes)
+    for reader in (REQUESTOR, SUPERVISOR):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await life.life.release.received(lead_id, reader)
+        assert caught.value.rule == rule
+    assert await life.kit.rows(tables.audit_entries, action="lead.receive", outcome="shown") == []
+
+
+async def test_a_type_that_is_merely_not_covered_takes_nothing_back_from_the_requestor(life: LifeKit) -> None:
+    lead_id = await life.released()
+    await life.kit.set_incident("incident-1", **NOT_COVERED[0])
+    assert (await life.life.release.received(lead_id, REQUESTOR)).lead.lead_id == lead_id
 
 
 async def test_a_threat_whose_time_is_over_takes_nothing_from_the_lead(life: LifeKit) -> None:
