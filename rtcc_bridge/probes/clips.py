@@ -187,8 +187,6 @@ class ClipDesk:
 
     async def _note_look(self, clip: ClipRecord, account: Account, details: Mapping[str, int]) -> None:
         async with self._parts.database.write() as tx:
-            if clip.seen_at is None:
-                await clips.note_seen(tx, clip.clip_id, self._parts.clock.now())
             await note_clip(self._parts, tx, clip, account.name, "clip.view", "shown", details)
 
     async def _own(self, clip_id: str, account: Account) -> ClipRecord:
