@@ -486,7 +486,7 @@ def build_kit(
     reconciler = Reconciler(parts, settings, provisional)
     reader = workers if isinstance(workers, WorkerPool) else stand_in
     rules = ClipRules(max_clip_bytes, upload_timeout_seconds, keep_minutes=60)
-    clips = ClipDesk(parts, vault, reader, desk, rules, training_gallery=training_gallery)
+    clips = ClipDesk(parts, vault, reader, desk, rules)
     keeper = ClipKeeper(parts, vault)
     approvals = ApprovalDesk(parts)
     return ProbeKit(parts, vault, stand_in, desk, approvals, reconciler, provisional, clips, keeper, clock, objects)

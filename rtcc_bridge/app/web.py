@@ -60,7 +60,6 @@ async def add_web(assembly: Assembly, pack: ModelPack) -> None:
         workers,
         desk,
         ClipRules(intake.max_clip_bytes, settings.web.upload_timeout_seconds, intake.clip_minutes),
-        training_gallery=settings.matching.training_gallery,
     )
     refusals = RefusalLog(core.database, core.audit, core.metrics)
     people = await add_people(assembly)

@@ -21,9 +21,9 @@ from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.rules import ExportOrderFacts
-from rtcc_bridge.storage import export_orders, galleries, gallery_upkeep
-from rtcc_bridge.storage.export_orders import ExportOrderRecord
+from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.galleries import GalleryImageRecord
+from rtcc_bridge.storage.orders import EXPORT_ORDERS, ExportOrderRecord
 
 MANIFEST: Final = "manifest.csv"
 PICTURES: Final = "pictures"
@@ -82,7 +82,7 @@ class GalleryExport:
             raise InvalidInputError(f"{folder} cannot be written to: {error.strerror}") from error
         if order_id is not None:
             async with self._database.write() as tx:
-                await export_orders.finish(tx, order_id, self._parts.clock.now())
+                await EXPORT_ORDERS.use(tx, order_id, self._parts.clock.now())
         return ExportReceipt(name, version, images, pictures, unreadable)
 
     async def _begin(
@@ -96,7 +96,7 @@ class GalleryExport:
                 raise NotFoundError(
                     f"there is no gallery {name}: `rtcc-bridge gallery stats` lists those that there are"
                 )
-            order = None if order_id is None else await export_orders.find(tx, order_id, lock=True)
+            order = None if order_id is None else await EXPORT_ORDERS.find(tx, order_id, lock=True)
             if order_id is not None and order is None:
                 raise NotFoundError("there is no such order to export")
             rules.require_export_order(
@@ -109,7 +109,7 @@ class GalleryExport:
             )
             authority = {}
             if order is not None:
-                await export_orders.begin(tx, order.order_id, target)
+                await EXPORT_ORDERS.begin(tx, order.order_id, target)
                 authority = {"order": order.order_id, "askedBy": order.asked_by, "approvedBy": order.approved_by}
             await self._parts.audit.append(
                 tx,

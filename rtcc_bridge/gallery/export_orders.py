@@ -10,9 +10,9 @@ from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.reasons import stated
-from rtcc_bridge.storage import export_orders, galleries
+from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.export_orders import ExportOrderRecord
+from rtcc_bridge.storage.orders import EXPORT_ORDERS, ExportOrderRecord
 
 MOST_LISTED: Final = 200
 _ASK: Final = "gallery.ask_export"
@@ -46,7 +46,7 @@ class ExportOrderDesk:
                     asked_by=account.name,
                     asked_at=self._parts.clock.now(),
                 )
-                await export_orders.add(tx, record)
+                await EXPORT_ORDERS.add(tx, record)
                 await self._tell(tx, account, _ASK, record, "asked", {})
         return record
 
@@ -60,17 +60,15 @@ class ExportOrderDesk:
             require_permission(account, Deed.APPROVE_EXPORT)
             now = self._parts.clock.now()
             async with self._parts.database.write() as tx:
-                found = await export_orders.find(tx, order_id, lock=True)
+                found = await EXPORT_ORDERS.find(tx, order_id, lock=True)
                 if found is None:
                     raise NotFoundError("There is no such order.")
                 rules.require_second_person(account, asked_by=found.asked_by)
                 if found.approved_by is not None:
                     raise ConflictError("This export was approved before.")
                 rules.require_fresh_order(found.asked_at, now)
-                await export_orders.approve(tx, order_id, approved_by=account.name, at=now)
+                approved = await EXPORT_ORDERS.approve(tx, found, approved_by=account.name, at=now)
                 await self._tell(tx, account, _APPROVE, found, "approved", {"askedBy": found.asked_by})
-                approved = await export_orders.find(tx, order_id)
-        assert approved is not None
         return approved
 
     async def every(self, account: Account) -> Sequence[ExportOrderRecord]:
@@ -81,7 +79,7 @@ class ExportOrderDesk:
             await self._parts.audit.append(
                 tx, actor=account.name, action=_SEE, subject="galleries", outcome="shown", authority={}, details={}
             )
-            return await export_orders.newest(tx, MOST_LISTED)
+            return await EXPORT_ORDERS.newest(tx, MOST_LISTED)
 
     async def _tell(
         self,

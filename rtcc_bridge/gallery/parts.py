@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.policy.accounts import Account
-from rtcc_bridge.probes.refusals import MOST_SUBJECT_CHARACTERS, RefusalLog
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.objects import ObjectVault
@@ -26,5 +26,4 @@ class GalleryParts:
 
     def watching(self, account: Account, action: str, subject: str) -> AbstractAsyncContextManager[None]:
         """Records a refusal of the block (P22). The block must not be inside a transaction."""
-        subject = subject[:MOST_SUBJECT_CHARACTERS]
         return self.refusals.watching(actor=account.name, action=action, subject=subject, authority={})

@@ -21,7 +21,7 @@ from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_parts import CertificateKind
 from rtcc_bridge.probes.reasons import stated
-from rtcc_bridge.probes.refusals import MOST_SUBJECT_CHARACTERS, RefusalLog
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.storage import people, sessions
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.people import PersonRecord
@@ -115,8 +115,7 @@ class PeopleRegister:
         Nobody asks the person to examine anything until they sign in again, which they can. Raises PolicyRefusalError
         (P10), InvalidInputError (no reason), NotFoundError (nothing is open), UnavailableError.
         """
-        subject = person[:MOST_SUBJECT_CHARACTERS]
-        async with self._refusals.watching(actor=account.name, action=_END, subject=subject, authority={}):
+        async with self._refusals.watching(actor=account.name, action=_END, subject=person, authority={}):
             require_permission(account, Deed.END_SESSIONS)
             why, now = stated(reason, "Signing somebody out"), self._clock.now()
             async with self._database.write() as tx:
@@ -129,7 +128,7 @@ class PeopleRegister:
                     place = f"session/{one.session_id[:16]}"
                     await self._enter(tx, account, "session.end", place, "ended_by_administrator", told)
                 details = {"sessions": len(ended), "reason": why}
-                await self._enter(tx, account, _END, subject, "signed_out", details)
+                await self._enter(tx, account, _END, person, "signed_out", details)
         return len(ended)
 
     async def _enter(

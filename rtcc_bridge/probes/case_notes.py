@@ -8,7 +8,7 @@ from rtcc_bridge.leads.examiners import require_case_not_blind
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.parts import ProbeParts
-from rtcc_bridge.probes.refusals import MOST_SUBJECT_CHARACTERS, RefusalLog
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.storage import incidents
 from rtcc_bridge.storage.incidents import IncidentRecord
 
@@ -38,8 +38,7 @@ class CaseNotesDesk:
         They are closed to the analysts who may still have to review a search of this case blind, or examine a picture
         of it in another. Raises PolicyRefusalError (P10; P12), NotFoundError, UnavailableError.
         """
-        subject = incident_id[:MOST_SUBJECT_CHARACTERS]
-        async with self._refusals.watching(actor=account.name, action=_LOOK, subject=subject, authority={}):
+        async with self._refusals.watching(actor=account.name, action=_LOOK, subject=incident_id, authority={}):
             require_permission(account, Deed.SEE_NOTES)
             async with self._parts.database.read() as tx:
                 record = await incidents.get(tx, incident_id)

@@ -27,7 +27,7 @@ from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.clip_end import destroy_clip, note_clip
 from rtcc_bridge.probes.clip_messages import ClipIndex, ClipPlace
 from rtcc_bridge.probes.desk import FrameCut, ProbeDesk
-from rtcc_bridge.probes.grounds import Grounds, ProbeForm, require_intake_grounds, require_lengths
+from rtcc_bridge.probes.grounds import Grounds, ProbeForm, require_lengths
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.picture_reader import ClipReader
 from rtcc_bridge.probes.refusals import RefusalLog
@@ -70,15 +70,12 @@ class ClipDesk:
         workers: ClipReader,
         probes: ProbeDesk,
         clip_rules: ClipRules,
-        *,
-        training_gallery: str | None,
     ) -> None:
         self._parts = parts
         self._vault = vault
         self._workers = workers
         self._probes = probes
         self._rules = clip_rules
-        self._training_gallery = training_gallery
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
         self._sealer = UploadSealer(
             CLIP_KIND, "clip", parts.database, vault, clip_rules.max_bytes, clip_rules.upload_timeout_seconds
@@ -101,7 +98,7 @@ class ClipDesk:
             AsyncExitStack() as undo,
         ):
             async with self._parts.database.read() as tx:
-                grounds = await self._require_grounds(tx, incident_id, form, analyst)
+                grounds = await self._probes.require_grounds(tx, incident_id, form, analyst)
                 await _require_room(tx, analyst)
             authority = grounds.authority
             lane = rules.lane_of(imminent_threat=authority.imminent_threat)
@@ -109,7 +106,7 @@ class ClipDesk:
                 sealed = await self._sealer.seal(upload, undo)
                 index = await self._workers.clip_index(self._arrived(sealed), lane)
                 async with self._parts.database.write() as tx:
-                    grounds = await self._require_grounds(tx, incident_id, form, analyst)
+                    grounds = await self._probes.require_grounds(tx, incident_id, form, analyst)
                     await _require_room(tx, analyst)
                     await self._vault.record(tx, sealed)
                     clip = self._attached(incident_id, grounds, form, analyst, sealed, index, lane)
@@ -190,8 +187,6 @@ class ClipDesk:
 
     async def _note_look(self, clip: ClipRecord, account: Account, details: Mapping[str, int]) -> None:
         async with self._parts.database.write() as tx:
-            if clip.seen_at is None:
-                await clips.note_seen(tx, clip.clip_id, self._parts.clock.now())
             await note_clip(self._parts, tx, clip, account.name, "clip.view", "shown", details)
 
     async def _own(self, clip_id: str, account: Account) -> ClipRecord:
@@ -219,11 +214,6 @@ class ClipDesk:
             yield await self._vault.unseal(clip.clip_object, key)
         except IntegrityError as error:
             raise NotFoundError("The stored clip is damaged and cannot be read any more: send it again.") from error
-
-    async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> Grounds:
-        return await require_intake_grounds(
-            self._parts, tx, incident_id, form, analyst, training_gallery=self._training_gallery
-        )
 
     def _attached(
         self,

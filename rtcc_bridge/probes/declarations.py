@@ -11,7 +11,7 @@ from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.reasons import stated
-from rtcc_bridge.probes.refusals import MOST_SUBJECT_CHARACTERS, RefusalLog
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.storage import imminent_declarations, incidents, refusal_overrides
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.imminent_declarations import ImminentDeclaration
@@ -117,8 +117,7 @@ class DeclarationDesk:
         )
 
     def _watching(self, account: Account, action: str, incident_id: str) -> AbstractAsyncContextManager[None]:
-        subject = incident_id[:MOST_SUBJECT_CHARACTERS]
-        return self._refusals.watching(actor=account.name, action=action, subject=subject, authority={})
+        return self._refusals.watching(actor=account.name, action=action, subject=incident_id, authority={})
 
 
 def _require_recoded(authority: IncidentAuthority) -> None:

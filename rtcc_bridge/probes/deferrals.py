@@ -13,7 +13,7 @@ from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.reasons import stated
-from rtcc_bridge.probes.refusals import MOST_SUBJECT_CHARACTERS, RefusalLog
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.storage import deferral_lifts, probes
 from rtcc_bridge.storage.deferral_lifts import DeferralLift
 from rtcc_bridge.storage.engine import Transaction
@@ -61,9 +61,8 @@ class DeferralDesk:
 
         Raises PolicyRefusalError (role; one's own lapses), InvalidInputError (no reason), ConflictError (not ended).
         """
-        subject = analyst[:MOST_SUBJECT_CHARACTERS]
         async with (
-            self._refusals.watching(actor=account.name, action="deferral.lift", subject=subject, authority={}),
+            self._refusals.watching(actor=account.name, action="deferral.lift", subject=analyst, authority={}),
             self._parts.database.write() as tx,
         ):
             rules.require_lift_by_another(account, analyst=analyst)

@@ -110,7 +110,7 @@ class ProbeDesk:
             AsyncExitStack() as undo,
         ):
             async with self._parts.database.read() as tx:
-                grounds = await self._require_grounds(tx, incident_id, form, analyst)
+                grounds = await self.require_grounds(tx, incident_id, form, analyst)
             authority = grounds.authority
             with taken_up("probe.attach", authority.traceparent, incident_id=authority.incident_id):
                 sealed = await self._sealer.seal(upload, undo)
@@ -121,7 +121,7 @@ class ProbeDesk:
                 async with self._parts.database.write() as tx:
                     # Asked again: the incident may have been cancelled while the upload was on its way.
                     await incidents.hold(tx, incident_id)
-                    grounds = await self._require_grounds(tx, incident_id, form, analyst)
+                    grounds = await self.require_grounds(tx, incident_id, form, analyst)
                     if grounds.same_person_as is not None:
                         await require_other_picture(tx, grounds.same_person_as, sealed.sha256)
                     await self._vault.record(tx, sealed)
@@ -134,6 +134,12 @@ class ProbeDesk:
             undo.pop_all()
         observe_stages(self._parts.metrics, report.stage_seconds)
         return probe
+
+    async def require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> Grounds:
+        """Every gate before a still, or a clip that one is cut out of, is taken in; see `require_intake_grounds`."""
+        return await require_intake_grounds(
+            self._parts, tx, incident_id, form, analyst, training_gallery=self._training_gallery
+        )
 
     async def lane_of(self, incident_id: str) -> Lane:
         """How urgent a still for this incident would be; one that `attach` refuses is not."""
@@ -171,11 +177,6 @@ class ProbeDesk:
     async def preview(self, probe_id: str, account: Account, tried: Sequence[Edit] | None = None) -> bytes:
         """The still as a JPEG for the screen; see `StillViewer.preview`."""
         return await self._stills.preview(probe_id, account, tried)
-
-    async def _require_grounds(self, tx: Transaction, incident_id: str, form: ProbeForm, analyst: Account) -> Grounds:
-        return await require_intake_grounds(
-            self._parts, tx, incident_id, form, analyst, training_gallery=self._training_gallery
-        )
 
     async def _look_at(self, sealed: SealedObject, lane: Lane, edits: Sequence[Edit]) -> FoundFacesReport:
         """Lets a worker find the faces. The still is unsealed only when the worker is there, not while it waits."""

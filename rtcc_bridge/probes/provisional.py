@@ -21,7 +21,7 @@ from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import authority_of, require_still_permitted
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.reasons import stated
-from rtcc_bridge.probes.refusals import MOST_SUBJECT_CHARACTERS, RefusalLog
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.publishing.outbox import OutgoingEvent
 from rtcc_bridge.storage import incidents, input_events, probes, processes, provisional_incidents
 from rtcc_bridge.storage.engine import Transaction
@@ -200,8 +200,7 @@ class ProvisionalDesk:
         )
 
     def _watching(self, account: Account, action: str, subject: str) -> AbstractAsyncContextManager[None]:
-        kept = subject[:MOST_SUBJECT_CHARACTERS]
-        return self._refusals.watching(actor=account.name, action=action, subject=kept, authority={})
+        return self._refusals.watching(actor=account.name, action=action, subject=subject, authority={})
 
 
 def _type_of(form: ProvisionalForm) -> str:

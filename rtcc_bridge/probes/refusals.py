@@ -11,7 +11,7 @@ from rtcc_bridge.errors import PolicyRefusalError, TransientError
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage.engine import Database
 
-MOST_SUBJECT_CHARACTERS: Final = 256
+_MOST_SUBJECT_CHARACTERS: Final = 256
 """What the audit log keeps of a subject that somebody outside has named."""
 
 log = structlog.get_logger()
@@ -31,6 +31,7 @@ class RefusalLog:
     ) -> AsyncIterator[None]:
         """Records a PolicyRefusalError of the block and lets it pass on. `authority` holds no name and no case number.
 
+        subject: as it was named, which nobody has looked at yet: what a database would refuse of it is not kept.
         The block must not be inside a transaction: the entry has to stand although the act's own transaction is undone.
         """
         try:
@@ -44,13 +45,14 @@ class RefusalLog:
         self, refusal: PolicyRefusalError, actor: str, action: str, subject: str, authority: Mapping[str, Any]
     ) -> None:
         details = {"rule": refusal.rule, "reason": str(refusal)}
+        kept = subject.replace("\0", "\N{REPLACEMENT CHARACTER}")[:_MOST_SUBJECT_CHARACTERS]
         try:
             async with self._database.write() as tx:
                 await self._audit.append(
                     tx,
                     actor=actor,
                     action=action,
-                    subject=subject,
+                    subject=kept,
                     outcome=REFUSED,
                     authority=authority,
                     details=details,

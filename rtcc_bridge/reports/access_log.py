@@ -93,7 +93,7 @@ class AccessLogDesk:
         InvalidInputError (no reason, no such page), BusyError, UnavailableError.
         """
         parts = self._parts
-        async with parts.watching(account, ACTION, f"gallery/{gallery}"[:256]):
+        async with parts.watching(account, ACTION, f"gallery/{gallery}"):
             require_permission(account, Deed.MAKE_ACCESS_LOG)
             require_never_examines(account)
             why = stated(reason, "why the log is made")

@@ -17,9 +17,8 @@ from rtcc_bridge.policy.disclosure import DisclosureOrderFacts
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.reports.parts import ReportParts, stated
 from rtcc_bridge.reports.whole_lead import find_lead, searches_of_case
-from rtcc_bridge.storage import disclosure_orders
-from rtcc_bridge.storage.disclosure_orders import DisclosureOrderRecord
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.orders import DISCLOSURE_ORDERS, DisclosureOrderRecord
 
 MOST_LISTED: Final = 200
 _ASK: Final = "lead.ask_disclosure"
@@ -54,7 +53,7 @@ class DisclosureOrderDesk:
                 asked_at=self._parts.clock.now(),
             )
             async with self._parts.database.write() as tx:
-                await disclosure_orders.add(tx, record)
+                await DISCLOSURE_ORDERS.add(tx, record)
                 await self._tell(tx, account, _ASK, record, "asked", {"courtOrder": words})
         return record
 
@@ -74,9 +73,9 @@ class DisclosureOrderDesk:
                 if found.approved_by is not None:
                     raise ConflictError("This disclosure was approved before.")
                 disclosure.require_fresh(found.asked_at, now)
-                await disclosure_orders.approve(tx, order_id, approved_by=account.name, at=now)
+                approved = await DISCLOSURE_ORDERS.approve(tx, found, approved_by=account.name, at=now)
                 await self._tell(tx, account, _APPROVE, found, "approved", {"askedBy": found.asked_by})
-                return await _find(tx, order_id)
+        return approved
 
     async def every(self, account: Account) -> Sequence[DisclosureOrderRecord]:
         """The newest first. Each look is audited. Raises PolicyRefusalError (P10; P12), UnavailableError."""
@@ -85,7 +84,7 @@ class DisclosureOrderDesk:
             require_never_examines(account)
         async with self._parts.database.write() as tx:
             await self._parts.note(tx, account, _SEE, "leads", "shown", {})
-            return await disclosure_orders.newest(tx, MOST_LISTED)
+            return await DISCLOSURE_ORDERS.newest(tx, MOST_LISTED)
 
     async def _leads(self, lead_id: str | None, case_number: str | None) -> Sequence[str]:
         if (lead_id is None) == (case_number is None):
@@ -133,7 +132,7 @@ async def require_order(
 
 
 async def _find(tx: Transaction, order_id: str, *, lock: bool = False) -> DisclosureOrderRecord:
-    found = await disclosure_orders.find(tx, order_id, lock=lock)
+    found = await DISCLOSURE_ORDERS.find(tx, order_id, lock=lock)
     if found is None:
         raise NotFoundError("There is no such order: an administrator asks for one (POST /api/v1/disclosure-orders).")
     return found

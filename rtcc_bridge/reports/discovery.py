@@ -24,10 +24,9 @@ from rtcc_bridge.reports.packet_readme import readme
 from rtcc_bridge.reports.packet_sources import PacketSources, require_named
 from rtcc_bridge.reports.parts import ReportParts, stated
 from rtcc_bridge.reports.whole_lead import WholeLead, find_lead, gather, searches_of_case
-from rtcc_bridge.storage import disclosure_orders
-from rtcc_bridge.storage.disclosure_orders import DisclosureOrderRecord
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.objects import ObjectVault
+from rtcc_bridge.storage.orders import DISCLOSURE_ORDERS, DisclosureOrderRecord
 from rtcc_bridge.storage.probes import ProbeRecord
 
 ACTION: Final = "lead.discovery_packet"
@@ -160,7 +159,7 @@ class DiscoveryDesk:
             if order is not None:
                 now = self._parts.clock.now()
                 await require_order(tx, order.order_id, {one.lead.lead_id for one in whole}, now, lock=True)
-                await disclosure_orders.use(tx, order.order_id, now)
+                await DISCLOSURE_ORDERS.use(tx, order.order_id, now)
             for one in whole:
                 by_order = order if order is not None and one.lead.lead_id in order.lead_ids else None
                 identified = "released" if by_order is None else "all"

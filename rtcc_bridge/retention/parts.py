@@ -11,7 +11,7 @@ from rtcc_bridge.clock import Clock
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.in_force import PolicyInForce
 from rtcc_bridge.policy.policy_parts import RetentionRule
-from rtcc_bridge.probes.refusals import MOST_SUBJECT_CHARACTERS, RefusalLog
+from rtcc_bridge.probes.refusals import RefusalLog
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.objects import ObjectVault
 
@@ -34,7 +34,6 @@ class RetentionParts:
 
     def watching(self, account: Account, action: str, subject: str) -> AbstractAsyncContextManager[None]:
         """Records a refusal of the block (P22). The block must not be inside a transaction."""
-        subject = subject[:MOST_SUBJECT_CHARACTERS]
         return self.refusals.watching(actor=account.name, action=action, subject=subject, authority={})
 
     async def note(

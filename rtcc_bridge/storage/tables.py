@@ -201,7 +201,7 @@ clips = Table(
     Column("frames", JSON),  # list of [number, milliseconds, sharpness]
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
-    Column("seen_at", UtcDateTime),
+    Column("seen_at", UtcDateTime),  # for earlier programs beside this one: they note the first look, and read it
     Column("ended_at", UtcDateTime),  # the sealed clip is gone since
     Column("outcome", String(16)),  # chosen, expired
     Column("probe_id", String(64)),

@@ -30,8 +30,6 @@ from rtcc_bridge.retention.replay import PurgeReplay
 from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.storage import (
     audit_tree,
-    disclosure_orders,
-    export_orders,
     galleries,
     object_keys,
     outbox,
@@ -42,6 +40,7 @@ from rtcc_bridge.storage import (
 )
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.objects import ObjectVault
+from rtcc_bridge.storage.orders import DISCLOSURE_ORDERS, EXPORT_ORDERS
 from rtcc_bridge.upkeep.backup import Progress
 from rtcc_bridge.upkeep.ledger_check import LedgerState, require_ledger
 from rtcc_bridge.upkeep.manifest import (
@@ -251,7 +250,7 @@ class Restore:
         now = self._parts.clock.now()
         async with self._parts.database.write() as tx:
             # An order that was carried out after the backup would be good once more (P17, P30).
-            ended = await export_orders.remove_unfinished(tx) + await disclosure_orders.remove_unused(tx)
+            ended = await EXPORT_ORDERS.remove_unused(tx) + await DISCLOSURE_ORDERS.remove_unused(tx)
             await self._parts.audit.append(
                 tx,
                 actor=self._actor,

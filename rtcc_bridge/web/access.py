@@ -105,8 +105,7 @@ async def _require_deed(request: web.Request, guard: Guard | None, identity: Ide
     if account is NOBODY:
         async with watching_strangers(request, action=action, subject=action):
             raise identity.problem or SignInRequiredError("P10", _NOT_SIGNED_IN)
-    subject = (named or action)[:256]
-    async with services.refusals.watching(actor=account.name, action=action, subject=subject, authority={}):
+    async with services.refusals.watching(actor=account.name, action=action, subject=named or action, authority={}):
         if guard is None or guard.deed is None:
             raise PolicyRefusalError("P10", _NO_DEED)
         require_permission(account, guard.deed)

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from rtcc_bridge.reports.disclosure_orders import MOST_LISTED
 from rtcc_bridge.reports.parts import MAX_REASON_CHARACTERS
-from rtcc_bridge.storage.disclosure_orders import DisclosureOrderRecord
+from rtcc_bridge.storage.orders import DisclosureOrderRecord
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.operations import Answer, Body, Operation, WireModel, answer, read_json
 from rtcc_bridge.web.services import services_of

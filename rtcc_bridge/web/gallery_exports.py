@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field
 
 from rtcc_bridge.gallery.export_orders import MOST_LISTED
-from rtcc_bridge.storage.export_orders import ExportOrderRecord
+from rtcc_bridge.storage.orders import ExportOrderRecord
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.operations import Answer, Body, Operation, WireModel, answer, read_json
 from rtcc_bridge.web.services import services_of

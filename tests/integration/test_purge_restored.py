@@ -17,9 +17,8 @@ from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.retention.purge import Purger
 from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.storage import disclosure_orders, export_orders, object_keys, probes, purges, tables
-from rtcc_bridge.storage.disclosure_orders import DisclosureOrderRecord
-from rtcc_bridge.storage.export_orders import ExportOrderRecord
+from rtcc_bridge.storage import object_keys, probes, purges, tables
+from rtcc_bridge.storage.orders import DISCLOSURE_ORDERS, EXPORT_ORDERS, DisclosureOrderRecord, ExportOrderRecord
 from rtcc_bridge.storage.purges import PurgeRecord
 from rtcc_bridge.upkeep.backup import Backup
 from rtcc_bridge.upkeep.restore import Restore, RestoreReport
@@ -168,15 +167,15 @@ async def test_orders_that_were_not_carried_out_by_the_backup_are_good_for_nothi
                 export = ExportOrderRecord(
                     order_id=name, gallery="city", with_pictures=True, reason="r", finished_at=ended, **two
                 )
-                await export_orders.add(tx, export)
+                await EXPORT_ORDERS.add(tx, export)
                 disclosure = DisclosureOrderRecord(
                     order_id=name, lead_ids=["a lead"], court_order="order 26-7", made_at=ended, **two
                 )
-                await disclosure_orders.add(tx, disclosure)
+                await DISCLOSURE_ORDERS.add(tx, disclosure)
     await backed_up(installation)
     await lost_and_restored(installation)
     async with open_core(installation.settings) as core, core.database.read() as tx:
-        exports, disclosures = await export_orders.newest(tx, 9), await disclosure_orders.newest(tx, 9)
+        exports, disclosures = await EXPORT_ORDERS.newest(tx, 9), await DISCLOSURE_ORDERS.newest(tx, 9)
     assert [one.order_id for one in exports] == [f"ended {now}"]
     assert [one.order_id for one in disclosures] == [f"ended {now}"]
 

@@ -28,7 +28,7 @@ from rtcc_bridge.leads.corroboration import OutcomeReport
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.leads.proficiency import NewCase
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.policy import rules
+from rtcc_bridge.policy import disclosure, rules
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, NOBODY, Account, Role
 from rtcc_bridge.policy.permissions import MACHINE_DEEDS, PERMITTED, Deed, may
 from rtcc_bridge.probes.provisional import ProvisionalForm
@@ -451,6 +451,10 @@ SECOND_WORDS: dict[str, tuple[Deed, Callable[[Account], None]]] = {
     "require_second_person": (
         Deed.APPROVE_EXPORT,
         lambda who: rules.require_second_person(who, asked_by="somebody"),
+    ),
+    "require_other_person": (
+        Deed.APPROVE_DISCLOSURE,
+        lambda who: disclosure.require_other_person(who, asked_by="somebody"),
     ),
     "require_watch_commander": (
         Deed.DECLARE_IMMINENT,

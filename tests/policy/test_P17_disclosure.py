@@ -14,7 +14,8 @@ from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, 
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.reports.desks import ReportDesks
 from rtcc_bridge.reports.discovery import PacketOrder
-from rtcc_bridge.storage import disclosure_orders, tables
+from rtcc_bridge.storage import tables
+from rtcc_bridge.storage.orders import DISCLOSURE_ORDERS
 from tests.life_kit import ADMINISTRATOR, AUDITOR, SUPERVISOR, LifeKit
 from tests.probe_kit import FORM
 from tests.report_kit import COURT_ORDER, ordered, report_desks
@@ -183,7 +184,7 @@ async def test_those_that_are_not_used_end_with_a_restoration(life: LifeKit, des
     used, approved = await ordered(life.kit, lead_id), await ordered(life.kit, lead_id)
     await packet(desks, lead_id, used)
     async with life.kit.database.write() as tx:
-        assert await disclosure_orders.remove_unused(tx) == 1
+        assert await DISCLOSURE_ORDERS.remove_unused(tx) == 1
     assert [one.order_id for one in await desks.disclosures.every(AUDITOR)] == [used.disclosure]
     with pytest.raises(NotFoundError):
         await packet(desks, lead_id, approved)

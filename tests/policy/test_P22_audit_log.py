@@ -60,6 +60,17 @@ async def test_every_act_refusal_and_look_is_an_entry(export: Path) -> None:
         assert entry.keys() >= {"actor", "action", "subject", "outcome", "authority", "at", "entryId"}
 
 
+@pytest.mark.parametrize(
+    ("named", "kept"), [("x" * 300, "x" * 256), ("a\0b", "a\N{REPLACEMENT CHARACTER}b")], ids=["long", "with a zero"]
+)
+async def test_what_is_refused_is_an_entry_whatever_it_was_called(life: LifeKit, named: str, kept: str) -> None:
+    """PostgreSQL takes neither as it is. The entry would lie in the journal, and end every process that merges it."""
+    with pytest.raises(PolicyRefusalError):
+        await life.leads.acknowledge(named, FLOOR)
+    [entry] = await life.kit.audited("lead.acknowledge")
+    assert (entry["subject"], entry["outcome"]) == (kept, "refused")
+
+
 async def test_a_look_at_what_colleagues_did_is_an_entry(life: LifeKit) -> None:
     """It names people too: who had a lead, whose approvals lapsed, who opened an incident. One's own names nobody."""
     lead_id, withdrawal = await life.released(), life.life.withdrawal
