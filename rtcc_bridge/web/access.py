@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.web_urldispatcher import AbstractRoute, SystemRoute
 
-from rtcc_bridge.errors import PolicyRefusalError, SignInRequiredError
+from rtcc_bridge.errors import InvalidInputError, PolicyRefusalError, SignInRequiredError
 from rtcc_bridge.policy.accounts import NOBODY
 from rtcc_bridge.policy.permissions import may, require_permission
 from rtcc_bridge.web.accounts import ACCOUNT, Identity, identify, is_act_of_a_person
@@ -46,9 +46,12 @@ STRANGERS = web.AppKey("strangers", Strangers)
 async def admit_to_route(request: web.Request) -> None:
     """Finds out who acts and whether they may. What stands in no table is open to nobody.
 
-    Raises SignInRequiredError, PolicyRefusalError, ForeignRequestError, UnavailableError. Where there is nothing, or
-    not by this method, the router says so.
+    Raises SignInRequiredError, PolicyRefusalError, ForeignRequestError, UnavailableError, and InvalidInputError for a
+    query with a zero in it, which no text of the database has. Where there is nothing, or not by this method, the
+    router says so.
     """
+    if "\0" in request.query_string:
+        raise InvalidInputError("What is asked for holds a character that cannot be kept.", "fields")
     keeper, route = request.app[DOORKEEPER], request.match_info.route
     keeper.require_way(request)
     guard = request.app[ROUTE_GUARDS].get(route)

@@ -31,6 +31,10 @@ STATIC: Final = Path(__file__).parent / "static"
 OWN_ID: Final = "[A-Za-z0-9_-]{16,64}"
 """An id that this program made: whatever else is asked for does not exist, and no refusal of it is written down."""
 
+_OWN_IDS: Final = (
+    "{probeId}", "{clipId}", "{leadId}", "{reviewId}", "{candidateRef}", "{entryId}", "{orderId}", "{holdId}",
+)  # fmt: skip
+
 
 def create_app(services: WebServices) -> web.Application:
     """The application with every route. At shutdown it ends the feed's streams, so that connections can close."""
@@ -81,10 +85,11 @@ def _add_routes(app: web.Application, role_switch: bool) -> dict[AbstractRoute, 
 
 def _whole_segments(path: str) -> str:
     """Says what a path parameter may hold: our own ids the characters that we make them of, an incident's id every
-    character but a slash (also braces, which the default pattern leaves out)."""
-    for name in ("{probeId}", "{clipId}", "{leadId}", "{reviewId}", "{candidateRef}", "{entryId}"):
+    character but a slash and the zero (also braces, which the default pattern leaves out). No text in PostgreSQL has a
+    zero, so that nothing is called by one."""
+    for name in _OWN_IDS:
         path = path.replace(name, f"{name[:-1]}:{OWN_ID}}}")
-    return re.sub(r"{(\w+)}", r"{\1:[^/]+}", path)
+    return re.sub(r"{(\w+)}", r"{\1:[^/\0]+}", path)
 
 
 async def _end_feed(app: web.Application) -> None:

@@ -15,6 +15,8 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MAX_JSON_BYTES: Final = 64 * 1024
 JSON_TYPE: Final = "application/json"
+_ZERO: Final = b"\\u0000"
+"""As JSON has it. No text in PostgreSQL can hold it."""
 
 
 class WireModel(BaseModel):
@@ -82,8 +84,11 @@ async def read_json(request: web.Request, model: type[_Body]) -> _Body:
     """The request's body. Raises InvalidInputError that names the fields and never repeats their values."""
     if request.content_type != JSON_TYPE:
         raise InvalidInputError(f"Send the body as {JSON_TYPE}.", "media_type")
+    body = await request.read()
+    if _ZERO in body:  # also as the text of its six characters, which nobody has a use for either
+        raise InvalidInputError("The body holds a character that cannot be kept.", "fields")
     try:
-        return model.model_validate_json(await request.read())
+        return model.model_validate_json(body)
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False, include_context=False)
         reason = "malformed" if details[0]["type"] == "json_invalid" else "fields"

@@ -195,3 +195,30 @@ async def test_p17_two_signed_in_people_have_everybody_on_a_list_identified(site
     assert await answered(site, "POST", packet, "administrator", wanted) == (403, "P17")
     [listed] = (await site.get(path, "auditor"))["items"]
     assert listed["madeAt"] is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "account"),
+    [
+        ("GET", "/incidents/a%00b", "analyst"),
+        ("POST", "/incidents/a%00b/disposition", "supervisor"),
+        ("GET", "/galleries/a%00b/pictures", "administrator"),
+        ("POST", "/disclosure-orders/a%00b/approve", "supervisor"),
+        ("POST", "/retention/holds/a%00b/lift", "administrator"),
+    ],
+)
+async def test_nothing_has_a_name_that_no_database_takes(site: Website, method: str, path: str, account: str) -> None:
+    """PostgreSQL refuses a text with a zero in it: that would be an error of the server's."""
+    status, _ = await answered(site, method, path, account, None if method == "GET" else {})
+    assert status == 404
+
+
+async def test_what_no_database_takes_is_told_to_whoever_sends_it(site: Website) -> None:
+    await site.report()
+    for path in ("/board/changes?incident=a%00b", "/oversight/audit?actor=a%00b"):
+        async with site.client.get(path, headers=acting("auditor")) as answer:
+            assert answer.status == 422, path
+    told = await answered(site, "POST", "/incidents/INC-1/imminent", "supervisor", {"reason": "a\0b"})
+    assert told == (422, None)
+    assert (await attached(site, caseNumber="a\0b"))[0] == 422
+    assert await site.kit.rows(tables.probes) == []
