@@ -248,7 +248,7 @@ async def test_p26_a_report_that_could_be_subtracted_from_another_is_refused_on_
         visitor.tolerated = ("403 (Forbidden)", "404 (Not Found)")  # the second one of an icon beside a file
         page = await opened(visitor, "/oversight")
         await makes_report(page, "2026-08", "2026-08")
-        await expect(page.get_by_role("heading", level=1)).to_contain_text("ransparency")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Facial recognition searches")
         page = await opened(visitor, "/oversight")
         await makes_report(page, "2026-07", "2026-08")
         await expect(page.locator(".problem .badge.rule")).to_have_text("Rule P26")

@@ -341,7 +341,7 @@ async function begin() {
     list.replaceChildren(...candidates.map(asLine));
     const missing = sheet.missing();
     showProblem(byId("filing-missing"), missing.length ? TEXTS.notWhole : null);
-    byId("filing-missing").firstElementChild?.append(...missing.map(asSentence));
+    byId("filing-missing").querySelector(".refusal p:last-child")?.before(...missing.map(asSentence));
     byId("file").disabled = missing.length > 0;
     showProblem(byId("filing-answer"), null);
     byId("filing").showModal();

@@ -41,7 +41,7 @@ export const TEXTS = {
   missingDifferent: (name) => `Candidate ${name}: an exclusion by the form names at least one part that is different.`,
   notWhole: {
     rule: "P13",
-    title: "A conclusion is about every candidate, each looked at to the end.",
+    title: "Every candidate is looked at to the end first.",
     detail: "Nothing was filed, and what you noted is kept: go on comparing.",
   },
   atFirstSight: "Exclusion, at first sight",
