@@ -21,16 +21,24 @@ _ITEM: Final = re.compile(r"^- \*\*(.+?):\*\* (.+)$")
 
 @dataclass(frozen=True)
 class Attacks:
-    """How one rule is attacked. ways: by each way in what is said; refused, entries: codes and actions in words."""
+    """How one rule is attacked. ways: by each way in what is said; refused, entries: codes and actions in words.
+
+    page: where a person at a browser meets its refusal; empty where the rule refuses nobody.
+    """
 
     rule: str
     ways: dict[str, str]
     refused: str
     entries: str
+    page: str
 
     def tests(self, way: str) -> tuple[str, ...]:
         """The tests that are named, as pytest takes them."""
         return tuple(_FILE.findall(self.ways[way]))
+
+    @property
+    def page_tests(self) -> tuple[str, ...]:
+        return tuple(_FILE.findall(self.page))
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -69,4 +77,5 @@ def read_attacks(page: Path = PAGE) -> Iterator[Attacks]:
     for section in page.read_text(encoding="utf-8").split("\n### ")[1:]:
         rule, *lines = section.splitlines()
         said = {item[1]: item[2] for item in map(_ITEM.match, lines) if item is not None}
-        yield Attacks(rule, {way: said[way] for way in WAYS}, said["Refused as"], said["Audit entries"])
+        ways = {way: said[way] for way in WAYS}
+        yield Attacks(rule, ways, said["Refused as"], said["Audit entries"], said.get("At a page", ""))

@@ -53,6 +53,7 @@ async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
         model_problem_at=qualification.problem_at,
         is_demo=core.settings.profile == "demo",
     )
+    assembly.readiness["evaluation"] = handler.evaluation_problem
     enroller = sent_picture_enroller_for(core, FaceEmbedder(opened), pack)
     assembly.add_part("sent pictures", enroller.run)
     topics = core.settings.kafka.topics

@@ -18,6 +18,7 @@ from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.consumers.cloud_events import parse
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.errors import (
+    BridgeError,
     BusyError,
     ConfigurationError,
     IntegrityError,
@@ -90,6 +91,18 @@ class SearchHandler:
         self._model_problem_at = model_problem_at
         self._is_demo = is_demo
         self._refusals = RefusalLog(parts.database, parts.audit, parts.metrics)
+
+    async def evaluation_problem(self) -> str | None:
+        """Why no actual event is searched for although the gallery is there (P28), for readiness and the floor: who
+        waits for a search is told so, since it stays authorized. None when it may be, or the gallery itself is missed.
+        """
+        try:
+            self._require_searchable(self._actual, exercise=False)
+        except PolicyRefusalError as refusal:
+            return str(refusal)
+        except BridgeError:
+            return None
+        return None
 
     async def handle(self, record: ConsumedRecord) -> None:
         """Returns when the lead is recorded, or when there is nothing to do for the probe any more.
@@ -194,16 +207,20 @@ class SearchHandler:
                 if search is None:
                     rules.require_gallery_for(exercise=probe.exercise, training_gallery=None)
                 else:
-                    rules.require_searchable(
-                        exercise=probe.exercise,
-                        gallery_kind=search.gallery.gallery_kind,
-                        model_problem=self._model_problem_at(self._parts.clock.now()),
-                        is_demo=self._is_demo,
-                    )
+                    self._require_searchable(search, exercise=probe.exercise)
         except (PolicyRefusalError, ConfigurationError) as problem:
             log.error("gallery cannot be searched", probe_id=probe.probe_id, reason=str(problem))
             return None
         return search
+
+    def _require_searchable(self, search: FaceSearch, *, exercise: bool) -> None:
+        """Raises PolicyRefusalError; what the gallery raises while it cannot be confirmed (P25), or is not there."""
+        rules.require_searchable(
+            exercise=exercise,
+            gallery_kind=search.gallery.gallery_kind,
+            model_problem=self._model_problem_at(self._parts.clock.now()),
+            is_demo=self._is_demo,
+        )
 
     async def _find(self, probe: ProbeRecord, search: FaceSearch, crop: FaceCrop) -> FoundCandidates:
         """Raises InferenceError when the model fails on this crop."""

@@ -29,5 +29,10 @@ def require_on_scale(conclusions: Iterable[Conclusion], scale: Collection[Conclu
     """P13: the policy in force has such a step. Raises PolicyRefusalError."""
     if missing := {conclusion.value for conclusion in conclusions} - set(scale):
         raise PolicyRefusalError(
-            "P13", f"The policy's scale has no {', '.join(sorted(missing))}: conclude by {', '.join(scale)}."
+            "P13",
+            f"The policy in force has no conclusion of {_in_words(sorted(missing))}: conclude by {_in_words(scale)}.",
         )
+
+
+def _in_words(conclusions: Iterable[str]) -> str:
+    return ", ".join(one.replace("_", " ") for one in conclusions)

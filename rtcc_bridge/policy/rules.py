@@ -418,7 +418,11 @@ def require_independent_approver(account: Account, *, analyst: str, requestor: s
 def require_timely(*, approve_by: datetime | None, now: datetime) -> None:
     """P14: a deferred approval that comes too late is none."""
     if approve_by is not None and now >= approve_by:
-        raise PolicyRefusalError("P14", "The time for this approval has passed: the search is withdrawn.")
+        raise PolicyRefusalError(
+            "P14",
+            "The time for this approval has passed, so the search is withdrawn: where the case still needs it, the "
+            "analyst attaches the still again.",
+        )
 
 
 MOST_APPROVED_AHEAD: Final = timedelta(hours=1)

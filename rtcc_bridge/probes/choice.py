@@ -208,4 +208,6 @@ async def _require_unedited(tx: Transaction, probe: ProbeRecord) -> None:
 def _require_chooser(account: Account, probe: ProbeRecord) -> None:
     require_permission(account, Deed.CHOOSE_FACE)
     if not same_person(account.name, probe.analyst):
-        raise PolicyRefusalError("P04", "Only the analyst who attached the still chooses the face in it.")
+        raise PolicyRefusalError(
+            "P04", "Only the analyst who attached the still chooses the face in it: have them choose it."
+        )

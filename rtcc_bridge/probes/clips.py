@@ -197,7 +197,9 @@ class ClipDesk:
             raise NotFoundError("There is no such clip.")
         if not same_person(account.name, clip.analyst):
             raise PolicyRefusalError(
-                "P04", "Only the analyst who sent the clip sees its frames: the people in them are not masked."
+                "P04",
+                "Only the analyst who sent the clip sees its frames: the people in them are not masked. The frame that "
+                "is chosen comes to the incident as a still.",
             )
         return clip
 

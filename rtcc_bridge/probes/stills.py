@@ -98,7 +98,8 @@ def _require_masked(probe: ProbeRecord, account: Account) -> None:
     if probe.chosen_face is None and not same_person(account.name, probe.analyst):
         raise PolicyRefusalError(
             "P04",
-            "Until a face is chosen only the analyst who chooses sees the still: the others in it are not masked.",
+            "Until a face is chosen only the analyst who chooses sees the still: the others in it are not masked. Open "
+            "it again when the face is chosen.",
         )
 
 

@@ -75,6 +75,7 @@ async def _shown(request: web.Request, services: WebServices, probe_id: str) -> 
     obstacle = "You are its analyst or its requestor: somebody else has to approve it (P01)." if has_part else None
     return {
         "probe": view,
+        "purged_at": record.purged_at,
         "incident": card,
         "notes": (await services.probes.case_notes.open(record.incident_id, account)).notes if is_open else (),
         "state": state,

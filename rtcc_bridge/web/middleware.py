@@ -70,12 +70,20 @@ def as_document(_request: web.Request, problem: Problem) -> web.Response:
 
 def as_page_or_document(request: web.Request, problem: Problem) -> web.Response:
     """The problem document for programs, a page with the same words for a person."""
-    if request.path.startswith(PROGRAM_PREFIXES) or "text/html" not in request.headers.get("Accept", ""):
+    if not _is_for_a_person(request):
         return problem.response()
     if problem.document.status == HTTPStatus.UNAUTHORIZED and _follows_a_link(request):
         back = quote(request.path_qs, safe="/?&=%")
         return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": f"{SIGN_IN}?back={quote(back, safe='')}"})
     return problem_page(request, problem)
+
+
+def _is_for_a_person(request: web.Request) -> bool:
+    """A browser says that it loads what it was led to as a page: a report, say, which lies among the addresses of
+    programs."""
+    is_loaded = request.method == "GET" and request.headers.get("Sec-Fetch-Dest") == "document"
+    is_of_programs = request.path.startswith(PROGRAM_PREFIXES) and not is_loaded
+    return not is_of_programs and "text/html" in request.headers.get("Accept", "")
 
 
 def _follows_a_link(request: web.Request) -> bool:

@@ -116,6 +116,7 @@ async def probe_page(request: web.Request) -> web.Response:
         lead=None if view.lead is None else lead_card(view.lead, {card.key: card}, own),
         state=state,
         state_words=PROBE_STATES[state],
+        purged_at=record.purged_at,
         sees_still=view.chosen_face is not None or same_person(account.name, record.analyst),
         moving=state in {ProbeState.FACES_FOUND, ProbeState.AWAITING_APPROVAL, ProbeState.AUTHORIZED},
         approval=APPROVALS[Approval(view.approval.state)],

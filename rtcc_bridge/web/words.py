@@ -126,7 +126,10 @@ PROBE_STATES: Final[Mapping[ProbeState, tuple[str, str]]] = MappingProxyType(
             "Waiting for a supervisor",
             "The search starts when a supervisor approves it. You need not stay on this page.",
         ),
-        ProbeState.AUTHORIZED: ("Searching", "The chosen face is being compared with the gallery."),
+        ProbeState.AUTHORIZED: (
+            "Searching",
+            "The chosen face is compared with the gallery. If it has to wait, the foot of this page says for what.",
+        ),
         ProbeState.SEARCHED: ("Searched", "The search has ended and its lead is on the feed."),
         ProbeState.REJECTED_QUALITY: (
             "Too poor to search",
@@ -177,7 +180,10 @@ DEPENDENCIES: Final[Mapping[str, str]] = MappingProxyType(
         "broker": "Leads reach this board but no other system: the message broker does not answer.",
         "consumer": "No new incident and no new alert arrives: the message broker does not answer.",
         "database": "The database does not answer. Nothing new is shown until it does.",
-        "gallery": "The gallery cannot be confirmed. Searches wait until it can.",
+        "evaluation": "Searches wait: the model has no signed evaluation that is in date, and without one no live "
+        "gallery is searched (P28). Tell the administrator.",
+        "gallery": "Searches wait: it cannot be confirmed whether somebody was removed from the gallery (P25). They go "
+        "on by themselves when it can.",
         "intake": "Stills cannot be read at this moment. Attach them later.",
         "matcher": "Searches wait: the message broker does not answer.",
         "objects": "The store of sealed pictures does not answer. Attach stills later.",

@@ -26,7 +26,7 @@ from tests.e2e.bench_kit import (
     visiting,
 )
 from tests.e2e.visitors import new_visitor
-from tests.life_kit import LifeKit, build_life
+from tests.life_kit import LifeKit, build_life, under
 from tests.website import Website
 
 IS_WHOLE = """document.documentElement.scrollWidth <= window.innerWidth
@@ -224,9 +224,25 @@ async def test_what_may_not_be_released_filed_or_reviewed_is_refused_by_its_rule
         await is_live(page)
         await keys(page, "x", "s")
         await expect(page.locator("#filing-missing")).to_contain_text("Neither excluded nor compared: B, C.")
+        await expect(page.locator("#filing-missing .badge.rule")).to_have_text("Rule P13")
+        await expect(page.locator("#filing-missing")).to_contain_text("Nothing was filed, and what you noted is kept")
         await expect(page.get_by_role("button", name="File it")).to_be_disabled()
 
-        await life.conclude(taken, (0,))
+        await page.get_by_role("button", name="Go on comparing").click()
+        await keys(page, "x", "c", "1", *["3"] * (PARTS - 1), "7")
+        await expect(page.locator("#saved")).to_have_text("Saved")
+        await under(life, conclusions={"scale": ["support", "inconclusive", "exclusion"]})  # meanwhile
+        await keys(page, "s")
+        await page.get_by_role("button", name="File it").click()
+        await expect(page.locator("#filing-answer .badge.rule")).to_have_text("Rule P13")
+        await expect(page.locator("#filing-answer")).to_contain_text(
+            "has no conclusion of limited support: conclude by support"
+        )
+        await page.get_by_role("button", name="Go on comparing").click()
+        await keys(page, "6", "s")
+        await page.get_by_role("button", name="File it").click()
+        await expect(page.get_by_role("heading", name="You have concluded")).to_be_visible()
+
         [review] = await site.kit.rows(tables.examinations, lead_id=taken, round=2)
         await page.evaluate(TAKE, review["examination_id"])
         await expect(page.locator("#outages .badge.rule")).to_have_text("Rule P11")

@@ -62,13 +62,15 @@ async def opened(visitor: Visitor, path: str) -> Page:
     return page
 
 
-async def enrolled(site: Website, folder: Path, *people: str) -> None:
-    """Each with one picture, in the gallery `city`."""
+async def enrolled(
+    site: Website, folder: Path, *people: str, gallery: str = "city", kind: GalleryKind = GalleryKind.DEMO
+) -> None:
+    """Each with one picture."""
     for name in people:
         (folder / name).mkdir(parents=True)
         (folder / name / "1").write_text(f"{name}-1")
     enroller = Enroller(gallery_parts(site.kit), WordPortraits(), PACK, max_picture_bytes=1000, workers=1)
-    await enroller.enroll(FolderSource(folder, **SOURCE_WORDS), "city", GalleryKind.DEMO, account=ADMINISTRATOR)
+    await enroller.enroll(FolderSource(folder, **SOURCE_WORDS), gallery, kind, account=ADMINISTRATOR)
 
 
 async def signed_in(site: Website, person: str) -> None:
@@ -213,6 +215,52 @@ async def test_a_person_is_removed_and_the_second_receipt_comes_by_itself(
         await SegmentScrubber(parts.database, parts.vault, parts.audit, parts.clock).scrub("city")
         await expect(page.locator("#receipt")).not_to_contain_text("Waits")
         await expect(page.locator("#removals .badge")).to_have_count(0)
+        await fills_in(page, "ann")
+        another = FilePayload(name="again.jpg", mimeType="image/jpeg", buffer=b"ann-2")
+        await page.get_by_label("Pictures", exact=True).set_input_files([another])
+        await page.get_by_label("I attest that the person").check()
+        await page.get_by_role("button", name="Enrol").click()
+        again = page.locator("#sent li", has_text="again.jpg")
+        await expect(again.locator(".badge", has_text="Not enrolled")).to_be_visible()
+        await expect(again).to_contain_text("This subject was expunged and stays out (P25)")
+
+        await enrolled(site, tmp_path / "booked", "eve", gallery="booked", kind=GalleryKind.LIVE)
+        page = await opened(visitor, "/gallery/booked")
+        await expect(page.locator(".badge.rule")).to_have_text("Rule P06")
+        await expect(page.get_by_text("the record system books the picture, or operations enrol it")).to_be_visible()
+        await expect(page.locator("#enrol")).to_have_count(0)
+
+
+async def fills_in(page: Page, person: str) -> None:
+    """What is stated beside a picture, by keyboard."""
+    await page.get_by_label("Reference of the person").focus()
+    for words in (person, "Booking desk", "Statute 12"):
+        await page.keyboard.type(words)
+        await page.keyboard.press("Tab")
+    await page.get_by_label("Kept until").fill("2031-12-31")
+
+
+@pytest.mark.once
+async def test_p26_a_report_that_could_be_subtracted_from_another_is_refused_on_a_page(
+    site: Website, browser: Browser
+) -> None:
+    async with visiting(browser, site, "administrator") as visitor:
+        visitor.tolerated = ("403 (Forbidden)", "404 (Not Found)")  # the second one of an icon beside a file
+        page = await opened(visitor, "/oversight")
+        await makes_report(page, "2026-08", "2026-08")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Facial recognition searches")
+        page = await opened(visitor, "/oversight")
+        await makes_report(page, "2026-07", "2026-08")
+        await expect(page.locator(".problem .badge.rule")).to_have_text("Rule P26")
+        await expect(page.locator(".problem")).to_contain_text("make it over the same months or over others")
+        await page.get_by_role("link", name="Oversight").click()
+        await expect(page.get_by_label("From")).to_be_visible()
+
+
+async def makes_report(page: Page, first: str, last: str) -> None:
+    await page.get_by_label("From").fill(first)
+    await page.get_by_label("Until").fill(last)
+    await page.get_by_role("button", name="Make it").click()
 
 
 @pytest.mark.once
@@ -222,11 +270,7 @@ async def test_pictures_are_enrolled_by_keyboard_and_what_becomes_of_each_is_see
     await enrolled(site, tmp_path / "people", "ann")
     async with visiting(browser, site, "administrator") as visitor:
         page = await opened(visitor, "/gallery/city")
-        await page.get_by_label("Reference of the person").focus()
-        for words in ("R-7", "Booking desk", "Statute 12"):
-            await page.keyboard.type(words)
-            await page.keyboard.press("Tab")
-        await page.get_by_label("Kept until").fill("2031-12-31")
+        await fills_in(page, "R-7")
         files = {"front.jpg": b"eve-1", "group.jpg": b"eve ann"}
         await page.get_by_label("Pictures", exact=True).set_input_files(
             [FilePayload(name=name, mimeType="image/jpeg", buffer=data) for name, data in files.items()]

@@ -25,16 +25,20 @@ from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.policy.accounts import Role as Duty
+from rtcc_bridge.policy.opening import OpenedPolicy
 from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
+from tests.e2e.bench_kit import is_live, keys
 from tests.e2e.visitors import Visitor, new_visitor, right_now
 from tests.life_kit import build_life, under
 from tests.nasty_texts import NASTY_TEXTS
+from tests.policy_kit import put_in_force
 from tests.ports import free_port
-from tests.probe_kit import PictureWorkers, face
-from tests.website import Website, running_site, until
+from tests.probe_kit import PictureWorkers, face, policy
+from tests.retention_kit import DAY, RetentionKit
+from tests.website import Website, acting, clip_form, running_site, until
 
 WIDTH, HEIGHT = 640, 480
 
@@ -187,6 +191,35 @@ async def test_p14_an_imminent_threat_is_searched_at_once_and_counts_down(site: 
     await supervisor.get_by_role("button", name="Refuse").click()
     await expect(supervisor.get_by_role("heading", name="Refused by the supervisor")).to_be_visible()
     await expect(board.locator("#leads .lead")).to_contain_text("Do not use: the supervisor refused the search.")
+
+
+@pytest.mark.once
+async def test_p14_what_comes_after_the_hour_is_refused_with_what_to_do(site: Website, visit: Visit) -> None:
+    """Also where no sweep has come to it yet; when one has, the page says what became of it and why."""
+    await site.report("INC-1")
+    await site.alert("INC-1", minutes=120)
+    probe = await site.attach("INC-1", purpose="imminent_threat")
+    await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+    await site.search_all([await site.kit.enrol("one")])
+    supervisor, analyst = await visit("supervisor"), await visit("analyst")
+    supervisor.tolerated = analyst.tolerated = ("403",)
+    page, board = await supervisor.open(f"/approvals/{probe['probeId']}"), await analyst.open("/")
+    for one in (page, board):
+        await is_live(one)
+    site.kit.clock.advance(61 * 60)
+    await keys(page, "a", "Enter")
+    await expect(page.locator("#answer .badge.rule")).to_have_text("Rule P14")
+    await expect(page.locator("#answer")).to_contain_text("the analyst attaches the still again")
+    await board.get_by_role("button", name="Acknowledge").click()
+    await expect(board.locator("#outages")).to_contain_text("Rule P14. ")
+    await expect(board.locator("#outages")).to_contain_text("attach the still again and have the search approved")
+    assert await site.kit.reconciler.lapse_overdue() == 1
+    await expect(page.locator("#decided")).to_contain_text("Did not come in time")
+    await expect(page.locator("#decided + p")).to_contain_text("Rule P14")
+    await expect(page.locator("#answer")).to_contain_text("the analyst attaches the still again")  # is not lost by that
+    page = await analyst.open(f"/probes/{probe['probeId']}")
+    await expect(page.locator("#side .detail .badge.rule")).to_have_text("Rule P14")
+    await expect(page.locator("#side")).to_contain_text("attach the still again and have the search approved")
 
 
 async def test_threats_stand_on_top_are_announced_at_once_and_leave_when_they_end(site: Website, visit: Visit) -> None:
@@ -567,6 +600,8 @@ async def test_a_refusal_of_the_daemon_is_shown_with_its_rule_and_the_form_is_ke
     site.kit.workers.error = None
     await under(build_life(site.kit), jurisdiction={"warrant_or_exigency_for": ["violent_offense"]})
     await is_refused(page, "P09", "needs a warrant here, or the exigency that stands in for one: state it")
+    await put_in_force(site.kit, OpenedPolicy(policy(), "", site.kit.clock.now()))
+    await is_refused(page, "P21", "have the administrator put the next in")
     assert await site.kit.rows(tables.probes) == []
 
 
@@ -622,10 +657,97 @@ async def test_a_page_whose_account_changed_says_so_once(site: Website, visit: V
     visitor.tolerated = ("403",)
     page = await visitor.open(f"/probes/{probe['probeId']}")
     await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
-    cookie = {"name": "rtcc_demo_account", "value": "floor", "url": site.address}
-    await page.context.add_cookies([cookie])  # type: ignore[list-item]  # a cookie's fields
+    await somebody_else_signs_in(page, site, "floor")
     await site.report("INC-1", location={"text": "elsewhere"})
     await expect(page.locator(".problem")).to_contain_text("Rule P10")
+
+
+async def somebody_else_signs_in(page: Page, site: Website, account: str) -> None:
+    """In another tab of the same browser."""
+    cookie = {"name": "rtcc_demo_account", "value": account, "url": site.address}
+    await page.context.add_cookies([cookie])  # type: ignore[list-item]  # a cookie's fields
+
+
+@pytest.mark.once
+async def test_p04_a_colleague_neither_sees_nor_chooses_in_what_is_not_masked_yet(site: Website, visit: Visit) -> None:
+    """Nor does who has signed in where the analyst's page still stands."""
+    await site.report("INC-1")
+    site.kit.workers.faces = (face(1), face(2, left=200.0))
+    probe = await site.attach("INC-1")
+    analyst, colleague = await visit("analyst"), await visit("reviewer")
+    analyst.tolerated = colleague.tolerated = ("403",)
+    other = await colleague.open(f"/probes/{probe['probeId']}")
+    await not_masked_yet(other)
+    async with site.client.post("/api/v1/incidents/INC-1/clips", data=clip_form(), headers=acting("analyst")) as sent:
+        clip = await sent.json()
+    other = await colleague.open(f"/clips/{clip['clipId']}")
+    await expect(other.locator(".problem .badge.rule")).to_have_text("Rule P04")
+    await expect(other.locator(".problem")).to_contain_text("comes to the incident as a still")
+
+    page = await analyst.open(f"/probes/{probe['probeId']}")
+    await is_live(page)
+    await page.get_by_role("radio", name="Face 2").check()
+    await somebody_else_signs_in(page, site, "reviewer")
+    await page.get_by_role("button", name="Search for face 2").click()
+    await expect(page.locator("#answer .badge.rule")).to_have_text("Rule P04")
+    await expect(page.locator("#answer")).to_contain_text("have them choose it")
+    await not_masked_yet(page)
+    assert [row["chosen_face"] for row in await site.kit.rows(tables.probes)] == [None]
+
+
+async def not_masked_yet(page: Page) -> None:
+    await expect(page.locator("#picture .badge.rule")).to_have_text("Rule P04")
+    await expect(page.locator("#picture")).to_contain_text("only the analyst who chooses sees the still")
+    for what in ("#still", "#choose"):
+        await expect(page.locator(what)).to_have_count(0)
+
+
+@pytest.mark.once
+async def test_p24_whoever_waits_at_a_still_that_was_purged_is_told_so(site: Website, visit: Visit) -> None:
+    """The analyst, at a still of which nobody ever chose a face, and who comes back to it at any time."""
+    await site.report("INC-1")
+    probe = await site.attach("INC-1")
+    page = await (await visit("analyst")).open(f"/probes/{probe['probeId']}")
+    await is_live(page)
+    await expect(page.locator("#still")).to_be_visible()
+    keeper = RetentionKit(build_life(site.kit))
+    keeper.pass_time(max(policy().retention.days.values()) * DAY)
+    assert await keeper.purge() == 1
+    supervisor = await (await visit("supervisor")).open(f"/approvals/{probe['probeId']}")
+    for part in (page.locator("#picture"), supervisor.locator("#decision")):
+        await expect(part.locator(".badge.rule")).to_have_text("Rule P24")
+        await expect(part).to_contain_text("attach the still anew")
+    for one in (page, supervisor):
+        await expect(one.locator("main img")).to_have_count(0)
+        await expect(one.get_by_text("Legal basis")).to_have_count(0)
+    await expect(page.locator("#choose")).to_have_count(0)
+
+
+@pytest.mark.once
+async def test_p25_p28_whoever_waits_for_a_search_is_told_what_keeps_it_waiting(site: Website, visit: Visit) -> None:
+    await site.report("INC-1")
+    probe = await site.attach("INC-1")
+    await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+    await site.post(f"/probes/{probe['probeId']}/approve", "supervisor")
+
+    async def misses_something() -> str:
+        return "why, for operations"
+
+    async def is_there() -> None:
+        return None
+
+    site.readiness |= dict.fromkeys(("gallery city", "evaluation"), misses_something)
+    page = await (await visit("analyst")).open(f"/probes/{probe['probeId']}")
+    await expect(page.get_by_role("heading", name="Searching")).to_be_visible()
+    for words in (
+        "whether somebody was removed from the gallery (P25)",
+        "without one no live gallery is searched (P28)",
+    ):
+        await expect(page.locator("#outages")).to_contain_text(words)
+    site.readiness |= dict.fromkeys(("gallery city", "evaluation"), is_there)
+    await site.search_all([await site.kit.enrol("one")])
+    await expect(page.get_by_role("heading", name="Searched")).to_be_visible()
+    await expect(page.locator("#outages")).to_be_empty()
 
 
 @pytest.mark.once

@@ -133,7 +133,7 @@ async def test_a_step_that_the_policys_scale_has_not_is_no_conclusion(life: Life
     listed = await life.listed(lead_id)
     await under(life, conclusions={"scale": ["support", "inconclusive", "exclusion"]})
     strong = opinion(listed, support=listed[:1], level=Conclusion.STRONG_SUPPORT)
-    with pytest.raises(PolicyRefusalError, match="strong_support") as caught:
+    with pytest.raises(PolicyRefusalError, match="strong support") as caught:
         await life.life.examination.conclude(lead_id, FIRST, strong)
     assert caught.value.rule == "P13"
     await life.life.examination.conclude(lead_id, FIRST, opinion(listed, support=listed[:1]))

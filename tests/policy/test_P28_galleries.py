@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from rtcc_bridge.app.galleries import kind_here
 from rtcc_bridge.cli import main
 from rtcc_bridge.commands.console import EXIT_REJECTED
-from rtcc_bridge.errors import PolicyRefusalError
+from rtcc_bridge.errors import PolicyRefusalError, UnavailableError
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.qualification.qualified import Qualification
@@ -27,7 +27,16 @@ async def test_a_live_gallery_is_not_searched_with_a_model_that_does_not_qualify
     live = Gallery(kind="live")
     search = face_search(live)
     async with search.batcher:
-        await search_handler(kit, search).handle(record_of((await kit.requests())[0]))
+        handler = search_handler(kit, search)
+        await handler.handle(record_of((await kit.requests())[0]))
+        told = await handler.evaluation_problem()  # to the board, and to whoever waits for the search
+        assert told is not None
+        assert "signed evaluation" in told
+        live.closed = UnavailableError("the gallery is not loaded yet")  # which is told for itself
+        assert await handler.evaluation_problem() is None
+        live.closed = None
+        live.kind = "demo"
+        assert await handler.evaluation_problem() is None
     assert live.seen == []
     assert await kit.rows(tables.leads) == []
     assert kit.count("policy_refusals_total", rule="P28") == 1

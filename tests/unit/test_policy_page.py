@@ -84,11 +84,26 @@ def test_each_rule_is_attacked_by_each_way_or_a_test_shows_that_there_is_none(on
     for way in WAYS:
         assert one.tests(way), f"{one.rule} names no test for {way}"
         for test in one.tests(way):
-            file, name = test.split("::")
-            source = (ROOT / file).read_text(encoding="utf-8")
-            assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE), test
+            assert is_there(test), test
         shows_none = [test for test in one.tests(way) if test.startswith("tests/unit/test_ways_in.py::")]
         assert bool(shows_none) <= one.ways[way].startswith(NO_WAY)
+
+
+def is_there(test: str) -> bool:
+    file, name = test.split("::")
+    source = (ROOT / file).read_text(encoding="utf-8")
+    return re.search(rf"^(async )?def {name}\(", source, re.MULTILINE) is not None
+
+
+@pytest.mark.parametrize("one", ATTACKS, ids=[one.rule for one in ATTACKS])
+def test_each_refusal_is_seen_in_a_browser_or_a_test_shows_that_no_page_leads_to_it(one: Attacks) -> None:
+    """That of P25 is a reason of a report, and none of the program's refusals by their type."""
+    assert bool(one.page) == (one.rule in cited(REFUSING, *code()) or one.rule == "P25")
+    assert all(map(is_there, one.page_tests))
+    if one.page:
+        shows_none = any(test.startswith("tests/unit/test_ways_in.py::") for test in one.page_tests)
+        seen = any(test.startswith("tests/e2e/") for test in one.page_tests)
+        assert one.page.startswith(NO_WAY) if shows_none else seen, one.page
 
 
 @pytest.mark.parametrize("one", ATTACKS, ids=[one.rule for one in ATTACKS])

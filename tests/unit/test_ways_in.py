@@ -1,5 +1,8 @@
 """What can be done over which way in: docs/policy.md says of many attacks that there is no such way, and means this."""
 
+from pathlib import Path
+
+import rtcc_bridge.web
 from rtcc_bridge.broker.groups import groups_of_roles
 from rtcc_bridge.commands.command_deeds import COMMAND_DEEDS
 from rtcc_bridge.consumers import gallery_records, incidents, threats
@@ -100,3 +103,16 @@ def test_no_topic_carries_an_act_of_a_person() -> None:
     }
     fields = {name for schema in topic_data_schemas().values() for name in schema.get("properties", {})}
     assert fields.isdisjoint({"approval", "approvedBy", "account", "role", "conclusion", "reviewState", "policyHash"})
+
+
+def test_no_page_holds_disposes_exports_or_orders() -> None:
+    """Nothing that a browser is served names these addresses: programs ask for them, on behalf of who has signed in."""
+    deeds = EXPORT_ORDERS | DISCLOSURE_ORDERS | {Deed.PLACE_HOLD, Deed.LIFT_HOLD, Deed.RECORD_DISPOSITION}
+    addresses = {path.split("/{")[0] for (_, path), guard in GUARDS.items() if guard.deed in deeds}
+    assert len(addresses) == 4, addresses
+    web = Path(rtcc_bridge.web.__file__).parent
+    served = [*(web / "templates").rglob("*.html"), *(web / "static").glob("*.js"), *web.glob("*_pages.py")]
+    assert len(served) > 60
+    for file in served:
+        text = file.read_text(encoding="utf-8")
+        assert not [address for address in addresses if address in text], file

@@ -1,6 +1,6 @@
 // The supervisor's queue and one request: approve, or refuse with a reason, by mouse or keyboard.
 
-import { showProblem, wireButtons, wireReasons } from "/static/calls.js";
+import { keepProblem, showProblem, wireButtons, wireReasons } from "/static/calls.js";
 import { onKeys, stepByKeys } from "/static/keys.js";
 import { keepLive, say } from "/static/live.js";
 import { pollQueue } from "/static/polled.js";
@@ -38,7 +38,8 @@ wireReasons("#refuse", ({ ok, document: answer, form }) => {
 });
 
 /** After a decision of one's own, Enter goes on to the next request; after another's, nothing moves. */
-function followOn(part) {
+function followOn(part, before) {
+  keepProblem(part, before);
   if (part.id !== "decision" || !decides) return;
   decides = false;
   document.getElementById("following")?.focus();

@@ -340,7 +340,8 @@ async function begin() {
     const list = byId("filing-list");
     list.replaceChildren(...candidates.map(asLine));
     const missing = sheet.missing();
-    byId("filing-missing").replaceChildren(...missing.map(asSentence));
+    showProblem(byId("filing-missing"), missing.length ? TEXTS.notWhole : null);
+    byId("filing-missing").querySelector(".refusal p:last-child")?.before(...missing.map(asSentence));
     byId("file").disabled = missing.length > 0;
     showProblem(byId("filing-answer"), null);
     byId("filing").showModal();

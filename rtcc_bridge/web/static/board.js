@@ -7,6 +7,7 @@ import { showImminent, watchFloor } from "/static/floor.js";
 import { onKeys, stepByKeys } from "/static/keys.js";
 import { keepLive, say, showOutage } from "/static/live.js";
 import { pollQueue } from "/static/polled.js";
+import { TEXTS } from "/static/texts.js";
 
 const title = document.title;
 const sound = wireChime(document.getElementById("chime"));
@@ -19,7 +20,7 @@ const refresh = keepLive({
 
 wireButtons(({ ok, document: answer, button }) => {
   if (ok) say("say-politely", button.dataset.done);
-  else showOutage("refused", `${answer.title}: ${answer.detail}`);
+  else showOutage("refused", TEXTS.inOneLine(answer));
   if (ok) showOutage("refused", null);
   refresh();
 });

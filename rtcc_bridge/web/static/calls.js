@@ -60,6 +60,12 @@ export function showProblem(region, problem) {
   region.append(box);
 }
 
+/** A part that was loaded anew still shows the problem that was told in it: what changed meanwhile is often why. */
+export function keepProblem(part, before) {
+  const told = before.querySelector("#answer")?.childNodes ?? [];
+  part.querySelector("#answer")?.replaceChildren(...told);
+}
+
 /**
  * Lets every button with an address to post to do so, once for a click. onAnswer({ok, document, button}).
  * Until then the page shows its buttons as not ready (page.css), so that no early click is lost in silence.

@@ -4,9 +4,13 @@ import { showOutage } from "/static/live.js";
 
 const FLOOR_EVERY = 5000;
 
-/** address: where it is asked. */
-export function watchFloor(address) {
+/** address: where it is asked. isWanted(): whether anybody at this page waits for it now. Returns what asks at once. */
+export function watchFloor(address, isWanted = () => true) {
   async function ask() {
+    if (!isWanted()) {
+      showOutage("dependencies", null);
+      return;
+    }
     let state = null;
     try {
       const answer = await fetch(address, { cache: "no-store" });
@@ -21,6 +25,7 @@ export function watchFloor(address) {
 
   ask();
   setInterval(ask, FLOOR_EVERY);
+  return ask;
 }
 
 /** The number of imminent threats in the title, which a tab shows while another one is being read. */

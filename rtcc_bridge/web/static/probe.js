@@ -1,7 +1,8 @@
 // A still: the choice of the one face by mouse or keyboard, the supervisor's decision, and the state, kept live.
 
-import { post, showProblem, wireButtons, wireReasons } from "/static/calls.js";
+import { keepProblem, post, showProblem, wireButtons, wireReasons } from "/static/calls.js";
 import { holdSearch, newPicture, wireEdits } from "/static/edits.js";
+import { watchFloor } from "/static/floor.js";
 import { keepLive, say } from "/static/live.js";
 import { GONE } from "/static/refresh.js";
 import { TEXTS } from "/static/texts.js";
@@ -80,7 +81,9 @@ function mark() {
 }
 
 function tell(part, before) {
+  keepProblem(part, before);
   if (part.id === "picture") newPicture();
+  if (part.id === "side") askFloor();
   prepare();
   const heading = part.querySelector("h1")?.textContent;
   if (heading && heading !== before.querySelector("h1")?.textContent) {
@@ -96,6 +99,9 @@ function prepare() {
   mark();
   if (document.querySelector("#choose input:checked")) document.getElementById("choose-button").focus();
 }
+
+// Whoever waits for the search is told what keeps it waiting, as the board is.
+const askFloor = watchFloor("/api/v1/floor", () => document.getElementById("side").dataset.moving?.startsWith("authorized"));
 
 /** Not every step of a probe is an event on the feed, which the whole floor reads: while one is due, look for it. */
 setInterval(async () => {
