@@ -98,6 +98,7 @@ bench: $(STAMP) ## Measures; see bench/. FACES=DIR: enrolment too, of your pictu
 	$(BIN)/python -m bench.batcher --plot docs/batching.svg
 	$(BIN)/python -m bench.stream
 	$(BIN)/python -m bench.loading
+	$(BIN)/python -m bench.gallery_upkeep
 	$(BIN)/python -m bench.audit
 	$(BIN)/python -m bench.pages
 	$(if $(FACES),$(BIN)/python -m bench.enroll --faces "$(FACES)")

@@ -72,12 +72,12 @@ def random_templates(count: int, length: int, random: np.random.Generator) -> Fl
     return np.asarray(values / np.linalg.norm(values, axis=1, keepdims=True), np.float32)
 
 
-async def fill(core: Core, pack: PackIdentity, count: int) -> None:
+async def fill(core: Core, pack: PackIdentity, count: int, per_segment: int = TEMPLATES_PER_SEGMENT) -> None:
     additions = GalleryAdditions(gallery_parts(core), pack)
     gallery = await additions.open_gallery(GALLERY, GalleryKind.DEMO, "bench")
     random = np.random.default_rng(SEED)
-    for start in range(0, count, TEMPLATES_PER_SEGMENT):
-        numbers = range(start, min(start + TEMPLATES_PER_SEGMENT, count))
+    for start in range(0, count, per_segment):
+        numbers = range(start, min(start + per_segment, count))
         await additions.add(
             gallery,
             [_image(number) for number in numbers],

@@ -238,8 +238,9 @@ class ObjectSettings(Section):
     )
     gallery_key_file: Path | None = Field(
         None,
-        description="File with a master key of its own for the galleries' templates, as `master_key_file`: for those "
-        "that search or change galleries, and not for the role web (P30). Without it the other one wraps them too.",
+        description="File with a master key of its own for the galleries' templates, as `master_key_file`: for the "
+        "role matcher and for commands on galleries; other roles do not read it (P30). In production a matcher needs "
+        "it, but for SQLite. Without it the other one wraps templates too.",
     )
     transit_url: str | None = Field(
         None,

@@ -10,6 +10,7 @@ from typing import Final
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from rtcc_bridge.app.policy_order import require_no_earlier
+from rtcc_bridge.app.template_keys import load_template_keys
 from rtcc_bridge.audit.commitments import Commitments
 from rtcc_bridge.audit.entries import AuditLog
 from rtcc_bridge.audit.journal import AuditJournal
@@ -27,9 +28,9 @@ from rtcc_bridge.publishing.outbox import Outbox
 from rtcc_bridge.settings import DatabaseSettings, Settings
 from rtcc_bridge.storage import restorations, schema
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.master_keys import MasterKeys
+from rtcc_bridge.storage.master_keys import MasterKeys, Withheld
 from rtcc_bridge.storage.objects import ObjectVault
-from rtcc_bridge.storage.open_master_keys import load_gallery_keys, open_master_keys
+from rtcc_bridge.storage.open_master_keys import open_master_keys
 from rtcc_bridge.telemetry.tracing import current_trace_id
 
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -73,13 +74,19 @@ class Core:
 
 @asynccontextmanager
 async def open_core(
-    settings: Settings, *, restoring: bool = False, patience_seconds: float = 0.0, under_policy: bool = True
+    settings: Settings,
+    *,
+    restoring: bool = False,
+    patience_seconds: float = 0.0,
+    under_policy: bool = True,
+    opens_templates: bool = True,
 ) -> AsyncIterator[Core]:
     """Opens the database (and brings it to this program's revision), the sealed objects and the policy.
 
     restoring: the caller finishes what a restoration has begun; nobody else may work with such a database.
     patience_seconds: how long a database that is away is tried again. under_policy: False for what no policy decides on
-    and has to be possible although the policy has expired, as removing somebody from a gallery (P23).
+    and has to be possible although the policy has expired, as removing somebody from a gallery (P23). opens_templates:
+    whether this process is one that is shown the master key of templates (P30).
 
     Raises ConfigurationError, also for a policy that P21 does not let decide, or UnavailableError.
     """
@@ -91,7 +98,8 @@ async def open_core(
     async with AsyncExitStack() as stack:
         may_create = settings.profile == "demo"
         master_keys = await stack.enter_async_context(open_master_keys(settings.objects, may_create=may_create))
-        gallery_keys = await asyncio.to_thread(load_gallery_keys, settings.objects, may_create=may_create)
+        loading = partial(load_template_keys, settings, opens_templates=opens_templates, may_create=may_create)
+        gallery_keys = await asyncio.to_thread(loading)
         authority_keys = await asyncio.to_thread(load_authority_keys, settings)  # may follow from the master keys
         database = Database(settings.database)
         stack.push_async_callback(database.close)
@@ -112,7 +120,7 @@ async def open_core(
             metrics=metrics,
             database=database,
             master_keys=master_keys,
-            gallery_keys=gallery_keys,
+            gallery_keys=None if isinstance(gallery_keys, Withheld) else gallery_keys,
             vault=vault,
             policy_in_force=policy,
             outbox=outbox,

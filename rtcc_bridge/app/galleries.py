@@ -10,6 +10,7 @@ from rtcc_bridge.app.foundation import Core
 from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.app.retention import clock_watch
 from rtcc_bridge.gallery.additions import GalleryAdditions
+from rtcc_bridge.gallery.compact import SegmentCompactor
 from rtcc_bridge.gallery.enroll import Enroller
 from rtcc_bridge.gallery.export import GalleryExport
 from rtcc_bridge.gallery.export_orders import ExportOrderDesk
@@ -41,6 +42,10 @@ _JOBS_PER_WORKER: Final = 2_000
 what anybody sends; starting one takes as long as ten pictures."""
 
 
+_FACES_BESIDE_SEARCHES: Final = 4
+"""So many faces of bookings go through the network in one run: a search that comes meanwhile waits for no more."""
+
+
 @asynccontextmanager
 async def enroller_for(core: Core, pack: ModelPack) -> AsyncIterator[Enroller]:
     """An enroller with the face work of the pack, in `matching.threads` picture workers of its own.
@@ -61,23 +66,36 @@ async def enroller_for(core: Core, pack: ModelPack) -> AsyncIterator[Enroller]:
 
 @asynccontextmanager
 async def portraits_for(core: Core, pack: ModelPack, workers: int) -> AsyncIterator[SandboxedPortraits]:
-    """Reads portraits in so many workers. Raises as `enroller_for` does."""
-    settings = core.settings
-    intake = settings.intake.model_copy(update={"workers": workers, "jobs_per_worker": _JOBS_PER_WORKER})
-    command, limits = picture_worker(settings.model_copy(update={"intake": intake}), pack.folder)
-    opened = await asyncio.to_thread(open_embedder, pack, Device(settings.matching.device), 1)
-    async with WorkerPool(command, replace(limits, max_waiting=workers + 1), core.metrics) as pool:
+    """Reads portraits in so many workers, with a network of its own. Raises as `enroller_for` does."""
+    device = Device(core.settings.matching.device)
+    opened = await asyncio.to_thread(open_embedder, pack, device, 1)
+    async with _portrait_workers(core, pack, workers) as pool:
         yield SandboxedPortraits(pool, FaceEmbedder(opened))
 
 
 @asynccontextmanager
-async def booking_desk_for(core: Core, pack: ModelPack, pictures_url: str) -> AsyncIterator[BookingDesk]:
-    """A desk with one picture worker. Raises as `enroller_for` does, ConfigurationError for an address that is none."""
+async def _portrait_workers(core: Core, pack: ModelPack, workers: int) -> AsyncIterator[WorkerPool]:
+    settings = core.settings
+    intake = settings.intake.model_copy(update={"workers": workers, "jobs_per_worker": _JOBS_PER_WORKER})
+    command, limits = picture_worker(settings.model_copy(update={"intake": intake}), pack.folder)
+    async with WorkerPool(command, replace(limits, max_waiting=workers + 1), core.metrics) as pool:
+        yield pool
+
+
+@asynccontextmanager
+async def booking_desk_for(
+    core: Core, pack: ModelPack, pictures_url: str, embedder: FaceEmbedder
+) -> AsyncIterator[BookingDesk]:
+    """A desk with one picture worker. embedder: shared with searches, which may not wait long for it.
+
+    Raises as `enroller_for` does, ConfigurationError for an address that is none.
+    """
     settings = core.settings
     store = PictureStore(pictures_url, settings.objects.timeout_seconds, settings.intake.max_upload_bytes)
     parts, identity = gallery_parts(core), PackIdentity.of(pack)
     additions = GalleryAdditions(parts, identity)
-    async with portraits_for(core, pack, 1) as portraits:
+    async with _portrait_workers(core, pack, 1) as pool:
+        portraits = SandboxedPortraits(pool, embedder, _FACES_BESIDE_SEARCHES)
         yield BookingDesk(
             parts,
             additions,
@@ -159,15 +177,27 @@ def scrubber_for(core: Core) -> SegmentScrubber:
     return SegmentScrubber(core.database, core.vault, core.audit, core.clock)
 
 
-def retention_keeper_for(core: Core) -> RetentionKeeper:
-    """Removes images at the end of their retention, and withdraws the live leads with their people.
+def compactor_for(core: Core) -> SegmentCompactor:
+    """Merges small segments."""
+    return SegmentCompactor(core.database, core.vault, core.audit, core.clock)
 
-    One that is past its date does not stay a day longer because the daemon was off.
+
+def retention_keeper_for(core: Core) -> RetentionKeeper:
+    """Removes images at the end of their retention with their templates, and withdraws the live leads with their
+    people.
     """
+    return _retention_keeper(core, scrubber_for(core))
+
+
+def retention_timer_for(core: Core) -> RetentionKeeper:
+    """The same for the role relay, which opens no template (P30): those are left to the matchers."""
+    return _retention_keeper(core, None)
+
+
+def _retention_keeper(core: Core, scrubber: SegmentScrubber | None) -> RetentionKeeper:
+    """An image that is past its date does not stay a day longer because the daemon was off."""
     watch = clock_watch(core, "gallery", waits_after_silence=False)
-    return RetentionKeeper(
-        gallery_parts(core), core.leads.withdraw_for_subject, scrubber_for(core), core.metrics, watch
-    )
+    return RetentionKeeper(gallery_parts(core), core.leads.withdraw_for_subject, scrubber, core.metrics, watch)
 
 
 def gallery_parts(core: Core) -> GalleryParts:

@@ -1,14 +1,25 @@
-"""Wires the role matcher: search requests from the broker to leads."""
+"""Wires the role matcher: search requests from the broker to leads, and all that opens or seals a template (P30)."""
 
 import asyncio
 from collections.abc import Callable
 from functools import partial
 
+import structlog
+
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.device_watch import DeviceWatch
 from rtcc_bridge.app.face_memory import FaceMemory
-from rtcc_bridge.app.galleries import sent_picture_enroller_for
+from rtcc_bridge.app.foundation import Core
+from rtcc_bridge.app.galleries import (
+    booking_desk_for,
+    compactor_for,
+    removal_desk_for,
+    scrubber_for,
+    sent_picture_enroller_for,
+)
+from rtcc_bridge.app.template_keys import require_other_key
 from rtcc_bridge.app.template_service import template_service_for
+from rtcc_bridge.consumers.gallery_records import GalleryRecordsHandler
 from rtcc_bridge.consumers.probes import SearchHandler
 from rtcc_bridge.errors import BridgeError
 from rtcc_bridge.gallery.follower import GalleryFollower
@@ -24,12 +35,21 @@ from rtcc_bridge.modelpacks.installed import require_calibration
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.probes.search import FaceSearch, GallerySearch, observe_batch, trace_batch
 from rtcc_bridge.qualification.in_force import QualificationInForce
+from rtcc_bridge.storage.key_rotation import KeyRotation
+from rtcc_bridge.storage.master_keys import EarlierKeys
+from rtcc_bridge.storage.object_keys import Kinds
+
+_log = structlog.get_logger(__name__)
 
 
 async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
-    """Raises ConfigurationError when the pack has no calibration, or a key cannot be read: for P28, or P30."""
+    """Raises ConfigurationError when the pack has no calibration, a key cannot be read (for P28, or P30) or pictures of
+    bookings could not be, UnavailableError when their worker does not become ready.
+    """
     core = assembly.core
     core.authority_keys.require_verifier()
+    await require_other_key(core.settings, core.gallery_keys, core.master_keys)
+    await warn_of_earlier_wrapping(core)
     settings = core.settings.matching
     calibration = await asyncio.to_thread(require_calibration, pack)
     qualification = await QualificationInForce.open(pack, settings.evaluation_key_file, core.policy)
@@ -54,11 +74,34 @@ async def add_matcher(assembly: Assembly, pack: ModelPack) -> None:
         is_demo=core.settings.profile == "demo",
     )
     assembly.readiness["evaluation"] = handler.evaluation_problem
-    enroller = sent_picture_enroller_for(core, FaceEmbedder(opened), pack)
-    assembly.add_part("sent pictures", enroller.run)
+    await _add_gallery_work(assembly, FaceEmbedder(opened), pack)
     topics = core.settings.kafka.topics
     for lane, topic in (("routine", topics.probes_routine), ("imminent", topics.probes_imminent)):
         assembly.add_runner(f"matcher.{lane}", {topic: handler})
+
+
+async def warn_of_earlier_wrapping(core: Core) -> None:
+    """Logs a warning while templates are wrapped by a master key that other roles have (P30)."""
+    if core.gallery_keys is None:
+        return
+    keys = EarlierKeys(core.gallery_keys, core.master_keys)
+    if left := (await KeyRotation(core.database, keys, Kinds.GALLERY).counts()).left:
+        remedy = "rtcc-bridge keys rotate --gallery --no-new-key"
+        _log.warning("templates are still wrapped by an earlier master key", segments=left, remedy=remedy)
+
+
+async def _add_gallery_work(assembly: Assembly, embedder: FaceEmbedder, pack: ModelPack) -> None:
+    """What changes galleries beside the searches. Of the upkeep one process of all does each kind at a time."""
+    core = assembly.core
+    assembly.add_part("sent pictures", sent_picture_enroller_for(core, embedder, pack).run)
+    assembly.add_part("segment scrubber", scrubber_for(core).run)
+    assembly.add_part("segment compactor", compactor_for(core).run)
+    bookings = None
+    if (pictures_url := core.settings.records.pictures_url) is not None:
+        bookings = await assembly.stack.enter_async_context(booking_desk_for(core, pack, pictures_url, embedder))
+    kafka = core.settings.kafka
+    records = GalleryRecordsHandler(kafka, removal_desk_for(core, bookings), bookings)
+    assembly.add_runner("records", {kafka.topics.gallery_records: records})
 
 
 async def _add_gallery(

@@ -20,8 +20,9 @@ from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.matcher import add_matcher
 from rtcc_bridge.app.policy_reload import PolicyReload
 from rtcc_bridge.app.relay import add_relay
-from rtcc_bridge.app.roles import Role, require_possible
+from rtcc_bridge.app.roles import Role, opens_templates, require_possible
 from rtcc_bridge.app.surroundings import add_surroundings
+from rtcc_bridge.app.template_keys import require_gallery_key
 from rtcc_bridge.app.web import add_operations, add_web
 from rtcc_bridge.audit.arrival import Way, came_by
 from rtcc_bridge.broker.grants import topics_of
@@ -45,6 +46,8 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
     From the signal on, `process.shutdown_seconds` remain: what hangs then is cut off, at last by ending the process.
     """
     require_possible(roles, settings.database)
+    if opens_templates(roles):
+        require_gallery_key(settings)
     if not freed_memory.write_over_freed_memory():
         _log.warning("freed memory is not written over here: pictures that were purged may stay in it for a while")
     came_by(Way.DAEMON)
@@ -60,7 +63,8 @@ async def serve(settings: Settings, roles: Collection[Role], progress: Progress)
         losses = await stack.enter_async_context(exporting_traces(settings.tracing, sorted(roles)))
         stack.enter_context(sole_daemon(settings.database.sqlite_file))
         await require_topics(settings.kafka, topics_of(settings.kafka, roles))
-        opening = open_core(settings, patience_seconds=settings.database.start_patience_seconds)
+        patience = settings.database.start_patience_seconds
+        opening = open_core(settings, patience_seconds=patience, opens_templates=opens_templates(roles))
         core = await stack.enter_async_context(opening)
         losses.count_in(lambda reason, spans: core.metrics.spans_lost_total.labels(reason).inc(spans))
         policy_reload = PolicyReload(core, reload_asked)
@@ -105,15 +109,14 @@ async def _assemble(assembly: Assembly, roles: Collection[Role], progress: Progr
     if Role.RELAY in roles:
         await add_relay(assembly)
     pack = None
-    takes_bookings = Role.CONSUMER in roles and assembly.core.settings.records.pictures_url is not None
-    if Role.MATCHER in roles or Role.WEB in roles or takes_bookings:
+    if Role.MATCHER in roles or Role.WEB in roles:
         if (remark := processor.remark()) is not None:
             _log.warning("slow processor", remark=remark)
         pack = await asyncio.to_thread(open_pack, assembly.core.settings.matching, progress)
     if Role.MATCHER in roles and pack is not None:
         await add_matcher(assembly, pack)
     if Role.CONSUMER in roles:
-        await add_consumer(assembly, pack)
+        add_consumer(assembly)
     if Role.WEB in roles and pack is not None:
         await add_web(assembly, pack)
     if Role.WEB not in roles or assembly.core.settings.operations.port is not None:

@@ -1,15 +1,13 @@
 """Wires the role relay: the feed's numbers, publishing, and the work that nobody asks for."""
 
-from functools import partial
-
 from rtcc_bridge.app.assembly import Assembly
 from rtcc_bridge.app.audit import add_audit
-from rtcc_bridge.app.galleries import retention_keeper_for, scrubber_for
+from rtcc_bridge.app.galleries import retention_timer_for
 from rtcc_bridge.app.incidents import provisional_desk_for
 from rtcc_bridge.app.leads import life_parts_for
 from rtcc_bridge.app.reports import misuse_watch_for
 from rtcc_bridge.app.retention import purge_keeper_for
-from rtcc_bridge.gallery.compact import SegmentCompactor
+from rtcc_bridge.gallery.segment_watch import SegmentWatch
 from rtcc_bridge.gallery.sent_watch import SentPictureWatch
 from rtcc_bridge.leads.handover import ThirdExaminerWatch
 from rtcc_bridge.people.expiring import CertificateWatch
@@ -38,13 +36,11 @@ async def add_relay(assembly: Assembly) -> None:
     assembly.add_part(
         "certificates", CertificateWatch(core.database, core.clock, core.metrics, core.policy_in_force).run
     )
-    assembly.add_part("segment scrubber", partial(scrubber_for(core).run, core.metrics))
-    assembly.add_part("retention keeper", retention_keeper_for(core).run)
+    assembly.add_part("segment watch", SegmentWatch(core.database, core.metrics).run)
+    assembly.add_part("retention keeper", retention_timer_for(core).run)
     assembly.add_part("sent picture watch", SentPictureWatch(core.database, core.clock, core.metrics).run)
     assembly.add_part("purge keeper", purge_keeper_for(core).run)
     assembly.add_part("clip keeper", ClipKeeper(core.probe_parts(), core.vault).run)
     assembly.add_part("misuse watch", misuse_watch_for(core).run)
     assembly.add_part("act counter", ActCounter(core.database).run)
     await add_audit(assembly)
-    compactor = SegmentCompactor(core.database, core.vault, core.audit, core.clock)
-    assembly.add_part("segment compactor", partial(compactor.run, core.metrics))

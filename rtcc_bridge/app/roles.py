@@ -26,3 +26,8 @@ def require_possible(roles: Collection[Role], database: DatabaseSettings) -> Non
                 "Leave --roles out, or let database.url name a PostgreSQL database, which serves several processes",
             )
         )
+
+
+def opens_templates(roles: Collection[Role]) -> bool:
+    """Whether a process with these roles is shown the master key of the galleries' templates (P30)."""
+    return Role.MATCHER in roles

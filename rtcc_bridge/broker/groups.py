@@ -14,11 +14,11 @@ def groups_of_roles(kafka: KafkaSettings) -> Mapping[str, TopicsOfGroup]:
     return {
         "consumer": {
             f"{prefix}.consumer": (topics.incidents, topics.threats),
-            f"{prefix}.records": (topics.gallery_records,),  # apart: a picture takes as long as hundreds of incidents
         },
         "matcher": {
             f"{prefix}.matcher.routine": (topics.probes_routine,),
             f"{prefix}.matcher.imminent": (topics.probes_imminent,),
+            f"{prefix}.records": (topics.gallery_records,),  # who enrols has the key of templates (P30)
         },
     }
 

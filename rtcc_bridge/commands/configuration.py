@@ -10,6 +10,7 @@ from rtcc_bridge import processor
 from rtcc_bridge.app.foundation import upgrade_database
 from rtcc_bridge.app.reachability import reach
 from rtcc_bridge.app.start_conditions import start_problems
+from rtcc_bridge.app.template_keys import needs_own_key
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import tells_errors
 from rtcc_bridge.commands.options import config_option
@@ -44,6 +45,7 @@ def check_config(config: Path | None, show: bool, reaching: bool) -> None:
     click.echo(f"processor: {processor.remark() or 'good'}")
     click.echo(f"settings: good (profile {settings.profile})")
     click.echo(f"access to the broker: good, not asked ({_access(settings.kafka)})")
+    click.echo(f"master key of templates: {_template_key(settings)}")
     held = opened.remark or "signed by the administrator and the city"
     click.echo(f"policy: good ({policy.title}, hash {policy.hash[:16]}..., until {policy.valid_until}; {held})")
     if reaching:
@@ -59,6 +61,14 @@ async def _reach(settings: Settings) -> None:
         click.echo(f"reach {reached.dependency}: {reached.problem or f'good ({reached.detail})'}")
     if failed:
         raise UnavailableError(f"not usable: {', '.join(failed)}")
+
+
+def _template_key(settings: Settings) -> str:
+    if settings.objects.gallery_key_file is not None:
+        return "named (the role matcher and commands on galleries read it)"
+    if needs_own_key(settings):
+        return "none named: right for every role but matcher, which does not start so (objects.gallery_key_file, P30)"
+    return "none: that of all objects wraps them too"
 
 
 def _access(kafka: KafkaSettings) -> str:

@@ -19,6 +19,7 @@ from rtcc_bridge.app.galleries import (
     search_repeater_for,
     verifier_for,
 )
+from rtcc_bridge.app.template_keys import require_gallery_key
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_FAILED, EXIT_INTEGRITY, ProgressBar, tells_errors
 from rtcc_bridge.commands.options import OPERATOR, config_option
@@ -99,6 +100,7 @@ def enroll(
     configure_logging(settings.log)
     pictures = _source(source, provenance, lawful_basis, retain_until, attest_adult=attest_adult)
     wanted = _kind(settings, kind)
+    require_gallery_key(settings)
     console = Console(stderr=True)
 
     async def run() -> EnrollReceipt:

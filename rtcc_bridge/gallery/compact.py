@@ -7,16 +7,18 @@ four times at most, and a gallery has some fifty segments beside the full ones.
 The order is that of every change to sealed objects: seal the new one, switch in one transaction that also destroys the
 old keys, delete the old bytes. A crash leaves the old segments, or the new one and bytes that have no key. Merging
 makes no version of the gallery: the rows are the same, and a matcher that has them reads nothing again.
+
+A matcher does it, beside its searches: it has the key of templates. So what is large is done in threads, rows are read
+some at a time, and beside the new segment one of the old ones is in memory.
 """
 
 import asyncio
 import secrets
+from array import array
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import Final, NoReturn
 
 import numpy as np
@@ -24,15 +26,14 @@ import structlog
 
 from rtcc_bridge.audit.entries import SYSTEM, AuditLog
 from rtcc_bridge.clock import Clock
-from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError, UnavailableError
-from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, decode_segment, encode_segment
-from rtcc_bridge.matching.stored_templates import StoredTemplates
-from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError
+from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, SegmentPlaces, encode_segment
+from rtcc_bridge.matching.stored_templates import TemplateRoom
 from rtcc_bridge.periodic import periodically
 from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.galleries import GalleryRecord, SegmentRecord
-from rtcc_bridge.storage.gallery_upkeep import SegmentRow, SegmentUse
+from rtcc_bridge.storage.gallery_upkeep import SegmentUse
 from rtcc_bridge.storage.locks import UNCONTESTED, SoleRight, Work, alone
 from rtcc_bridge.storage.object_keys import ObjectKeyRecord
 from rtcc_bridge.storage.objects import ObjectVault, SealedObject
@@ -42,6 +43,8 @@ SEGMENTS_TO_MERGE: Final = 16
 """Also the step from tier to tier."""
 _YOUNGEST: Final = timedelta(minutes=10)
 """A younger segment is left: matchers that are catching up, and those of the program before, want it by its name."""
+_ROWS_AT_ONCE: Final = 2048
+"""Of those that are read from the database: each piece is turned into Python's objects on the event loop."""
 _EVERY_SECONDS: Final = 60.0
 _FIRST_AFTER_SECONDS: Final = 600.0
 """A matcher of the program before reads segments and rows in statements that do not see one moment: during an upgrade
@@ -51,13 +54,22 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class _Moved:
+    """What lives in one segment: rows, and the place of each in the new one. Bare numbers: there may be 65,536."""
+
+    rows: "array[int]" = field(default_factory=lambda: array("q"))
+    places: "array[int]" = field(default_factory=lambda: array("q"))
+
+
+@dataclass(frozen=True, slots=True)
 class _Group:
-    """What becomes one segment, as the database said at version `up_to`."""
+    """What becomes one segment of so many `rows`, as the database said at version `up_to`."""
 
     gallery: GalleryRecord
     segments: Sequence[SegmentRecord]
     keys: Sequence[ObjectKeyRecord]
-    rows: Sequence[SegmentRow]
+    moved: Mapping[str, _Moved]
+    rows: int
 
     @property
     def up_to(self) -> int:
@@ -73,16 +85,13 @@ class SegmentCompactor:
         self._audit = audit
         self._clock = clock
 
-    async def run(self, metrics: Metrics) -> NoReturn:
+    async def run(self) -> NoReturn:
         """Looks for what can be merged every minute, until cancelled. An outage is left to the next time."""
-        with suppress(UnavailableError):
-            await self._tell(metrics)
         await asyncio.sleep(_FIRST_AFTER_SECONDS)
-        await periodically("merging gallery segments", partial(self._look, metrics), every_seconds=_EVERY_SECONDS)
+        await periodically("merging gallery segments", self._look, every_seconds=_EVERY_SECONDS)
 
-    async def _look(self, metrics: Metrics) -> None:
+    async def _look(self) -> None:
         await alone(self._database, Work.SEGMENT_COMPACTOR, self.compact_all)
-        await self._tell(metrics)
 
     async def compact_all(self, right: SoleRight = UNCONTESTED) -> int:
         """Merges in every gallery; returns how many segments are gone. Raises as `compact` does."""
@@ -142,18 +151,32 @@ class SegmentCompactor:
                 keys = [await self._vault.key_of(tx, segment.object_key) for segment in segments]
             except NotFoundError:
                 return None
-            return _Group(head, segments, keys, await gallery_upkeep.living_rows(tx, names, up_to=head.version))
+            moved = {name: _Moved() for name in names}
+            place, after = 0, -1
+            while some := await gallery_upkeep.living_rows(
+                tx, names, up_to=head.version, after=after, limit=_ROWS_AT_ONCE
+            ):
+                for row in some:
+                    moved[row.segment_id].rows.append(row.segment_row)
+                    moved[row.segment_id].places.append(place)
+                    place += 1
+                after = some[-1].image_id
+            return _Group(head, segments, keys, moved, place)
 
     async def _seal(self, group: _Group) -> tuple[SegmentRecord | None, SealedObject | None]:
         """The new segment; none when nobody of the old ones is searched any more."""
-        loaded: dict[str, StoredTemplates] = {}
+        joined = TemplateRoom.of(group.rows, group.gallery.template_length)
         for segment, key in zip(group.segments, group.keys, strict=True):
             header = _header(group.gallery, segment.segment_id, segment.rows)
-            loaded[segment.segment_id] = decode_segment(header, await self._vault.unseal(segment.object_key, key))
+            room = TemplateRoom.of(segment.rows, group.gallery.template_length)
+            places = SegmentPlaces(header, room, key.size_bytes)
+            await self._vault.unseal_into(segment.object_key, key, places.in_order)
+            places.settle()
+            await asyncio.to_thread(_take_over, segment, room, group.moved[segment.segment_id], joined)
         if not group.rows:
             return None, None
-        header = _header(group.gallery, secrets.token_urlsafe(16), len(group.rows))
-        sealed = await self._vault.seal(OBJECT_KIND, await asyncio.to_thread(_joined, header, loaded, group.rows))
+        header = _header(group.gallery, secrets.token_urlsafe(16), group.rows)
+        sealed = await self._vault.seal(OBJECT_KIND, await asyncio.to_thread(encode_segment, header, joined.filled()))
         record = SegmentRecord(
             segment_id=header.segment_id,
             gallery=header.gallery,
@@ -192,7 +215,7 @@ class SegmentCompactor:
                     "segments": len(names),
                     "segmentId": None if record is None else record.segment_id,
                     "segmentSha256": None if sealed is None else sealed.sha256,
-                    "rows": len(group.rows),
+                    "rows": group.rows,
                     "upToVersion": group.up_to,
                 },
             )
@@ -203,12 +226,6 @@ class SegmentCompactor:
     async def _galleries(self) -> list[str]:
         async with self._database.read() as tx:
             return [record.name for record in await galleries.every(tx)]
-
-    async def _tell(self, metrics: Metrics) -> None:
-        async with self._database.read() as tx:
-            for record in await galleries.every(tx):
-                count = len(await gallery_upkeep.segments_in_use(tx, record.name))
-                metrics.gallery_segments.labels(record.name).set(count)
 
 
 def _groups(used: Sequence[SegmentUse]) -> Iterator[Sequence[SegmentRecord]]:
@@ -239,11 +256,12 @@ def _header(gallery: GalleryRecord, segment_id: str, rows: int) -> SegmentHeader
     return SegmentHeader(gallery.name, segment_id, gallery.template_hash, rows, gallery.template_length)
 
 
-def _joined(header: SegmentHeader, loaded: Mapping[str, StoredTemplates], rows: Sequence[SegmentRow]) -> bytes:
-    """The new segment's content. Raises IntegrityError when a row points outside its segment. Blocks."""
-    starts = dict(zip(loaded, np.cumsum([0, *map(len, loaded.values())]), strict=False))
-    for row in rows:
-        if not 0 <= row.segment_row < len(loaded[row.segment_id]):
-            raise IntegrityError(f"image {row.image_id} points outside segment {row.segment_id}")
-    numbers = np.array([starts[row.segment_id] + row.segment_row for row in rows], np.int64)
-    return encode_segment(header, StoredTemplates.concatenated(list(loaded.values())).take(numbers))
+def _take_over(segment: SegmentRecord, room: TemplateRoom, moved: _Moved, joined: TemplateRoom) -> None:
+    """Copies what lives in this segment, which is in `room`, to its places among all rows of the new one.
+
+    Raises IntegrityError when a row points outside the segment. Blocks.
+    """
+    rows = np.array(moved.rows, np.int64)
+    if ((rows < 0) | (rows >= segment.rows)).any():
+        raise IntegrityError(f"an image points outside segment {segment.segment_id}")
+    joined.scatter(np.array(moved.places, np.int64), room.filled(), rows)

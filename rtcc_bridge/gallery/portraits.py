@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import numpy as np
+
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.matching.pipeline import FaceEmbedder
@@ -51,9 +53,11 @@ class SandboxedPortraits:
     owner.
     """
 
-    def __init__(self, reader: PortraitReader, embedder: FaceEmbedder) -> None:
+    def __init__(self, reader: PortraitReader, embedder: FaceEmbedder, most_faces: int | None = None) -> None:
+        """most_faces: go through the network in one run, where others wait for it too; None: all."""
         self._reader = reader
         self._embedder = embedder
+        self._most_faces = most_faces
 
     async def read(self, data: bytes) -> Portrait:
         """As `Portraits.read` says."""
@@ -61,7 +65,12 @@ class SandboxedPortraits:
 
     def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
         """As `Portraits.templates` says."""
-        return self._embedder.templates([portrait.crop for portrait in portraits])
+        crops = [portrait.crop for portrait in portraits]
+        most = self._most_faces
+        if most is None or len(crops) <= most:
+            return self._embedder.templates(crops)
+        starts = range(0, len(crops), most)
+        return np.concatenate([self._embedder.templates(crops[start : start + most]) for start in starts])
 
 
 async def read_portrait(reader: PortraitReader, data: bytes) -> Portrait:

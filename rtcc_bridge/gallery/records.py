@@ -90,10 +90,10 @@ class RemovalDesk:
         self._metrics = metrics
 
     async def carry_out(self, orders: Sequence[RemovalOrder]) -> None:
-        """Each order has its effect at the commit of its transaction; templates are left to the relay, which scrubs.
+        """Each order has its effect at the commit of its transaction; templates are left to the scrubber.
 
-        So one segment is written anew once for many orders, by a role that opens segments anyway. May be called again
-        for the same orders. Raises UnavailableError.
+        So one segment is written anew once for many orders. May be called again for the same orders. Raises
+        UnavailableError.
         """
         if not orders:
             return

@@ -40,10 +40,11 @@ class RetentionKeeper:
         self,
         parts: GalleryParts,
         withdraw_for_subject: WithdrawForSubject,
-        scrubber: SegmentScrubber,
+        scrubber: SegmentScrubber | None,
         metrics: Metrics,
         watch: ClockWatch,
     ) -> None:
+        """scrubber: None where templates may not be opened: then the scrubber of a matcher comes to them by itself."""
         self._parts = parts
         self._withdraw_for_subject = withdraw_for_subject
         self._scrubber = scrubber
@@ -98,7 +99,8 @@ class RetentionKeeper:
     async def remove(self, gallery: str, right: SoleRight = UNCONTESTED) -> int:
         """Removes every image of the gallery whose date has passed; returns how many. Commits some at a time.
 
-        Then their templates go from the sealed segments, each of which is written anew once. Raises UnavailableError.
+        Then, with a scrubber, their templates go from the sealed segments, each of which is written anew once. Raises
+        UnavailableError.
         """
         removed = 0
         while some := await self._remove_some(gallery):
@@ -107,7 +109,8 @@ class RetentionKeeper:
         if removed:
             self._metrics.gallery_removals_total.labels(WHY).inc(removed)
             _log.info("images removed at the end of their retention", gallery=gallery, images=removed)
-            await self._scrubber.scrub(gallery, right)
+            if self._scrubber is not None:
+                await self._scrubber.scrub(gallery, right)
         return removed
 
     async def _remove_some(self, gallery: str) -> int:

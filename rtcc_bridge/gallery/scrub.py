@@ -5,9 +5,13 @@ destroyed in the transaction that puts the new one in its place. A zero row can 
 the gallery refuses one that a living image points to.
 
 When no template of a removal lies anywhere any more, the audit log says so: the second receipt.
+
+A matcher does it, beside its searches: it has the key of templates. What is large is done in threads, a segment at a
+time.
 """
 
-from functools import partial
+import asyncio
+from collections.abc import Sequence
 from typing import Final, NoReturn
 
 import numpy as np
@@ -17,8 +21,8 @@ from rtcc_bridge.audit.entries import SYSTEM, AuditLog
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import ConflictError, IntegrityError, NotFoundError
-from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, decode_segment, encode_segment
-from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.gallery.segments import OBJECT_KIND, SegmentHeader, SegmentPlaces, encode_segment
+from rtcc_bridge.matching.stored_templates import TemplateRoom
 from rtcc_bridge.periodic import periodically
 from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.engine import Database
@@ -40,16 +44,15 @@ class SegmentScrubber:
         self._audit = audit
         self._clock = clock
 
-    async def run(self, metrics: Metrics) -> NoReturn:
+    async def run(self) -> NoReturn:
         """Finishes what expungements had to leave, at the start and every minute, until cancelled.
 
-        An outage is left to the next time. What stays for longer is seen in the metric.
+        An outage is left to the next time. What stays for longer is seen in the metric (`gallery.segment_watch`).
         """
-        await periodically("scrubbing expunged templates", partial(self._look, metrics), every_seconds=_EVERY_SECONDS)
+        await periodically("scrubbing expunged templates", self._look, every_seconds=_EVERY_SECONDS)
 
-    async def _look(self, metrics: Metrics) -> None:
+    async def _look(self) -> None:
         await alone(self._database, Work.SEGMENT_SCRUBBER, self.scrub_all)
-        metrics.segments_to_scrub.set(await self._count_waiting())
 
     async def scrub_all(self, right: SoleRight = UNCONTESTED) -> int:
         """Scrubs every gallery; returns how many segments. Raises as `scrub` does."""
@@ -118,11 +121,6 @@ class SegmentScrubber:
         async with self._database.read() as tx:
             return [record.name for record in await galleries.every(tx)]
 
-    async def _count_waiting(self) -> int:
-        names = await self._galleries()
-        async with self._database.read() as tx:
-            return sum([len(await galleries.segments_to_scrub(tx, name)) for name in names])
-
     async def _is_still(self, segment: SegmentRecord) -> bool:
         """Whether the segment still waits where it lay. If not, another process scrubbed it between the two reads."""
         async with self._database.read() as tx:
@@ -138,9 +136,12 @@ class SegmentScrubber:
         header = SegmentHeader(
             gallery.name, segment.segment_id, gallery.template_hash, segment.rows, gallery.template_length
         )
-        templates = decode_segment(header, await self._vault.unseal(segment.object_key, wrapped))
-        templates = templates.without(np.array(removed, np.int64))
-        sealed = await self._vault.seal(OBJECT_KIND, encode_segment(header, templates))
+        room = TemplateRoom.of(segment.rows, gallery.template_length)
+        places = SegmentPlaces(header, room, wrapped.size_bytes)
+        await self._vault.unseal_into(segment.object_key, wrapped, places.in_order)
+        places.settle()
+        content = await asyncio.to_thread(_content_without, removed, header, room)
+        sealed = await self._vault.seal(OBJECT_KIND, content)
         try:
             await self._replace(segment, sealed, head.version, len(removed))
         except ConflictError:
@@ -172,3 +173,8 @@ class SegmentScrubber:
                     "rowsWithoutTemplate": removed,
                 },
             )
+
+
+def _content_without(removed: Sequence[int], header: SegmentHeader, room: TemplateRoom) -> bytes:
+    """The segment's content with zeros in these rows. Blocks."""
+    return encode_segment(header, room.filled().without(np.array(removed, np.int64)))

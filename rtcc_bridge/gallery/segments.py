@@ -38,7 +38,7 @@ def encode_segment(header: SegmentHeader, templates: StoredTemplates) -> bytes:
     if templates.high.shape != (header.rows, header.template_length):
         raise ValueError(f"templates {templates.high.shape} are not what the header says")
     scales = templates.scales.astype(_SCALE, copy=False)
-    return b"".join((header.encode(), scales.tobytes(), templates.high.tobytes(), templates.low.tobytes()))
+    return b"".join((header.encode(), scales.data, templates.high.data, templates.low.data))
 
 
 def decode_segment(header: SegmentHeader, data: bytes) -> StoredTemplates:

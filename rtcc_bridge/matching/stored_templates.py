@@ -149,6 +149,12 @@ class TemplateRoom:
         np.take(templates.low, rows, axis=0, out=self.low, mode="clip")
         np.take(templates.scales, rows, out=self.scales, mode="clip")
 
+    def scatter(self, places: Int64Array, templates: StoredTemplates, rows: Int64Array) -> None:
+        """Copies these rows int64 (n,) of other templates to these places int64 (n,). All have to be in range."""
+        self.high[places] = templates.high[rows]
+        self.low[places] = templates.low[rows]
+        self.scales[places] = templates.scales[rows]
+
     def filled(self) -> StoredTemplates:
         """The templates, in the same memory, to which nothing may be written any more."""
         return StoredTemplates(self.high, self.low, self.scales)

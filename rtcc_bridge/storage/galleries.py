@@ -412,6 +412,12 @@ async def removal_moments(tx: Transaction, gallery: str, *, after: int, up_to: i
     return list((await tx.execute(grouped)).scalars())
 
 
+async def count_segments(tx: Transaction, gallery: str) -> int:
+    """All segments of the gallery."""
+    query = select(func.count()).select_from(gallery_segments).where(gallery_segments.c.gallery == gallery)
+    return int((await tx.execute(query)).scalar_one())
+
+
 async def segments_to_scrub(tx: Transaction, gallery: str) -> Sequence[SegmentRecord]:
     """Segments in which a removed image's template still lies."""
     query = select(gallery_segments).where((gallery_segments.c.gallery == gallery) & _needs_scrubbing())

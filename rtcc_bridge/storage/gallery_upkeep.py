@@ -107,10 +107,16 @@ async def hold(tx: Transaction, gallery: str) -> int:
     return int((await tx.execute(query)).scalar_one())
 
 
-async def living_rows(tx: Transaction, segment_ids: Collection[str], *, up_to: int) -> Sequence[SegmentRow]:
-    """The rows of these segments that version `up_to` searches, by image id: the order in which `move_rows` counts."""
+async def living_rows(
+    tx: Transaction, segment_ids: Collection[str], *, up_to: int, after: int, limit: int
+) -> Sequence[SegmentRow]:
+    """The rows of these segments that version `up_to` searches, by image id: the order in which `move_rows` counts.
+
+    So many at most, of images with a higher id than `after`.
+    """
     query = select(gallery_images.c.image_id, gallery_images.c.segment_id, gallery_images.c.segment_row)
-    rows = await tx.execute(query.where(_lives_in(segment_ids, up_to)).order_by(gallery_images.c.image_id))
+    query = query.where(_lives_in(segment_ids, up_to) & (gallery_images.c.image_id > after))
+    rows = await tx.execute(query.order_by(gallery_images.c.image_id).limit(limit))
     return [SegmentRow(*row) for row in rows]
 
 

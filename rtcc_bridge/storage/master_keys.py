@@ -55,6 +55,13 @@ class MasterKeys(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """In the place of master keys, where a process is not to have them. why: what whoever needs them is told."""
+
+    why: str
+
+
 class LocalMasterKeys:
     """The master keys of a file or of the environment.
 

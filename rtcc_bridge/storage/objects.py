@@ -32,7 +32,7 @@ from rtcc_bridge.settings import ObjectSettings, store_folder
 from rtcc_bridge.storage import object_keys, sealing
 from rtcc_bridge.storage.durability import sync_to_disk
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.master_keys import MasterKeys, WrappedKey
+from rtcc_bridge.storage.master_keys import MasterKeys, Withheld, WrappedKey
 from rtcc_bridge.storage.object_keys import GALLERY_PREFIX, ObjectKeyRecord
 from rtcc_bridge.storage.removals_ledger import PREFIX, RemovalsLedger
 from rtcc_bridge.storage.store_errors import translated
@@ -81,9 +81,12 @@ class ObjectVault:
         settings: ObjectSettings,
         master_keys: MasterKeys,
         clock: Clock,
-        gallery_keys: MasterKeys | None = None,
+        gallery_keys: MasterKeys | Withheld | None = None,
     ) -> None:
-        """gallery_keys: wrap the templates of galleries, in place of the others, for whoever has them (P30)."""
+        """gallery_keys: wrap the templates of galleries in place of the others (P30); None: the others do it.
+
+        Where they are withheld no template is opened or sealed here, by whichever key: UnavailableError says why.
+        """
         self._gallery_keys = gallery_keys
         self._settings = settings
         self._folder = store_folder(settings.url)
@@ -295,7 +298,8 @@ class ObjectVault:
 
     def require_master_keys(self, master_key_ids: Collection[str]) -> None:
         """Raises ConfigurationError when objects are wrapped by a master key that is not known here."""
-        known = [keys for keys in (self._master_keys, self._gallery_keys) if keys is not None]
+        own = self._gallery_keys
+        known = [self._master_keys] if own is None or isinstance(own, Withheld) else [self._master_keys, own]
         missing = sorted(name for name in master_key_ids if not any(keys.opens(name) for keys in known))
         if missing:
             problem = ConfigurationProblem(
@@ -309,7 +313,12 @@ class ObjectVault:
         return await (self._gallery_keys_for(object_key) or self._master_keys).wrap(key)
 
     def _gallery_keys_for(self, object_key: str) -> MasterKeys | None:
-        return self._gallery_keys if object_key.startswith(GALLERY_PREFIX) else None
+        """Raises UnavailableError where templates are none of this process's business."""
+        if not object_key.startswith(GALLERY_PREFIX):
+            return None
+        if isinstance(self._gallery_keys, Withheld):
+            raise UnavailableError(f"{object_key} holds templates: {self._gallery_keys.why}")
+        return self._gallery_keys
 
     async def read_sealed(self, object_key: str) -> AsyncIterator[bytes]:
         """The bytes as they lie in the store, for a backup. Each piece has the time limit of a request.

@@ -81,7 +81,7 @@ def test_checkpoints_leave_by_the_relay_alone() -> None:
 
 
 def test_a_bucket_beside_objects_in_a_folder_is_reached_with_the_access_key() -> None:
-    """The pictures of bookings by the consumers, the checkpoints outside by the relay."""
+    """The pictures of bookings by the matchers, the checkpoints outside by the relay."""
     folder = OPTIONS["a folder for objects"]
     rendered = render(*folder, "--set=settings.records.pictures_url=s3://records/pictures")
     reaching = {
@@ -89,9 +89,9 @@ def test_a_bucket_beside_objects_in_a_folder_is_reached_with_the_access_key() ->
         for role in ("web", "consumer", "matcher", "relay")
         if OBJECTS in peers(rendered.one("NetworkPolicy", role)["spec"]["egress"])
     }
-    assert reaching == {"consumer"}
+    assert reaching == {"matcher"}
     with_key = {component_of(one) for one in rendered.daemons if "objects-access-key-id" in secret_keys(one)}
-    assert with_key == {"consumer", "relay"}
+    assert with_key == {"matcher", "relay"}
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -140,13 +140,14 @@ def _open_ports(policy: Document) -> set[tuple[str, int]]:
     }
 
 
-def test_consumers_that_take_bookings_reach_the_key_service_and_have_the_packs() -> None:
-    """They seal pictures and make templates; those that carry out orders alone do neither."""
-    plain = OPTIONS["tokens, a key service, traces"]
-    for setting, takes_bookings in ((), False), (("--set=settings.records.pictures_url=s3://records/pictures",), True):
-        rendered = render(*plain, *setting)
-        policy = rendered.one("NetworkPolicy", "consumer")
-        consumer = rendered.one("Deployment", "consumer")
-        assert (KEY_SERVICE in peers(policy["spec"]["egress"])) is takes_bookings
-        assert any(volume["name"] == "packs" for volume in pod_of(consumer)["spec"]["volumes"]) is takes_bookings
-        assert ("gallery-key" in secret_keys(consumer)) is takes_bookings
+@pytest.mark.parametrize("setting", [(), ("--set=settings.records.pictures_url=s3://records/pictures",)])
+def test_who_opens_and_seals_nothing_gets_no_more_where_bookings_are_taken(setting: tuple[str, ...]) -> None:
+    """Matchers take them (P30)."""
+    rendered = render(*OPTIONS["tokens, a key service, traces"], *setting)
+    for role, works_with_templates in (("consumer", False), ("matcher", True)):
+        policy, deployment = rendered.one("NetworkPolicy", role), rendered.one("Deployment", role)
+        assert (KEY_SERVICE in peers(policy["spec"]["egress"])) is works_with_templates
+        assert (
+            any(volume["name"] == "packs" for volume in pod_of(deployment)["spec"]["volumes"]) is works_with_templates
+        )
+        assert ("gallery-key" in secret_keys(deployment)) is works_with_templates

@@ -15,8 +15,9 @@ from rtcc_bridge.audit.signing_key import load_signing_keys
 from rtcc_bridge.audit_settings import AuditSettings
 from rtcc_bridge.cli import main
 from rtcc_bridge.secret_files import read_secret_file
-from rtcc_bridge.settings import ENVIRONMENT_PREFIX, Settings
+from rtcc_bridge.settings import ENVIRONMENT_PREFIX, ObjectSettings, Settings
 from rtcc_bridge.storage.master_key import load_master_keys
+from rtcc_bridge.storage.open_master_keys import load_gallery_keys
 from tests.program_settings import load_with
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,6 +155,15 @@ def test_the_relay_alone_gets_the_key_that_signs_the_audit_log(prepared: Path, m
         assert settings.signing_key_file == file
     made = AuditSettings(signing_key_file=prepared / "secrets/audit-signing-key")
     assert load_signing_keys(made, may_create=False) is not None
+
+
+def test_p30_the_matcher_alone_gets_the_key_of_templates(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, service in OURS.items():
+        assert ("gallery-key" in service["secrets"]) == (name == "matcher")
+        file = Path("/run/secrets/gallery-key") if name == "matcher" else None
+        assert settings_of(service, monkeypatch).objects.gallery_key_file == file
+    made = ObjectSettings(gallery_key_file=prepared / "secrets/gallery-key")
+    assert load_gallery_keys(made, may_create=False) is not None
 
 
 def test_prepare_makes_secrets_that_the_program_accepts_and_leaves_what_is_there(

@@ -72,8 +72,8 @@ class Observer:
         return f"http://127.0.0.1:{self._plant.port_of(replica)}"
 
 
-TOPICS_OF = {"consumer": 3, "matcher": 2}
-"""Incidents, threats and gallery records; the two lanes."""
+TOPICS_OF = {"consumer": 2, "matcher": 3}
+"""Incidents and threats; the two lanes and gallery records."""
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:

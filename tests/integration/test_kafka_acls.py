@@ -96,9 +96,9 @@ async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka)
     for role, topic, group in (
         ("consumer", topics.incidents, "consumer"),
         ("consumer", topics.threats, "consumer"),
-        ("consumer", topics.gallery_records, "records"),
         ("matcher", topics.probes_routine, "matcher.routine"),
         ("matcher", topics.probes_imminent, "matcher.imminent"),
+        ("matcher", topics.gallery_records, "records"),
     ):
         recorder = Recorder()
         async with running(place.of(role), {topic: recorder}, group=group) as runner:
@@ -108,6 +108,9 @@ async def test_everybody_can_do_their_work_and_nothing_else(place: GuardedKafka)
         await until(lambda: f"this client may not see them: {topics.leads}." in (runner.not_ready_reason or ""))
     async with running(place.of("consumer"), {topics.incidents: Recorder()}, group="matcher.routine") as runner:
         await until(lambda: "let this client use the consumer group" in (runner.not_ready_reason or ""))
+    async with running(place.of("consumer"), {topics.gallery_records: Recorder()}) as runner:  # P30
+        unseen = f"this client may not see them: {topics.gallery_records}."
+        await until(lambda: unseen in (runner.not_ready_reason or ""))
 
 
 async def test_every_role_passes_the_check_of_the_topics_at_start(place: GuardedKafka) -> None:
@@ -126,9 +129,9 @@ async def test_letters_are_written_by_the_roles_and_put_back_by_the_operator(pla
     for role, topic, group, sender in (
         ("consumer", topics.incidents, "consumer", "dispatch"),
         ("consumer", topics.threats, "consumer", "watch-desk"),
-        ("consumer", topics.gallery_records, "records", "record-system"),
         ("matcher", topics.probes_routine, "matcher.routine", "relay"),
         ("matcher", topics.probes_imminent, "matcher.imminent", "relay"),
+        ("matcher", topics.gallery_records, "records", "record-system"),
     ):
         recorder = Recorder()
         recorder.before = _refuse

@@ -89,7 +89,7 @@ async def test_a_removed_person_has_no_bytes_left_and_the_order_is_on_record(
     await handled(handler, removal("ann"))
     assert await people(galleries) == {"bob": 1}
     assert len(stored_files(galleries.folder)) == 2, "bob's picture and the segment"
-    assert await galleries.scrubber().scrub_all() == 1, "which the relay does"
+    assert await galleries.scrubber().scrub_all() == 1, "which a matcher does"
     assert [(reason, actor) for _, reason, actor in galleries.withdrawals.asked] == [("expunged: 7/2026", "system")]
     counted = galleries.metrics.registry.get_sample_value
     assert counted("rtcc_bridge_gallery_removals_total", {"why": "expunged"}) == 1

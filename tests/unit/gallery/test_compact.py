@@ -10,12 +10,12 @@ from rtcc_bridge.gallery import enroll as enroll_module
 from rtcc_bridge.gallery.compact import SEGMENTS_TO_MERGE, SegmentCompactor
 from rtcc_bridge.gallery.follower import GalleryFollower
 from rtcc_bridge.gallery.identity import GalleryKind
+from rtcc_bridge.gallery.segment_watch import SegmentWatch
 from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import SegmentRecord
 from rtcc_bridge.storage.tables import audit_entries, object_keys
 from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, template_of
-from tests.integration.pipeline import until
 from tests.vault_kit import stored_files
 
 OLD_ENOUGH = 700.0
@@ -32,8 +32,9 @@ async def book(kit: GalleryKit, root: Path, *names: str) -> None:
 
 @pytest.fixture
 async def booked(kit: GalleryKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GalleryKit:
-    """Sixteen people, each in a segment of one row, as bookings make them."""
+    """Sixteen people, each in a segment of one row, as bookings make them; their rows are read in four pieces."""
     monkeypatch.setattr(enroll_module, "IMAGES_PER_BATCH", 1)
+    monkeypatch.setattr("rtcc_bridge.gallery.compact._ROWS_AT_ONCE", 5)
     await book(kit, tmp_path / "people", *(f"p{number:02}" for number in range(SEGMENTS_TO_MERGE)))
     kit.clock.advance(OLD_ENOUGH)
     return kit
@@ -213,15 +214,17 @@ async def test_the_task_waits_for_an_upgrade_to_be_over(booked: GalleryKit, monk
         return done
 
     monkeypatch.setattr(SegmentCompactor, "compact_all", seen)
-    running = asyncio.create_task(booked.compactor().run(booked.metrics))
+    running = asyncio.create_task(booked.compactor().run())
     await asyncio.sleep(0)
     assert not merged.is_set()
     running.cancel()
     await asyncio.wait([running])
     monkeypatch.setattr("rtcc_bridge.gallery.compact._FIRST_AFTER_SECONDS", 0)
     monkeypatch.setattr("rtcc_bridge.gallery.compact._EVERY_SECONDS", 0.01)
-    running = asyncio.create_task(booked.compactor().run(booked.metrics))
-    value = booked.metrics.registry.get_sample_value
-    await until(lambda: value("rtcc_bridge_gallery_segments", {"gallery": "city"}) == 1)
+    running = asyncio.create_task(booked.compactor().run())
+    await asyncio.wait_for(merged.wait(), 10)
     running.cancel()
     await asyncio.wait([running])
+    await SegmentWatch(booked.database, booked.metrics).look()
+    value = booked.metrics.registry.get_sample_value
+    assert value("rtcc_bridge_gallery_segments", {"gallery": "city"}) == 1

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.scrub import SegmentScrubber
+from rtcc_bridge.gallery.segment_watch import SegmentWatch
 from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.gallery.sources import FolderSource
@@ -185,19 +186,22 @@ async def test_a_damaged_segment_keeps_nobody_from_the_others_and_does_not_end_t
         patched.setattr(SegmentScrubber, "scrub", _not_now)
         for gallery in ("city", "town"):
             assert not (await enrolled.expunger().expunge_subject(gallery, "ann", *ORDER)).bytes_gone
-    scrubber = enrolled.scrubber()
+    monkeypatch.setattr("rtcc_bridge.gallery.segment_watch._EVERY_SECONDS", 0.01)
 
     def waiting() -> float | None:
         return metrics.registry.get_sample_value("rtcc_bridge_segments_to_scrub")
 
-    metrics.segments_to_scrub.set(2)
-    running = asyncio.create_task(scrubber.run(metrics))
-    await until(lambda: running.done() or waiting() == 1)
+    watching = asyncio.create_task(SegmentWatch(enrolled.database, metrics).run())
+    await until(lambda: watching.done() or waiting() == 2)
+    scrubbing = asyncio.create_task(enrolled.scrubber().run())
+    running = [watching, scrubbing]
+    await until(lambda: any(task.done() for task in running) or waiting() == 1)
     file.write_bytes(content)
-    await until(lambda: running.done() or waiting() == 0)
-    assert not running.done()
-    running.cancel()
-    await asyncio.wait([running])  # before the database closes under it
+    await until(lambda: any(task.done() for task in running) or waiting() == 0)
+    assert not any(task.done() for task in running)
+    for task in running:
+        task.cancel()
+    await asyncio.wait(running)  # before the database closes under them
 
 
 async def test_two_scrubbings_at_once_lose_nothing(enrolled: GalleryKit, monkeypatch: pytest.MonkeyPatch) -> None:

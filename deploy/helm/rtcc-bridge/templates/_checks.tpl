@@ -154,7 +154,7 @@ secrets.galleryKey and secrets.masterKey are the same key of the same Secret, so
 secrets.galleryKey.secret is set, and objects.galleryKey shared, which does not use it: set objects.galleryKey to own, or leave the Secret out
 {{- end }}
 {{- if and (not (include "rtcc-bridge.isDemo" .)) (not (include "rtcc-bridge.isSingle" .)) }}
-objects.galleryKey is shared, and settings.profile production, so that the web, which reads what browsers send, could open every template (P30): set objects.galleryKey to own
+objects.galleryKey is shared, and settings.profile production, so that every role could open every template (P30), and matchers do not start: set objects.galleryKey to own
 {{- end }}
 {{- end }}
 {{- if and (include "rtcc-bridge.isDemo" .) $secrets.evaluationPublicKey.secret }}

@@ -69,22 +69,16 @@ metadata:
 {{- end -}}
 
 {{/* What a role needs: the one table for its settings, its secrets, its volumes and its network. A consumer has to hold
-the master key to start. It opens nothing, and seals only where it takes bookings (`records.pictures_url`): then it
-reaches the key management service and has the packs. Who records approvals signs search requests, and a matcher checks
+the master key to start, and opens and seals nothing. Who records approvals signs search requests, and a matcher checks
 them with a key that cannot sign (P30); consumers and tools have that public key too, since `check-config` asks each process
-for one. The relay alone orders the audit log, signs its checkpoints and brings them outside (P22). Templates are opened by
-who searches or changes galleries, never by the web (docs/decisions/0039). Who acts keeps a journal (P23). */}}
+for one. The relay alone orders the audit log, signs its checkpoints and brings them outside (P22). Templates are opened and
+sealed by matchers alone, and by the commands of an operator (docs/decisions/0054). Who acts keeps a journal (P23). */}}
 {{- define "rtcc-bridge.needs" -}}
-{{- $bookings := "" -}}
-{{- if and .root (eq .role "consumer") -}}
-{{- $given := fromYaml (include "rtcc-bridge.given" .) -}}
-{{- $bookings = empty (dig "records" "pictures_url" "" $given) | ternary "" " keyService packs galleries" -}}
-{{- end -}}
 {{- get (dict
   "web" "operations policy database objects keys keyService packs collector journal web signs packets misuse"
-  "consumer" (print "operations policy broker database objects keys collector journal checks" $bookings)
+  "consumer" "operations policy broker database objects keys collector journal checks"
   "matcher" "operations policy broker database objects keys keyService packs collector journal gpu checks galleries evaluation"
-  "relay" "operations policy broker database objects keys keyService collector journal signs orders outside galleries misuse"
+  "relay" "operations policy broker database objects keys keyService collector journal signs orders outside misuse"
   "single" "operations policy broker database objects keys keyService packs collector journal web gpu signs orders outside galleries evaluation packets misuse"
   "tools" "policy broker database objects keys keyService packs scratch journal checks outside galleries packets misuse"
   "migration" "database"

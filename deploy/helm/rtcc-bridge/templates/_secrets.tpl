@@ -53,7 +53,7 @@ kafka{{ include "rtcc-bridge.party" . | title }}
 {{- define "rtcc-bridge.usesObjectStore" -}}
 {{- $needs := splitList " " (include "rtcc-bridge.needs" .) -}}
 {{- $pictures := dig "records" "pictures_url" "" (fromYaml (include "rtcc-bridge.given" .)) | default "" -}}
-{{- if or (and (has "objects" $needs) (eq .root.Values.objects.type "s3")) (and (has .role (list "consumer" "single")) (hasPrefix "s3://" $pictures)) }}yes{{ end -}}
+{{- if or (and (has "objects" $needs) (eq .root.Values.objects.type "s3")) (and (has .role (list "matcher" "single")) (hasPrefix "s3://" $pictures)) }}yes{{ end -}}
 {{- end -}}
 
 {{/* "yes" where the role shows the access key: to that store, or to the one outside that keeps checkpoints. */}}

@@ -1,0 +1,31 @@
+"""Templates are made in runs that others who share the network need not wait for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from rtcc_bridge.gallery.portraits import Portrait, SandboxedPortraits
+from rtcc_bridge.matching.pipeline import FaceEmbedder
+from rtcc_bridge.matching.types import FaceCrop, Float32Array
+from tests.gallery_kit import WordReader, templates_of, word_templates
+
+
+class CountedRuns(FaceEmbedder):
+    """Notes how many faces went through the network at once."""
+
+    def __init__(self) -> None:
+        self.runs: list[int] = []
+
+    def templates(self, crops: Sequence[FaceCrop]) -> Float32Array:
+        self.runs.append(len(crops))
+        return word_templates(crops)
+
+
+@pytest.mark.parametrize(("most", "runs"), [(None, [5]), (5, [5]), (2, [2, 2, 1])])
+async def test_no_run_has_more_faces_than_it_may(most: int | None, runs: list[int]) -> None:
+    embedder, words = CountedRuns(), ["ann", "bob", "cat", "dan", "eve"]
+    portraits = SandboxedPortraits(WordReader(), embedder, most)
+    read: list[Portrait] = [await portraits.read(word.encode()) for word in words]
+    assert np.array_equal(portraits.templates(read), templates_of(words))
+    assert embedder.runs == runs
