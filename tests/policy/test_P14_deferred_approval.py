@@ -8,6 +8,7 @@ import pytest
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.storage import tables
+from tests.life_kit import FIRST, LifeKit
 from tests.probe_kit import (
     ANALYST,
     OTHER_SUPERVISOR,
@@ -170,6 +171,18 @@ async def test_an_approval_that_comes_too_late_is_none(kit: ProbeKit) -> None:
     assert refused.value.rule == "P14"
     await kit.reconciler.sweep()
     assert len(await kit.events("lead.approval_lapsed")) == 1
+
+
+async def test_without_it_nobody_uses_the_lead_after_the_hour(life: LifeKit) -> None:
+    """The reconciler has not come round yet."""
+    taken, waiting = await life.taken(imminent=True), await life.lead(imminent=True, incident_id="incident-2")
+    life.kit.clock.advance(3599)
+    await life.life.examination.view(taken, FIRST)
+    life.kit.clock.advance(1)
+    for use in (life.life.examination.view(taken, FIRST), life.leads.acknowledge(waiting, FIRST)):
+        with pytest.raises(PolicyRefusalError) as refused:
+            await use
+        assert refused.value.rule == "P14"
 
 
 async def test_a_supervisor_who_refuses_withdraws_the_lead(kit: ProbeKit) -> None:
