@@ -32,6 +32,7 @@ from tests.gallery_kit import SOURCE_WORDS
 from tests.node_provider import provider_nursery
 from tests.ports import free_port
 from tests.shared_folders import made_once
+from tests.warm_workers.start import warm_workers
 
 __all__ = ["provider_nursery"]
 
@@ -96,11 +97,13 @@ class Place:
     def settings(self) -> Settings:
         return load_settings(self.settings_file)
 
-    async def command(self, *arguments: str) -> tuple[int, str]:
-        """Runs a command of the command line with this place's settings."""
+    async def command(self, *arguments: str, real_workers: bool = False) -> tuple[int, str]:
+        """Runs a command of the command line with this place's settings. real_workers: see `program.start`."""
         with tempfile.TemporaryDirectory() as folder:
             printed = Path(folder) / "printed.txt"
-            process = await start([*arguments, "--config", str(self.settings_file)], printed, COLUMNS="200")
+            process = await start(
+                [*arguments, "--config", str(self.settings_file)], printed, real_workers=real_workers, COLUMNS="200"
+            )
             try:
                 async with asyncio.timeout(COMMAND_SECONDS):
                     code = await process.wait()
@@ -131,10 +134,11 @@ async def enroll(place: Place, name: str, picture: bytes) -> None:
     source = FolderSource(people, **{**SOURCE_WORDS, "retain_until": "2099-01-01"})
     settings = place.settings
     pack = await asyncio.to_thread(open_pack, settings.matching, lambda _what, _done, _total: None)
-    async with open_core(settings) as core, enroller_for(core, pack) as enroller:
-        receipt = await enroller.enroll(
-            source, settings.matching.gallery, GalleryKind.DEMO, account=DEMO_ACCOUNTS["administrator"]
-        )
+    with warm_workers():
+        async with open_core(settings) as core, enroller_for(core, pack) as enroller:
+            receipt = await enroller.enroll(
+                source, settings.matching.gallery, GalleryKind.DEMO, account=DEMO_ACCOUNTS["administrator"]
+            )
     assert receipt.enrolled == 1, receipt
 
 
