@@ -71,7 +71,7 @@ async def test_p25_a_removed_subject_is_out_of_every_later_version(enrolled: Gal
         (segment,) = await galleries.segments(tx, "city", after=0, up_to=2)
         before = await galleries.placements(tx, segment.segment_id, up_to=1)
         after = await galleries.placements(tx, segment.segment_id, up_to=2)
-        assert await galleries.removed_image_ids(tx, "city", after=1, up_to=2) == sorted(removed)
+        assert set(await galleries.removed_image_ids(tx, "city", after=1, up_to=2)) == removed
     assert (len(before), len(after)) == (4, 2)
 
 
