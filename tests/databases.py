@@ -14,6 +14,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import Connection, Dialect, Engine, event
+from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import schema
@@ -27,6 +29,7 @@ URL_VARIABLE: Final = "RTCC_TEST_POSTGRES"
 ENROLLED: Final = "enrolled"
 """A second template: the database of `tests/e2e`'s place with a portrait in its gallery."""
 _EMPTY: Final = "template0"
+_ASKED: Final = "asked_to_flush_nothing"
 
 
 def schema_difference(connection: Connection) -> list[object]:
@@ -190,6 +193,21 @@ def share_what_is_compiled(connection: Connection) -> None:
     dialect, compiled = _compiled.setdefault((own.name, own.driver), (own, {}))
     connection.dialect = connection.engine.dialect = dialect
     connection.execution_options(compiled_cache=compiled)
+
+
+flushes = False
+"""Whether SQLite flushes, for a test of that."""
+
+
+@event.listens_for(Pool, "checkout")
+def flush_nothing(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """SQLite's files end with their test, as those of PostgreSQL do: no commit waits for a disk. A process that is
+    killed loses nothing by that, and the programs that tests start flush as always."""
+    if isinstance(connection, AsyncAdapt_aiosqlite_connection) and not flushes and _ASKED not in record.info:
+        record.info[_ASKED] = True
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA synchronous=OFF")
+        cursor.close()
 
 
 def server_of(config: pytest.Config) -> TestServer | None:

@@ -207,7 +207,8 @@ def _silence() -> None:
     os.dup2(0, 2)
 
 
-def main(arguments: Sequence[str]) -> int:
+def prepare(arguments: Sequence[str]) -> tuple[Callable[[], PictureWork], int, SandboxLimits]:
+    """What `run` takes, from the command line: how the work is made, the most bytes of an upload, and the limits."""
     parser = argparse.ArgumentParser(prog="rtcc-bridge-worker", allow_abbrev=False)
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--min-face-px", type=int)
@@ -235,8 +236,8 @@ def main(arguments: Sequence[str]) -> int:
         return FaceWork(given.pack, given.min_face_px, limits, given.max_detection_pixels, clips)
 
     largest = max(given.max_upload_bytes, given.max_clip_bytes)
-    return run(make_work, largest, SandboxLimits(given.memory_bytes, given.cpu_seconds))
+    return make_work, largest, SandboxLimits(given.memory_bytes, given.cpu_seconds)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(*prepare(sys.argv[1:])))

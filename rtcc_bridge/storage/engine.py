@@ -18,6 +18,7 @@ from rtcc_bridge.errors import BusyError, IntegrityError, UnavailableError
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import postgres
 from rtcc_bridge.storage.cancellation import cancellation_kept
+from rtcc_bridge.storage.sqlite_driver import SqliteDriver
 
 Transaction: TypeAlias = AsyncConnection
 """An open transaction. Callers outside `storage` only pass it on."""
@@ -262,6 +263,7 @@ def _sqlite_problem(error: Exception) -> UnavailableError | IntegrityError | Non
 def _create_sqlite_engine(settings: DatabaseSettings) -> AsyncEngine:
     engine = create_async_engine(
         settings.url.get_secret_value(),
+        module=SqliteDriver(),
         connect_args={"timeout": settings.busy_timeout_seconds},
         pool_size=settings.pool_size,
         pool_timeout=10,

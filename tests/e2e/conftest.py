@@ -3,15 +3,16 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 import yaml
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Playwright, async_playwright
 from sqlalchemy import update
 
 from rtcc_bridge.app.foundation import open_core
@@ -32,6 +33,7 @@ from tests.gallery_kit import SOURCE_WORDS
 from tests.node_provider import provider_nursery
 from tests.ports import free_port
 from tests.shared_folders import made_once
+from tests.warm_workers.start import warm_workers
 
 __all__ = ["provider_nursery"]
 
@@ -96,11 +98,13 @@ class Place:
     def settings(self) -> Settings:
         return load_settings(self.settings_file)
 
-    async def command(self, *arguments: str) -> tuple[int, str]:
-        """Runs a command of the command line with this place's settings."""
+    async def command(self, *arguments: str, real_workers: bool = False) -> tuple[int, str]:
+        """Runs a command of the command line with this place's settings. real_workers: see `program.start`."""
         with tempfile.TemporaryDirectory() as folder:
             printed = Path(folder) / "printed.txt"
-            process = await start([*arguments, "--config", str(self.settings_file)], printed, COLUMNS="200")
+            process = await start(
+                [*arguments, "--config", str(self.settings_file)], printed, real_workers=real_workers, COLUMNS="200"
+            )
             try:
                 async with asyncio.timeout(COMMAND_SECONDS):
                     code = await process.wait()
@@ -131,10 +135,11 @@ async def enroll(place: Place, name: str, picture: bytes) -> None:
     source = FolderSource(people, **{**SOURCE_WORDS, "retain_until": "2099-01-01"})
     settings = place.settings
     pack = await asyncio.to_thread(open_pack, settings.matching, lambda _what, _done, _total: None)
-    async with open_core(settings) as core, enroller_for(core, pack) as enroller:
-        receipt = await enroller.enroll(
-            source, settings.matching.gallery, GalleryKind.DEMO, account=DEMO_ACCOUNTS["administrator"]
-        )
+    with warm_workers():
+        async with open_core(settings) as core, enroller_for(core, pack) as enroller:
+            receipt = await enroller.enroll(
+                source, settings.matching.gallery, GalleryKind.DEMO, account=DEMO_ACCOUNTS["administrator"]
+            )
     assert receipt.enrolled == 1, receipt
 
 
@@ -199,8 +204,37 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with running_browser() as launched:
+def _function_scoped_runner(
+    _function_scoped_runner: asyncio.Runner, request: pytest.FixtureRequest
+) -> Iterator[asyncio.Runner]:
+    """What pytest-asyncio runs a test and its fixtures with: those with a browser run in the loop of its driver."""
+    if "browser" not in request.fixturenames:
+        yield _function_scoped_runner
+        return
+    runner: asyncio.Runner = request.getfixturevalue("_session_scoped_runner")
+    of_driver = asyncio.all_tasks(runner.get_loop())
+    yield runner
+    runner.run(end_tasks_but(of_driver))
+
+
+async def end_tasks_but(kept: Collection[asyncio.Task[Any]]) -> None:
+    """Ends what a test has left, as closing its loop would."""
+    left = [task for task in asyncio.all_tasks() if task not in kept and task is not asyncio.current_task()]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def driver() -> AsyncIterator[Playwright]:
+    """What drives browsers, one for all tests: starting it takes six times as long as a browser."""
+    async with async_playwright() as started:
+        yield started
+
+
+@pytest.fixture
+async def browser(driver: Playwright) -> AsyncIterator[Browser]:
+    async with running_browser(driver) as launched:
         yield launched
 
 

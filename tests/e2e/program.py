@@ -1,7 +1,7 @@
 """The program in a process of its own, forked from one that has imported it: each start would import it anew else.
 
 Importing takes some three seconds of a core, and the tests start it more than a hundred times. The demo's own tests
-start it from nothing.
+start it from nothing. So it is with its picture workers, see `tests.warm_workers.start`.
 """
 
 import asyncio
@@ -10,11 +10,12 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from rtcc_bridge.demo.daemon import ready_daemon
+from tests.warm_workers.start import nursery, warm_workers
 
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
@@ -76,26 +77,37 @@ class Program:
         self._ended.set()
 
 
-async def start(arguments: Sequence[str], output: Path, **environment: str) -> Program:
-    """Runs `rtcc-bridge` with these arguments; what it prints is added to the file."""
+async def start(arguments: Sequence[str], output: Path, *, real_workers: bool = False, **environment: str) -> Program:
+    """Runs `rtcc-bridge` with these arguments; what it prints is added to the file.
+
+    real_workers: its picture workers are started by their real command, and not forked.
+    """
     everything = {**os.environ, **environment}
-    process = _CONTEXT.Process(target=_become, args=(list(arguments), output, everything, Path.cwd()), daemon=True)
+    forks_workers = None if real_workers else nursery()
+    process = _CONTEXT.Process(
+        target=_become, args=(list(arguments), output, everything, Path.cwd(), forks_workers), daemon=True
+    )
     await asyncio.to_thread(process.start)
     return Program(process)
 
 
 @asynccontextmanager
 async def running_daemon(
-    settings_file: Path, address: str, log_file: Path, options: Sequence[str] = ()
+    settings_file: Path, address: str, log_file: Path, options: Sequence[str] = (), *, real_workers: bool = False
 ) -> AsyncIterator[Program]:
-    """`rtcc-bridge serve`, ready; it is stopped at the end."""
-    process = await start(["serve", "--config", str(settings_file), *options], log_file)
+    """`rtcc-bridge serve`, ready; it is stopped at the end. real_workers: see `start`."""
+    process = await start(["serve", "--config", str(settings_file), *options], log_file, real_workers=real_workers)
     async with ready_daemon(process, address, log_file):
         yield process
 
 
-def _become(arguments: list[str], output: Path, environment: dict[str, str], folder: Path) -> None:
-    """In the forked process: the program, as if it had been started in that folder and environment."""
+def _become(
+    arguments: list[str], output: Path, environment: dict[str, str], folder: Path, forks_workers: Path | None
+) -> None:
+    """In the forked process: the program, as if it had been started in that folder and environment.
+
+    forks_workers: the address of what forks its picture workers.
+    """
     from rtcc_bridge.cli import main  # noqa: PLC0415 - only this process needs it
 
     os.environ.clear()
@@ -105,4 +117,7 @@ def _become(arguments: list[str], output: Path, environment: dict[str, str], fol
     for number in (1, 2):
         os.dup2(written, number)
     sys.argv = ["rtcc-bridge", *arguments]
-    main()
+    with ExitStack() as stack:
+        if forks_workers is not None:
+            stack.enter_context(warm_workers(forks_workers))
+        main()

@@ -81,7 +81,7 @@ async def test_a_manifest_is_enrolled_and_what_is_left_out_is_listed(place: Plac
         "good.png,subject-3,,statute,2099-01-01,true\n"
     )
     report = tmp_path / "report.csv"
-    code, output = await place.command("gallery", "enroll", str(manifest), "--report", str(report))
+    code, output = await place.command("gallery", "enroll", str(manifest), "--report", str(report), real_workers=True)
     assert code == EXIT_FAILED, output
     assert "1 of 3 enrolled" in output
     assert "left out: 1 without provenance" in output

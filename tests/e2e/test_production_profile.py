@@ -185,7 +185,7 @@ async def operations_are_apart(http: aiohttp.ClientSession, port: int, pages: st
 
 
 def running(place: Place, role: Role) -> AbstractAsyncContextManager[Program]:
-    return running_daemon(place.settings_file, place.address, place.log, options=["--roles", role])
+    return running_daemon(place.settings_file, place.address, place.log, options=["--roles", role], real_workers=True)
 
 
 async def done(place: Place, *arguments: str) -> None:

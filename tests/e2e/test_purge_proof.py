@@ -156,7 +156,7 @@ async def test_what_was_purged_is_nowhere(
     place.changes["intake"] = {"worker_rest_seconds": 3.0}
     client = client_of(place)
     still = marked(rephotograph(portrait()))
-    async with running_daemon(place.settings_file, place.address, place.log) as daemon:
+    async with running_daemon(place.settings_file, place.address, place.log, real_workers=True) as daemon:
         before = await workers_of(daemon.process_id)
         probe_id, lead_id = await searched(client, http, place, still)
         in_workers = [

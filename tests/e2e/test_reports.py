@@ -51,7 +51,8 @@ async def test_reports_are_made_beside_a_daemon(enrolled_place: Place, client_of
     async with running_daemon(place.settings_file, place.address, place.log):
         lead_id = await searched(place, client_of(place))
         packet = tmp_path / "packet.zip"
-        code, output = await place.command("report", "discovery", lead_id, "--reason", "motion", "--to", str(packet))
+        to_packet = ("report", "discovery", lead_id, "--reason", "motion", "--to", str(packet))
+        code, output = await place.command(*to_packet, real_workers=True)
         assert code == 0, output
         code, misuse = await place.command("report", "misuse")
         assert code == 0, misuse

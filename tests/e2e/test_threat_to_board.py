@@ -29,7 +29,7 @@ async def search(page: Page) -> None:
 @pytest.mark.timeout(180)
 async def test_a_threat_on_the_broker_becomes_a_lead_on_the_board(enrolled_place: Place, browser: Browser) -> None:
     place = enrolled_place
-    async with running_daemon(place.settings_file, place.address, place.log):
+    async with running_daemon(place.settings_file, place.address, place.log, real_workers=True):
         floor, analyst = [await new_visitor(browser, place.address, role) for role in ("floor", "analyst")]
         board = await floor.open("/")
         await expect(board.locator("#connection")).to_have_attribute("data-state", "live")

@@ -189,7 +189,9 @@ async def test_a_start_that_fails_logs_no_secret(place: Place) -> None:
     }
     with collecting() as collector:
         environment["RTCC_BRIDGE_TRACING__ENDPOINT"] = collector.endpoint
-        process = await start(["serve", "--config", str(place.settings_file)], place.log, **environment)
+        process = await start(
+            ["serve", "--config", str(place.settings_file)], place.log, real_workers=False, **environment
+        )
         assert await process.wait() != 0
     told = place.log.read_text()
     assert "traces are sent" in told

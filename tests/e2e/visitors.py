@@ -2,12 +2,12 @@
 
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Playwright, async_playwright, expect
 
 from tests.doubles import ManualClock
 from tests.tools import program
@@ -50,12 +50,14 @@ class Visitor:
 
 
 @asynccontextmanager
-async def running_browser() -> AsyncIterator[Browser]:
+async def running_browser(driver: Playwright | None = None) -> AsyncIterator[Browser]:
     """Debian's Chromium without its windows, which needs half the processor, or else the whole one. Skips the test
-    where there is neither."""
+    where there is neither. driver: of the running loop, which is started for this browser where there is none."""
     chromium = shutil.which("chromium-headless-shell") or program("chromium", "chromium-headless-shell")
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    async with AsyncExitStack() as stack:
+        if driver is None:
+            driver = await stack.enter_async_context(async_playwright())
+        launched = await driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield launched
         await launched.close()
 

@@ -32,6 +32,7 @@ from rtcc_bridge.storage.engine import Database
 from tests.agency_pack import write_pack_for_faces_of
 from tests.doubles import ManualClock
 from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, open_kit
+from tests.warm_workers.start import warm
 
 pytestmark = pytest.mark.once
 
@@ -42,7 +43,7 @@ POLICY = Path(__file__).resolve().parents[2] / "config/policy.yaml"
 @pytest.fixture
 async def reader(default_pack: ModelPack, metrics: Metrics) -> AsyncIterator[SandboxedPortraits]:
     command, limits = picture_worker(Settings(intake=IntakeSettings(min_face_px=60)), default_pack.folder)
-    async with WorkerPool(command, limits, metrics) as pool:
+    async with WorkerPool(warm(command), limits, metrics) as pool:
         yield SandboxedPortraits(pool, FaceEmbedder(open_embedder(default_pack)))
 
 

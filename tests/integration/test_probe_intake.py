@@ -43,6 +43,7 @@ from tests.probe_kit import (
     search_handler,
     upload,
 )
+from tests.warm_workers.start import warm
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers run on Linux only")
 
@@ -54,7 +55,7 @@ MIN_FACE_PX = 20
 async def intake(
     database: Database, clock: ManualClock, metrics: Metrics, tmp_path: Path, default_pack: ModelPack
 ) -> AsyncIterator[ProbeKit]:
-    command = worker_command(default_pack.folder, MIN_FACE_PX, LIMITS)
+    command = warm(worker_command(default_pack.folder, MIN_FACE_PX, LIMITS))
     async with open_vault(tmp_path, clock) as vault, WorkerPool(command, LIMITS, metrics) as workers:
         yield build_kit(database, vault, clock, metrics, tmp_path / "objects", workers=workers)
 

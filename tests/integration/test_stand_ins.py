@@ -47,6 +47,7 @@ from rtcc_bridge.probes.worker_process import WorkerLimits, worker_command
 from tests.clips import clip, moving
 from tests.integration.workers import upload
 from tests.probe_kit import STILL, Gallery, PictureWorkers, face, face_search
+from tests.warm_workers.start import warm
 
 LIMITS = WorkerLimits(memory_bytes=2_000_000_000, timeout_seconds=120.0, max_clip_bytes=10_000_000)
 MIN_FACE_PX = 20
@@ -98,7 +99,8 @@ class PoolReading(Reading):
     @asynccontextmanager
     async def opened(self, **limits: Any) -> AsyncIterator[WorkerPool]:
         chosen = dataclasses.replace(LIMITS, **limits)
-        async with WorkerPool(worker_command(self._pack.folder, MIN_FACE_PX, chosen), chosen, Metrics()) as pool:
+        command = warm(worker_command(self._pack.folder, MIN_FACE_PX, chosen))
+        async with WorkerPool(command, chosen, Metrics()) as pool:
             yield pool
 
     def picture(self, reader: PictureReader, people: int) -> bytes:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError as DuplicateError
 from rtcc_bridge.errors import BusyError, IntegrityError, UnavailableError
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database, Transaction, on_commit, savepoint
+from tests import databases
 
 
 @pytest.fixture
@@ -73,8 +74,9 @@ async def test_a_savepoint_that_raises_undoes_its_part_and_the_rest_commits(coun
 @pytest.mark.sqlite
 @pytest.mark.parametrize(("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)])
 async def test_sqlite_is_opened_so_that_a_commit_survives_and_readers_go_on(
-    pragma: str, value: str | int, database: Database
+    pragma: str, value: str | int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(databases, "flushes", True)
     async with database.read() as reading, database.write() as writing:
         for tx in (reading, writing):
             assert (await tx.execute(text(f"PRAGMA {pragma}"))).scalar_one() == value
