@@ -45,9 +45,15 @@ def asyncapi_document(settings: Settings) -> Json:
         gallery_records.TYPES,
         "subject reference",
     )
-    leads_out = _channel(topics, topics.leads, "The life of each lead.", _lead_types(), "incident id")
+    leads_out = _channel(
+        topics, topics.leads, "The life of each lead. A reader commits its offsets (P19).", _lead_types(), "incident id"
+    )
     exercise_out = _channel(
-        topics, topics.leads_exercise, "Leads of exercises, never live ones.", _lead_types(), "incident id"
+        topics,
+        topics.leads_exercise,
+        "Leads of exercises, never live ones. A reader commits its offsets (P19).",
+        _lead_types(),
+        "incident id",
     )
     imminent = _channel(
         topics, topics.probes_imminent, "Internal: searches of the imminent lane.", [SEARCH_EVENT_TYPE], "probe id"

@@ -55,6 +55,7 @@ BOOKING_OUTCOMES: Final = (
     "retention_passed", "several_faces", "unreadable",
 )  # fmt: skip
 REMOVALS: Final = ("expunged", "sealed", "retention")
+RECEIVER_KINDS: Final = ("account", "packet", "system")
 PURGE_OUTCOMES: Final = (
     "rejected_quality", "refused", "withdrawn", "no_candidate", "inconclusive", "expired", "released",
 )  # fmt: skip
@@ -230,6 +231,12 @@ class Metrics:
             "misuse_signals",
             "Signs of misuse in the policy's window (P27), by kind. The administrator alone is shown whose they are.",
             signal=MISUSE_SIGNALS,
+        )
+        self.withdrawals_unacknowledged = gauges(
+            "withdrawals_unacknowledged",
+            "Receivers who have not acknowledged for more than a day that a lead has ended (P19), by how they came by "
+            "it; a system counts once. The page Oversight tells who.",
+            receiver=RECEIVER_KINDS,
         )
         self._add_audit()
         self._add_surroundings()

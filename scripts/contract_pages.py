@@ -25,6 +25,13 @@ cannot be processed goes to the dead letters with the reason. A sender may use t
 read, and what it leaves open holds back what comes after it. `rtcc-bridge topics acls` prints the rights that each side
 needs; a sender's right to write under its transactional id is for the site to grant.
 
+**Who reads leads commits.** A system that reads `rtcc.leads` or `rtcc.leads.exercise` reads as a consumer group whose
+name is known to the department (`topics acls` gives the crime center's feed those that begin with `rtcc-feed`), and
+commits an offset when it has taken over what lies before it, within a minute. The broker tells this program of it, and
+the group stands in the ledger of the lead's receivers (P19): it has had each lead that lies before its offset, and it
+knows that a lead was taken back when it has come past that event. Reading without committing is not allowed: no broker
+sees it.
+
 """
 
 _HTTP_HEAD = """# HTTP reference

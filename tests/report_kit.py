@@ -12,7 +12,7 @@ from rtcc_bridge.reports.activity import ActivityDesk
 from rtcc_bridge.reports.audit_explorer import AuditExplorer
 from rtcc_bridge.reports.desks import ReportDesks
 from rtcc_bridge.reports.disclosure_orders import DisclosureOrderDesk
-from rtcc_bridge.reports.discovery import DiscoveryDesk, PacketOrder
+from rtcc_bridge.reports.discovery import DiscoveryDesk, HandedTo, PacketOrder
 from rtcc_bridge.reports.figures import FiguresDesk
 from rtcc_bridge.reports.misuse import MisuseDesk
 from rtcc_bridge.reports.packet_archive import load_packet_key
@@ -24,6 +24,7 @@ from tests.audit_kit import SEED, SETTINGS, TOPIC
 from tests.probe_kit import ADMINISTRATOR, POLICY_FILE, SUPERVISOR, ProbeKit
 
 COURT_ORDER = "order 26-7"
+DEFENCE = HandedTo("public defender", "matter 26-118")
 
 
 def report_parts(kit: ProbeKit) -> ReportParts:
@@ -55,7 +56,7 @@ async def ordered(kit: ProbeKit, lead_id: str | None = None, *, case_number: str
     desk = DisclosureOrderDesk(report_parts(kit))
     order = await desk.ask(ADMINISTRATOR, COURT_ORDER, lead_id=lead_id, case_number=case_number)
     await desk.approve(SUPERVISOR, order.order_id)
-    return PacketOrder(reason="motion of the defence", disclosure=order.order_id)
+    return PacketOrder(reason="motion of the defence", handed_to=DEFENCE, disclosure=order.order_id)
 
 
 async def sign_log(kit: ProbeKit) -> None:

@@ -10,10 +10,12 @@ from rtcc_bridge.app.retention import purge_keeper_for
 from rtcc_bridge.gallery.segment_watch import SegmentWatch
 from rtcc_bridge.gallery.sent_watch import SentPictureWatch
 from rtcc_bridge.leads.handover import ThirdExaminerWatch
+from rtcc_bridge.leads.receiver_watch import ReceiverWatch
 from rtcc_bridge.people.expiring import CertificateWatch
 from rtcc_bridge.probes.clip_end import ClipKeeper
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.publishing.relay import Relay
+from rtcc_bridge.publishing.topic_readers import TopicReaderWatch
 from rtcc_bridge.reports.act_counter import ActCounter
 from rtcc_bridge.supervisor import Stage
 
@@ -33,6 +35,8 @@ async def add_relay(assembly: Assembly) -> None:
     reconciler = Reconciler(core.probe_parts(), settings.leads, provisional_desk_for(core))
     assembly.add_part("reconciler", reconciler.run)
     assembly.add_part("third examiners", ThirdExaminerWatch(life_parts_for(core)).run)
+    assembly.add_part("topic readers", TopicReaderWatch(core.database, settings.kafka, core.clock).run)
+    assembly.add_part("receiver watch", ReceiverWatch(core.database, core.clock, core.metrics).run)
     assembly.add_part(
         "certificates", CertificateWatch(core.database, core.clock, core.metrics, core.policy_in_force).run
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -27,6 +28,14 @@ LARGEST_REQUEST_BYTES: Final = 32_000_000
 """Dead letters keep records of any size that a topic can hold."""
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPlace:
+    """Where a record lies. offset: None where the broker had it from an earlier try already and tells it no more."""
+
+    partition: int
+    offset: int | None
 
 
 class EventProducer:
@@ -59,8 +68,8 @@ class EventProducer:
         headers: Sequence[tuple[str, bytes]] = (),
         partition: int | None = None,
         timestamp_ms: int | None = None,
-    ) -> None:
-        """Returns when the broker has acknowledged the record on all replicas that are in sync.
+    ) -> RecordPlace:
+        """Returns when the broker has acknowledged the record on all replicas that are in sync: where it lies.
 
         Raises UnavailableError when it does not within twice the request timeout, or the topic is not there;
         InvalidInputError when the broker says that the record is too large.
@@ -70,9 +79,10 @@ class EventProducer:
         try:
             async with asyncio.timeout(limit_seconds):
                 producer = await self._connected()
-                await producer.send_and_wait(
+                sent = await producer.send_and_wait(
                     topic, value=value, key=key, partition=partition, timestamp_ms=timestamp_ms, headers=list(headers)
                 )
+                return RecordPlace(sent.partition, sent.offset if sent.offset >= 0 else None)
         except (MessageSizeTooLargeError, RecordTooLargeError) as error:
             raise InvalidInputError(f"the broker refused the record as too large for {topic}", "too_large") from error
         except UnknownTopicOrPartitionError as error:

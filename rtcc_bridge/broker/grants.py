@@ -8,6 +8,9 @@ commands, and no process keeps it.
 
 Reading and writing a topic, and reading a group, include describing them. An idempotent producer needs no right on the
 cluster since Apache Kafka 3.0.
+
+Who reads the leads' topics is told by the offsets that consumer groups commit (P19): the relay may describe every
+group, also one that should not be there, and reads or changes none. Readers have groups of names that are known.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +25,7 @@ from rtcc_bridge.settings import KafkaSettings
 TOPIC: Final = "topic"
 GROUP: Final = "group"
 OPERATOR: Final = "operator"
+EVERY: Final = "*"
 
 _READ: Final = ("Read", "DescribeConfigs")
 """DescribeConfigs is for the check of the topics at start."""
@@ -31,7 +35,8 @@ _MANAGE: Final = ("Create", "Describe", "DescribeConfigs", "Alter", "AlterConfig
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Operations that one party may do on one topic or consumer group. A pattern that ends in * is a prefix."""
+    """Operations that one party may do on one topic or consumer group. A pattern that ends in * is a prefix,
+    and * alone is every one."""
 
     party: str
     kind: str
@@ -79,9 +84,12 @@ def _table(kafka: KafkaSettings) -> dict[str, tuple[_Row, ...]]:
     letters: _Row = (TOPIC, names.dead_letters, _WRITE)
     return {
         **{role: (*_reads(groups), letters) for role, groups in groups_of_roles(kafka).items()},
-        "relay": tuple(
-            (TOPIC, name, _WRITE)
-            for name in (names.leads, names.leads_exercise, names.gallery, *probes, names.audit_checkpoints)
+        "relay": (
+            *(
+                (TOPIC, name, _WRITE)
+                for name in (names.leads, names.leads_exercise, names.gallery, *probes, names.audit_checkpoints)
+            ),
+            (GROUP, EVERY, ("Describe",)),
         ),
         OPERATOR: (
             *((TOPIC, name, _MANAGE) for name in topic_names(kafka)),

@@ -23,14 +23,19 @@ async def partitions_of(kafka: KafkaSettings, topics: Sequence[str]) -> list[Top
     try:
         async with asyncio.timeout(2 * kafka.request_timeout_seconds):
             await admin.start()
-            # Only topics that are there may be described: a broker that creates topics by itself would make the others.
-            existing = set(await admin.list_topics())
-            for topic in topics:
-                if topic not in existing:
-                    raise UnavailableError(f"the topic {topic} is not there: run `rtcc-bridge topics create`")
-            described = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics(list(topics))}
+            return await partitions_told(admin, topics)
     finally:
         await stop_within(admin.close(), kafka.request_timeout_seconds)
+
+
+async def partitions_told(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> list[TopicPartition]:
+    """The same, by a client that is connected. Raises UnavailableError when a topic is not there, and KafkaError."""
+    # Only topics that are there may be described: a broker that creates topics by itself would make the others.
+    existing = set(await admin.list_topics())
+    for topic in topics:
+        if topic not in existing:
+            raise UnavailableError(f"the topic {topic} is not there: run `rtcc-bridge topics create`")
+    described = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics(list(topics))}
     return [
         TopicPartition(topic, number)
         for topic in topics

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from rtcc_bridge.broker.grants import PARTIES, TOPIC, Grant
+from rtcc_bridge.broker.grants import EVERY, PARTIES, TOPIC, Grant
 
 
 def as_commands(table: Sequence[Grant], prefix: str, bootstrap: str) -> Iterator[str]:
@@ -42,4 +42,7 @@ def as_json(table: Sequence[Grant], prefix: str) -> str:
 
 
 def _pattern(grant: Grant) -> tuple[str, str]:
+    """Kafka takes * for every one only where it is no pattern."""
+    if grant.name == EVERY:
+        return EVERY, "literal"
     return (grant.name[:-1], "prefixed") if grant.name.endswith("*") else (grant.name, "literal")

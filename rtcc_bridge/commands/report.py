@@ -15,7 +15,7 @@ from rtcc_bridge.errors import ConflictError, UnavailableError
 from rtcc_bridge.reports import access_log as access_logs
 from rtcc_bridge.reports import transparency_forms as forms
 from rtcc_bridge.reports.access_log import Access
-from rtcc_bridge.reports.discovery import PacketOrder
+from rtcc_bridge.reports.discovery import HandedTo, PacketOrder
 from rtcc_bridge.reports.misuse import MisuseReport
 from rtcc_bridge.reports.misuse_json import as_json
 from rtcc_bridge.reports.packet_archive import Packet, write_packet
@@ -76,6 +76,10 @@ def transparency(
 @click.argument("lead", required=False)
 @click.option("--case", "case_number", help="Every search of this case, instead of one lead.")
 @_reason_option
+@click.option(
+    "--office", required=True, help="The office that it is handed to. It stays in the audit log: name nobody."
+)
+@click.option("--receiver", required=True, help="Who gets it there, or the reference of their matter.")
 @click.option("--order", help="The order of two people by which those are identified who were not released (P17).")
 @click.option("--policy", "policies", type=_FILE, multiple=True, help="A policy file that was kept, for older leads.")
 @click.option(
@@ -87,6 +91,8 @@ def discovery(
     lead: str | None,
     case_number: str | None,
     reason: str,
+    office: str,
+    receiver: str,
     order: str | None,
     policies: tuple[Path, ...],
     file: Path | None,
@@ -98,12 +104,16 @@ def discovery(
     author, dissent, outcomes, proofs out of the audit log, policy and model. Whom a court wants to have
     identified besides those who were released, two people order: an administrator signs in and asks for it, another
     person signs in and approves it (POST /api/v1/disclosure-orders), and --order names it here, for one packet.
+
+    Whom it is handed to is in the ledger of the lead's receivers from then on (P19): should the lead be taken back, an
+    administrator tells them, and notes that on the page Oversight.
     """
     if (lead is None) == (case_number is None):
         raise click.UsageError("name a lead, or a case with --case")
     settings = load_settings(config)
     configure_logging(settings.log)
-    wanted = PacketOrder(reason=reason, disclosure=order, policies=policies)
+    handed_to = HandedTo(office, receiver)
+    wanted = PacketOrder(reason=reason, handed_to=handed_to, disclosure=order, policies=policies)
 
     async def run() -> Packet:
         with ProgressBar(Console(stderr=True)).shown() as bar:

@@ -31,6 +31,7 @@ class Deed(StrEnum):
     REPORT_OUTCOME = "report what independent evidence said"
     EXTEND_LEAD = "extend a lead"
     SEE_RECEIVERS = "see who received a lead"
+    ANSWER_FOR_RECEIVER = "say that a receiver outside knows of a withdrawal"
     SEED_CASES = "seed known-answer cases"
     OVERSEE = "see the pages of oversight"
     SEE_DEFERRALS = "see whose approvals have lapsed"
@@ -101,6 +102,7 @@ PERMITTED: Final[Mapping[Deed, frozenset[Role]]] = MappingProxyType(
         Deed.REPORT_OUTCOME: frozenset({Role.REQUESTOR}),
         Deed.EXTEND_LEAD: frozenset({Role.SUPERVISOR}),
         Deed.SEE_RECEIVERS: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
+        Deed.ANSWER_FOR_RECEIVER: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR}),
         Deed.SEED_CASES: frozenset({Role.ADMINISTRATOR}),
         Deed.OVERSEE: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),
         Deed.SEE_DEFERRALS: frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR}),

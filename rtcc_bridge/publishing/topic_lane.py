@@ -6,6 +6,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeAlias
 
 import structlog
 from tenacity import (
@@ -15,19 +16,22 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.broker.client import EventProducer, RecordPlace
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, TRACEPARENT
 from rtcc_bridge.errors import BridgeError, InvalidInputError, TransientError, UnavailableError
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.publishing.lead_offsets import lead_event_offset
 from rtcc_bridge.publishing.outbox import LARGEST_EVENT_BYTES
 from rtcc_bridge.settings import RelaySettings
-from rtcc_bridge.storage import outbox
+from rtcc_bridge.storage import lead_event_offsets, outbox
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.outbox import OutboxRecord
 from rtcc_bridge.task_group import task_group
 from rtcc_bridge.telemetry.traceparent import read_traceparent, recorded_trace_id
 from rtcc_bridge.telemetry.tracing import Kind, Span, span
+
+Acknowledged: TypeAlias = tuple[OutboxRecord, RecordPlace]
 
 _log = structlog.get_logger(__name__)
 
@@ -99,7 +103,7 @@ class TopicLane:
 
     async def _publish(
         self, records: Sequence[OutboxRecord]
-    ) -> tuple[list[OutboxRecord], list[tuple[OutboxRecord, BridgeError]]]:
+    ) -> tuple[list[Acknowledged], list[tuple[OutboxRecord, BridgeError]]]:
         """Publishes in waves, each with the next event of every key. Returns what was acknowledged and what was not.
 
         The next event of a key goes out only when the one before is acknowledged, so no failure reorders a key.
@@ -107,46 +111,49 @@ class TopicLane:
         waiting: dict[str | None, deque[OutboxRecord]] = defaultdict(deque)
         for record in records:
             waiting[record.key].append(record)
-        acknowledged: list[OutboxRecord] = []
+        acknowledged: list[Acknowledged] = []
         failures: list[tuple[OutboxRecord, BridgeError]] = []
         while waiting:
             wave = [rows[0] for rows in waiting.values()]
-            for record, failure in zip(wave, await self._publish_wave(wave), strict=True):
-                if failure is None:
-                    acknowledged.append(record)
+            for record, answer in zip(wave, await self._publish_wave(wave), strict=True):
+                if isinstance(answer, RecordPlace):
+                    acknowledged.append((record, answer))
                     waiting[record.key].popleft()
                 else:
-                    failures.append((record, failure))
-                if failure is not None or not waiting[record.key]:
+                    failures.append((record, answer))
+                if not isinstance(answer, RecordPlace) or not waiting[record.key]:
                     del waiting[record.key]
         return acknowledged, failures
 
-    async def _publish_wave(self, wave: Sequence[OutboxRecord]) -> list[BridgeError | None]:
+    async def _publish_wave(self, wave: Sequence[OutboxRecord]) -> list[RecordPlace | BridgeError]:
         async with task_group() as group:
             tasks = [group.create_task(self._publish_one(record)) for record in wave]
         return [task.result() for task in tasks]
 
-    async def _publish_one(self, record: OutboxRecord) -> BridgeError | None:
+    async def _publish_one(self, record: OutboxRecord) -> RecordPlace | BridgeError:
         started = time.perf_counter()
         key = None if record.key is None else record.key.encode()
         value = json.dumps(record.event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         try:
             with _span_of(record, self._topic):
                 async with asyncio.timeout(self._timeout_seconds):
-                    await self._producer.send(self._topic, key=key, value=value, headers=STRUCTURED_HEADERS)
+                    place = await self._producer.send(self._topic, key=key, value=value, headers=STRUCTURED_HEADERS)
         except TimeoutError:
             return UnavailableError(f"no acknowledgement within {self._timeout_seconds:g} s")
         except BridgeError as error:
             return error
         if record.latency_metric is not None:
             self._metrics.stage_seconds.labels("publish").observe(time.perf_counter() - started)
-        return None
+        return place
 
-    async def _mark(self, records: Sequence[OutboxRecord]) -> None:
+    async def _mark(self, acknowledged: Sequence[Acknowledged]) -> None:
+        """With where the events of leads lie, so that it can be told who has read them (P19)."""
         now = self._clock.now()
+        places = [one for record, place in acknowledged if (one := lead_event_offset(record, place, now))]
         async with self._database.write() as tx:
-            await outbox.mark_published(tx, [record.id for record in records], now)
-        for record in records:
+            await outbox.mark_published(tx, [record.id for record, _ in acknowledged], now)
+            await lead_event_offsets.record(tx, places)
+        for record, _ in acknowledged:
             waited_seconds = max(0.0, (now - record.created_at).total_seconds())
             self._metrics.outbox_lag_seconds.observe(waited_seconds, recorded_trace_id(record.event.get(TRACEPARENT)))
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.leads.comparison import Opinion, verdicts
+from rtcc_bridge.leads.ledger import Receiver, ReceiverKind
 from rtcc_bridge.leads.opinions import aids_of, commitment
 from rtcc_bridge.leads.release import LIMITS
 from rtcc_bridge.publishing.lead_constants import LEAD_CONSTANTS
@@ -64,6 +65,7 @@ def lead_facts(whole: WholeLead) -> dict[str, Any]:
         "candidates": [_candidate(one) for one in whole.candidates],
         "examinations": [_examination(one, whole) for one in whole.examinations],
         "release": _release(whole),
+        "receiversOutside": [_handed(one) for one in whole.receivers if one.kind is not ReceiverKind.ACCOUNT],
         "outcomes": [
             {
                 "outcome": one.outcome,
@@ -166,7 +168,21 @@ def _release(whole: WholeLead) -> dict[str, Any] | None:
                 "knowsOfWithdrawalSince": _moment(one.withdrawal_acknowledged_at),
             }
             for one in whole.receivers
+            if one.kind is ReceiverKind.ACCOUNT
         ],
+    }
+
+
+def _handed(one: Receiver) -> dict[str, Any]:
+    """Somebody outside who has had the lead; the last one is whom this packet is made for."""
+    return {
+        "kind": one.kind.value,
+        "office": one.office,
+        "name": one.name,
+        "handedOverBy": one.handed_over_by,
+        "receivedAt": rfc3339(one.received_at),
+        "knowsOfWithdrawalSince": _moment(one.told_at),
+        "toldHow": one.told_how,
     }
 
 

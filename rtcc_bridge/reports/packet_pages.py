@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from rtcc_bridge.leads.lead import ReviewState
 from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.reports.purpose_words import PURPOSE_WORDS
 
@@ -32,7 +33,7 @@ class Part:
 def parts_of(facts: Mapping[str, Any], missing: Sequence[str]) -> list[Part]:
     """In the order in which a lawyer reads. missing: what could not be put into the packet any more."""
     return [
-        Part("What this is, and is not", [facts["notice"], *facts["limits"]]),
+        Part("What this is, and is not", [*_ended(facts), facts["notice"], *facts["limits"]]),
         *([Part("What is missing", missing)] if missing else []),
         Part("The request", rows=_pairs(_request(facts))),
         Part("The still", _still_sentences(facts), _pairs(_still(facts)), _still_pictures(facts)),
@@ -40,6 +41,7 @@ def parts_of(facts: Mapping[str, Any], missing: Sequence[str]) -> list[Part]:
         Part("Every candidate considered", _candidate_sentences(facts), _candidates(facts), _candidate_pictures(facts)),
         *(_examination(one) for one in facts["examinations"]),
         Part("Release", *_release(facts)),
+        Part("Who else has had it", *_outside(facts)),
         Part("What independent evidence said", *_outcomes(facts)),
         Part(
             "Everything that was done, out of the audit log",
@@ -263,6 +265,29 @@ def _release(facts: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, ...]]
         *((one["account"], one["receivedAt"], one["knowsOfWithdrawalSince"] or "") for one in release["receivers"]),
     ]
     return said, rows
+
+
+def _ended(facts: Mapping[str, Any]) -> list[str]:
+    if facts["reviewState"] not in {ReviewState.WITHDRAWN, ReviewState.EXPIRED}:
+        return []
+    return ["This lead had been taken back, or had ended, before this packet was made: nobody may act on it."]
+
+
+def _outside(facts: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, ...]]]:
+    said = ["Should the lead be taken back, whoever handed a packet over tells its receiver, and notes that they know."]
+    if any(one["kind"] == "system" for one in facts["receiversOutside"]):
+        said.append("A system reads the events of leads, which name nobody.")
+    rows = [
+        (
+            f"system {one['name']}" if one["kind"] == "system" else one["name"],
+            one["office"],
+            one["receivedAt"],
+            one["handedOverBy"] or "",
+            one["knowsOfWithdrawalSince"] or "",
+        )
+        for one in facts["receiversOutside"]
+    ]
+    return said, [("receiver", "office", "at", "handed over by", "knows of the withdrawal since"), *rows]
 
 
 def _outcomes(facts: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, ...]]]:

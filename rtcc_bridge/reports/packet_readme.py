@@ -13,15 +13,26 @@ _TEMPLATE: Final = "templates/README.txt"
 
 
 def readme(
-    name: str, made_at: datetime, account: str, missing: Sequence[str], *, identified: Sequence[str], leads: int
+    name: str,
+    made_at: datetime,
+    account: str,
+    receiver: str,
+    missing: Sequence[str],
+    *,
+    identified: Sequence[str],
+    leads: int,
 ) -> bytes:
-    """identified: the folders of the leads of which every candidate is named, on an order of a court."""
+    """receiver: whom it is handed to.
+
+    identified: the folders of the leads of which every candidate is named, on an order of a court.
+    """
     several = f"\nThere are {leads} leads: lead-1 to lead-{leads}, the oldest search first.\n"
     template = files("rtcc_bridge.reports").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     text = template.format(
         name=name,
         made_at=made_at,
         account=account,
+        receiver=receiver,
         notice=NOTICE,
         leads=several if leads > 1 else "",
         identified=_identified(identified, leads),

@@ -64,11 +64,11 @@ class ReportParts:
         )
 
 
-def stated(text: str, what: str) -> str:
-    """Raises InvalidInputError when nothing is stated, or too much."""
+def stated(text: str, what: str, most: int = MAX_REASON_CHARACTERS) -> str:
+    """Raises InvalidInputError when nothing is stated, or more than `most` characters."""
     found = text.strip()
-    if not 0 < len(found) <= MAX_REASON_CHARACTERS:
-        raise InvalidInputError(f"State {what} in at most {MAX_REASON_CHARACTERS} characters.", "fields")
+    if not 0 < len(found) <= most:
+        raise InvalidInputError(f"State {what} in at most {most} characters.", "fields")
     return found
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
+from rtcc_bridge.leads import ledger
 from rtcc_bridge.leads.lead import LeadResult, ReviewState
+from rtcc_bridge.leads.ledger import Receiver
 from rtcc_bridge.storage import corroborations, examinations, galleries, leads, opinions, probes, releases, report_rows
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.corroborations import CorroborationRecord
@@ -18,7 +20,7 @@ from rtcc_bridge.storage.object_keys import ObjectKeyRecord
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.opinions import OpinionRecord
 from rtcc_bridge.storage.probes import ProbeRecord
-from rtcc_bridge.storage.releases import ReceiverRecord, ReleaseRecord
+from rtcc_bridge.storage.releases import ReleaseRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class WholeLead:
     handed_over: Sequence[str]
     opinions: Mapping[int, OpinionRecord]
     release: ReleaseRecord | None
-    receivers: Sequence[ReceiverRecord]
+    receivers: Sequence[Receiver]
     outcomes: Sequence[CorroborationRecord]
     entries: Sequence[AuditEntryRecord]
 
@@ -116,7 +118,7 @@ async def gather(database: Database, vault: ObjectVault, lead_id: str, *, identi
             handed_over=handed_over,
             opinions=await opinions.filed_of_lead(tx, lead_id),
             release=release,
-            receivers=await releases.receivers(tx, lead_id),
+            receivers=await ledger.everybody(tx, lead_id),
             outcomes=await corroborations.of_lead(tx, lead_id),
             entries=await report_rows.about(tx, subjects),
         )

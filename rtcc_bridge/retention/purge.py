@@ -153,16 +153,16 @@ class Purger:
         probe = found.probe
         state = ProbeState.WITHDRAWN if probe.state in WAITING else ProbeState(probe.state)
         await retention.wipe_probe(tx, probe.probe_id, state=state.value, at=self._parts.clock.now())
-        if found.lead is not None:
-            await retention.wipe_lead(tx, found.lead.lead_id)
+        handed_to = () if found.lead is None else await retention.wipe_lead(tx, found.lead.lead_id)
         case_is_gone = bool(probe.case_number) and not await retention.kept_of_case(tx, probe.case_number)
         if case_is_gone:
             await commitments.forget(tx, Name(NameKind.CASE, probe.case_number))
             await dispositions.remove_of_case(tx, probe.case_number)
         case_number = probe.case_number if case_is_gone else None
         await legal_holds.forget_words(tx, probe_id=probe.probe_id, case_number=case_number)
-        if probe.requestor and not await retention.is_requestor_kept(tx, probe.requestor):
-            await commitments.forget(tx, Name(NameKind.PERSON, probe.requestor))
+        for person in {probe.requestor, *handed_to} - {""}:
+            if not await retention.is_person_kept(tx, person):
+                await commitments.forget(tx, Name(NameKind.PERSON, person))
 
     async def _delete_bytes(self, record: PurgeRecord) -> None:
         """The purge has committed and must not be reported as failed: what fails here is tried again later."""

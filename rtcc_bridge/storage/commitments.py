@@ -11,7 +11,7 @@ from sqlalchemy import delete, exists, func, select, tuple_, update
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.inserts import insert_if_absent
-from rtcc_bridge.storage.tables import audit_commitments, probes
+from rtcc_bridge.storage.tables import audit_commitments, outside_receivers, probes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +50,11 @@ async def remove_unborne(tx: Transaction, created_before: datetime) -> int:
 
     Younger ones may be of an act that is under way, which has its names noted before its own transaction.
     """
-    removed = 0
-    for kind, borne in (("case", probes.c.case_number), ("person", probes.c.requestor)):
-        kept = exists().where(borne == audit_commitments.c.name, probes.c.purged_at.is_(None))
+    removed, name = 0, audit_commitments.c.name
+    of_case = exists().where(probes.c.case_number == name, probes.c.purged_at.is_(None))
+    of_requestor = exists().where(probes.c.requestor == name, probes.c.purged_at.is_(None))
+    of_receiver = exists().where(outside_receivers.c.name == name)
+    for kind, kept in (("case", of_case), ("person", of_requestor | of_receiver)):
         chosen = (audit_commitments.c.kind == kind, audit_commitments.c.created_at < created_before, ~kept)
         removed += (await tx.execute(delete(audit_commitments).where(*chosen))).rowcount
     return removed

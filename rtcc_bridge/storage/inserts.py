@@ -26,6 +26,12 @@ async def insert_if_absent(tx: Transaction, table: Table, values: Mapping[str, A
     return (await tx.execute(statement, dict(values))).one_or_none() is not None
 
 
+async def insert_missing(tx: Transaction, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Inserts those of the rows whose key is not there. Whole rows, in the order of their keys."""
+    if rows:
+        await tx.execute(_insert(tx, table).on_conflict_do_nothing(), [dict(row) for row in rows])
+
+
 async def insert_all(tx: Transaction, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Inserts rows whose keys were not there when they were looked for.
 

@@ -38,6 +38,7 @@ class Work(IntEnum):
     AUDIT_COURIER = 10
     PURGE = 13
     SENT_PICTURES = 14
+    TOPIC_READERS = 15
 
 
 class SoleRight:

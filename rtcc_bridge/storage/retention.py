@@ -1,14 +1,16 @@
 """What decides on how long a search is kept, read in one query; and what a purge takes out of the rows (P24)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import RowMapping, Select, case, delete, exists, func, or_, select, update
 
+from rtcc_bridge.storage import lead_event_offsets
 from rtcc_bridge.storage.dispositions import last_disposed
 from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.outside_receivers import forget as forget_outside
 from rtcc_bridge.storage.tables import (
     audit_entries,
     corroborations,
@@ -18,6 +20,7 @@ from rtcc_bridge.storage.tables import (
     leads,
     legal_holds,
     opinions,
+    outside_receivers,
     probes,
     releases,
 )
@@ -127,10 +130,11 @@ async def kept_of_case(tx: Transaction, case_number: str, *, lock: bool = False)
     return [(row.probe_id, row.requestor) for row in await tx.execute(query.with_for_update() if lock else query)]
 
 
-async def is_requestor_kept(tx: Transaction, requestor: str) -> bool:
-    """Whether any search that is kept names this requestor."""
-    query = select(1).where((probes.c.requestor == requestor) & probes.c.purged_at.is_(None)).limit(1)
-    return (await tx.execute(query)).first() is not None
+async def is_person_kept(tx: Transaction, name: str) -> bool:
+    """Whether any search that is kept names this person: as its requestor, or as somebody who was handed its lead."""
+    requested = exists().where((probes.c.requestor == name) & probes.c.purged_at.is_(None))
+    query = select(requested | exists().where(outside_receivers.c.name == name))
+    return bool((await tx.execute(query)).scalar_one())
 
 
 async def newest_entry_at(tx: Transaction) -> datetime | None:
@@ -163,11 +167,12 @@ async def wipe_probe(tx: Transaction, probe_id: str, *, state: str, at: datetime
     await tx.execute(update(probes).where(probes.c.probe_id == probe_id).values(values))
 
 
-async def wipe_lead(tx: Transaction, lead_id: str) -> None:
+async def wipe_lead(tx: Transaction, lead_id: str) -> Collection[str]:
     """Takes out of the lead and what belongs to it who was on its list, and what was written about their faces.
 
     Conclusions stay, by references that lead to nobody any more: how often examiners agree is counted from them. That
-    somebody received the lead stays as well, and when; who it was goes with the requestor's name.
+    somebody received the lead stays as well, and when; who it was goes with the requestor's name. Returns the names of
+    those whom it was handed to outside.
     """
     await tx.execute(update(leads).where(leads.c.lead_id == lead_id).values(candidates_object=None))
     await tx.execute(delete(lead_candidates).where(lead_candidates.c.lead_id == lead_id))
@@ -183,6 +188,8 @@ async def wipe_lead(tx: Transaction, lead_id: str) -> None:
         where = corroborations.c.corroboration_id == row.corroboration_id
         await tx.execute(update(corroborations).where(where).values(evidence=kinds, investigator="", reported_by=""))
     await _forget_receivers(tx, lead_id)
+    await lead_event_offsets.forget(tx, lead_id)
+    return await forget_outside(tx, lead_id)
 
 
 async def _forget_receivers(tx: Transaction, lead_id: str) -> None:

@@ -672,6 +672,52 @@ lead_receivers = Table(
     Column("withdrawal_acknowledged_at", UtcDateTime),
 )
 
+outside_receivers = Table(
+    "outside_receivers",
+    metadata,
+    Column("receiver_id", String(64), primary_key=True),
+    Column("lead_id", String(64), ForeignKey("leads.lead_id"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),  # packet: whom one was handed to; system: it reads the topic
+    Column("office", String(256), nullable=False),
+    Column("name", String(256), nullable=False),  # or the reference of their matter; of a system its consumer group
+    Column("handed_over_by", String(256)),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("withdrawal_acknowledged_at", UtcDateTime),
+    Column("acknowledged_by", String(256)),  # who says so of them
+    Column("told_at", UtcDateTime),
+    Column("told_how", String(1024)),
+    Index(
+        "ix_outside_receivers_unacknowledged",
+        "kind",
+        "lead_id",
+        sqlite_where=text("withdrawal_acknowledged_at IS NULL"),
+        postgresql_where=text("withdrawal_acknowledged_at IS NULL"),
+    ),
+)
+
+lead_event_offsets = Table(
+    "lead_event_offsets",
+    metadata,
+    Column("event_id", String(64), primary_key=True),
+    Column("lead_id", String(64), nullable=False, index=True),
+    Column("topic", String(249), nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("ends", Boolean, nullable=False),  # from it on nobody may use the lead
+    Column("published_at", UtcDateTime, nullable=False),
+    Index("ix_lead_event_offsets_topic_partition_offset", "topic", "partition", "offset"),
+)
+
+topic_readers = Table(
+    "topic_readers",
+    metadata,
+    Column("reader", String(256), primary_key=True),  # a consumer group of somebody else
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, nullable=False),  # what lies before it is in the ledger
+    Column("moved_at", UtcDateTime, nullable=False),
+)
+
 corroborations = Table(
     "corroborations",
     metadata,

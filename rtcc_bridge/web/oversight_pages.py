@@ -4,12 +4,14 @@ from typing import Final
 
 from aiohttp import web
 
+from rtcc_bridge.leads.withdrawal import may_answer
 from rtcc_bridge.policy.accounts import Role
 from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.life_words import SIGNAL_ITEMS, SIGNALS
 from rtcc_bridge.web.operations import Handler, query_number
 from rtcc_bridge.web.oversight_words import RULES
+from rtcc_bridge.web.page_cards import named_incidents
 from rtcc_bridge.web.reports import misuse_report
 from rtcc_bridge.web.services import services_of
 from rtcc_bridge.web.templating import page
@@ -20,10 +22,11 @@ _DAYS: Final = (30, 7, 90)
 
 
 async def oversight_page(request: web.Request) -> web.Response:
-    """`/oversight`: figures for those who may see them, whose deferred approvals have lapsed; the way to the rest."""
+    """`/oversight`: figures for those who may see them, lapsed approvals, withdrawals not confirmed; the way on."""
     services, account = services_of(request), request[ACCOUNT]
     days = query_number(request, "days", _DAYS[0], least=1, most=max(_DAYS))
     examines = Role.ANALYST in account.roles  # to whom the desks tell nothing of this (P12)
+    outstanding = await services.life.withdrawal.outstanding(account)
     sees_figures = may(account, Deed.SEE_FIGURES) and not examines
     return page(
         request,
@@ -33,6 +36,9 @@ async def oversight_page(request: web.Request) -> web.Response:
         may_lift=may(account, Deed.LIFT_DEFERRAL),
         may_report=may(account, Deed.MAKE_TRANSPARENCY_REPORT),
         sees_misuse=may(account, Deed.SEE_MISUSE_SIGNALS) and not examines,
+        unconfirmed=[(one, may_answer(account, one.receiver.handed_over_by)) for one in outstanding.people],
+        systems_behind=outstanding.systems,
+        incidents=await named_incidents(services, {one.incident_id for one in outstanding.people}, {}),
         month=f"{services.clock.now():%Y-%m}",
         figures=await services.reports.figures.look(account, days) if sees_figures else None,
         days=days,

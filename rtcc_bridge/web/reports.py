@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field
 
 from rtcc_bridge.errors import ConfigurationError, InvalidInputError, UnavailableError
 from rtcc_bridge.reports import transparency_forms as forms
-from rtcc_bridge.reports.discovery import PacketOrder
+from rtcc_bridge.reports.discovery import MAX_NAME_CHARACTERS, HandedTo, PacketOrder
 from rtcc_bridge.reports.misuse import MisuseReport
 from rtcc_bridge.reports.misuse_signals import SignalKind
 from rtcc_bridge.reports.parts import MAX_REASON_CHARACTERS
@@ -35,10 +35,22 @@ _FORMATS: Final[Mapping[str, str]] = {
 _log = structlog.get_logger(__name__)
 
 
+class HandedToRequest(WireModel):
+    """Whom a packet is handed to. Should the lead be taken back, whoever hands it over has to tell them (P19)."""
+
+    office: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS, description="It stays in the audit log.")
+    name: str = Field(
+        min_length=1,
+        max_length=MAX_NAME_CHARACTERS,
+        description="Who, or the reference of their matter there. The audit log has a commitment to it.",
+    )
+
+
 class PacketRequest(WireModel):
-    """Why a packet is wanted."""
+    """Why a packet is wanted, and for whom."""
 
     reason: str = Field(min_length=1, max_length=MAX_REASON_CHARACTERS, description="It stays in the audit log.")
+    handed_to: HandedToRequest
     disclosure_order: str | None = Field(
         default=None,
         min_length=1,
@@ -114,7 +126,8 @@ async def get_transparency(request: web.Request) -> web.Response:
 
 async def make_packet(request: web.Request) -> web.Response:
     wanted = await read_json(request, PacketRequest)
-    order = PacketOrder(reason=wanted.reason, disclosure=wanted.disclosure_order)
+    handed_to = HandedTo(wanted.handed_to.office, wanted.handed_to.name)
+    order = PacketOrder(reason=wanted.reason, handed_to=handed_to, disclosure=wanted.disclosure_order)
     desk = services_of(request).reports.discovery
     with _set_up("The signing of packets"):
         packet = await desk.of_lead(request[ACCOUNT], request.match_info["leadId"], order)
@@ -217,7 +230,7 @@ OPERATIONS: Final = (
         path="/api/v1/leads/{leadId}/discovery-packet",
         handler=make_packet,
         name="makeDiscoveryPacket",
-        summary="Everything of a lead in one signed ZIP; each making is audited (P20)",
+        summary="Everything of a lead in one signed ZIP, for somebody outside; each making is audited (P20)",
         tag="reports",
         body=Body(PacketRequest),
         answers=(Answer("The packet; its README.txt says how it is verified.", media_type=ZIP_TYPE),),

@@ -142,6 +142,10 @@ _LEAD_LIFE: Final = {
     ("POST", f"{_LEAD}/withdraw"): Guard(Deed.WITHDRAW_LEAD, "lead.withdraw", "leadId"),
     ("POST", f"{_LEAD}/withdrawal/acknowledge"): Guard(Deed.RECEIVE_LEAD, "lead.acknowledge_withdrawal", "leadId"),
     ("GET", f"{_LEAD}/receivers"): Guard(Deed.SEE_RECEIVERS, "lead.receivers", "leadId"),
+    ("POST", f"{_LEAD}/receivers/{{receiverId}}/acknowledge"): Guard(
+        Deed.ANSWER_FOR_RECEIVER, "lead.answer_for_receiver", "leadId"
+    ),
+    ("GET", "/api/v1/withdrawals/outstanding"): Guard(Deed.SEE_RECEIVERS, "lead.outstanding"),
     ("POST", "/api/v1/proficiency/cases"): Guard(Deed.SEED_CASES, "proficiency.seed"),
     ("GET", "/api/v1/proficiency/cases"): Guard(Deed.SEED_CASES, "proficiency.results"),
 }

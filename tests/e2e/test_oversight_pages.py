@@ -145,6 +145,40 @@ async def broken_on(page: Page, axe: str, name: str) -> dict[str, list[str]]:
     return {name: found} if found else {}
 
 
+LOCAL_MINUTE = """at => {
+  const local = new Date(at);
+  local.setMinutes(local.getMinutes() - local.getTimezoneOffset());
+  return local.toISOString().slice(0, 16);
+}"""
+"""A moment as the field for a date and a time takes it."""
+HANDED_TO = {"office": "Public defender", "name": "matter 26-118"}
+
+
+async def test_it_is_noted_on_the_page_that_whom_a_packet_was_handed_to_was_told(
+    site: Website, browser: Browser
+) -> None:
+    lead = await build_life(site.kit).released()
+    order = {"reason": "motion of the defense", "handedTo": HANDED_TO}
+    address = f"/api/v1/leads/{lead}/discovery-packet"
+    async with site.client.post(address, json=order, headers=acting("administrator")) as answer:
+        assert answer.status == 200, await answer.text()
+    await site.post(f"/leads/{lead}/withdraw", "supervisor", {"reason": "another camera"})
+    async with visiting(browser, site, "administrator") as visitor:
+        await visitor.page.set_viewport_size(TALL)
+        page = await opened(visitor, "/oversight")
+        unconfirmed = page.get_by_role("region", name="Withdrawals that somebody has not confirmed")
+        await expect(unconfirmed).to_contain_text("matter 26-118")
+        assert await broken_on(page, accessibility.library(), "somebody has not confirmed") == {}
+        told = await page.evaluate(LOCAL_MINUTE, site.kit.clock.now().isoformat())
+        await unconfirmed.get_by_label("Told at").fill(told)
+        await unconfirmed.get_by_label("How").fill("by letter")
+        await unconfirmed.get_by_role("button", name="They know").click()
+        await expect(unconfirmed).not_to_contain_text("matter 26-118")
+        await expect(unconfirmed).to_contain_text("requestor")
+    [row] = await site.kit.rows(tables.outside_receivers)
+    assert (row["told_how"], row["acknowledged_by"]) == ("by letter", "administrator")
+
+
 async def broken_on_papers(site: Website, page: Page, lead: str, axe: str, folder: Path) -> dict[str, list[str]]:
     """The report as it is shown, and the packet as somebody unpacked it, which printed has no margins of its own."""
     found: dict[str, list[str]] = {}
@@ -153,7 +187,8 @@ async def broken_on_papers(site: Website, page: Page, lead: str, axe: str, folde
     await page.context.add_cookies([cookie])  # type: ignore[list-item]  # a cookie's fields
     await page.goto(f"{site.address}/api/v1/reports/transparency?from={month}&until={month}")
     found |= await broken_on(page, axe, "the transparency report")
-    address, order = f"/api/v1/leads/{lead}/discovery-packet", {"reason": "motion of the defense"}
+    address = f"/api/v1/leads/{lead}/discovery-packet"
+    order = {"reason": "motion of the defense", "handedTo": HANDED_TO}
     async with site.client.post(address, json=order, headers=acting("administrator")) as answer:
         assert answer.status == 200, await answer.text()
         packed = await answer.read()

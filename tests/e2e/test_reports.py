@@ -20,6 +20,7 @@ from tests.e2e.program import running_daemon
 pytestmark = [pytest.mark.timeout(240), tools.needs("openssl", "openssl")]
 
 FORM = ProbeRequest(purpose="violent_offense", legal_basis="Criminal investigation", case_number="CASE-1")
+MOTION = ("--reason", "motion", "--office", "public defender", "--receiver", "matter 26-118")
 
 
 async def searched(place: Place, client: DemoClient) -> str:
@@ -38,7 +39,7 @@ async def searched(place: Place, client: DemoClient) -> str:
     await until(known)
     lead_id = str(found[0]["data"]["leadId"])
     if found[0]["data"]["result"] == "candidates":
-        code, output = await place.command("report", "discovery", lead_id, "--reason", "motion")
+        code, output = await place.command("report", "discovery", lead_id, *MOTION)
         assert code == EXIT_REJECTED, output
         assert "have not concluded" in output
     await client.post(f"leads/{lead_id}/withdraw", "supervisor", {"reason": "a test"})
@@ -51,7 +52,7 @@ async def test_reports_are_made_beside_a_daemon(enrolled_place: Place, client_of
     async with running_daemon(place.settings_file, place.address, place.log):
         lead_id = await searched(place, client_of(place))
         packet = tmp_path / "packet.zip"
-        to_packet = ("report", "discovery", lead_id, "--reason", "motion", "--to", str(packet))
+        to_packet = ("report", "discovery", lead_id, *MOTION, "--to", str(packet))
         code, output = await place.command(*to_packet, real_workers=True)
         assert code == 0, output
         code, misuse = await place.command("report", "misuse")
@@ -63,7 +64,7 @@ async def test_reports_are_made_beside_a_daemon(enrolled_place: Place, client_of
     assert facts["model"]["calibrationSha256"] == hashlib.sha256(calibration).hexdigest()
     assert facts["still"]["files"] == ["pictures/still.jpg", "pictures/face-searched.png"]
     assert (unpacked / "lead-1/pictures/still.jpg").read_bytes().startswith(b"\xff\xd8")
-    assert (await place.command("report", "discovery", lead_id, "--reason", "motion", "--to", str(packet)))[0] != 0
+    assert (await place.command("report", "discovery", lead_id, *MOTION, "--to", str(packet)))[0] != 0
     assert "unopened_approvals: 1" in misuse
     formats = ("--format", "html", "--format", "csv", "--format", "json", "--format", "pdf")
     code, output = await place.command("report", "transparency", "--from", month, *formats, "--to", str(tmp_path))
@@ -78,7 +79,7 @@ async def test_reports_are_made_beside_a_daemon(enrolled_place: Place, client_of
 
 
 async def test_without_a_key_no_packet_is_made(place: Place) -> None:
-    code, output = await place.command("report", "discovery", "x" * 22, "--reason", "motion")
+    code, output = await place.command("report", "discovery", "x" * 22, *MOTION)
     assert code == EXIT_REJECTED, output
     place.changes["reports"] = {"roster_file": "nowhere.csv"}
     code, output = await place.command("report", "misuse")

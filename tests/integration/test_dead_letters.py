@@ -16,7 +16,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from rtcc_bridge.audit.entries import AuditLog
-from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.broker.client import EventProducer, RecordPlace
 from rtcc_bridge.cli import main
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
@@ -233,7 +233,7 @@ async def test_a_record_that_no_letter_can_hold_is_counted_and_the_others_go_on(
     class NoTopic(EventProducer):
         """Refuses every letter, as a topic with a very low `max.message.bytes` does."""
 
-        async def send(self, topic: str, **rest: Any) -> None:
+        async def send(self, topic: str, **rest: Any) -> RecordPlace:
             raise InvalidInputError("too large", "too_large")
 
     topic = kafka.topics.incidents
@@ -271,10 +271,10 @@ async def test_a_value_that_the_topic_cannot_hold_is_told_and_not_lost(kafka: Ka
     class SmallBroker(EventProducer):
         """Refuses large values, as a topic with a low `max.message.bytes` does."""
 
-        async def send(self, topic: str, *, value: bytes | None, **rest: Any) -> None:
+        async def send(self, topic: str, *, value: bytes | None, **rest: Any) -> RecordPlace:
             if value is not None and len(value) > 100:
                 raise InvalidInputError("too large", "too_large")
-            await super().send(topic, value=value, **rest)
+            return await super().send(topic, value=value, **rest)
 
     value = b"x" * 500
     record = ConsumedRecord(kafka.topics.incidents, 1, 42, b"k", value, (), NOW)

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from click.testing import CliRunner
 from structlog.testing import capture_logs
 
 from rtcc_bridge.app.foundation import upgrade_database
 from rtcc_bridge.app.upkeep import open_backup, open_restore
+from rtcc_bridge.broker.arguments import client_arguments
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.grants import PARTIES, grants, topics_of
 from rtcc_bridge.broker.group_offsets import committed_offsets
+from rtcc_bridge.broker.reader_groups import reader_groups
 from rtcc_bridge.broker.reading import read_to_end
 from rtcc_bridge.broker.start_check import require_topics
 from rtcc_bridge.broker.topics import compare_topics, create_topics
@@ -210,3 +213,26 @@ async def _reads(kafka: KafkaSettings, topic: str) -> bool:
     except UnavailableError:
         return False
     return True
+
+
+async def test_the_relay_alone_learns_who_reads_leads(place: GuardedKafka) -> None:
+    """Of everybody, also of a group that no table knows; and nobody takes what it may not see for nobody."""
+    await create_topics(place.open)
+    topics = place.open.topics
+    async with EventProducer(place.of("relay")) as producer:
+        await producer.send(topics.leads, key=b"k", value=b"v")
+    for settings, group in ((place.of("feed"), "rtcc-feed-1"), (place.open, "a stranger")):
+        consumer = AIOKafkaConsumer(
+            topics.leads, **client_arguments(settings), group_id=group, auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            await consumer.getone()
+            await consumer.commit()
+        finally:
+            await consumer.stop()
+    found = await reader_groups(place.of("relay"), [topics.leads], "", 1000)
+    assert found.found.keys() >= {"rtcc-feed-1", "a stranger"}
+    for party in ("consumer", "feed"):
+        with pytest.raises(UnavailableError, match="does not let this client use the consumer group"):
+            await reader_groups(place.of(party), [topics.leads], "", 1000)

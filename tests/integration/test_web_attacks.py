@@ -131,6 +131,43 @@ async def test_p19_who_never_had_a_lead_neither_takes_it_back_nor_acknowledges_t
     assert (await answered(site, "POST", path, "requestor"))[0] == 200
 
 
+async def test_p19_nobody_says_of_a_packet_s_receiver_that_they_know_but_who_answers_for_them(site: Website) -> None:
+    lead_id = await build_life(site.kit).released()
+    handed_to = {"office": "public defender", "name": "matter 26-118"}
+    packet = {"reason": "motion of the defence", "handedTo": handed_to}
+    address = f"/api/v1/leads/{lead_id}/discovery-packet"
+    async with site.client.post(address, json=packet, headers=acting("administrator")) as answer:
+        assert answer.status == 200, await answer.text()
+    [_, receiver] = (await site.get(f"/leads/{lead_id}/receivers", "auditor"))["items"]
+    assert {name: receiver[name] for name in handed_to} == handed_to
+    path = f"/leads/{lead_id}/receivers/{receiver['receiverId']}/acknowledge"
+    told = {"toldAt": site.kit.clock.now().isoformat(), "how": "by letter"}
+    assert await answered(site, "POST", path, "administrator", told) == (409, None)
+    await site.post(f"/leads/{lead_id}/withdraw", "supervisor", {"reason": "it was somebody else"})
+    for account in ("requestor", "analyst", "auditor", "supervisor"):
+        assert await answered(site, "POST", path, account, told) == (403, "P10"), account
+    for unfit in ({"how": "by letter"}, {**told, "how": " "}, {**told, "toldAt": "2019-01-01T00:00:00Z"}):
+        assert await answered(site, "POST", path, "administrator", unfit) == (422, None), unfit
+    nobody = f"/leads/{lead_id}/receivers/{'x' * 22}/acknowledge"
+    assert await answered(site, "POST", nobody, "administrator", told) == (404, None)
+    outstanding = (await site.get("/withdrawals/outstanding", "auditor"))["items"]
+    assert [one["receiver"]["name"] or one["receiver"]["account"] for one in outstanding] == [
+        "requestor", handed_to["name"],
+    ]  # fmt: skip
+    for address, account, may_answer in (
+        ("/oversight", "administrator", True),
+        ("/oversight", "auditor", False),
+        (f"/leads/{lead_id}", "supervisor", False),
+    ):
+        async with site.client.get(address, headers=acting(account)) as answer:
+            page = await answer.text()
+        assert handed_to["name"] in page, (address, account)
+        assert (f'data-action="/api/v1{path}"' in page) is may_answer, (address, account)
+    assert await answered(site, "POST", path, "administrator", told) == (200, None)
+    [left] = (await site.get("/withdrawals/outstanding", "auditor"))["items"]
+    assert left["receiver"]["account"] == "requestor"
+
+
 async def test_p23_what_cannot_be_audited_does_not_happen(site: Website) -> None:
     await site.report()
     probe_id = await chosen(site)
@@ -176,12 +213,13 @@ async def test_p17_two_signed_in_people_have_everybody_on_a_list_identified(site
     assert await answered(site, "POST", path, "administrator", {**body, "approvedBy": "supervisor"}) == (422, None)
     assert await answered(site, "POST", path, "administrator", {"courtOrder": "order 26-7"}) == (422, None)
     assert await answered(site, "POST", path, "administrator", {**body, "leadId": "x" * 22}) == (404, None)
-    alone = {"reason": "motion of the defence", "courtOrder": "order 26-7"}
+    handed_to = {"office": "public defender", "name": "matter 26-118"}
+    alone = {"reason": "motion of the defence", "handedTo": handed_to, "courtOrder": "order 26-7"}
     assert await answered(site, "POST", packet, "administrator", alone) == (422, None), "words are no second person"
     async with site.client.post(f"/api/v1{path}", json=body, headers=acting("administrator")) as answer:
         assert answer.status == 201, await answer.text()
         order = await answer.json()
-    wanted = {"reason": "motion of the defence", "disclosureOrder": order["orderId"]}
+    wanted = {"reason": "motion of the defence", "handedTo": handed_to, "disclosureOrder": order["orderId"]}
     assert await answered(site, "POST", packet, "administrator", wanted) == (403, "P17")
     approve = f"{path}/{order['orderId']}/approve"
     assert await answered(site, "POST", approve, "administrator") == (403, "P17")

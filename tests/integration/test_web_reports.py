@@ -24,7 +24,7 @@ from tests.website import Website, acting, running_site
 
 TRANSPARENCY = "/reports/transparency?from=2026-11"
 ACCESS = {"gallery": "demo", "person": "person", "reason": "asked for"}
-PACKET = {"reason": "motion of the defence"}
+PACKET = {"reason": "motion of the defence", "handedTo": {"office": "public defender", "name": "matter 26-118"}}
 
 
 @pytest.fixture
@@ -99,7 +99,8 @@ async def test_a_packet_is_a_zip_that_is_whole(site: Website) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as packed:
         assert packed.testzip() is None
         assert f"discovery-lead-{lead_id}/README.txt" in packed.namelist()
-    assert (await asked(site, "POST", path, "administrator", {}))[0] == 422
+    for unfit in ({}, {"reason": PACKET["reason"]}, {**PACKET, "handedTo": {"office": "public defender", "name": ""}}):
+        assert (await asked(site, "POST", path, "administrator", unfit))[0] == 422, unfit
     assert (await asked(site, "POST", f"/leads/{'x' * 22}/discovery-packet", "administrator", PACKET))[0] == 404
 
 

@@ -52,6 +52,7 @@ from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.doubles import ManualClock
 from tests.gallery_kit import PACK, SENT_WORDS, SOURCE_WORDS, WordPortraits
 from tests.probe_kit import CERTIFIED, form, gallery_parts, policy, upload
+from tests.report_kit import DEFENCE
 from tests.retention_kit import retention_parts
 from tests.website import Website, acting, running_site
 
@@ -296,6 +297,11 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
     ),
     "WithdrawalDesk.withdraw": (Deed.WITHDRAW_LEAD, lambda on, who: on.life.withdrawal.withdraw(NOWHERE, who, "no")),
     "WithdrawalDesk.acknowledge": (Deed.RECEIVE_LEAD, lambda on, who: on.life.withdrawal.acknowledge(NOWHERE, who)),
+    "WithdrawalDesk.answer_for": (
+        Deed.ANSWER_FOR_RECEIVER,
+        lambda on, who: on.life.withdrawal.answer_for(NOWHERE, NOWHERE, who, on.kit.clock.now(), "by letter"),
+    ),
+    "WithdrawalDesk.outstanding": (Deed.SEE_RECEIVERS, lambda on, who: on.life.withdrawal.outstanding(who)),
     "WithdrawalDesk.receivers": (Deed.SEE_RECEIVERS, lambda on, who: on.life.withdrawal.receivers(NOWHERE, who)),
     "ProficiencyDesk.seed": (Deed.SEED_CASES, lambda on, who: on.life.proficiency.seed(who, CASE)),
     "ProficiencyDesk.results": (Deed.SEED_CASES, lambda on, who: on.life.proficiency.results(who)),
@@ -341,11 +347,15 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
     ),
     "DiscoveryDesk.of_lead": (
         Deed.MAKE_DISCOVERY_PACKET,
-        lambda on, who: on.reports.discovery.of_lead(who, NOWHERE, PacketOrder(reason="the court asked")),
+        lambda on, who: on.reports.discovery.of_lead(
+            who, NOWHERE, PacketOrder(reason="the court asked", handed_to=DEFENCE)
+        ),
     ),
     "DiscoveryDesk.of_case": (
         Deed.MAKE_DISCOVERY_PACKET,
-        lambda on, who: on.reports.discovery.of_case(who, "none", PacketOrder(reason="the court asked")),
+        lambda on, who: on.reports.discovery.of_case(
+            who, "none", PacketOrder(reason="the court asked", handed_to=DEFENCE)
+        ),
     ),
     "DisclosureOrderDesk.ask": (
         Deed.ASK_DISCLOSURE,

@@ -19,7 +19,7 @@ from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
 from tests.life_kit import ADMINISTRATOR, LifeKit, build_life
 from tests.probe_kit import CERTIFIED, FORM
-from tests.report_kit import ordered, report_desks
+from tests.report_kit import DEFENCE, ordered, report_desks
 from tests.retention_kit import RetentionKit
 from tests.website import Website, acting, running_site
 
@@ -27,7 +27,8 @@ NOT_ALONE = tuple(
     Account(f"{role}-who-examines", frozenset({role, Role.ANALYST}), CERTIFIED)
     for role in (Role.ADMINISTRATOR, Role.AUDITOR)
 )
-ORDER = PacketOrder(reason="motion of the defence")
+ORDER = PacketOrder(reason="motion of the defence", handed_to=DEFENCE)
+PACKET = {"reason": ORDER.reason, "handedTo": {"office": DEFENCE.office, "name": DEFENCE.name}}
 ADMINISTRATORS_ALONE = ("packet of a lead", "packet of a case", "signs of misuse")
 
 Call = Callable[[], Awaitable[Any]]
@@ -105,7 +106,7 @@ async def site(
 async def test_neither_is_it_by_the_api_or_a_page(site: Website) -> None:
     lead_id, entry = await overseen(build_life(site.kit))
     asked = {"gallery": "demo", "person": "person", "reason": "asked for"}
-    addresses: list[tuple[str, str, dict[str, str] | None]] = [
+    addresses: list[tuple[str, str, dict[str, Any] | None]] = [
         ("POST", "/api/v1/reports/access-log", asked),
         ("GET", "/api/v1/audit", None),
         ("GET", f"/api/v1/audit/{entry}/receipt", None),
@@ -114,7 +115,7 @@ async def test_neither_is_it_by_the_api_or_a_page(site: Website) -> None:
         ("GET", "/api/v1/retention/holds", None),
         ("GET", "/api/v1/reports/misuse", None),
         ("GET", "/oversight/misuse", None),
-        ("POST", f"/api/v1/leads/{lead_id}/discovery-packet", {"reason": ORDER.reason}),
+        ("POST", f"/api/v1/leads/{lead_id}/discovery-packet", PACKET),
         ("GET", "/api/v1/disclosure-orders", None),
     ]
     [administrator, auditor] = [account.name for account in NOT_ALONE]

@@ -1,14 +1,24 @@
 """P19: a lead can be taken back at any time, with a reason; a ledger knows everybody who has had it."""
 
+import io
+import json
+import zipfile
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
-from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.leads.ledger import Receiver, ReceiverKind
+from rtcc_bridge.leads.receiver_watch import LONG, ReceiverWatch
+from rtcc_bridge.policy.accounts import Account, Role
+from rtcc_bridge.publishing.lead_offsets import ENDING_EVENTS
+from rtcc_bridge.reports.discovery import HandedTo, PacketOrder
 from rtcc_bridge.storage import tables
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, LifeKit
+from tests.probe_kit import FORM
+from tests.report_kit import DEFENCE, report_desks
 
 JPEG = b"\xff\xd8"
 Reach = Callable[[LifeKit], Awaitable[str]]
@@ -173,8 +183,12 @@ async def test_examiners_see_nobody_of_a_lead_that_has_ended(
     review_id, pictures = review["examination_id"], life.life.pictures
     own = (await life.life.review.take(review_id, PEER)).examination.refs
     await life.conclude(lead_id, (0,))
+    before = set(await life.types(lead_id))
     await ends(life, lead_id)
     assert await life.state(lead_id) in {"withdrawn", "expired"}
+    last = (await life.types(lead_id))[-1]
+    assert last in ENDING_EVENTS, "by it a reader of the topic is known to know"
+    assert before.isdisjoint(ENDING_EVENTS)
     for call in (
         pictures.examined_still(lead_id, FIRST),
         pictures.examined_candidate(lead_id, FIRST, listed[0], 1),
@@ -201,3 +215,164 @@ async def test_an_expired_lead_is_acknowledged_like_a_withdrawn_one(life: LifeKi
     await life.life.withdrawal.acknowledge(lead_id, REQUESTOR)
     [one] = await life.life.withdrawal.receivers(lead_id, AUDITOR)
     assert one.withdrawal_acknowledged_at is not None
+
+
+MOTION = PacketOrder(reason="motion of the defence", handed_to=DEFENCE)
+
+
+async def handed_over(life: LifeKit, lead_id: str, folder: Path, order: PacketOrder = MOTION) -> dict[str, bytes]:
+    """The files of a packet, by their names in its folder."""
+    made = await report_desks(life.kit, folder).discovery.of_lead(ADMINISTRATOR, lead_id, order)
+    with zipfile.ZipFile(io.BytesIO(made.data)) as packed:
+        return {name.split("/", 1)[1]: packed.read(name) for name in packed.namelist()}
+
+
+async def of_packets(life: LifeKit, lead_id: str) -> list[Receiver]:
+    found = await life.life.withdrawal.receivers(lead_id, AUDITOR)
+    return [one for one in found if one.kind is ReceiverKind.PACKET]
+
+
+async def waits_for(life: LifeKit) -> list[str]:
+    found = await life.life.withdrawal.outstanding(AUDITOR)
+    return [str(one.receiver.account or one.receiver.name) for one in found.people]
+
+
+async def test_whom_a_packet_is_handed_to_has_had_the_lead(life: LifeKit, tmp_path: Path) -> None:
+    lead_id = await life.released()
+    files = await handed_over(life, lead_id, tmp_path)
+    [one] = await of_packets(life, lead_id)
+    assert (one.office, one.name, one.handed_over_by) == (DEFENCE.office, DEFENCE.name, "administrator")
+    assert (one.received_at, one.withdrawal_acknowledged_at) == (life.kit.clock.now(), None)
+    assert json.loads(files["packet.json"])["handedTo"] == {"office": DEFENCE.office, "name": DEFENCE.name}
+    [told] = json.loads(files["lead-1/facts.json"])["receiversOutside"]
+    assert (told["name"], told["handedOverBy"], told["knowsOfWithdrawalSince"]) == (DEFENCE.name, "administrator", None)
+    for name in ("README.txt", "lead-1/packet.txt", "lead-1/packet.html"):
+        assert DEFENCE.name in files[name].decode(), name
+    [entry] = await life.kit.audited("lead.discovery_packet")
+    assert entry["entry"]["details"]["receiver"] == one.receiver_id
+    assert entry["entry"]["details"]["handedTo"] == {"office": DEFENCE.office}
+    assert "receiver" in entry["entry"]["names"], "the name is a commitment"
+    assert DEFENCE.name not in json.dumps([row["entry"] for row in await life.kit.rows(tables.audit_entries)])
+
+
+async def test_a_name_is_one_line_whatever_was_typed(life: LifeKit, tmp_path: Path) -> None:
+    """Else it could write a part of the README that is not there."""
+    lead_id = await life.released()
+    order = replace(MOTION, handed_to=HandedTo(" public\n\ndefender", "matter\n\nIS IT WHOLE?\n"))
+    files = await handed_over(life, lead_id, tmp_path, order)
+    assert "\nmatter IS IT WHOLE?, public defender." in files["README.txt"].decode()
+
+
+async def test_a_second_packet_tells_of_the_first(life: LifeKit, tmp_path: Path) -> None:
+    lead_id = await life.released()
+    await handed_over(life, lead_id, tmp_path)
+    other = replace(MOTION, handed_to=HandedTo("county attorney", "matter 7"))
+    files = await handed_over(life, lead_id, tmp_path, other)
+    facts = json.loads(files["lead-1/facts.json"])
+    assert [one["name"] for one in facts["receiversOutside"]] == [DEFENCE.name, "matter 7"]
+    assert [one["account"] for one in facts["release"]["receivers"]] == ["requestor"]
+
+
+async def test_of_a_case_they_have_had_every_lead(life: LifeKit, tmp_path: Path) -> None:
+    first = await life.released()
+    life.kit.clock.advance(60)
+    second = await life.released()
+    await report_desks(life.kit, tmp_path).discovery.of_case(ADMINISTRATOR, str(FORM.case_number), MOTION)
+    for lead_id in (first, second):
+        assert [one.name for one in await of_packets(life, lead_id)] == [DEFENCE.name]
+
+
+@pytest.mark.parametrize("office", ["", "   ", "x" * 257])
+async def test_no_packet_is_made_for_nobody(life: LifeKit, tmp_path: Path, office: str) -> None:
+    lead_id = await life.released()
+    for handed_to in (HandedTo(office, "matter"), HandedTo("office", office)):
+        with pytest.raises(InvalidInputError):
+            await handed_over(life, lead_id, tmp_path, replace(MOTION, handed_to=handed_to))
+    assert await of_packets(life, lead_id) == []
+
+
+async def test_a_withdrawal_waits_until_whoever_handed_it_over_has_told_them(life: LifeKit, tmp_path: Path) -> None:
+    lead_id = await life.released()
+    await handed_over(life, lead_id, tmp_path)
+    [one] = await of_packets(life, lead_id)
+    desk, receiver_id, how = life.life.withdrawal, str(one.receiver_id), "by letter, returned signed"
+    with pytest.raises(ConflictError, match="not taken back"):
+        await desk.answer_for(lead_id, receiver_id, ADMINISTRATOR, life.kit.clock.now(), how)
+    assert await waits_for(life) == []
+    await desk.withdraw(lead_id, FIRST, "a reason")
+    assert sorted(await waits_for(life)) == [DEFENCE.name, "requestor"]
+    ended_at = life.kit.clock.now()
+    life.kit.clock.advance(3600)
+    for told_at in (one.received_at.replace(year=2020), life.kit.clock.now().replace(year=2040)):
+        with pytest.raises(InvalidInputError, match="after the lead ended"):
+            await desk.answer_for(lead_id, receiver_id, ADMINISTRATOR, told_at, how)
+    with pytest.raises(InvalidInputError, match="reason"):
+        await desk.answer_for(lead_id, receiver_id, ADMINISTRATOR, ended_at, " ")
+    for _ in range(2):
+        await desk.answer_for(lead_id, receiver_id, ADMINISTRATOR, ended_at, how)
+    [one] = await of_packets(life, lead_id)
+    assert (one.withdrawal_acknowledged_at, one.told_at) == (life.kit.clock.now(), ended_at)
+    assert (one.acknowledged_by, one.told_how) == ("administrator", how)
+    assert await waits_for(life) == ["requestor"]
+    [entry] = await life.kit.audited("lead.answer_for_receiver")
+    assert entry["entry"]["details"]["receiver"] == receiver_id
+    await desk.acknowledge(lead_id, REQUESTOR)
+    assert await waits_for(life) == []
+
+
+async def test_only_who_handed_it_over_or_an_administrator_says_so(life: LifeKit, tmp_path: Path) -> None:
+    lead_id, other = await life.released(), await life.released()
+    await handed_over(life, lead_id, tmp_path)
+    await life.life.withdrawal.withdraw(lead_id, FIRST, "a reason")
+    [one] = await of_packets(life, lead_id)
+    receiver_id, now = str(one.receiver_id), life.kit.clock.now()
+    for account in (SUPERVISOR, AUDITOR, REQUESTOR, FIRST):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await life.life.withdrawal.answer_for(lead_id, receiver_id, account, now, "by letter")
+        assert caught.value.rule == "P10", account
+    with pytest.raises(NotFoundError):
+        await life.life.withdrawal.answer_for(other, receiver_id, ADMINISTRATOR, now, "by letter")
+    moved = Account(f" {ADMINISTRATOR.name.upper()}", frozenset({Role.SUPERVISOR}))
+    await life.life.withdrawal.answer_for(lead_id, receiver_id, moved, now, "by letter")
+    assert [one.acknowledged_by for one in await of_packets(life, lead_id)] == ["administrator"]
+
+
+async def test_a_packet_of_an_ended_lead_tells_that_itself(life: LifeKit, tmp_path: Path) -> None:
+    lead_id = await life.released()
+    await life.life.withdrawal.withdraw(lead_id, FIRST, "a reason")
+    files = await handed_over(life, lead_id, tmp_path)
+    assert "nobody may act on it" in files["lead-1/packet.txt"].decode()
+    [one] = await of_packets(life, lead_id)
+    assert (one.withdrawal_acknowledged_at, one.told_how) == (
+        life.kit.clock.now(), "The packet says that the lead had ended.",
+    )  # fmt: skip
+    assert await waits_for(life) == ["requestor"]
+
+
+async def test_what_is_outstanding_for_long_is_counted_and_named_to_nobody(life: LifeKit, tmp_path: Path) -> None:
+    lead_id = await life.released()
+    await handed_over(life, lead_id, tmp_path)
+    await life.life.withdrawal.withdraw(lead_id, FIRST, "a reason")
+    watch = ReceiverWatch(life.kit.database, life.kit.clock, life.kit.metrics)
+
+    async def counted() -> dict[str, float]:
+        await watch.look()
+        return {kind: life.kit.count("withdrawals_unacknowledged", receiver=kind) for kind in ("account", "packet")}
+
+    assert await counted() == {"account": 0, "packet": 0}
+    life.kit.clock.advance(LONG.total_seconds())
+    assert await counted() == {"account": 1, "packet": 1}
+    await life.life.withdrawal.acknowledge(lead_id, REQUESTOR)
+    assert await counted() == {"account": 0, "packet": 1}
+
+
+async def test_a_look_at_who_has_not_confirmed_is_audited_where_it_names_somebody(life: LifeKit) -> None:
+    lead_id = await life.released()
+    assert await waits_for(life) == []
+    assert await life.kit.audited("lead.outstanding") == []
+    await life.life.withdrawal.withdraw(lead_id, FIRST, "a reason")
+    assert await waits_for(life) == ["requestor"]
+    assert [entry["actor"] for entry in await life.kit.audited("lead.outstanding")] == [AUDITOR.name]
+    for account in (FLOOR, REQUESTOR, FIRST):
+        with pytest.raises(PolicyRefusalError):
+            await life.life.withdrawal.outstanding(account)

@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, insert, update
 
-from rtcc_bridge.audit.commitments import Commitments, Name, NameKind
+from rtcc_bridge.audit.commitments import Commitments, Name, NameKind, forget_unborne
 from rtcc_bridge.commands.console import EXIT_REJECTED
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError, UnavailableError
 from rtcc_bridge.leads.comparison import Aid, AidUse
@@ -16,10 +17,11 @@ from rtcc_bridge.leads.corroboration import OutcomeReport
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.probes.stored_crop import open_crop
+from rtcc_bridge.reports.discovery import HandedTo, PacketOrder
 from rtcc_bridge.retention.dispositions import Disposition
 from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.retention.replay import PurgeReplay
-from rtcc_bridge.storage import tables
+from rtcc_bridge.storage import outside_receivers, retention, tables
 from rtcc_bridge.storage.removals_ledger import ProbePurge
 from tests.command_kit import Command
 from tests.doubles import ManualClock
@@ -27,6 +29,7 @@ from tests.integration.pipeline import until
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, FLOOR, REQUESTOR, SUPERVISOR, LifeKit, opinion
 from tests.outages import Outages
 from tests.probe_kit import Gallery, face_search, policy, record_of, search_handler
+from tests.report_kit import DEFENCE, report_desks
 from tests.retention_kit import CASE, DAY, ENDINGS, RetentionKit, withdrawn
 
 SECOND = timedelta(seconds=1)
@@ -124,7 +127,7 @@ async def test_what_was_released_is_held_until_its_case_is_disposed_of(here: Ret
     assert release["requestor"] == ""
 
 
-async def test_nothing_of_a_purged_search_names_its_requestor(here: RetentionKit) -> None:
+async def test_nothing_of_a_purged_search_names_its_requestor(here: RetentionKit, tmp_path: Path) -> None:
     """Who had the lead, who vouched for what came of it and who wrote that down is one and the same person."""
     lead_id = await here.life.released()
     life = here.life.life
@@ -138,6 +141,9 @@ async def test_nothing_of_a_purged_search_names_its_requestor(here: RetentionKit
     async with here.kit.database.write() as tx:
         other = {**received, "account": "another receiver", "received_at": received["received_at"] - SECOND}
         await tx.execute(insert(tables.lead_receivers).values(other))
+    await report_desks(here.kit, tmp_path).discovery.of_lead(
+        ADMINISTRATOR, lead_id, PacketOrder(reason="motion", handed_to=HandedTo("an office", REQUESTOR.name))
+    )
     here.pass_time(policy().retention.after_disposition_days * DAY)
     assert await here.purge() == 1
     # The log holds who acted, which is what it is for (decision 35).
@@ -152,7 +158,38 @@ async def test_nothing_of_a_purged_search_names_its_requestor(here: RetentionKit
     }
     [report] = await here.kit.rows(tables.corroborations, lead_id=lead_id)
     assert (report["reported_by"], report["investigator"], report["outcome"]) == ("", "", "unresolved")
-    assert len(await life.withdrawal.receivers(lead_id, ADMINISTRATOR)) == 2, "that somebody had it is still told"
+    assert len(await life.withdrawal.receivers(lead_id, ADMINISTRATOR)) == 3, "that somebody had it is still told"
+    [handed] = await here.kit.rows(tables.outside_receivers, lead_id=lead_id)
+    assert (handed["office"], handed["name"], handed["handed_over_by"]) == ("", "", ADMINISTRATOR.name)
+    await life.withdrawal.withdraw(lead_id, ADMINISTRATOR, "a reason")
+    assert (await life.withdrawal.outstanding(ADMINISTRATOR)).people == [], (
+        "nobody is known any more who could acknowledge it"
+    )
+
+
+async def test_whom_a_packet_was_handed_to_is_named_while_another_lead_names_them(
+    here: RetentionKit, tmp_path: Path
+) -> None:
+    first, second = await here.life.released(), await here.life.released()
+    desk = report_desks(here.kit, tmp_path).discovery
+    order = PacketOrder(reason="motion", handed_to=DEFENCE)
+    for lead_id in (first, second):
+        await desk.of_lead(ADMINISTRATOR, lead_id, order)
+
+    async def is_committed_to() -> bool:
+        async with here.kit.database.write() as tx:
+            await forget_unborne(tx, here.kit.clock.now() + timedelta(days=1))
+            is_kept = await retention.is_person_kept(tx, DEFENCE.name)
+        is_committed = await here.kit.rows(tables.audit_commitments, name=DEFENCE.name) != []
+        assert is_committed is is_kept
+        return is_kept
+
+    async with here.kit.database.write() as tx:
+        await outside_receivers.forget(tx, first)
+    assert await is_committed_to()
+    async with here.kit.database.write() as tx:
+        await outside_receivers.forget(tx, second)
+    assert not await is_committed_to()
 
 
 async def test_a_disposition_from_before_the_release_is_not_of_what_was_released(here: RetentionKit) -> None:

@@ -56,6 +56,12 @@ GOVERNANCE: Final = Dashboard(
             kind=Kind.TABLE,
         ),
         Panel(
+            title="Withdrawals not acknowledged",
+            description="Receivers who have not acknowledged for more than a day that a lead has ended (P19).",
+            queries=(Query(f"max by (receiver) ({PREFIX}withdrawals_unacknowledged)"),),
+            kind=Kind.TABLE,
+        ),
+        Panel(
             title="Time to approval",
             description="From the chosen face to the supervisor's approval.",
             queries=(

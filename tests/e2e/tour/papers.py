@@ -36,7 +36,8 @@ async def _transparency_report(site: Website, _scenery: Scenery, folder: Path) -
 
 async def _discovery_packet(site: Website, scenery: Scenery, folder: Path) -> Path:
     await sign_log(site.kit)  # of the steps that the tour itself has taken since
-    address, order = f"/api/v1/leads/{scenery.released}/discovery-packet", {"reason": "motion of the defense"}
+    address = f"/api/v1/leads/{scenery.released}/discovery-packet"
+    order = {"reason": "motion of the defense", "handedTo": {"office": "Public defender", "name": "matter 26-118"}}
     async with site.client.post(address, json=order, headers=acting(ACCOUNT)) as answer:
         assert answer.status == 200, await answer.text()
         packed = await answer.read()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from rtcc_bridge.broker.client import EventProducer
+from rtcc_bridge.broker.client import EventProducer, RecordPlace
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.consumers.attempts import Failure
 from rtcc_bridge.consumers.dead_letters import DeadLetter, DeadLetterRate, DeadLetterWriter, read_letter
@@ -35,11 +35,12 @@ class SmallTopic(EventProducer):
         headers: Sequence[tuple[str, bytes]] = (),
         partition: int | None = None,
         timestamp_ms: int | None = None,
-    ) -> None:
+    ) -> RecordPlace:
         size = len(key or b"") + len(value or b"") + sum(len(name) + len(content) for name, content in headers)
         if size > self._limit_bytes:
             raise InvalidInputError(f"too large for {topic}", "too_large")
         self.letters.append(read_letter(0, len(self.letters), key, value, headers))
+        return RecordPlace(0, len(self.letters) - 1)
 
 
 async def put(topic: SmallTopic, key: bytes, value: bytes, *headers: tuple[str, bytes]) -> bool:

@@ -1,0 +1,153 @@
+"""What the ledger makes of the offsets that a broker tells of (P19)."""
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from rtcc_bridge.broker.client import RecordPlace
+from rtcc_bridge.broker.reader_groups import Committed, ReaderGroups
+from rtcc_bridge.leads.events import EVENT_DATA
+from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.publishing import topic_readers
+from rtcc_bridge.publishing.lead_offsets import ENDING_EVENTS, lead_event_offset
+from rtcc_bridge.publishing.topic_readers import TopicReaderWatch, name_of
+from rtcc_bridge.settings import KafkaSettings
+from rtcc_bridge.storage import lead_event_offsets, outbox, tables
+from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage.lead_event_offsets import LeadEventOffset
+from rtcc_bridge.storage.locks import UNCONTESTED
+from tests.doubles import ManualClock
+from tests.lead_parts import LeadBench, lead_bench, probe_record
+
+TOPIC = KafkaSettings().topics.leads
+
+
+class Told:
+    """What the broker would tell, in pages of this many groups."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.groups: dict[str, Committed] = {}
+        monkeypatch.setattr(topic_readers, "reader_groups", self._ask)
+        monkeypatch.setattr(topic_readers, "GROUPS_AT_ONCE", 1)
+        monkeypatch.setattr(topic_readers, "EVENTS_AT_ONCE", 2)
+
+    async def _ask(self, _kafka: KafkaSettings, _topics: object, after: str, most: int) -> ReaderGroups:
+        behind = sorted(name for name in self.groups if name > after)
+        found: Mapping[str, Committed] = {name: self.groups[name] for name in behind[:most]}
+        return ReaderGroups(found, behind[most - 1] if len(behind) > most else None)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    return Told(monkeypatch)
+
+
+@pytest.fixture
+async def ledger(database: Database, tmp_path: Path, clock: ManualClock, metrics: Metrics) -> AsyncIterator["Ledger"]:
+    async with lead_bench(database, tmp_path, clock, metrics) as bench:
+        yield Ledger(bench)
+
+
+class Ledger:
+    """Leads, where their events lie, and who has read them."""
+
+    def __init__(self, bench: LeadBench) -> None:
+        self._bench = bench
+        self.watch = TopicReaderWatch(bench.database, KafkaSettings(), bench.clock)
+
+    def pass_time(self) -> None:
+        self._bench.clock.advance(60)
+
+    async def lead(self) -> str:
+        return (await self._bench.record(probe_record(self._bench.clock.now()), await self._bench.enroll(1))).lead_id
+
+    async def lies(self, *events: tuple[int, str, bool], partition: int = 0) -> None:
+        """Offset, lead and whether it ends it."""
+        now = self._bench.clock.now()
+        found = [
+            LeadEventOffset(
+                event_id=f"{partition}/{offset}/{now.isoformat()}", lead_id=lead_id, topic=TOPIC, partition=partition,
+                offset=offset, ends=ends, published_at=now,
+            )
+            for offset, lead_id, ends in events
+        ]  # fmt: skip
+        async with self._bench.database.write() as tx:
+            await lead_event_offsets.record(tx, found)
+
+    async def looked(self) -> set[tuple[str, str, bool]]:
+        """Reader, lead and whether it knows of the end, after a look at all groups."""
+        while await self.watch.look(UNCONTESTED):
+            pass
+        async with self._bench.database.read() as tx:
+            rows = (await tx.execute(tables.outside_receivers.select())).mappings().all()
+        return {(row["name"], row["lead_id"], row["withdrawal_acknowledged_at"] is not None) for row in rows}
+
+
+async def test_a_reader_has_what_lies_before_its_offset(ledger: Ledger, told: Told) -> None:
+    first, second = await ledger.lead(), await ledger.lead()
+    await ledger.lies((0, first, False), (1, second, False), (2, first, False), (3, first, True), (4, second, True))
+    told.groups = {"one": {(TOPIC, 0): 1}, "two": {(TOPIC, 0): 4}, "none": {}}
+    assert await ledger.looked() == {("one", first, False), ("two", first, True), ("two", second, False)}
+    told.groups["one"] = {(TOPIC, 0): 5}
+    assert await ledger.looked() == {
+        ("one", first, True), ("one", second, True), ("two", first, True), ("two", second, False),
+    }  # fmt: skip
+
+
+async def test_partitions_are_told_apart(ledger: Ledger, told: Told) -> None:
+    first, second = await ledger.lead(), await ledger.lead()
+    await ledger.lies((0, first, False), partition=0)
+    await ledger.lies((0, second, False), partition=1)
+    told.groups = {"one": {(TOPIC, 1): 1}}
+    assert await ledger.looked() == {("one", second, False)}
+
+
+async def test_what_is_noted_as_published_after_it_was_read_is_not_missed(ledger: Ledger, told: Told) -> None:
+    first, second = await ledger.lead(), await ledger.lead()
+    await ledger.lies((0, first, False))
+    told.groups = {"one": {(TOPIC, 0): 2}}
+    assert await ledger.looked() == {("one", first, False)}
+    await ledger.lies((1, second, False))
+    assert await ledger.looked() == {("one", first, False), ("one", second, False)}
+
+
+async def test_a_group_that_went_back_and_an_unknown_lead_change_nothing(ledger: Ledger, told: Told) -> None:
+    """A restored database may not know a lead of which it has to publish the end."""
+    lead_id = await ledger.lead()
+    await ledger.lies((0, lead_id, False), (1, "not known here", True))
+    told.groups = {"one": {(TOPIC, 0): 2}}
+    assert await ledger.looked() == {("one", lead_id, False)}
+    told.groups = {"one": {(TOPIC, 0): 1}}
+    assert await ledger.looked() == {("one", lead_id, False)}
+
+
+async def test_of_a_topic_that_was_made_anew_nothing_is_concluded_from_old_places(ledger: Ledger, told: Told) -> None:
+    old, new = await ledger.lead(), await ledger.lead()
+    await ledger.lies((0, new, False), (1, new, False), (7, old, True))
+    told.groups = {"one": {(TOPIC, 0): 1}}
+    assert await ledger.looked() == {("one", new, False)}
+    ledger.pass_time()
+    await ledger.lies((0, old, False))
+    told.groups = {"one": {(TOPIC, 0): 8}, "two": {(TOPIC, 0): 1}}
+    assert await ledger.looked() == {("one", new, False), ("one", old, False), ("two", old, False)}
+
+
+def test_a_long_name_keeps_its_beginning_and_is_told_from_others() -> None:
+    assert name_of("g" * 256) == "g" * 256
+    one, other = name_of("g" * 300), name_of("g" * 301)
+    assert len(one) == 256
+    assert one != other
+
+
+async def test_only_events_of_leads_are_noted_and_those_that_end_them_are_known(
+    ledger: Ledger, database: Database
+) -> None:
+    lead_id = await ledger.lead()
+    async with database.read() as tx:
+        [record] = await outbox.unpublished(tx, TOPIC, 10)
+    found = lead_event_offset(record, RecordPlace(2, 5), record.created_at)
+    assert found is not None
+    assert (found.lead_id, found.topic, found.partition, found.offset, found.ends) == (lead_id, TOPIC, 2, 5, False)
+    assert lead_event_offset(record, RecordPlace(2, None), record.created_at) is None
+    assert EVENT_DATA.keys() >= ENDING_EVENTS
