@@ -14,7 +14,7 @@ from rtcc_bridge.audit.proofs import LogState, ProofReader
 from rtcc_bridge.audit.receipts import Receipt, read_receipt
 from rtcc_bridge.audit.verify import verify_export
 from rtcc_bridge.commands.console import ProgressBar, tells_errors
-from rtcc_bridge.commands.options import ACTOR, config_option
+from rtcc_bridge.commands.options import ACTOR, TakesId, config_option
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.settings import Settings, load_settings
 from rtcc_bridge.telemetry.logging import configure_logging
@@ -120,7 +120,7 @@ def prove(leaf: str | None, since: Path | None, config: Path | None) -> None:
         _print(settings, lambda proofs: proofs.of_leaf(leaf.lower()))
 
 
-@audit.command()
+@audit.command(cls=TakesId)
 @click.argument("lead")
 @config_option
 @tells_errors

@@ -22,7 +22,7 @@ from rtcc_bridge.app.galleries import (
 from rtcc_bridge.app.template_keys import require_gallery_key
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import EXIT_FAILED, EXIT_INTEGRITY, ProgressBar, tells_errors
-from rtcc_bridge.commands.options import OPERATOR, config_option
+from rtcc_bridge.commands.options import OPERATOR, TakesId, config_option
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.checked_rows import retention_from
 from rtcc_bridge.gallery.export import ExportReceipt
@@ -287,7 +287,7 @@ def export(folder: Path, config: Path | None, name: str | None, pictures: bool, 
         sys.exit(EXIT_FAILED)
 
 
-@gallery.command()
+@gallery.command(cls=TakesId)
 @click.argument("lead_id")
 @config_option
 @click.option("--gallery", "name", help="Where it was searched; matching.gallery by default.")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from rtcc_bridge.app.reports import open_access_log, open_discovery, open_misuse, open_transparency
 from rtcc_bridge.commands.console import ProgressBar, tells_errors
-from rtcc_bridge.commands.options import OPERATOR, config_option
+from rtcc_bridge.commands.options import OPERATOR, TakesId, config_option
 from rtcc_bridge.errors import ConflictError, UnavailableError
 from rtcc_bridge.reports import access_log as access_logs
 from rtcc_bridge.reports import transparency_forms as forms
@@ -72,7 +72,7 @@ def transparency(
         click.echo("preliminary: the period is not over, so publish none of it", err=True)
 
 
-@report.command()
+@report.command(cls=TakesId)
 @click.argument("lead", required=False)
 @click.option("--case", "case_number", help="Every search of this case, instead of one lead.")
 @_reason_option

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from rtcc_bridge.app.retention import RetentionCommands, open_retention
 from rtcc_bridge.commands.console import EXIT_FAILED, ProgressBar, tells_errors
-from rtcc_bridge.commands.options import OPERATOR, config_option
+from rtcc_bridge.commands.options import OPERATOR, TakesId, config_option
 from rtcc_bridge.retention.dispositions import Disposition
 from rtcc_bridge.retention.holds import HoldOrder
 from rtcc_bridge.retention.overview import KeptSearch, Preview
@@ -83,7 +83,7 @@ def hold(case_number: str | None, probe_id: str | None, lead_id: str | None, rea
     click.echo(f"legal hold {placed.hold_id} stands since {placed.placed_at.isoformat()}")
 
 
-@retention.command("release-hold")
+@retention.command("release-hold", cls=TakesId)
 @click.argument("hold_id")
 @click.option("--reason", required=True, help="Why it is over, for the record.")
 @config_option
@@ -124,7 +124,7 @@ def dispose(case_number: str, disposition: str, disposed_on: datetime, config: P
     click.echo(f"recorded: {disposition}, {day.isoformat()}")
 
 
-@retention.command()
+@retention.command(cls=TakesId)
 @click.argument("probe_or_lead", required=False)
 @config_option
 @tells_errors

@@ -11,7 +11,7 @@ import click
 from rtcc_bridge.app.people import open_people
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.commands.console import tells_errors
-from rtcc_bridge.commands.options import OPERATOR, config_option
+from rtcc_bridge.commands.options import OPERATOR, TakesId, config_option
 from rtcc_bridge.people.service_tokens import ServiceTokens
 from rtcc_bridge.policy.permissions import MACHINE_DEEDS, Deed
 from rtcc_bridge.settings import load_settings
@@ -62,7 +62,7 @@ def list_tokens(config: Path | None) -> None:
         click.echo(f"{record.token_id}  {record.name}  {deeds}  {ended}  {used}")
 
 
-@tokens.command()
+@tokens.command(cls=TakesId)
 @click.argument("token_id")
 @config_option
 @tells_errors
