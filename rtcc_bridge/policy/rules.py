@@ -94,18 +94,6 @@ def require_permitted_purpose(
     return wanted
 
 
-def ending(incident: IncidentFacts) -> tuple[str, str] | None:
-    """The rule and the reason for which every search and lead of the incident ends; None as long as nothing ends them.
-
-    Less than what `require_permitted_purpose` asks: a type that a search's purpose does not cover ends nothing.
-    """
-    if incident.status in AUTHORITY_ENDED:
-        return "P08", f"the incident is {incident.status}"
-    if (matter := refused_matter(incident)) is not None:
-        return "P02", f"no search is made in {matter}"
-    return None
-
-
 def refused_matter(incident: IncidentFacts) -> str | None:
     """P02: what the incident is, or once was, about that is never searched for; None when there is nothing."""
     own = absolute_refusal(incident.incident_type)

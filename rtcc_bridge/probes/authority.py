@@ -81,17 +81,17 @@ def require_not_ended(probe: ProbeRecord, authority: IncidentAuthority) -> None:
 
     Raises PolicyRefusalError (P02, P07, P08).
     """
-    ending = rules.ending(authority.incident)
-    if ending is None and authority.incident.exercise != probe.exercise:
-        ending = ("P07", other_kind(exercise=authority.incident.exercise))
-    if ending is not None:
-        rule, reason = ending
-        raise PolicyRefusalError(rule, f"This lead may not be used any more, and is withdrawn: {reason}.")
-
-
-def other_kind(*, exercise: bool) -> str:
-    """Why a search of the other kind of event has ended (P07)."""
-    return f"the incident is {'an exercise' if exercise else 'an actual event'}, which was not known before"
+    incident = authority.incident
+    if incident.status in rules.AUTHORITY_ENDED:
+        raise PolicyRefusalError("P08", f"The incident is {incident.status}, so this lead may not be used any more.")
+    if (matter := rules.refused_matter(incident)) is not None:
+        raise PolicyRefusalError("P02", f"No search is made in {matter}, so this lead may not be used any more.")
+    if incident.exercise != probe.exercise:
+        raise PolicyRefusalError(
+            "P07",
+            f"The incident is {'an exercise' if incident.exercise else 'an actual event'}, which was not known before, "
+            "so this lead may not be used any more.",
+        )
 
 
 async def require_open_case(tx: Transaction, case_number: str) -> None:

@@ -1,6 +1,9 @@
 """The daemon outside the demo, as a process: nobody is served who has not signed in."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,8 @@ from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.policy.policy_parts import CertificateKind
 from rtcc_bridge.policy.policy_signatures import Signer
 from tests.e2e.conftest import Place
-from tests.e2e.program import running_daemon
+from tests.e2e.program import start
+from tests.integration.pipeline import until
 from tests.node_provider import NodeProvider, node_provider
 from tests.policy_kit import SignedPolicy
 from tests.ports import free_port
@@ -48,6 +52,26 @@ def production(place: Place, provider: NodeProvider, policy: SignedPolicy, opera
     return file
 
 
+@asynccontextmanager
+async def answering_daemon(settings: Path, place: Place, operations_port: int) -> AsyncIterator[None]:
+    """One that never gets ready: the gallery of a demo is searched in no agency (P28)."""
+
+    async def answers() -> bool:
+        try:
+            async with aiohttp.request("GET", f"http://127.0.0.1:{operations_port}/healthz") as answer:
+                return answer.status == HTTPStatus.OK
+        except aiohttp.ClientError:
+            return False
+
+    program = await start(["serve", "--config", str(settings)], place.log)
+    try:
+        await until(answers)
+        yield
+    finally:
+        program.terminate()
+        await program.wait()
+
+
 async def test_a_person_signs_in_at_the_daemon(
     enrolled_place: Place, http: aiohttp.ClientSession, provider_nursery: str
 ) -> None:
@@ -57,7 +81,7 @@ async def test_a_person_signs_in_at_the_daemon(
     operations_port = free_port()
     async with node_provider(provider_nursery, f"{place.address}/sign-in/back-channel-logout") as provider:
         settings = production(place, provider, policy, operations_port)
-        async with running_daemon(settings, f"http://127.0.0.1:{operations_port}", place.log):
+        async with answering_daemon(settings, place, operations_port):
             browser = Browser(http, place.address)
             answer = await browser.ask("/")
             assert (answer.status, answer.headers["Location"]) == (303, "/sign-in?back=%2F")

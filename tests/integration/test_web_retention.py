@@ -38,7 +38,7 @@ async def asked(site: Website, method: str, path: str, account: str, body: Any =
         ("GET", "/purges", None, LOOKS),
         ("GET", "/holds", None, LOOKS),
         ("POST", "/holds", HOLD, {"supervisor", "administrator"}),
-        ("POST", "/holds/none/lift", {"reason": "over"}, {"administrator"}),
+        ("POST", "/holds/no-such-hold-00000000/lift", {"reason": "over"}, {"administrator"}),
         ("POST", "/dispositions", DISPOSED, {"requestor", "supervisor", "administrator"}),
     ],
 )
