@@ -26,7 +26,7 @@ from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.e2e import accessibility
-from tests.e2e.visitors import Visitor, new_visitor, right_now
+from tests.e2e.visitors import Visitor, act_as, new_visitor, right_now
 from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, WordPortraits, word_templates
 from tests.life_kit import FIRST, PEER, build_life
 from tests.probe_kit import POLICY_FILE, PictureWorkers, gallery_parts
@@ -183,8 +183,7 @@ async def broken_on_papers(site: Website, page: Page, lead: str, axe: str, folde
     """The report as it is shown, and the packet as somebody unpacked it, which printed has no margins of its own."""
     found: dict[str, list[str]] = {}
     month = f"{site.kit.clock.now():%Y-%m}"
-    cookie = {"name": "rtcc_demo_account", "value": "administrator", "url": site.address}
-    await page.context.add_cookies([cookie])  # type: ignore[list-item]  # a cookie's fields
+    await act_as(page.context, site.address, "administrator")
     await page.goto(f"{site.address}/api/v1/reports/transparency?from={month}&until={month}")
     found |= await broken_on(page, axe, "the transparency report")
     address = f"/api/v1/leads/{lead}/discovery-packet"

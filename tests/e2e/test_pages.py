@@ -31,7 +31,7 @@ from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
 from tests.e2e.bench_kit import is_live, keys
-from tests.e2e.visitors import Visitor, new_visitor, right_now
+from tests.e2e.visitors import Visitor, act_as, new_visitor, right_now
 from tests.life_kit import build_life, under
 from tests.nasty_texts import NASTY_TEXTS
 from tests.policy_kit import put_in_force
@@ -664,8 +664,7 @@ async def test_a_page_whose_account_changed_says_so_once(site: Website, visit: V
 
 async def somebody_else_signs_in(page: Page, site: Website, account: str) -> None:
     """In another tab of the same browser."""
-    cookie = {"name": "rtcc_demo_account", "value": account, "url": site.address}
-    await page.context.add_cookies([cookie])  # type: ignore[list-item]  # a cookie's fields
+    await act_as(page.context, site.address, account)
 
 
 @pytest.mark.once

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from playwright.async_api import Browser, Page, Playwright, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright, expect
 
+from rtcc_bridge.web.accounts import ACCOUNT_COOKIE
 from tests.doubles import ManualClock
 from tests.tools import program
 
@@ -70,7 +71,7 @@ async def new_visitor(
         kept = [{"name": "rtcc-first-steps", "value": "closed"}]
         options["storage_state"] = {"cookies": [], "origins": [{"origin": address, "localStorage": kept}]}
     context = await browser.new_context(viewport={"width": 1280, "height": 720}, **options)
-    await context.add_cookies([{"name": "rtcc_demo_account", "value": account, "url": address}])
+    await act_as(context, address, account)
     page = await context.new_page()
     await page.add_init_script(f"({WATCH_SHIFTS})()")
     page.set_default_timeout(SEEN_SECONDS * 1000)
@@ -80,6 +81,11 @@ async def new_visitor(
     page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
     page.on("dialog", lambda dialog: visitor.complaints.append(f"dialog: {dialog.message}"))
     return visitor
+
+
+async def act_as(context: BrowserContext, address: str, account: str) -> None:
+    """From now on the browser is this account's in the demo, in all its tabs."""
+    await context.add_cookies([{"name": ACCOUNT_COOKIE, "value": account, "url": address}])
 
 
 def right_now() -> ManualClock:
