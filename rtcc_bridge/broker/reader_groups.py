@@ -65,9 +65,10 @@ async def reader_groups(kafka: KafkaSettings, topics: Sequence[str], after: str,
 async def _require_right(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
     """A broker leaves out what a client may not see, and says nothing of it. Raises KafkaError.
 
-    So it is asked about a group by name that only a right to every group includes. That there is none is no error.
+    So it is asked about a group by a name that only a right to every group includes, and none to this program's own by
+    their prefix. That there is none is no error.
     """
-    name = f"{kafka.group_prefix}.readers-check"
+    name = f"readers-check.{kafka.group_prefix}"
     for response in await admin.describe_consumer_groups([name]):
         for error_code, *_ in response.groups:
             if error_code:

@@ -1,7 +1,7 @@
 """Options that several commands take."""
 
 import re
-from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +31,16 @@ class TakesId(click.Command):
     """A command of which an argument is an id of the program, also one that looks like an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ids = list(self._ids(args))
-        return super().parse_args(ctx, [*(one for one in args if one not in ids), *(["--", *ids] if ids else [])])
-
-    def _ids(self, args: list[str]) -> Iterator[str]:
-        options = {option for parameter in self.params for option in parameter.opts}
-        return (one for one in args if _HYPHENED_ID.fullmatch(one) and one not in options)
+        """As click does. What follows an option is that option's, also an id."""
+        options = {name: one for one in self.params if isinstance(one, click.Option) for name in one.opts}
+        kept, ids, left = list[str](), list[str](), iter(args)
+        for word in left:
+            if word == "--":
+                return super().parse_args(ctx, [*kept, "--", *ids, *left])
+            if word in options:
+                kept += [word, *islice(left, 0 if options[word].is_flag else 1)]
+            elif _HYPHENED_ID.fullmatch(word):
+                ids.append(word)
+            else:
+                kept.append(word)
+        return super().parse_args(ctx, [*kept, "--", *ids])

@@ -76,22 +76,26 @@ def require_still_permitted(policy: Policy, probe: ProbeRecord, authority: Incid
         )
 
 
-def require_not_ended(probe: ProbeRecord, authority: IncidentAuthority) -> None:
-    """That nothing has come of the incident for which the sweep withdraws the search's lead.
+def end_of(incident: IncidentFacts, *, exercise: bool) -> tuple[str, str] | None:
+    """The rule and the reason for which the sweep withdraws the lead of a search for this incident (P02, P07, P08).
 
-    Raises PolicyRefusalError (P02, P07, P08).
+    exercise: whether the search was one. None: the lead goes on.
     """
-    incident = authority.incident
     if incident.status in rules.AUTHORITY_ENDED:
-        raise PolicyRefusalError("P08", f"The incident is {incident.status}, so this lead may not be used any more.")
+        return "P08", f"the incident is {incident.status}"
     if (matter := rules.refused_matter(incident)) is not None:
-        raise PolicyRefusalError("P02", f"No search is made in {matter}, so this lead may not be used any more.")
-    if incident.exercise != probe.exercise:
-        raise PolicyRefusalError(
-            "P07",
-            f"The incident is {'an exercise' if incident.exercise else 'an actual event'}, which was not known before, "
-            "so this lead may not be used any more.",
-        )
+        return "P02", f"no search is made in {matter}"
+    if incident.exercise != exercise:
+        kind = "an exercise" if incident.exercise else "an actual event"
+        return "P07", f"the incident is {kind}, which was not known before"
+    return None
+
+
+def require_not_ended(probe: ProbeRecord, authority: IncidentAuthority) -> None:
+    """That nothing has come of the incident which ends the search's lead. Raises PolicyRefusalError (P02, P07, P08)."""
+    if (end := end_of(authority.incident, exercise=probe.exercise)) is not None:
+        rule, reason = end
+        raise PolicyRefusalError(rule, f"{reason[0].upper()}{reason[1:]}, so this lead may not be used any more.")
 
 
 async def require_open_case(tx: Transaction, case_number: str) -> None:

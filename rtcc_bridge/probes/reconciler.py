@@ -11,9 +11,9 @@ from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads.lead import LIVE_STATES
 from rtcc_bridge.periodic import periodically
-from rtcc_bridge.policy.rules import AUTHORITY_ENDED, approval_span, refused_matter
+from rtcc_bridge.policy.rules import AUTHORITY_ENDED, IncidentFacts, approval_span
 from rtcc_bridge.probes.approval import ApprovalDesk
-from rtcc_bridge.probes.authority import authority_of
+from rtcc_bridge.probes.authority import authority_of, end_of
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.provisional import ProvisionalDesk
 from rtcc_bridge.probes.search_gate import is_overdue, reason_to_suspend
@@ -154,27 +154,24 @@ class Reconciler:
             authority = await authority_of(tx, incident_id, self._parts.policy, self._parts.clock.now())
         except ConflictError:  # what it was merged into is not known yet
             return 0
-        incident = authority.incident
-        if incident.status in AUTHORITY_ENDED:
-            rule, reason = "P08", f"the incident is {incident.status}"
-        elif (matter := refused_matter(incident)) is not None:
-            rule, reason = "P02", f"no search is made in {matter}"
-        else:
-            return await self._withdraw_changed(tx, incident_id, exercise=incident.exercise)
+        end = end_of(authority.incident, exercise=authority.incident.exercise)
+        if end is None:  # of all that was searched for it
+            return await self._withdraw_changed(tx, incident_id, authority.incident)
+        rule, reason = end
         await self._approvals.withdraw_for_incident(tx, incident_id, reason, rule)
         withdrawn = await self._parts.leads.withdraw_for_incident(tx, incident_id, reason, SYSTEM)
         log.warning("leads were still live", incident_id=incident_id, rule=rule, reason=reason, withdrawn=withdrawn)
         return withdrawn
 
-    async def _withdraw_changed(self, tx: Transaction, incident_id: str, *, exercise: bool) -> int:
+    async def _withdraw_changed(self, tx: Transaction, incident_id: str, incident: IncidentFacts) -> int:
         """Those of the incident that were searched in the gallery of the other kind of event (P07)."""
-        reason = f"the incident is {'an exercise' if exercise else 'an actual event'}, which was not known before"
         withdrawn = 0
         for probe in await probes.of_incidents(tx, (incident_id,), lock=True):
-            if probe.exercise != exercise:
-                withdrawn += await self._approvals.withdraw_unpermitted(tx, probe, "P07", reason)
+            if (end := end_of(incident, exercise=probe.exercise)) is not None:
+                rule, reason = end
+                withdrawn += await self._approvals.withdraw_unpermitted(tx, probe, rule, reason)
         if withdrawn:
-            log.warning("leads were of the other kind", incident_id=incident_id, reason=reason, withdrawn=withdrawn)
+            log.warning("leads were of the other kind", incident_id=incident_id, withdrawn=withdrawn)
         return withdrawn
 
     async def _lapse(self, tx: Transaction, seen: ProbeRecord, now: datetime) -> bool:

@@ -147,12 +147,16 @@ class TopicLane:
         return place
 
     async def _mark(self, acknowledged: Sequence[Acknowledged]) -> None:
-        """With where the events of leads lie, so that it can be told who has read them (P19)."""
+        """With where the events of leads lie, so that it can be told who has read them (P19).
+
+        A relay that was held up for so long that another took its place comes late: the other one has published these
+        events once more and gone on, and the places of before would look as if the topic had begun anew.
+        """
         now = self._clock.now()
-        places = [one for record, place in acknowledged if (one := lead_event_offset(record, place, now))]
         async with self._database.write() as tx:
-            await outbox.mark_published(tx, [record.id for record, _ in acknowledged], now)
-            await lead_event_offsets.record(tx, places)
+            own = await outbox.mark_published(tx, [record.id for record, _ in acknowledged], now)
+            found = (lead_event_offset(record, place, now) for record, place in acknowledged if record.id in own)
+            await lead_event_offsets.record(tx, [one for one in found if one is not None])
         for record, _ in acknowledged:
             waited_seconds = max(0.0, (now - record.created_at).total_seconds())
             self._metrics.outbox_lag_seconds.observe(waited_seconds, recorded_trace_id(record.event.get(TRACEPARENT)))

@@ -81,8 +81,9 @@ class TopicReaderWatch:
         async with self._database.write() as tx:
             last = await lead_event_offsets.last_offset(tx, *place)
             end = min(end, 0 if last is None else last + 1)
-            events = await lead_event_offsets.between(tx, *place, first, end, EVENTS_AT_ONCE)
-            reached = events[-1].offset + 1 if len(events) == EVENTS_AT_ONCE else max(first, end)
+            start = first if first <= end else 0  # the mark was of a topic that was made anew since it was read
+            events = await lead_event_offsets.between(tx, *place, start, end, EVENTS_AT_ONCE)
+            reached = events[-1].offset + 1 if len(events) == EVENTS_AT_ONCE else end
             await self._note(tx, reader, events)
             await topic_readers.move(tx, reader, place, reached, self._clock.now())
         return reached

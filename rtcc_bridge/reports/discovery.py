@@ -29,7 +29,8 @@ from rtcc_bridge.reports.packet_readme import readme
 from rtcc_bridge.reports.packet_sources import PacketSources, require_named
 from rtcc_bridge.reports.parts import ReportParts, stated
 from rtcc_bridge.reports.whole_lead import WholeLead, find_lead, gather, searches_of_case
-from rtcc_bridge.storage import outside_receivers
+from rtcc_bridge.storage import outside_receivers, probes
+from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.leads import LeadRecord
 from rtcc_bridge.storage.objects import ObjectVault
 from rtcc_bridge.storage.orders import DISCLOSURE_ORDERS, DisclosureOrderRecord
@@ -54,8 +55,7 @@ class PacketOrder:
     """Why a packet is made, and for whom: they enter the ledger of its leads' receivers (P19).
 
     disclosure: the order of two people by which every candidate is identified (P17); without one those are who were
-    released. policies: kept policy files, for leads that were made under another one
-    than that in place.
+    released. policies: kept policy files, for leads that were made under another one than that in place.
     """
 
     reason: str
@@ -193,7 +193,7 @@ class DiscoveryDesk:
                 now = self._parts.clock.now()
                 await require_order(tx, order.order_id, {one.lead.lead_id for one in whole}, now, lock=True)
                 await DISCLOSURE_ORDERS.use(tx, order.order_id, now)
-            await outside_receivers.add_all(tx, receivers)
+            await outside_receivers.add_all(tx, await _entered(tx, whole, receivers))
             for one, receiver in zip(whole, receivers, strict=True):
                 by_order = order if order is not None and one.lead.lead_id in order.lead_ids else None
                 identified = "released" if by_order is None else "all"
@@ -229,6 +229,20 @@ def _receiver(lead: LeadRecord, handed_to: HandedTo, account: Account, made_at: 
         told_at=made_at if told else None,
         told_how=_TOLD_BY_PACKET if told else None,
     )
+
+
+async def _entered(
+    tx: Transaction, whole: Sequence[WholeLead], receivers: Sequence[OutsideReceiverRecord]
+) -> Sequence[OutsideReceiverRecord]:
+    """As the ledger takes them: without words where the search is purged by now, since no purge would take them out
+    again (P24), nor is anybody told of the lead's end any more.
+    """
+    entered = []
+    for one, receiver in sorted(zip(whole, receivers, strict=True), key=lambda pair: pair[0].probe.probe_id):
+        probe = await probes.find(tx, one.probe.probe_id, lock=True)
+        is_kept = probe is not None and probe.purged_at is None
+        entered.append(receiver if is_kept else replace(receiver, office="", name=""))
+    return entered
 
 
 def _name_of(handed_to: HandedTo) -> Name:

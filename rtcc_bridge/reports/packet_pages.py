@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from rtcc_bridge.leads.lead import ReviewState
+from rtcc_bridge.leads.lead import ENDED
 from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.reports.purpose_words import PURPOSE_WORDS
 
@@ -268,7 +268,7 @@ def _release(facts: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, ...]]
 
 
 def _ended(facts: Mapping[str, Any]) -> list[str]:
-    if facts["reviewState"] not in {ReviewState.WITHDRAWN, ReviewState.EXPIRED}:
+    if facts["reviewState"] not in ENDED:
         return []
     return ["This lead had been taken back, or had ended, before this packet was made: nobody may act on it."]
 

@@ -124,9 +124,11 @@ async def unpublished(tx: Transaction, topic: str, limit: int) -> list[OutboxRec
     return [_record(row) for row in await tx.execute(query)]
 
 
-async def mark_published(tx: Transaction, row_ids: Collection[int], at: datetime) -> None:
-    """Notes that the broker has acknowledged these rows."""
-    await tx.execute(update(outbox).where(outbox.c.id.in_(padded(row_ids))).values(published_at=at))
+async def mark_published(tx: Transaction, row_ids: Collection[int], at: datetime) -> Collection[int]:
+    """Notes that the broker has acknowledged these rows; returns those of which nobody had noted it before."""
+    waiting = outbox.c.id.in_(padded(row_ids)) & outbox.c.published_at.is_(None)
+    statement = update(outbox).where(waiting).values(published_at=at).returning(outbox.c.id)
+    return set((await tx.execute(statement)).scalars())
 
 
 @dataclass(frozen=True, slots=True)

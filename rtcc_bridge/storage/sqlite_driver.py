@@ -5,15 +5,13 @@ cursor, to execute, for the rows and to close. Each time both threads are woken,
 statements do. Here a cursor is made and closed where the caller is, since both only touch memory, and the rows come
 with the answer.
 
-Once a caller was cancelled while a statement of theirs was under way, its connection is used as SQLAlchemy uses it: the
-statement may be running still, and what comes next has to wait for it in the thread.
+Nothing is done to a connection where the caller is while its thread has a statement: SQLAlchemy gives up a connection
+whose caller was cancelled, and what ends it waits for its turn in the thread.
 """
 
-import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import aiosqlite
 from sqlalchemy.dialects.sqlite.aiosqlite import (
@@ -21,8 +19,6 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_cursor,
     AsyncAdapt_aiosqlite_dbapi,
 )
-
-Result = TypeVar("Result")
 
 
 class _Cursor(AsyncAdapt_aiosqlite_cursor):
@@ -43,56 +39,42 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
 
     async def _execute_async(self, operation: str, parameters: Any) -> None:
         async with self._adapt_connection._execute_mutex:
-            self._rows = await self._adapt_connection.hand_over(_executed, self._cursor._cursor, operation, parameters)
+            self._rows = await self._connection._execute(_executed, self._cursor._cursor, operation, parameters)
 
     async def _executemany_async(self, operation: str, seq_of_parameters: Any) -> None:
         async with self._adapt_connection._execute_mutex:
-            await self._adapt_connection.hand_over(self._cursor._cursor.executemany, operation, seq_of_parameters)
+            await self._connection._execute(self._cursor._cursor.executemany, operation, seq_of_parameters)
 
     async def _async_soft_close(self) -> None:
         self._soft_closed_memoized = self._soft_closed_memoized.union({"description": self._cursor.description})
-        self._close_here()
+        self._cursor._cursor.close()
 
     def close(self) -> None:
         self._rows.clear()
         if not self._soft_closed_memoized:
-            self._close_here()
-
-    def _close_here(self) -> None:
-        if not self._adapt_connection.may_be_busy:  # what is under way is closed with its last reference
             self._cursor._cursor.close()
 
 
 class _Connection(AsyncAdapt_aiosqlite_connection):
-    __slots__ = ("may_be_busy",)
+    __slots__ = ()
 
     _cursor_cls = _Cursor
     _connection: Any
 
-    def __init__(self, dbapi: AsyncAdapt_aiosqlite_dbapi, connection: Any) -> None:
-        super().__init__(dbapi, connection)
-        self.may_be_busy = False
-
-    async def hand_over(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        try:
-            result: Result = await self._connection._execute(function, *arguments)
-        except asyncio.CancelledError:
-            self.may_be_busy = True
-            raise
-        return result
-
-    def commit(self) -> None:
-        try:
-            super().commit()
-        except asyncio.CancelledError:
-            self.may_be_busy = True
-            raise
-
     def rollback(self) -> None:
         """Asked for after each transaction, and nothing to do after most."""
         opened = self._connection._connection
-        if self.may_be_busy or (opened is not None and opened.in_transaction):
+        if opened is not None and opened.in_transaction:
             super().rollback()
+
+    async def _terminate_graceful_close(self) -> None:
+        """SQLite closes a connection, and lets go of its locks, only when nothing refers to a statement any more that
+        was under way, as the error does that tells of the cancellation: so its transaction is ended first.
+        """
+        try:
+            await self._connection.rollback()
+        finally:
+            await self._connection.close()
 
 
 class SqliteDriver(AsyncAdapt_aiosqlite_dbapi):

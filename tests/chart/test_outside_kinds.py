@@ -99,6 +99,13 @@ def test_there_is_no_exposure_without_tls(name: str) -> None:
     assert len(rendered.of_kind("Ingress")) + len(rendered.of_kind("HTTPRoute")) == 1
 
 
+@pytest.mark.parametrize(("name", "stays"), [("single node in production", True), ("production", False)])
+def test_the_only_board_stays_up_when_the_broker_is_down_or_an_evaluation_is_too_old(name: str, stays: bool) -> None:
+    """Its pod is not ready then, as those of other roles are, which take nothing from the board."""
+    spec = option(name).one("Service", "web")["spec"]
+    assert spec.get("publishNotReadyAddresses", False) is stays
+
+
 @pytest.mark.parametrize("name", ["a trial on several nodes", "single node", "nothing that has a switch"])
 def test_nothing_leads_to_the_web_unless_it_is_exposed(name: str) -> None:
     rendered = option(name)

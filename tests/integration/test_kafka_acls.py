@@ -236,3 +236,6 @@ async def test_the_relay_alone_learns_who_reads_leads(place: GuardedKafka) -> No
     for party in ("consumer", "feed"):
         with pytest.raises(UnavailableError, match="does not let this client use the consumer group"):
             await reader_groups(place.of(party), [topics.leads], "", 1000)
+    own_alone = place.of("auditor").model_copy(update={"group_prefix": "rtcc-auditor"})  # by a right to that prefix
+    with pytest.raises(UnavailableError, match="does not let this client use the consumer group"):
+        await reader_groups(own_alone, [topics.audit_checkpoints], "", 1000)

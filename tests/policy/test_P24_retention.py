@@ -167,6 +167,21 @@ async def test_nothing_of_a_purged_search_names_its_requestor(here: RetentionKit
     )
 
 
+async def test_a_packet_that_is_made_after_the_purge_leaves_no_name_behind(here: RetentionKit, tmp_path: Path) -> None:
+    """No purge would come by once more to take it out."""
+    lead_id = await here.life.released()
+    await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.ACQUITTAL, date(2026, 1, 1))
+    here.pass_time(policy().retention.after_disposition_days * DAY)
+    assert await here.purge() == 1
+    order = PacketOrder(reason="motion", handed_to=DEFENCE)
+    await report_desks(here.kit, tmp_path).discovery.of_lead(ADMINISTRATOR, lead_id, order)
+    [handed] = await here.kit.rows(tables.outside_receivers, lead_id=lead_id)
+    assert (handed["office"], handed["name"], handed["handed_over_by"]) == ("", "", ADMINISTRATOR.name)
+    async with here.kit.database.write() as tx:
+        await forget_unborne(tx, here.kit.clock.now() + timedelta(days=1))
+    assert await here.kit.rows(tables.audit_commitments, name=DEFENCE.name) == []
+
+
 async def test_whom_a_packet_was_handed_to_is_named_while_another_lead_names_them(
     here: RetentionKit, tmp_path: Path
 ) -> None:

@@ -27,3 +27,14 @@ def test_an_id_may_begin_with_a_hyphen(command: click.Command, argument: str, ow
     context = command.make_context("command", [*given, own_id, "--config", "settings.yaml"])
     assert context.params[argument] == own_id
     assert str(context.params["config"]) == "settings.yaml"
+
+
+@pytest.mark.parametrize("given", [("--order", HYPHENED[0], "lead"), ("lead", "--order", HYPHENED[0])])
+def test_an_id_behind_an_option_is_the_option_s(given: tuple[str, ...]) -> None:
+    context = report.discovery.make_context("command", [*given, *(w for option in DEMANDED for w in (option, "x"))])
+    assert (context.params["order"], context.params["lead"]) == (HYPHENED[0], "lead")
+
+
+@pytest.mark.parametrize("given", [("--", HYPHENED[0]), ("--config", "settings.yaml", "--", HYPHENED[0])])
+def test_an_id_that_is_said_to_be_no_option_is_none(given: tuple[str, ...]) -> None:
+    assert tokens.revoke.make_context("command", list(given)).params["token_id"] == HYPHENED[0]

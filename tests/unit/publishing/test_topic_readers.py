@@ -1,22 +1,27 @@
 """What the ledger makes of the offsets that a broker tells of (P19)."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rtcc_bridge.broker.client import RecordPlace
+from rtcc_bridge.broker.client import EventProducer, RecordPlace
 from rtcc_bridge.broker.reader_groups import Committed, ReaderGroups
 from rtcc_bridge.leads.events import EVENT_DATA
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.publishing import topic_readers
 from rtcc_bridge.publishing.lead_offsets import ENDING_EVENTS, lead_event_offset
+from rtcc_bridge.publishing.topic_lane import TopicLane
 from rtcc_bridge.publishing.topic_readers import TopicReaderWatch, name_of
-from rtcc_bridge.settings import KafkaSettings
+from rtcc_bridge.settings import KafkaSettings, RelaySettings
 from rtcc_bridge.storage import lead_event_offsets, outbox, tables
-from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.storage import topic_readers as stored_readers
+from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.lead_event_offsets import LeadEventOffset
 from rtcc_bridge.storage.locks import UNCONTESTED
+from rtcc_bridge.storage.topic_readers import Place
 from tests.doubles import ManualClock
 from tests.lead_parts import LeadBench, lead_bench, probe_record
 
@@ -36,6 +41,22 @@ class Told:
         behind = sorted(name for name in self.groups if name > after)
         found: Mapping[str, Committed] = {name: self.groups[name] for name in behind[:most]}
         return ReaderGroups(found, behind[most - 1] if len(behind) > most else None)
+
+
+class Broker(EventProducer):
+    """Its topic has one partition."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self.before_it_answers: Callable[[], Awaitable[None]] | None = None
+
+    async def send(self, topic: str, **_record: Any) -> RecordPlace:
+        assert topic == TOPIC
+        place, self.end = RecordPlace(0, self.end), self.end + 1
+        happens, self.before_it_answers = self.before_it_answers, None
+        if happens is not None:
+            await happens()
+        return place
 
 
 @pytest.fixture
@@ -74,6 +95,11 @@ class Ledger:
         ]  # fmt: skip
         async with self._bench.database.write() as tx:
             await lead_event_offsets.record(tx, found)
+
+    def relay(self, broker: "Broker") -> TopicLane:
+        """Publishes what waits for the topic, and notes where it lies."""
+        bench = self._bench
+        return TopicLane(TOPIC, bench.database, broker, bench.metrics, bench.clock, RelaySettings(), asyncio.Event())
 
     async def looked(self) -> set[tuple[str, str, bool]]:
         """Reader, lead and whether it knows of the end, after a look at all groups."""
@@ -131,6 +157,49 @@ async def test_of_a_topic_that_was_made_anew_nothing_is_concluded_from_old_place
     await ledger.lies((0, old, False))
     told.groups = {"one": {(TOPIC, 0): 8}, "two": {(TOPIC, 0): 1}}
     assert await ledger.looked() == {("one", new, False), ("one", old, False), ("two", old, False)}
+
+
+async def test_a_topic_that_is_made_anew_during_a_look_is_read_from_its_beginning(
+    ledger: Ledger, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, first, second = await ledger.lead(), await ledger.lead(), await ledger.lead()
+    await ledger.lies((0, old, False), (7, old, False))
+    told.groups = {"one": {(TOPIC, 0): 5}}
+    await ledger.looked()
+    ledger.pass_time()
+    entered, anew = stored_readers.entered, [(0, first, False)]
+
+    async def read_before(tx: Transaction, reader: str, topics: Collection[str]) -> Mapping[Place, int]:
+        found = await entered(tx, reader, topics)
+        if anew:
+            await ledger.lies(anew.pop())
+        return found
+
+    monkeypatch.setattr(stored_readers, "entered", read_before)
+    told.groups = {"one": {(TOPIC, 0): 8}}
+    await ledger.looked()
+    await ledger.lies((1, second, False))
+    told.groups = {"one": {(TOPIC, 0): 2}}
+    assert await ledger.looked() == {("one", old, False), ("one", first, False), ("one", second, False)}
+
+
+async def test_a_relay_that_was_held_up_forgets_nothing_of_what_another_has_published_since(
+    ledger: Ledger, told: Told
+) -> None:
+    """It looks as if the topic had begun anew: what it notes lies before what is noted already."""
+    first, second = await ledger.lead(), ""
+    broker = Broker()
+
+    async def is_replaced() -> None:
+        nonlocal second
+        second = await ledger.lead()
+        await ledger.relay(broker).publish_all()
+
+    broker.before_it_answers = is_replaced
+    await ledger.relay(broker).publish_all()
+    assert broker.end == 3, "the first event twice"
+    told.groups = {"one": {(TOPIC, 0): broker.end}}
+    assert await ledger.looked() == {("one", first, False), ("one", second, False)}
 
 
 def test_a_long_name_keeps_its_beginning_and_is_told_from_others() -> None:
