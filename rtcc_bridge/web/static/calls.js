@@ -50,9 +50,22 @@ export function showProblem(region, problem) {
   title.textContent = problem.title ?? TEXTS.noAnswer.title;
   head.append(title);
   const detail = document.createElement("p");
-  detail.textContent = problem.detail ?? "";
+  tell(detail, problem.detail ?? "");
   box.append(head, detail);
   if (problem.correlationId) {
+/** Puts a sentence of the daemon into `element`; what stands between backticks in it, as a command does, as code. */
+export function tell(element, sentence) {
+  const parts = sentence.split(/`([^`]+)`/);
+  element.replaceChildren(
+    ...parts.map((part, place) => {
+      if (place % 2 === 0) return part;
+      const code = document.createElement("code");
+      code.textContent = part;
+      return code;
+    }),
+  );
+}
+
     const reference = document.createElement("p");
     reference.textContent = TEXTS.reference(problem.correlationId);
     box.append(reference);
