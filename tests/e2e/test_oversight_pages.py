@@ -290,7 +290,10 @@ async def test_p26_a_report_that_could_be_subtracted_from_another_is_refused_on_
         await expect(refusal.locator("code")).to_have_text("rtcc-bridge gallery enroll")
         await expect(page.locator(".problem")).to_contain_text("make it over the same months or over others")
         await page.get_by_role("link", name="Oversight").click()
-        await expect(page.get_by_label("From")).to_be_visible()
+        await page.get_by_label("Although an earlier report shares months").check()
+        await makes_report(page, "2026-07", "2026-08")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Facial recognition searches")
+        await expect(page.locator("body")).to_contain_text("Earlier reports share months with this one: 2026-08.")
 
 
 async def makes_report(page: Page, first: str, last: str) -> None:
