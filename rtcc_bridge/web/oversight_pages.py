@@ -22,7 +22,10 @@ _DAYS: Final = (30, 7, 90)
 
 
 async def oversight_page(request: web.Request) -> web.Response:
-    """`/oversight`: figures for those who may see them, lapsed approvals, withdrawals not confirmed; the way on."""
+    """`/oversight`: figures for those who may see them, lapsed approvals, withdrawals not confirmed; the way on.
+
+    lead in the query: of which a discovery packet is to be made.
+    """
     services, account = services_of(request), request[ACCOUNT]
     days = query_number(request, "days", _DAYS[0], least=1, most=max(_DAYS))
     examines = Role.ANALYST in account.roles  # to whom the desks tell nothing of this (P12)
@@ -37,6 +40,8 @@ async def oversight_page(request: web.Request) -> web.Response:
         may_report=may(account, Deed.MAKE_TRANSPARENCY_REPORT),
         sees_misuse=may(account, Deed.SEE_MISUSE_SIGNALS) and not examines,
         unconfirmed=[(one, may_answer(account, one.receiver.handed_over_by)) for one in outstanding.people],
+        may_disclose=may(account, Deed.MAKE_DISCOVERY_PACKET) and not examines,
+        packet_of=request.query.get("lead", ""),
         systems_behind=outstanding.systems,
         incidents=await named_incidents(services, {one.incident_id for one in outstanding.people}, {}),
         month=f"{services.clock.now():%Y-%m}",

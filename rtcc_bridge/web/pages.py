@@ -10,7 +10,7 @@ from aiohttp import web
 from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
 from rtcc_bridge.incidents import board
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, same_person
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role, same_person
 from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.purposes import Purpose
@@ -78,6 +78,7 @@ async def incident_page(request: web.Request) -> web.Response:
         warrant_for=tuple(
             PURPOSES[purpose][0]
             for purpose in offer.permitted
+        discloses=may(account, Deed.MAKE_DISCOVERY_PACKET) and Role.ANALYST not in account.roles,
             if purpose in services.policy.jurisdiction.warrant_or_exigency_for
         ),
         purposes=PURPOSES,

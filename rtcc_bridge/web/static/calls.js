@@ -16,6 +16,26 @@ export async function post(address, body = {}) {
   }
 }
 
+/** POSTs JSON for a file, which the browser then saves under its name. Returns {ok, name, document}. Never throws. */
+export async function postForFile(address, body) {
+  try {
+    const answer = await fetch(address, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) return { ok: false, document: await answer.json() };
+    const link = document.createElement("a");
+    link.download = answer.headers.get("Content-Disposition").match(/filename="([^"]+)"/)[1];
+    link.href = URL.createObjectURL(await answer.blob());
+    link.click();
+    URL.revokeObjectURL(link.href);
+    return { ok: true, name: link.download };
+  } catch {
+    return { ok: false, document: TEXTS.noAnswer };
+  }
+}
+
 /** POSTs a form with a file. onSent(fraction): how much of it has gone. Returns as `post` does. Never throws. */
 export function postForm(address, content, onSent) {
   return new Promise((resolve) => {

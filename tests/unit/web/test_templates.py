@@ -30,8 +30,8 @@ LITERALS = re.compile(r'"([^"\n]*)"|`([^`]*)`')
 SAYS = re.compile(r"[^\w$]*[A-Z][a-z]|.*\$\{[^}]*\} [a-z]")
 """A text that begins like a sentence, or goes on after a value."""
 NO_WORDS = {
-    "Accept", "ArrowDown", "ArrowLeft", "ArrowRight", "ArrowUp", "AudioContext", "Content-Type", "Enter", "Escape",
-    "Last-Event-ID",
+    "Accept", "ArrowDown", "ArrowLeft", "ArrowRight", "ArrowUp", "AudioContext", "Content-Disposition", "Content-Type",
+    "Enter", "Escape", "Last-Event-ID",
 }  # fmt: skip
 """Names of keys, of headers and of what a browser has."""
 FORBIDDEN_IN_SCRIPTS = (
