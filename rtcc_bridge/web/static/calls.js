@@ -53,6 +53,19 @@ export function postForm(address, content, onSent) {
   });
 }
 
+/** Puts a sentence of the daemon into `element`; what stands between backticks in it, as a command does, as code. */
+export function tell(element, sentence) {
+  const parts = sentence.split(/`([^`]+)`/);
+  element.replaceChildren(
+    ...parts.map((part, place) => {
+      if (place % 2 === 0) return part;
+      const code = document.createElement("code");
+      code.textContent = part;
+      return code;
+    }),
+  );
+}
+
 /** Shows a problem inside `region` (a live region); without one, clears it. */
 export function showProblem(region, problem) {
   region.replaceChildren();
@@ -73,19 +86,6 @@ export function showProblem(region, problem) {
   tell(detail, problem.detail ?? "");
   box.append(head, detail);
   if (problem.correlationId) {
-/** Puts a sentence of the daemon into `element`; what stands between backticks in it, as a command does, as code. */
-export function tell(element, sentence) {
-  const parts = sentence.split(/`([^`]+)`/);
-  element.replaceChildren(
-    ...parts.map((part, place) => {
-      if (place % 2 === 0) return part;
-      const code = document.createElement("code");
-      code.textContent = part;
-      return code;
-    }),
-  );
-}
-
     const reference = document.createElement("p");
     reference.textContent = TEXTS.reference(problem.correlationId);
     box.append(reference);
@@ -115,8 +115,8 @@ export function wireButtons(onAnswer) {
   document.body.removeAttribute("data-starting");
 }
 
-/** Forms that post the reason written in them to their data-action; `onAnswer` gets the answer, and the form. */
-export function wireReasons(selector, onAnswer) {
+/** Forms that post what is written in their one field to their data-action; `onAnswer` gets the answer, and the form. */
+export function wireReasons(selector, onAnswer, field = "reason") {
   document.addEventListener("submit", async (event) => {
     const form = event.target.closest(selector);
     if (!form) return;
@@ -124,7 +124,7 @@ export function wireReasons(selector, onAnswer) {
     const button = form.querySelector("button");
     if (button.disabled) return;
     button.disabled = true;
-    const answer = await post(form.dataset.action, { reason: new FormData(form).get("reason") });
+    const answer = await post(form.dataset.action, { [field]: new FormData(form).get(field) });
     button.disabled = false;
     onAnswer({ ...answer, form });
   });
