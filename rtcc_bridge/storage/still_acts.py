@@ -88,11 +88,15 @@ class StillActs:
     async def copies(self, within: Window) -> Sequence[tuple[str, str]]:
         """Stills, each with a face that was cut out of it and out of another one too."""
 
-        def chosen(of: Columns) -> Select[Any]:
-            return select(of.still, of.face, of.incident_id).where(_did(of, (CHOOSE,), within) & of.face.is_not(None))
+        def chosen(of: Columns, *told: str) -> Select[Any]:
+            columns = (of[name] for name in ("still", "face", *told))
+            return select(*columns).where(_did(of, (CHOOSE,), within) & of.face.is_not(None))
 
-        seen = self._both(chosen).subquery()
-        shared = select(seen.c.face).group_by(seen.c.face).having(func.min(seen.c.still) != func.max(seen.c.still))
+        # Nearly all are looked at here: what an index does not have is read of the few that are found.
+        all_seen = self._both(chosen).subquery().c
+        several = func.min(all_seen.still) != func.max(all_seen.still)
+        shared = select(all_seen.face).group_by(all_seen.face).having(several)
+        seen = self._both(lambda of: chosen(of, "incident_id")).subquery()
         found: list[tuple[str, str]] = []
         for faces in slices((await self._tx.execute(shared)).scalars()):
             query = select(seen.c.still, seen.c.face).where(seen.c.face.in_(faces) & ~_is_exercise(seen.c)).distinct()
