@@ -25,7 +25,7 @@ function told({ ok, document: answer, form: written }) {
     say("say-politely", written.dataset.done);
     refresh();
   } else {
-    showProblem(document.getElementById("exception-answer"), answer);
+    showProblem(written.parentElement.querySelector("[role=alert]"), answer);
   }
 }
 
