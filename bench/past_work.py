@@ -3,7 +3,7 @@ real search has left them, many times over, and a gallery. Rows are copied: to m
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
@@ -28,6 +28,10 @@ _REVIEWED: Final = 3
 _REVIEWERS: Final = 8
 _DIFFERING: Final = 25
 """Every so many reviews of a peer come to something else than the first examination."""
+_TAKEN_BACK: Final = 2
+"""Every so many withdrawn leads had been released before."""
+_UNCONFIRMED: Final = 1100
+"""About every so many searches one of them is not confirmed yet."""
 _LISTED: Final = 6
 _PHOTOS: Final = 2
 _SOURCES: Final = (("Booking desk, county jail", "booking"), ("State repository", "statute 12-4"), ("Court", "order 3"))
@@ -44,6 +48,7 @@ async def fill(on: Website, searches: int, images: int) -> None:
         times = [now - timedelta(days=DAYS) * (number + 1) / (searches + 1) for number in range(searches)]
         await _add(tx, tables.probes, (_probe(probe, number, at) for number, at in enumerate(times)))
         await _add(tx, tables.leads, (_lead(lead, number, at) for number, at in enumerate(times)))
+        await _add(tx, tables.lead_receivers, _receivers(times))
         for number in (rounds.FIRST, rounds.PEER, rounds.THIRD):
             examined = [one for one in range(0, searches, _REVIEWED) if number < rounds.THIRD or _two_differ(one)]
             await _add(tx, tables.examinations, (_examination(one, number, times[one]) for one in examined))
@@ -88,6 +93,20 @@ def _lead(like: Row, number: int, at: datetime) -> Row:
     own = {"lead_id": _id(number), "probe_id": _id(number), "review_state": _STATES[number % len(_STATES)]}
     said = {"leadId": own["lead_id"], "probeId": own["probe_id"], "reviewState": own["review_state"]}
     return {**like, **own, "created_at": at, "updated_at": at, "data": {**like["data"], **said}}
+
+
+def _receivers(times: Sequence[datetime]) -> Iterator[Row]:
+    """Of each lead that is or was released one. Of those that were taken back after it nearly all have confirmed it."""
+    for number, at in enumerate(times):
+        state = _STATES[number % len(_STATES)]
+        if state == "released" or (state == "withdrawn" and number // len(_STATES) % _TAKEN_BACK == 0):
+            knows = state == "withdrawn" and number % _UNCONFIRMED != 1
+            yield {
+                "lead_id": _id(number),
+                "account": "requestor",
+                "received_at": at,
+                "withdrawal_acknowledged_at": at if knows else None,
+            }
 
 
 def _two_differ(search: int) -> bool:

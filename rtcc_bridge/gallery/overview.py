@@ -90,10 +90,11 @@ class GalleryOverview:
                 subjects=(f"gallery/{name}",),
             )
             batches = await audit_search.newest(tx, query, None, BATCHES_READ)
+            holds, sources = await gallery_figures.contents(tx, name, now=now, most_sources=MOST_LISTED)
             return GalleryView(
                 gallery=record,
-                holds=await gallery_figures.holdings(tx, name, now=now),
-                sources=await gallery_figures.sources(tx, name, MOST_LISTED),
+                holds=holds,
+                sources=sources,
                 enrolments=runs(batches, now)[:MOST_LISTED],
                 removals=await gallery_figures.removals(tx, name, MOST_LISTED),
             )

@@ -23,8 +23,8 @@ class IncidentAuthority:
 
     imminent_threat: what decides on lane and deferral (P14). alerted: that is so by an alert, and not by the watch
     commander's word alone, which widens no purpose. was_alerted: so it is, or was until its time was
-    over. declared_by: whose word that is, while it lasts. traceparent: the place in its trace of the newest event that
-    told of it.
+    over. declared_by, declared_until: whose word that is, and its end, while it lasts. traceparent: the place in its
+    trace of the newest event that told of it.
     """
 
     incident_id: str
@@ -33,6 +33,7 @@ class IncidentAuthority:
     alerted: bool
     was_alerted: bool
     declared_by: str | None
+    declared_until: datetime | None
     traceparent: str | None
 
 
@@ -46,8 +47,8 @@ async def authority_of(tx: Transaction, incident_id: str, policy: Policy, now: d
     incident = replace(_facts(incident_id, record, await incidents.get_all(tx, merged)), killing_attested=attested)
     alerted = rules.has_imminent_threat(policy, incident, alerts, now)
     declaration = await imminent_declarations.find(tx, record.incident_id)
-    declared_until = None if declaration is None else declaration.ends_at
-    declared = rules.is_declared_imminent(policy, incident, declared_until, now)
+    until = None if declaration is None else declaration.ends_at
+    declared = rules.is_declared_imminent(policy, incident, until, now)
     return IncidentAuthority(
         incident_id=record.incident_id,
         incident=incident,
@@ -55,6 +56,7 @@ async def authority_of(tx: Transaction, incident_id: str, policy: Policy, now: d
         alerted=alerted,
         was_alerted=rules.had_imminent_threat(policy, incident, alerts),
         declared_by=declaration.declared_by if declaration is not None and declared else None,
+        declared_until=until if declared else None,
         traceparent=record.traceparent,
     )
 

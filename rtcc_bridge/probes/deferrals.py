@@ -56,6 +56,12 @@ class DeferralDesk:
             )
             return await self._standings(tx)
 
+    async def is_ended(self, analyst: str) -> bool:
+        """Whether the analyst's next search waits for its approval under an imminent threat too: for that analyst to
+        know, so the look is not audited. Raises UnavailableError."""
+        async with self._parts.database.read() as tx:
+            return any(one.is_ended for one in await self._standings(tx) if one.analyst == analyst)
+
     async def lift(self, analyst: str, account: Account, reason: str) -> DeferralStanding:
         """Lets what has lapsed by now count no more; what is still outstanding goes on counting.
 

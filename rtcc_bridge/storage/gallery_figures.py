@@ -1,7 +1,7 @@
 """What pages tell of a gallery: where its pictures come from, and what was removed. Nobody is named."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import BigInteger, ColumnElement, case, cast, func, select
@@ -55,53 +55,58 @@ class Removal:
     bytes_gone_at: datetime | None
 
 
-async def holdings(tx: Transaction, gallery: str, *, now: datetime) -> Holdings:
-    """Reads of every image an entry of an index, person by person: in another order it costs twice as much to tell the
-    people apart."""
+async def contents(
+    tx: Transaction, gallery: str, *, now: datetime, most_sources: int
+) -> tuple[Holdings, Sequence[Source]]:
+    """What is searched, and where it comes from, the most frequent first. Reads each living image of the gallery twice,
+    by indexes: for its source, and for whose it is."""
+    totals, found = await _sources(tx, gallery, most_sources)
     until, ours = _IMAGE.retain_until, _IMAGE.gallery == gallery
     living = ours & _IMAGE.removed_version.is_(None)
-    pictures = func.count(_IMAGE.image_object).label("with_picture")
-    each = select(func.count().label("images"), pictures).where(living).group_by(_IMAGE.subject_id).subquery()
+    people = select(_IMAGE.subject_id).where(living).distinct().subquery()
     past = select(func.count()).select_from(gallery_images).where(living & (until <= now))
     removed = select(func.count()).select_from(gallery_images).where(ours & _IMAGE.removed_version.is_not(None))
     segments = select(func.count()).select_from(gallery_segments).where(gallery_segments.c.gallery == gallery)
     query = select(
         func.count().label("people"),
-        _total(each.c.images).label("images"),
-        _total(each.c.with_picture).label("with_picture"),
         past.scalar_subquery().label("past_retention"),
         select(func.min(until, type_=until.type)).where(living).scalar_subquery().label("next_retention"),
         removed.scalar_subquery().label("removed"),
         segments.scalar_subquery().label("segments"),
-    ).select_from(each)
-    found = (await tx.execute(query)).mappings().one()
-    return Holdings(**found, waiting=await gallery_upkeep.unsettled_removals(tx, gallery))
+    ).select_from(people)
+    counted = (await tx.execute(query)).mappings().one()
+    waiting = await gallery_upkeep.unsettled_removals(tx, gallery)
+    return Holdings(**counted, images=totals[0], with_picture=totals[1], waiting=waiting), found
 
 
-def _total(counts: ColumnElement[int]) -> ColumnElement[int]:
-    """Of whole numbers a whole one on PostgreSQL too; 0 of none."""
-    return cast(func.coalesce(func.sum(counts), 0), BigInteger)
-
-
-async def sources(tx: Transaction, gallery: str, limit: int) -> Sequence[Source]:
-    """Where the gallery's living images come from, the most frequent first. Reads every row of it."""
-    until = _IMAGE.retain_until
+async def _sources(tx: Transaction, gallery: str, limit: int) -> tuple[tuple[int, int], Sequence[Source]]:
+    """(images, those with a picture) of all sources, and so many of them."""
+    until, images, pictures = _IMAGE.retain_until, func.count(), func.count(_IMAGE.image_object)
     query = (
         select(
             _IMAGE.provenance,
             _IMAGE.lawful_basis,
-            func.count().label("images"),
+            images.label("images"),
             func.count(_IMAGE.subject_id.distinct()).label("people"),
-            (func.count() - func.count(_IMAGE.image_object)).label("without_picture"),
+            (images - pictures).label("without_picture"),
             func.min(until, type_=until.type).label("first_retention"),
             func.max(until, type_=until.type).label("last_retention"),
+            _over_all(images).label("all_images"),
+            _over_all(pictures).label("all_pictures"),
         )
         .where((_IMAGE.gallery == gallery) & _IMAGE.removed_version.is_(None))
         .group_by(_IMAGE.provenance, _IMAGE.lawful_basis)
-        .order_by(func.count().desc(), _IMAGE.provenance, _IMAGE.lawful_basis)
+        .order_by(images.desc(), _IMAGE.provenance, _IMAGE.lawful_basis)
         .limit(limit)
     )
-    return [Source(**row) for row in (await tx.execute(query)).mappings()]
+    rows = (await tx.execute(query)).all()
+    totals = (rows[0].all_images, rows[0].all_pictures) if rows else (0, 0)
+    return totals, [Source(*row[: len(fields(Source))]) for row in rows]
+
+
+def _over_all(counts: ColumnElement[int]) -> ColumnElement[int]:
+    """Of the whole numbers of all groups, those that are cut off too; a whole one on PostgreSQL as well."""
+    return cast(func.sum(counts).over(), BigInteger)
 
 
 async def removals(tx: Transaction, gallery: str, limit: int) -> Sequence[Removal]:

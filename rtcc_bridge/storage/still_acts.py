@@ -8,6 +8,7 @@ choice has to empty the table and its mark.
 What was refused is left out. An exercise is told by what the incident is at the time of asking.
 """
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence, Set
 from datetime import datetime
 from functools import partial
@@ -88,16 +89,20 @@ class StillActs:
     async def copies(self, within: Window) -> Sequence[tuple[str, str]]:
         """Stills, each with a face that was cut out of it and out of another one too."""
 
-        def chosen(of: Columns) -> Select[Any]:
-            return select(of.still, of.face, of.incident_id).where(_did(of, (CHOOSE,), within) & of.face.is_not(None))
+        def chosen(of: Columns, *told: str) -> Select[Any]:
+            columns = (of[name] for name in ("face", *told))
+            return select(*columns).where(_did(of, (CHOOSE,), within) & of.face.is_not(None))
 
-        seen = self._both(chosen).subquery()
-        shared = select(seen.c.face).group_by(seen.c.face).having(func.min(seen.c.still) != func.max(seen.c.still))
+        # Nearly all are looked at here, so as little as can be is asked of each: the rest of the few that come again.
+        all_seen = self._both(chosen).subquery().c
+        again = select(all_seen.face).group_by(all_seen.face).having(func.count() > 1)
+        seen = self._both(lambda of: chosen(of, "still", "incident_id")).subquery()
         found: list[tuple[str, str]] = []
-        for faces in slices((await self._tx.execute(shared)).scalars()):
+        for faces in slices((await self._tx.execute(again)).scalars()):
             query = select(seen.c.still, seen.c.face).where(seen.c.face.in_(faces) & ~_is_exercise(seen.c)).distinct()
             found += [(row.still, row.face) for row in await self._tx.execute(query)]
-        return found
+        stills = Counter(face for _, face in found)
+        return [(still, face) for still, face in found if stills[face] > 1]
 
     async def stills(self, actions: Collection[str], within: Window, *, at_least: int) -> Set[str]:
         """Those with which any of this was done so often, exercises included."""

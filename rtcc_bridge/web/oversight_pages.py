@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from rtcc_bridge.leads.withdrawal import may_answer
-from rtcc_bridge.policy.accounts import Role
+from rtcc_bridge.policy.accounts import Role, same_person
 from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.life_words import SIGNAL_ITEMS, SIGNALS
@@ -22,19 +22,26 @@ _DAYS: Final = (30, 7, 90)
 
 
 async def oversight_page(request: web.Request) -> web.Response:
-    """`/oversight`: figures for those who may see them, lapsed approvals, withdrawals not confirmed; the way on."""
+    """`/oversight`: figures for those who may see them, lapsed approvals, withdrawals not confirmed; the way on.
+
+    lead in the query: of which a discovery packet is to be made.
+    """
     services, account = services_of(request), request[ACCOUNT]
     days = query_number(request, "days", _DAYS[0], least=1, most=max(_DAYS))
     examines = Role.ANALYST in account.roles  # to whom the desks tell nothing of this (P12)
     outstanding = await services.life.withdrawal.outstanding(account)
     sees_figures = may(account, Deed.SEE_FIGURES) and not examines
+    deferrals = await services.probes.deferrals.standings(account)
     return page(
         request,
         "oversight.html",
         feed_position=services.feed.position or 0,
-        deferrals=await services.probes.deferrals.standings(account),
+        deferrals=deferrals,
+        own_lapses={one.analyst for one in deferrals if same_person(one.analyst, account.name)},
         may_lift=may(account, Deed.LIFT_DEFERRAL),
         may_report=may(account, Deed.MAKE_TRANSPARENCY_REPORT),
+        may_disclose=may(account, Deed.MAKE_DISCOVERY_PACKET) and not examines,
+        packet_of=request.query.get("lead", ""),
         sees_misuse=may(account, Deed.SEE_MISUSE_SIGNALS) and not examines,
         unconfirmed=[(one, may_answer(account, one.receiver.handed_over_by)) for one in outstanding.people],
         systems_behind=outstanding.systems,

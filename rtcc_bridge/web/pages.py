@@ -9,14 +9,17 @@ from aiohttp import web
 
 from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
 from rtcc_bridge.incidents import board
+from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, same_person
+from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role, same_person
 from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.probes.authority import IncidentAuthority, authority_of
 from rtcc_bridge.probes.state import DECIDABLE, Approval, ProbeState
-from rtcc_bridge.storage import clips, incidents, leads, outbox, probes
+from rtcc_bridge.storage import clips, incidents, leads, outbox, probes, refusal_overrides
+from rtcc_bridge.storage.engine import Transaction
+from rtcc_bridge.storage.probes import ProbeRecord
 from rtcc_bridge.web.accounts import ACCOUNT, ACCOUNT_COOKIE
 from rtcc_bridge.web.activity_pages import ACTIVITY_PAGES
 from rtcc_bridge.web.approval_pages import APPROVAL_PAGES
@@ -61,6 +64,7 @@ async def incident_page(request: web.Request) -> web.Response:
         followed = await incidents.resolve(tx, incident_id)
         known = followed is not None and followed.status != "merged"
         authority = await authority_of(tx, incident_id, services.policy, now) if known else None
+        killing = None if authority is None else await _killing(tx, account, authority)
     card = incident_card(view)
     own = await taken_by(services, [lead.lead_id for lead in found], account)
     offer = _offer(services, authority)
@@ -74,7 +78,12 @@ async def incident_page(request: web.Request) -> web.Response:
         stills=tuple(reversed(stills)),
         clips=waiting,
         leads=tuple(lead_card(lead_view(lead), {card.key: card}, own) for lead in found),
+        discloses=may(account, Deed.MAKE_DISCOVERY_PACKET) and Role.ANALYST not in account.roles,
         offer=offer,
+        declared_until=None if authority is None else authority.declared_until,
+        declared_hours=services.policy.deferral.declared_hours,
+        declarable=_declarable(services.policy, account, authority),
+        killing=killing,
         warrant_for=tuple(
             PURPOSES[purpose][0]
             for purpose in offer.permitted
@@ -123,6 +132,7 @@ async def probe_page(request: web.Request) -> web.Response:
         purpose=PURPOSES[Purpose(view.purpose)],
         may_choose=may(account, Deed.CHOOSE_FACE) and same_person(account.name, record.analyst),
         may_decide=may_decide,
+        has_lapsed=await _has_lapsed(services, record, account),
         edits=tuple(edit_words(step) for step in view.edits),
         earlier=await earlier_searches(services, probe_id, account) if may_decide else (),
         states=PROBE_STATES,
@@ -152,6 +162,39 @@ def _is_of_the_floor(path: str) -> bool:
         ):
             return GUARDS[method, pattern].deed is Deed.WATCH_FLOOR
     return False
+
+
+def _declarable(policy: Policy, account: Account, authority: IncidentAuthority | None) -> bool:
+    """Whether this person can declare the incident imminent (P14), which they have not done yet."""
+    if authority is None or authority.declared_until is not None:
+        return False
+    try:
+        rules.require_watch_commander(policy, account, authority.incident)
+        rules.require_authority(authority.incident)
+    except PolicyRefusalError:
+        return False
+    return True
+
+
+async def _killing(tx: Transaction, account: Account, authority: IncidentAuthority) -> str | None:
+    """What the account can do about a killing that was coded as a disturbance (P02): "attest" to it, "confirm" it, or
+    "wait" for somebody who does. None: it is no such incident, or the account's part is none."""
+    incident = authority.incident
+    is_open = rules.is_recoded_killing(incident) and incident.status not in rules.AUTHORITY_ENDED
+    if not is_open or incident.killing_attested or not may(account, Deed.CONFIRM_KILLING):
+        return None
+    found = await refusal_overrides.find(tx, authority.incident_id)
+    if found is None:
+        return "attest" if may(account, Deed.ATTEST_KILLING) else None
+    return "wait" if same_person(account.name, found.attested_by) else "confirm"
+
+
+async def _has_lapsed(services: WebServices, record: ProbeRecord, account: Account) -> bool:
+    """Whether the analyst's own lapses are why the search waits although the threat is imminent (P14)."""
+    waits = record.state == ProbeState.AWAITING_APPROVAL and record.lane == Lane.IMMINENT
+    return (
+        waits and same_person(account.name, record.analyst) and await services.probes.deferrals.is_ended(record.analyst)
+    )
 
 
 def _decidable(state: ProbeState, approval: str) -> bool:

@@ -1,6 +1,7 @@
 """Jinja2 for the pages: everything is escaped, and a name that does not exist is an error."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -9,6 +10,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from rtcc_bridge.policy.accounts import NOBODY
 from rtcc_bridge.policy.permissions import Deed, may
@@ -20,6 +22,8 @@ from rtcc_bridge.web.words import DEMO_PEOPLE, FIRST_STEPS, LEAD_ONLY, of_search
 
 TEMPLATES = web.AppKey("templates", Environment)
 HTML: Final = "text/html"
+_BETWEEN_BACKTICKS: Final = re.compile(r"`([^`]+)`")
+_CODE: Final = Markup("<code>{}</code>")
 
 
 @cache
@@ -36,6 +40,7 @@ def page_templates() -> Environment:
     environment.filters["moment"] = _moment
     environment.filters["of_searches"] = of_searches
     environment.filters["indented"] = _indented
+    environment.filters["sentence"] = _sentence
     environment.globals["lead_only"] = LEAD_ONLY  # what the pieces say of every lead, whoever renders them
     environment.filters["last_day"] = _last_day
     return environment
@@ -80,6 +85,13 @@ def _moment(value: datetime) -> str:
 def _indented(document: Mapping[str, Any]) -> str:
     """JSON as a person reads it; the template escapes it like any other text."""
     return json.dumps(document, ensure_ascii=False, indent=1)
+
+
+def _sentence(text: object) -> Markup:
+    """What the daemon says to whomever asks, who may sit at a command line: what stands between backticks, as a command
+    does, is code on a page."""
+    parts = enumerate(_BETWEEN_BACKTICKS.split(str(text)))  # every other one stood between them
+    return Markup("").join(_CODE.format(part) if place % 2 else part for place, part in parts)
 
 
 def _last_day(end: datetime) -> date:

@@ -10,6 +10,10 @@ from tests.npm_tools import installed
 _AXE = Path(__file__).resolve().parents[1] / "axe"
 _FILE = "node_modules/axe-core/axe.min.js"
 _WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_MARKDOWN = """() => [...document.body.querySelectorAll("p, li, td, th, dd, span, label")].map((one) =>
+  [...one.childNodes].filter((part) => part.nodeType === Node.TEXT_NODE).map((part) => part.data).join(" ")
+).filter((text) => text.includes("`"))"""
+"""Texts with a sign that means something at a command line alone."""
 _BROKEN = """async (runOnly) => (await axe.run(document, { runOnly, resultTypes: ["violations"] })).violations.map(
   (one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" | ")}`)"""
 
@@ -20,8 +24,8 @@ def library() -> str:
 
 
 async def broken_rules(page: Page, axe: str) -> list[str]:
-    """What of WCAG 2.2 AA the page breaks, in the dark and in the light, whether it runs out sideways, and which of its
-    controls have the browser's looks.
+    """What of WCAG 2.2 AA the page breaks, in the dark and in the light, whether it runs out sideways, which of its
+    controls have the browser's looks, and where it shows signs of Markdown.
 
     A theme changes colours alone, so in the light only the rule that judges these is asked again.
     """
@@ -33,11 +37,12 @@ async def broken_rules(page: Page, axe: str) -> list[str]:
     if not await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"):
         broken.append("it runs out of the page sideways")
     broken += [f"no looks of its own: {one}" for one in await bare_controls(page)]
+    broken += [f"signs of Markdown: {one}" for one in await page.evaluate(_MARKDOWN)]
     return [str(one) for one in broken]
 
 
 async def clean(page: Page, axe: str) -> None:
-    """No rule of WCAG 2.2 AA is broken, in the dark and in the light, nothing runs out of the page sideways, and no
-    control looks as the browser makes it."""
+    """No rule of WCAG 2.2 AA is broken, in the dark and in the light, nothing runs out of the page sideways, no
+    control looks as the browser makes it, and no text shows signs of Markdown."""
     broken = await broken_rules(page, axe)
     assert broken == [], f"{page.url}: {broken}"

@@ -30,6 +30,7 @@ from rtcc_bridge.policy.permissions import Deed
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.web.health import ReadinessBoard
+from tests.e2e import accessibility
 from tests.e2e.bench_kit import is_live, keys
 from tests.e2e.visitors import Visitor, act_as, new_visitor, right_now
 from tests.life_kit import build_life, under
@@ -220,6 +221,53 @@ async def test_p14_what_comes_after_the_hour_is_refused_with_what_to_do(site: We
     page = await analyst.open(f"/probes/{probe['probeId']}")
     await expect(page.locator("#side .detail .badge.rule")).to_have_text("Rule P14")
     await expect(page.locator("#side")).to_contain_text("attach the still again and have the search approved")
+
+
+@pytest.mark.once
+async def test_p14_an_incident_is_declared_imminent_and_lapses_of_ones_own_end_the_deferral(
+    site: Website, visit: Visit
+) -> None:
+    await site.report("INC-1", incidentTypeCommonRegistryText="HOSTAGE")
+    axe = accessibility.library()
+    page = await (await visit("supervisor")).open("/incidents/INC-1")
+    await is_live(page)
+    await accessibility.clean(page, axe)
+    await page.get_by_label("Reason").press_sequentially("shots are heard")
+    await page.get_by_label("Reason").press("Enter")
+    await expect(page.get_by_role("heading", name="Declared imminent")).to_contain_text("ends in 3 h 59 min")
+    analyst = await visit("analyst")
+    page = await analyst.open("/incidents/INC-1")
+    await expect(page.get_by_role("heading", name="Declared imminent")).to_be_visible()
+    await accessibility.clean(page, axe)
+    for lapses in (False, False, True):
+        probe = await site.attach("INC-1")
+        page = await analyst.open(f"/probes/{probe['probeId']}")
+        await page.get_by_role("button", name="Search for face 1").click()
+        approval = page.get_by_role("region", name="Supervisor's approval: Pending")
+        await expect(approval).to_contain_text("an administrator lifts that" if lapses else "so the search went ahead")
+    await expect(approval.locator(".badge.rule")).to_have_text("Rule P14")
+    await accessibility.clean(page, axe)
+
+
+@pytest.mark.once
+async def test_p02_two_people_attest_on_the_page_that_what_was_coded_as_a_disturbance_is_a_killing(
+    site: Website, visit: Visit
+) -> None:
+    for code in ("CIVDIS", "HOMICIDE"):
+        await site.report("INC-1", incidentTypeCommonRegistryText=code)
+    page = await (await visit("supervisor")).open("/incidents/INC-1")
+    await is_live(page)
+    await page.get_by_label("What you attest").press_sequentially("the crowd had gone when he was found")
+    await page.get_by_label("What you attest").press("Enter")
+    await expect(page.locator("#exceptions")).to_contain_text("Another one confirms it")
+    analyst = await (await visit("analyst")).open("/incidents/INC-1")
+    await expect(analyst.locator(".attach .refusal")).to_contain_text("of a killing two people can attest to it")
+    page = await (await visit("administrator")).open("/incidents/INC-1")
+    await is_live(page)
+    await page.get_by_role("button", name="Confirm that it is a killing").click()
+    await expect(page.locator("#exceptions")).to_be_hidden()
+    await analyst.reload()
+    await expect(analyst.get_by_role("button", name="Find the faces")).to_be_visible()
 
 
 async def test_threats_stand_on_top_are_announced_at_once_and_leave_when_they_end(site: Website, visit: Visit) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from rtcc_bridge.matching.edits import Rotate
 from rtcc_bridge.metrics import Metrics
+from rtcc_bridge.policy import accounts
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
@@ -36,6 +38,12 @@ async def attached(site: Website, **changes: str | None) -> tuple[int, dict[str,
         "/api/v1/incidents/INC-1/probes", data=still_form(changes), headers=acting("analyst")
     ) as answer:
         return answer.status, await answer.json()
+
+
+async def shown(site: Website, path: str, account: str) -> str:
+    async with site.client.get(path, headers=acting(account)) as answer:
+        assert answer.status == 200, await answer.text()
+        return await answer.text()
 
 
 @pytest.mark.parametrize(
@@ -67,8 +75,15 @@ async def test_two_people_open_the_search_for_a_killing(site: Website) -> None:
     await site.report("INC-1", incidentTypeCommonRegistryText="HOMICIDE")
     status, problem = await attached(site)
     assert (status, problem["rule"]) == (403, "P02")
+    attest, confirm = 'data-action="/api/v1/incidents/INC-1/killing"', "/api/v1/incidents/INC-1/killing/confirm"
+    offered = {name: await shown(site, "/incidents/INC-1", name) for name in DEMO_ACCOUNTS}
+    assert {name for name, page in offered.items() if attest in page} == {"supervisor"}
     made = await site.post("/incidents/INC-1/killing", "supervisor", KILLING)
     assert made["confirmedBy"] is None
+    offered = {name: await shown(site, "/incidents/INC-1", name) for name in DEMO_ACCOUNTS}
+    assert {name for name, page in offered.items() if confirm in page} == {"administrator"}
+    assert "Another one confirms it" in offered["supervisor"]
+    assert not any(KILLING["attestation"] in page or attest in page for page in offered.values())
     status, problem = await asked(site, "POST", "/incidents/INC-1/killing/confirm", "supervisor")
     assert (status, problem["rule"]) == (403, "P02")
     assert (await attached(site))[0] == 403
@@ -76,6 +91,7 @@ async def test_two_people_open_the_search_for_a_killing(site: Website) -> None:
     assert (confirmed["attestedBy"], confirmed["confirmedBy"]) == ("supervisor", "administrator")
     assert KILLING["attestation"] not in json.dumps(confirmed)
     assert (await attached(site))[0] == 201
+    assert confirm not in await shown(site, "/incidents/INC-1", "administrator")
 
 
 async def test_the_watch_commander_declares_and_the_administrator_lifts(site: Website) -> None:
@@ -94,6 +110,60 @@ async def test_the_watch_commander_declares_and_the_administrator_lifts(site: We
     assert (lifted["unapproved"], lifted["lapsedEver"], lifted["isEnded"]) == (0, 2, False)
     assert (await asked(site, "POST", "/deferrals/analyst/lift", "administrator", REASON))[0] == 409
     assert (await asked(site, "POST", "/deferrals/analyst/lift", "administrator", {"reason": ""}))[0] == 422
+
+
+async def test_p14_the_incidents_page_lets_the_watch_commander_declare_it_and_says_so_to_everybody(
+    site: Website,
+) -> None:
+    form, said = "/api/v1/incidents/INC-1/imminent", "Declared imminent"
+    await site.report("INC-1", incidentTypeCommonRegistryText="HOMICIDE")
+    assert form not in await shown(site, "/incidents/INC-1", "supervisor"), "the policy does not list it"
+    await site.report("INC-1", incidentTypeCommonRegistryText="HOSTAGE")
+    for account in DEMO_ACCOUNTS:
+        page = await shown(site, "/incidents/INC-1", account)
+        assert (form in page) == (account == "supervisor"), account
+        assert said not in page
+    await site.post("/incidents/INC-1/imminent", "supervisor", {"reason": "shots are heard"})
+    for account in DEMO_ACCOUNTS:
+        page = await shown(site, "/incidents/INC-1", account)
+        assert said in page, account
+        assert form not in page
+        assert "shots are heard" not in page
+    site.kit.clock.advance(4 * 3600)
+    assert said not in await shown(site, "/incidents/INC-1", "analyst")
+
+
+async def test_p14_the_analyst_is_told_that_lapses_of_their_own_make_a_search_wait(site: Website) -> None:
+    await site.report("INC-1")
+    await site.alert("INC-1", minutes=300)
+    said = "approvals of earlier searches of yours did not come in time"
+    for waits in (False, False, True):
+        probe = await site.attach(purpose="imminent_threat")
+        await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+        path = f"/probes/{probe['probeId']}"
+        assert (said in await shown(site, path, "analyst")) == waits
+        assert said not in await shown(site, path, "supervisor")
+    site.kit.clock.advance(3600)
+    await site.kit.reconciler.sweep()
+    assert said in await shown(site, path, "analyst")
+    await site.post("/deferrals/analyst/lift", "administrator", REASON)
+    assert said not in await shown(site, path, "analyst")
+
+
+async def test_p14_nobody_is_offered_to_lift_what_lapses_of_their_own_ended(
+    site: Website, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.report("INC-1")
+    await site.alert("INC-1", minutes=300)
+    for _ in range(2):
+        probe = await site.attach(purpose="imminent_threat")
+        await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+    assert "/deferrals/analyst/lift" in await shown(site, "/oversight", "administrator")
+    one_person = replace(DEMO_ACCOUNTS["administrator"], name=" Analyst")
+    monkeypatch.setattr(accounts, "DEMO_ACCOUNTS", {**DEMO_ACCOUNTS, "administrator": one_person})
+    page = await shown(site, "/oversight", "administrator")
+    assert "/deferrals/analyst/lift" not in page
+    assert "Your own: another administrator lifts it." in page
 
 
 async def test_a_provisional_incident_is_opened_while_nobody_reads_the_feed(site: Website) -> None:

@@ -16,6 +16,26 @@ export async function post(address, body = {}) {
   }
 }
 
+/** POSTs JSON for a file, which the browser then saves under its name. Returns {ok, name, document}. Never throws. */
+export async function postForFile(address, body) {
+  try {
+    const answer = await fetch(address, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) return { ok: false, document: await answer.json() };
+    const link = document.createElement("a");
+    link.download = answer.headers.get("Content-Disposition").match(/filename="([^"]+)"/)[1];
+    link.href = URL.createObjectURL(await answer.blob());
+    link.click();
+    URL.revokeObjectURL(link.href);
+    return { ok: true, name: link.download };
+  } catch {
+    return { ok: false, document: TEXTS.noAnswer };
+  }
+}
+
 /** POSTs a form with a file. onSent(fraction): how much of it has gone. Returns as `post` does. Never throws. */
 export function postForm(address, content, onSent) {
   return new Promise((resolve) => {
@@ -31,6 +51,19 @@ export function postForm(address, content, onSent) {
     onSent(0);
     request.send(content);
   });
+}
+
+/** Puts a sentence of the daemon into `element`; what stands between backticks in it, as a command does, as code. */
+export function tell(element, sentence) {
+  const parts = sentence.split(/`([^`]+)`/);
+  element.replaceChildren(
+    ...parts.map((part, place) => {
+      if (place % 2 === 0) return part;
+      const code = document.createElement("code");
+      code.textContent = part;
+      return code;
+    }),
+  );
 }
 
 /** Shows a problem inside `region` (a live region); without one, clears it. */
@@ -50,7 +83,7 @@ export function showProblem(region, problem) {
   title.textContent = problem.title ?? TEXTS.noAnswer.title;
   head.append(title);
   const detail = document.createElement("p");
-  detail.textContent = problem.detail ?? "";
+  tell(detail, problem.detail ?? "");
   box.append(head, detail);
   if (problem.correlationId) {
     const reference = document.createElement("p");
@@ -82,8 +115,8 @@ export function wireButtons(onAnswer) {
   document.body.removeAttribute("data-starting");
 }
 
-/** Forms that post the reason written in them to their data-action; `onAnswer` gets the answer, and the form. */
-export function wireReasons(selector, onAnswer) {
+/** Forms that post what is written in their one field to their data-action; `onAnswer` gets the answer, and the form. */
+export function wireReasons(selector, onAnswer, field = "reason") {
   document.addEventListener("submit", async (event) => {
     const form = event.target.closest(selector);
     if (!form) return;
@@ -91,7 +124,7 @@ export function wireReasons(selector, onAnswer) {
     const button = form.querySelector("button");
     if (button.disabled) return;
     button.disabled = true;
-    const answer = await post(form.dataset.action, { reason: new FormData(form).get("reason") });
+    const answer = await post(form.dataset.action, { [field]: new FormData(form).get(field) });
     button.disabled = false;
     onAnswer({ ...answer, form });
   });

@@ -1,6 +1,6 @@
 // An incident: kept live, and the form that attaches a still to it.
 
-import { postForm, showProblem, wireButtons } from "/static/calls.js";
+import { postForm, showProblem, wireButtons, wireReasons } from "/static/calls.js";
 import { keepLive, say } from "/static/live.js";
 import { TEXTS } from "/static/texts.js";
 
@@ -17,6 +17,20 @@ wireButtons(({ ok, document: answer, button }) => {
   showProblem(region, ok ? null : answer);
   refresh();
 });
+
+/** What is declared or attested is no event of the feed: whoever did it looks at once, the others when the page is new. */
+function told({ ok, document: answer, form: written }) {
+  if (ok) {
+    written.reset(); // what somebody writes in is not swapped
+    say("say-politely", written.dataset.done);
+    refresh();
+  } else {
+    showProblem(written.parentElement.querySelector("[role=alert]"), answer);
+  }
+}
+
+wireReasons(".declare", told);
+wireReasons(".attest", told, "attestation");
 
 if (form) wireForm();
 

@@ -1,8 +1,9 @@
-// Oversight: lifting the end of an analyst's deferrals, and that a receiver outside was told of a withdrawal. Nothing
-// here is loaded anew by itself.
+// Oversight: lifting the end of an analyst's deferrals, that a receiver outside was told of a withdrawal, and discovery
+// packets. Nothing here is loaded anew by itself.
 
-import { post, showProblem, wireButtons, wireReasons } from "/static/calls.js";
+import { post, postForFile, showProblem, wireButtons, wireReasons } from "/static/calls.js";
 import { follow } from "/static/live.js";
+import { TEXTS } from "/static/texts.js";
 
 follow({ onEvent: () => {}, onReset: () => {} });
 wireButtons(() => {});
@@ -25,4 +26,27 @@ document.addEventListener("submit", async (event) => {
   button.disabled = false;
   if (ok) location.reload();
   else showProblem(document.getElementById("told-answer"), answer);
+});
+
+document.getElementById("packet")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const button = form.querySelector("button");
+  if (button.disabled) return;
+  const values = new FormData(form);
+  const body = { reason: values.get("reason"), handedTo: { office: values.get("office"), name: values.get("name") } };
+  if (values.get("disclosureOrder")) body.disclosureOrder = values.get("disclosureOrder");
+  const words = document.getElementById("packet-words");
+  const progress = form.querySelector("progress");
+  const region = document.getElementById("packet-answer");
+  showProblem(region, null);
+  button.disabled = true;
+  progress.hidden = false;
+  words.textContent = TEXTS.packetIsMade;
+  const lead = encodeURIComponent(values.get("lead").trim());
+  const { ok, name, document: answer } = await postForFile(`/api/v1/leads/${lead}/discovery-packet`, body);
+  button.disabled = false;
+  progress.hidden = true;
+  words.textContent = ok ? TEXTS.packetMade(name) : "";
+  if (!ok) showProblem(region, answer);
 });

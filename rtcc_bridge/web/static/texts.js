@@ -74,6 +74,8 @@ export const TEXTS = {
   sent: (count) => (count === 1 ? "The picture was sent." : `${count} pictures were sent.`),
   notSent: (name) => `${name} was not taken`,
   tooLarge: (most) => `It is larger than ${most} MB: choose a smaller copy. Nothing was sent.`,
+  packetIsMade: "It is put together and signed. That takes a few seconds.",
+  packetMade: (name) => `${name} was made and is in your downloads. Who has it stands in the ledger of the lead.`,
   connection: { live: "Live", reconnecting: "Reconnecting", unreachable: "Not reachable" },
   noAnswerSince: (time) =>
     `The daemon has not answered since ${time}: what you see may be out of date. This page reconnects by itself.`,

@@ -1,6 +1,8 @@
 """The templates and the scripts: nothing in them can turn text into markup, and all that they name exists."""
 
+import ast
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +18,8 @@ from scripts.browser_libraries import TARGET as LIBRARIES
 from tests.nasty_texts import NASTY_TEXTS
 
 WEB = Path(rtcc_bridge.web.__file__).parent
+PACKAGE = WEB.parent
+MARKDOWN = re.compile(r"`|\*\*|__|\]\(|^\s*[#>*-] ")
 TEMPLATES = sorted((WEB / "templates").glob("*.html"))
 SCRIPTS = sorted((WEB / "static").glob("*.js"))
 STYLES = sorted((WEB / "static").glob("*.css"))
@@ -26,8 +30,8 @@ LITERALS = re.compile(r'"([^"\n]*)"|`([^`]*)`')
 SAYS = re.compile(r"[^\w$]*[A-Z][a-z]|.*\$\{[^}]*\} [a-z]")
 """A text that begins like a sentence, or goes on after a value."""
 NO_WORDS = {
-    "Accept", "ArrowDown", "ArrowLeft", "ArrowRight", "ArrowUp", "AudioContext", "Content-Type", "Enter", "Escape",
-    "Last-Event-ID",
+    "Accept", "ArrowDown", "ArrowLeft", "ArrowRight", "ArrowUp", "AudioContext", "Content-Disposition", "Content-Type",
+    "Enter", "Escape", "Last-Event-ID",
 }  # fmt: skip
 """Names of keys, of headers and of what a browser has."""
 FORBIDDEN_IN_SCRIPTS = (
@@ -150,6 +154,41 @@ def test_what_scripts_say_stands_in_one_catalogue_and_all_of_it_is_said() -> Non
 )
 def test_the_last_day_of_what_ends_at_midnight_is_the_one_before(end: datetime, day: str) -> None:
     assert page_templates().from_string("{{ end|last_day }}").render(end=end) == day
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "Run `rtcc-bridge db upgrade`, then `serve`.",
+            "Run <code>rtcc-bridge db upgrade</code>, then <code>serve</code>.",
+        ),
+        ("`<b>` & a \u200f`", "<code>&lt;b&gt;</code> &amp; a \u200f`"),
+    ],
+)
+def test_what_a_sentence_has_between_backticks_is_code_and_nothing_in_it_is_markup(said: str, shown: str) -> None:
+    assert page_templates().from_string("{{ said|sentence }}").render(said=said) == shown
+
+
+def test_no_sentence_of_an_error_has_a_sign_that_a_page_would_show_as_it_is() -> None:
+    """Backticks come in pairs, which pages show as code; of Markdown there is nothing else in it."""
+    sentences = [text for file in PACKAGE.rglob("*.py") for text in sentences_of_errors(file)]
+    assert len(sentences) > 500
+    shown = page_templates().from_string("{{ said|sentence }}")
+    assert [one for one in sentences if MARKDOWN.search(shown.render(said=one))] == []
+
+
+def sentences_of_errors(file: Path) -> Iterator[str]:
+    """The texts that stand in calls which make an error, with a word in the place of each value."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("Error", "ConfigurationProblem")):
+            for argument in node.args:
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                    yield argument.value
+                elif isinstance(argument, ast.JoinedStr):
+                    yield "".join(
+                        str(one.value) if isinstance(one, ast.Constant) else "value" for one in argument.values
+                    )
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
