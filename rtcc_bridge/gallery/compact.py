@@ -164,7 +164,9 @@ class SegmentCompactor:
             return _Group(head, segments, keys, moved, place)
 
     async def _seal(self, group: _Group) -> tuple[SegmentRecord | None, SealedObject | None]:
-        """The new segment; none when nobody of the old ones is searched any more."""
+        """The new segment; none when nobody of the old ones is searched any more: those are not even read."""
+        if not group.rows:
+            return None, None
         joined = TemplateRoom.of(group.rows, group.gallery.template_length)
         for segment, key in zip(group.segments, group.keys, strict=True):
             header = _header(group.gallery, segment.segment_id, segment.rows)
@@ -173,8 +175,6 @@ class SegmentCompactor:
             await self._vault.unseal_into(segment.object_key, key, places.in_order)
             places.settle()
             await asyncio.to_thread(_take_over, segment, room, group.moved[segment.segment_id], joined)
-        if not group.rows:
-            return None, None
         header = _header(group.gallery, secrets.token_urlsafe(16), group.rows)
         sealed = await self._vault.seal(OBJECT_KIND, await asyncio.to_thread(encode_segment, header, joined.filled()))
         record = SegmentRecord(

@@ -16,10 +16,10 @@ from rtcc_bridge.leads.gates import require_in_time
 from rtcc_bridge.leads.lead import Outcome
 from rtcc_bridge.leads.life_parts import LifeParts
 from rtcc_bridge.leads.parts import lead_of
-from rtcc_bridge.leads.withdrawal import stated_reason
 from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.policy.policy_parts import EvidenceKind
+from rtcc_bridge.probes.reasons import stated_words
 from rtcc_bridge.storage import corroborations, releases
 from rtcc_bridge.storage.corroborations import CorroborationRecord
 from rtcc_bridge.storage.leads import LeadRecord
@@ -93,7 +93,7 @@ class CorroborationDesk:
         action = "lead.extend"
         async with self._parts.watching(account, action, lead_id):
             require_permission(account, Deed.EXTEND_LEAD)
-            stated = stated_reason(reason)
+            stated = stated_words(reason, "a reason")
             if not 1 <= hours <= LONGEST_EXTENSION_HOURS:
                 raise InvalidInputError(f"Extend a lead by 1 to {LONGEST_EXTENSION_HOURS} hours.", "fields")
             async with self._parts.on_lead(lead_id, action) as (tx, lead):

@@ -13,7 +13,7 @@ from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.parts import BY_A_PERSON
 from rtcc_bridge.policy.accounts import Account, Role, same_person
 from rtcc_bridge.policy.permissions import Deed, may, require_permission
-from rtcc_bridge.probes.faces import MAX_REASON_CHARACTERS
+from rtcc_bridge.probes.reasons import stated_words
 from rtcc_bridge.storage import leads, outside_receivers, releases
 from rtcc_bridge.storage.leads import LeadRecord
 
@@ -34,7 +34,7 @@ class WithdrawalDesk:
         action = "lead.withdraw"
         async with self._parts.watching(account, action, lead_id):
             require_permission(account, Deed.WITHDRAW_LEAD)
-            stated = stated_reason(reason)
+            stated = stated_words(reason, "a reason")
             async with self._parts.on_lead(lead_id, action) as (tx, lead):
                 await self._parts.leads.withdraw_all(tx, [lead], BY_A_PERSON, stated, account.name)
                 return await locked(tx, lead_id)
@@ -64,7 +64,7 @@ class WithdrawalDesk:
         action = "lead.answer_for_receiver"
         async with self._parts.watching(account, action, lead_id):
             require_permission(account, Deed.ANSWER_FOR_RECEIVER)
-            stated = stated_reason(how)
+            stated = stated_words(how, "how they were told")
             async with self._parts.database.write() as tx:
                 lead = await locked(tx, lead_id)
                 receiver = await outside_receivers.find(tx, lead_id, receiver_id)
@@ -129,11 +129,3 @@ def may_answer(account: Account, handed_over_by: str | None) -> bool:
 def _require_ended(lead: LeadRecord) -> None:
     if lead.review_state not in ENDED:
         raise ConflictError("This lead was not taken back.")
-
-
-def stated_reason(reason: str) -> str:
-    """Raises InvalidInputError when there is none, or it is too long."""
-    stated = reason.strip()
-    if not 0 < len(stated) <= MAX_REASON_CHARACTERS:
-        raise InvalidInputError(f"State a reason of at most {MAX_REASON_CHARACTERS} characters.", "fields")
-    return stated

@@ -13,7 +13,8 @@ from rtcc_bridge.errors import InvalidInputError, NotFoundError
 from rtcc_bridge.leads.examiners import require_never_examines
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
-from rtcc_bridge.reports.parts import ReportParts, stated
+from rtcc_bridge.probes.reasons import stated_words
+from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.storage import audit_entries, galleries, record_looks
 from rtcc_bridge.storage.audit_entries import AuditEntryRecord
 from rtcc_bridge.storage.engine import Transaction
@@ -96,7 +97,7 @@ class AccessLogDesk:
         async with parts.watching(account, ACTION, f"gallery/{gallery}"):
             require_permission(account, Deed.MAKE_ACCESS_LOG)
             require_never_examines(account)
-            why = stated(reason, "why the log is made")
+            why = stated_words(reason, "why the log is made")
             subject_id, place = await self._enter(account, gallery, person, why, after)
         if subject_id is None:
             raise NotFoundError("The gallery has, and had, nobody with this reference.")

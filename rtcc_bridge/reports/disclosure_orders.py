@@ -15,7 +15,8 @@ from rtcc_bridge.policy import case_numbers, disclosure
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.disclosure import DisclosureOrderFacts
 from rtcc_bridge.policy.permissions import Deed, require_permission
-from rtcc_bridge.reports.parts import ReportParts, stated
+from rtcc_bridge.probes.reasons import stated_words
+from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.whole_lead import find_lead, searches_of_case
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.orders import DISCLOSURE_ORDERS, DisclosureOrderRecord
@@ -44,7 +45,7 @@ class DisclosureOrderDesk:
         async with self._parts.watching(account, _ASK, lead_id or "case"):
             require_permission(account, Deed.ASK_DISCLOSURE)
             require_never_examines(account)
-            words = stated(court_order, "the order of the court")
+            words = stated_words(court_order, "the order of the court")
             record = DisclosureOrderRecord(
                 order_id=secrets.token_urlsafe(16),
                 lead_ids=await self._leads(lead_id, case_number),

@@ -21,13 +21,14 @@ from rtcc_bridge.policy import case_numbers
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.picture_reader import PictureReader
+from rtcc_bridge.probes.reasons import stated_words
 from rtcc_bridge.probes.steps import names_of
 from rtcc_bridge.reports.disclosure_orders import require_order
 from rtcc_bridge.reports.packet_archive import FORMAT, Packet, archive
 from rtcc_bridge.reports.packet_builder import PacketBuilder, as_json
 from rtcc_bridge.reports.packet_readme import readme
 from rtcc_bridge.reports.packet_sources import PacketSources, require_named
-from rtcc_bridge.reports.parts import ReportParts, stated
+from rtcc_bridge.reports.parts import ReportParts
 from rtcc_bridge.reports.whole_lead import WholeLead, find_lead, gather, searches_of_case
 from rtcc_bridge.storage import outside_receivers, probes
 from rtcc_bridge.storage.engine import Transaction
@@ -207,10 +208,10 @@ def _stated(wanted: PacketOrder) -> PacketOrder:
     """Raises InvalidInputError when it does not say why, or for whom."""
     office, name = (" ".join(text.split()) for text in (wanted.handed_to.office, wanted.handed_to.name))  # one line
     handed_to = HandedTo(
-        stated(office, "to which office the packet is handed", MAX_NAME_CHARACTERS),
-        stated(name, "to whom it is handed there, or for which matter", MAX_NAME_CHARACTERS),
+        stated_words(office, "to which office the packet is handed", MAX_NAME_CHARACTERS),
+        stated_words(name, "to whom it is handed there, or for which matter", MAX_NAME_CHARACTERS),
     )
-    return replace(wanted, reason=stated(wanted.reason, "why the packet is made"), handed_to=handed_to)
+    return replace(wanted, reason=stated_words(wanted.reason, "why the packet is made"), handed_to=handed_to)
 
 
 def _receiver(lead: LeadRecord, handed_to: HandedTo, account: Account, made_at: datetime) -> OutsideReceiverRecord:

@@ -18,7 +18,6 @@ from rtcc_bridge.storage import audit_search
 from rtcc_bridge.storage.audit_search import EntryPlace
 from rtcc_bridge.storage.engine import Database, Transaction
 
-MAX_REASON_CHARACTERS: Final = 1024
 _NO_NAMES: Final[Mapping[str, Name]] = MappingProxyType({})
 
 
@@ -62,14 +61,6 @@ class ReportParts:
             details=details,
             names=names,
         )
-
-
-def stated(text: str, what: str, most: int = MAX_REASON_CHARACTERS) -> str:
-    """Raises InvalidInputError when nothing is stated, or more than `most` characters."""
-    found = text.strip()
-    if not 0 < len(found) <= most:
-        raise InvalidInputError(f"State {what} in at most {most} characters.", "fields")
-    return found
 
 
 async def page_end(tx: Transaction, entry_id: str | None) -> EntryPlace | None:

@@ -11,6 +11,7 @@ whose caller was cancelled, and what ends it waits for its turn in the thread.
 
 import sqlite3
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import aiosqlite
@@ -71,10 +72,9 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
         """SQLite closes a connection, and lets go of its locks, only when nothing refers to a statement any more that
         was under way, as the error does that tells of the cancellation: so its transaction is ended first.
         """
-        try:
+        with suppress(ValueError, sqlite3.Error):  # closed already, or broken: there is nothing to keep
             await self._connection.rollback()
-        finally:
-            await self._connection.close()
+        await self._connection.close()
 
 
 class SqliteDriver(AsyncAdapt_aiosqlite_dbapi):

@@ -6,8 +6,8 @@ from typing import Final
 from aiohttp import web
 from pydantic import AwareDatetime, Field
 
+from rtcc_bridge.probes.faces import MAX_REASON_CHARACTERS
 from rtcc_bridge.reports.disclosure_orders import MOST_LISTED
-from rtcc_bridge.reports.parts import MAX_REASON_CHARACTERS
 from rtcc_bridge.storage.orders import DisclosureOrderRecord
 from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.operations import Answer, Body, Operation, WireModel, answer, read_json

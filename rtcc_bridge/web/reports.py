@@ -11,11 +11,11 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field
 
 from rtcc_bridge.errors import ConfigurationError, InvalidInputError, UnavailableError
+from rtcc_bridge.probes.faces import MAX_REASON_CHARACTERS
 from rtcc_bridge.reports import transparency_forms as forms
 from rtcc_bridge.reports.discovery import MAX_NAME_CHARACTERS, HandedTo, PacketOrder
 from rtcc_bridge.reports.misuse import MisuseReport
 from rtcc_bridge.reports.misuse_signals import SignalKind
-from rtcc_bridge.reports.parts import MAX_REASON_CHARACTERS
 from rtcc_bridge.reports.pdf import pdf
 from rtcc_bridge.reports.period import Period
 from rtcc_bridge.reports.transparency import TransparencyReport

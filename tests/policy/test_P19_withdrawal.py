@@ -306,7 +306,7 @@ async def test_a_withdrawal_waits_until_whoever_handed_it_over_has_told_them(lif
     for told_at in (one.received_at.replace(year=2020), life.kit.clock.now().replace(year=2040)):
         with pytest.raises(InvalidInputError, match="after the lead ended"):
             await desk.answer_for(lead_id, receiver_id, ADMINISTRATOR, told_at, how)
-    with pytest.raises(InvalidInputError, match="reason"):
+    with pytest.raises(InvalidInputError, match="State how they were told"):
         await desk.answer_for(lead_id, receiver_id, ADMINISTRATOR, ended_at, " ")
     for _ in range(2):
         await desk.answer_for(lead_id, receiver_id, ADMINISTRATOR, ended_at, how)

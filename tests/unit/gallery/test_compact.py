@@ -12,7 +12,7 @@ from rtcc_bridge.gallery.follower import GalleryFollower
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.segment_watch import SegmentWatch
 from rtcc_bridge.gallery.sources import FolderSource
-from rtcc_bridge.storage import galleries
+from rtcc_bridge.storage import galleries, gallery_upkeep
 from rtcc_bridge.storage.galleries import SegmentRecord
 from rtcc_bridge.storage.tables import audit_entries, object_keys
 from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, template_of
@@ -95,8 +95,13 @@ async def test_young_segments_and_too_few_are_left(
 
 
 async def test_removed_rows_are_left_behind_and_a_segment_of_nobody_goes(booked: GalleryKit) -> None:
+    """Whether anybody can read it any more or not."""
     for name in ("p03", "p07"):
         await booked.expunger().expunge_subject("city", name, *ORDER)
+    async with booked.database.read() as tx:
+        used = await gallery_upkeep.segments_in_use(tx, "city")
+    damaged, _ = (one.segment for one in used if not one.living)
+    (booked.folder / damaged.object_key).write_bytes(b"damaged")
     assert await booked.compactor().compact("city") == 2, "two segments of nobody; fourteen are too few to merge"
     assert {segment.rows for segment in await segments(booked)} == {1}
     assert await found(booked, booked.follower()) == [name for name in EVERYBODY if name not in {"p03", "p07"}]
