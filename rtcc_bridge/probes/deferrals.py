@@ -9,7 +9,7 @@ from typing import Final
 
 from rtcc_bridge.errors import ConflictError
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import Account
+from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.probes.parts import ProbeParts
 from rtcc_bridge.probes.reasons import stated
@@ -56,11 +56,12 @@ class DeferralDesk:
             )
             return await self._standings(tx)
 
-    async def is_ended(self, analyst: str) -> bool:
-        """Whether the analyst's next search waits for its approval under an imminent threat too: for that analyst to
-        know, so the look is not audited. Raises UnavailableError."""
+    async def own(self, account: Account) -> DeferralStanding | None:
+        """Where this person stands, for themselves to know: so the look is not audited. None: nothing lapsed or has not
+        come. Raises UnavailableError."""
         async with self._parts.database.read() as tx:
-            return any(one.is_ended for one in await self._standings(tx) if one.analyst == analyst)
+            found = [one for one in await self._standings(tx) if same_person(one.analyst, account.name)]
+        return found[0] if found else None
 
     async def lift(self, analyst: str, account: Account, reason: str) -> DeferralStanding:
         """Lets what has lapsed by now count no more; what is still outstanding goes on counting.

@@ -4,6 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
+from rtcc_bridge.policy.permissions import Deed, may
 from rtcc_bridge.policy.purposes import Purpose
 from rtcc_bridge.probes.state import ProbeState
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -21,15 +22,16 @@ _DAYS: Final = (7, 30, MOST_DAYS)
 
 async def activity_page(request: web.Request) -> web.Response:
     """`/activity`: one's own searches, decisions, examinations and entries. It is loaded anew by the reader alone."""
-    services = services_of(request)
+    services, account = services_of(request), request[ACCOUNT]
     days = query_number(request, "days", _DAYS[0], least=1, most=MOST_DAYS)
-    found = await services.reports.activity.of(request[ACCOUNT], days, request.query.get("behind"))
+    found = await services.reports.activity.of(account, days, request.query.get("behind"))
     spoken_of = {one.incident_id for one in (*found.searches, *found.decisions)}
     return page(
         request,
         "activity.html",
         feed_position=services.feed.position or 0,
         found=found,
+        standing=await services.probes.deferrals.own(account) if may(account, Deed.ATTACH_STILL) else None,
         days=days,
         offered=_DAYS,
         incidents=await named_incidents(services, spoken_of, {}),

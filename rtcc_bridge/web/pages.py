@@ -192,9 +192,10 @@ async def _killing(tx: Transaction, account: Account, authority: IncidentAuthori
 async def _has_lapsed(services: WebServices, record: ProbeRecord, account: Account) -> bool:
     """Whether the analyst's own lapses are why the search waits although the threat is imminent (P14)."""
     waits = record.state == ProbeState.AWAITING_APPROVAL and record.lane == Lane.IMMINENT
-    return (
-        waits and same_person(account.name, record.analyst) and await services.probes.deferrals.is_ended(record.analyst)
-    )
+    if not waits or not same_person(account.name, record.analyst):
+        return False
+    standing = await services.probes.deferrals.own(account)
+    return standing is not None and standing.is_ended
 
 
 def _decidable(state: ProbeState, approval: str) -> bool:

@@ -115,7 +115,7 @@ async def test_the_watch_commander_declares_and_the_administrator_lifts(site: We
 async def test_p14_the_incidents_page_lets_the_watch_commander_declare_it_and_says_so_to_everybody(
     site: Website,
 ) -> None:
-    form, said = "/api/v1/incidents/INC-1/imminent", "Declared imminent"
+    form, said = "/api/v1/incidents/INC-1/imminent", "By the watch commander"
     await site.report("INC-1", incidentTypeCommonRegistryText="HOMICIDE")
     assert form not in await shown(site, "/incidents/INC-1", "supervisor"), "the policy does not list it"
     await site.report("INC-1", incidentTypeCommonRegistryText="HOSTAGE")
@@ -146,8 +146,11 @@ async def test_p14_the_analyst_is_told_that_lapses_of_their_own_make_a_search_wa
     site.kit.clock.advance(3600)
     await site.kit.reconciler.sweep()
     assert said in await shown(site, path, "analyst")
+    assert "Waits for its approval" in await shown(site, "/activity", "analyst")
+    assert "Waits for its approval" not in await shown(site, "/activity", "reviewer")
     await site.post("/deferrals/analyst/lift", "administrator", REASON)
     assert said not in await shown(site, path, "analyst")
+    assert "Waits for its approval" not in await shown(site, "/activity", "analyst")
 
 
 async def test_p14_nobody_is_offered_to_lift_what_lapses_of_their_own_ended(
