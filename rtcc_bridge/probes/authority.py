@@ -10,7 +10,14 @@ from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.purposes import absolute_refusal
 from rtcc_bridge.policy.rules import IncidentFacts, ThreatFacts
-from rtcc_bridge.storage import dispositions, imminent_declarations, incidents, refusal_overrides, threats
+from rtcc_bridge.storage import (
+    dispositions,
+    imminent_declarations,
+    incidents,
+    provisional_incidents,
+    refusal_overrides,
+    threats,
+)
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.incidents import IncidentRecord
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -43,7 +50,12 @@ async def authority_of(tx: Transaction, incident_id: str, policy: Policy, now: d
     threatened = await threats.of_incidents(tx, (record.incident_id,), merged)
     alerts = [_threat_facts(threat) for threat in threatened[record.incident_id]]
     attested = await refusal_overrides.is_confirmed(tx, record.incident_id)
-    incident = replace(_facts(incident_id, record, await incidents.get_all(tx, merged)), killing_attested=attested)
+    provisional = await provisional_incidents.find(tx, record.incident_id)
+    incident = replace(
+        _facts(incident_id, record, await incidents.get_all(tx, merged)),
+        killing_attested=attested,
+        unreconciled=provisional is not None and provisional.is_overdue(now),
+    )
     alerted = rules.has_imminent_threat(policy, incident, alerts, now)
     declaration = await imminent_declarations.find(tx, record.incident_id)
     declared_until = None if declaration is None else declaration.ends_at
@@ -79,9 +91,10 @@ def require_still_permitted(policy: Policy, probe: ProbeRecord, authority: Incid
 def require_not_ended(probe: ProbeRecord, authority: IncidentAuthority) -> None:
     """That nothing has come of the incident for which the sweep withdraws the search's lead.
 
-    Raises PolicyRefusalError (P02, P07, P08).
+    Raises PolicyRefusalError (P01, P02, P07, P08).
     """
     incident = authority.incident
+    rules.require_reconciled(incident)
     if incident.status in rules.AUTHORITY_ENDED:
         raise PolicyRefusalError("P08", f"The incident is {incident.status}, so this lead may not be used any more.")
     if (matter := rules.refused_matter(incident)) is not None:
