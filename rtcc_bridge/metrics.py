@@ -282,7 +282,9 @@ class Metrics:
             place=CHECKPOINT_PLACES,
         )
         self.audit_journal_entries = self._gauge(
-            "audit_journal_entries", "Entries in this process's journal that wait for the audit log (P23)."
+            "audit_journal_entries",
+            "Entries in this process's journal that wait for the audit log, or are set aside since it never takes them "
+            "(P23).",
         )
 
     def _add_surroundings(self) -> None:

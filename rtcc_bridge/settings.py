@@ -95,6 +95,11 @@ class KafkaSettings(Section):
     incident_status_mapping: dict[str, str] = Field(
         default_factory=dict, description="A site's own incident status codes, translated to the contract's."
     )
+    operators: tuple[str, ...] = Field(
+        ("User:rtcc-operator",),
+        description="The broker's users for people who run this program's commands: they may read the topics of leads "
+        "for `restore`. Everybody else whom the broker lets read those counts as a receiver of each lead (P19).",
+    )
     topics: TopicSettings = Field(
         default_factory=TopicSettings, description="Names, partitions, copies and retention of the topics."
     )

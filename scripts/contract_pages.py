@@ -29,8 +29,8 @@ needs; a sender's right to write under its transactional id is for the site to g
 name is known to the department (`topics acls` gives the crime center's feed those that begin with `rtcc-feed`), and
 commits an offset when it has taken over what lies before it, within a minute. The broker tells this program of it, and
 the group stands in the ledger of the lead's receivers (P19): it has had each lead that lies before its offset, and it
-knows that a lead was taken back when it has come past that event. Reading without committing is not allowed: no broker
-sees it.
+knows that a lead was taken back when it has come past that event. Reading without committing is not allowed: whoever
+may read by the broker's list of rights stands there for every lead, and is asked for until they have committed.
 
 """
 

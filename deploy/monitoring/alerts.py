@@ -313,7 +313,7 @@ AUDIT: Final = (
         hold="5m",
         severity=WARNING,
         summary="Entries of the audit log wait for their place",
-        description="The sequencer runs in the role relay; a journal waits for the log to take entries again (P23).",
+        description="The sequencer runs in the role relay; a journal waits for it, or has what it never takes (P23).",
     ),
     Alert(
         name="AuditContradicted",

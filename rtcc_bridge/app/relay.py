@@ -16,6 +16,7 @@ from rtcc_bridge.probes.clip_end import ClipKeeper
 from rtcc_bridge.probes.reconciler import Reconciler
 from rtcc_bridge.publishing.relay import Relay
 from rtcc_bridge.publishing.topic_readers import TopicReaderWatch
+from rtcc_bridge.publishing.topic_rights import TopicRightsWatch
 from rtcc_bridge.reports.act_counter import ActCounter
 from rtcc_bridge.supervisor import Stage
 
@@ -36,6 +37,7 @@ async def add_relay(assembly: Assembly) -> None:
     assembly.add_part("reconciler", reconciler.run)
     assembly.add_part("third examiners", ThirdExaminerWatch(life_parts_for(core)).run)
     assembly.add_part("topic readers", TopicReaderWatch(core.database, settings.kafka, core.clock).run)
+    assembly.add_part("topic rights", TopicRightsWatch(core.database, settings.kafka, core.clock).run)
     assembly.add_part("receiver watch", ReceiverWatch(core.database, core.clock, core.metrics).run)
     assembly.add_part(
         "certificates", CertificateWatch(core.database, core.clock, core.metrics, core.policy_in_force).run

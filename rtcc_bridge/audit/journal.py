@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,10 +24,10 @@ _ASIDE: Final = ".set-aside"
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """An entry that waits. is_done: its act has committed, as far as this machine knows."""
+    """An entry that waits. content: as it lies there. is_done: its act has committed, as far as this machine knows."""
 
     file: Path
-    entry: dict[str, Any]
+    content: bytes
     noted_at: float
     is_done: bool
 
@@ -59,17 +58,27 @@ class AuditJournal:
         try:
             return sorted(self._read(), key=lambda one: (one.noted_at, one.file.name))
         except OSError as error:
-            raise UnavailableError(f"the audit journal {self._folder} cannot be read ({error.strerror})") from error
+            raise self._unreadable(error) from error
 
     def set_aside(self, entry: JournalEntry) -> None:
         """It stays in the folder for somebody to look at, and waits no longer. Blocks."""
         with suppress(FileNotFoundError):  # by another process
             entry.file.rename(entry.file.with_suffix(_ASIDE))
 
+    def count_aside(self) -> int:
+        """How many files were set aside, and are still here. Blocks. Raises UnavailableError."""
+        try:
+            return sum(file.suffix == _ASIDE for file in self._folder.iterdir()) if self._folder.is_dir() else 0
+        except OSError as error:
+            raise self._unreadable(error) from error
+
     def remove(self, entries: list[JournalEntry]) -> None:
         """Blocks. One that stays, since it cannot be deleted, is entered only once all the same."""
         for one in entries:
             one.file.unlink(missing_ok=True)
+
+    def _unreadable(self, error: OSError) -> UnavailableError:
+        return UnavailableError(f"the audit journal {self._folder} cannot be read ({error.strerror})")
 
     def _write(self, entry: dict[str, Any]) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,13 +93,8 @@ class AuditJournal:
             if not file.name.endswith((_BEGUN, _DONE)):
                 continue  # half of one, by a process that died: its act was not done
             try:
-                entry = json.loads(file.read_text(encoding="utf-8"))
+                content = file.read_bytes()
                 noted_at = file.stat().st_mtime
             except FileNotFoundError:  # renamed, or entered by another process
                 continue
-            yield JournalEntry(file, entry, noted_at, file.name.endswith(_DONE))
-
-
-def entered_at(entry: dict[str, Any]) -> datetime:
-    """The moment that the entry says."""
-    return datetime.fromisoformat(entry["at"])
+            yield JournalEntry(file, content, noted_at, file.name.endswith(_DONE))

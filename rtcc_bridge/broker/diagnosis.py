@@ -8,6 +8,7 @@ from typing import Final
 
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaConnectionError,
     KafkaError,
@@ -25,7 +26,11 @@ from rtcc_bridge.kafka_access import SaslSettings
 from rtcc_bridge.settings import KafkaSettings
 
 _RIGHTS: Final[Mapping[type[KafkaError], str]] = MappingProxyType(
-    {TopicAuthorizationFailedError: "topic", GroupAuthorizationFailedError: "consumer group"}
+    {
+        TopicAuthorizationFailedError: "topic",
+        GroupAuthorizationFailedError: "consumer group",
+        ClusterAuthorizationFailedError: "cluster's",
+    }
 )
 _HOLDS_SECONDS: Final = 5.0
 _MOST_SECONDS: Final = 5.0

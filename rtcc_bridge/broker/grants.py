@@ -9,8 +9,9 @@ commands, and no process keeps it.
 Reading and writing a topic, and reading a group, include describing them. An idempotent producer needs no right on the
 cluster since Apache Kafka 3.0.
 
-Who reads the leads' topics is told by the offsets that consumer groups commit (P19): the relay may describe every
-group, also one that should not be there, and reads or changes none. Readers have groups of names that are known.
+Who reads the leads' topics is told by the offsets that consumer groups commit, and who may read them by the broker's
+own list of rights (P19): the relay may describe every group, also one that should not be there, and the cluster, which
+shows that list, and reads or changes none. Readers have groups of names that are known.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,19 +25,22 @@ from rtcc_bridge.settings import KafkaSettings
 
 TOPIC: Final = "topic"
 GROUP: Final = "group"
+CLUSTER: Final = "cluster"
 OPERATOR: Final = "operator"
 EVERY: Final = "*"
 
 _READ: Final = ("Read", "DescribeConfigs")
 """DescribeConfigs is for the check of the topics at start."""
+_THE_CLUSTER: Final = "kafka-cluster"
+"""The only name that Kafka has for it."""
 _WRITE: Final = ("Write", "DescribeConfigs")
 _MANAGE: Final = ("Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs")
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Operations that one party may do on one topic or consumer group. A pattern that ends in * is a prefix,
-    and * alone is every one."""
+    """Operations that one party may do on one topic or consumer group, or on the cluster. A pattern that ends in * is
+    a prefix, and * alone is every one."""
 
     party: str
     kind: str
@@ -90,6 +94,7 @@ def _table(kafka: KafkaSettings) -> dict[str, tuple[_Row, ...]]:
                 for name in (names.leads, names.leads_exercise, names.gallery, *probes, names.audit_checkpoints)
             ),
             (GROUP, EVERY, ("Describe",)),
+            (CLUSTER, _THE_CLUSTER, ("Describe",)),
         ),
         OPERATOR: (
             *((TOPIC, name, _MANAGE) for name in topic_names(kafka)),

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from rtcc_bridge.broker.grants import EVERY, PARTIES, TOPIC, Grant
+from rtcc_bridge.broker.grants import CLUSTER, EVERY, PARTIES, Grant
 
 
 def as_commands(table: Sequence[Grant], prefix: str, bootstrap: str) -> Iterator[str]:
@@ -17,7 +17,7 @@ def as_commands(table: Sequence[Grant], prefix: str, bootstrap: str) -> Iterator
             words = [
                 "kafka-acls.sh", "--bootstrap-server", bootstrap, "--command-config", "admin.properties", "--add",
                 "--allow-principal", f"{prefix}{party}", *(f"--operation={each}" for each in grant.operations),
-                "--topic" if grant.kind == TOPIC else "--group", name,
+                *(["--cluster"] if grant.kind == CLUSTER else [f"--{grant.kind}", name]),
             ]  # fmt: skip
             yield shlex.join(words + (["--resource-pattern-type", pattern] if pattern == "prefixed" else []))
 

@@ -4,7 +4,7 @@ from rtcc_bridge.errors import ConflictError, PolicyRefusalError
 from rtcc_bridge.leads import opinions, rounds
 from rtcc_bridge.leads.comparison import AidUse, Opinion
 from rtcc_bridge.leads.examiners import require_examiner
-from rtcc_bridge.leads.gates import require_in_time
+from rtcc_bridge.leads.gates import require_usable
 from rtcc_bridge.leads.lead import ReviewState
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.opinions import Worksheet
@@ -24,7 +24,8 @@ class ExaminationDesk:
     async def view(self, lead_id: str, account: Account) -> Worksheet:
         """The list and the examiner's own notes; each look is audited before it is had.
 
-        Raises PolicyRefusalError (P10; P12: it is another analyst's), NotFoundError, ConflictError (not taken yet).
+        Raises PolicyRefusalError (P10; P01, P02, P07, P08: its incident ends it; P12: it is another analyst's; P14,
+        P18: its time is over), NotFoundError, ConflictError (not taken yet).
         """
         action = "examination.view"
         async with self._parts.watching(account, action, lead_id):
@@ -77,7 +78,7 @@ class ExaminationDesk:
             raise PolicyRefusalError(
                 "P12", "Another analyst took this lead: its list is theirs, and you may be asked to review it blind."
             )
-        require_in_time(lead, self._parts.clock.now())
+        await require_usable(tx, lead, self._parts.policy, self._parts.clock.now())
         examination = await examinations.of_round(tx, lead_id, rounds.FIRST, lock=True)
         if examination is None:
             raise ConflictError("Acknowledge the lead first. One that lists nobody has nothing to examine.")

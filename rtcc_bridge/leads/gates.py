@@ -51,7 +51,8 @@ async def search_of(tx: Transaction, lead: LeadRecord) -> ProbeRecord:
 async def require_still_grounded(tx: Transaction, lead: LeadRecord, policy: Policy, now: datetime) -> ProbeRecord:
     """The search of the lead, which its incident permits as it stands now, with all that dispatch has said since.
 
-    Raises PolicyRefusalError (P02, P07, P08, P09), NotFoundError, ConflictError (merged into what is not known yet).
+    Raises PolicyRefusalError (P01, P02, P07, P08, P09), NotFoundError, ConflictError (merged into what is not known
+    yet).
     """
     probe = await search_of(tx, lead)
     authority.require_still_permitted(policy, probe, await authority.authority_of(tx, probe.incident_id, policy, now))
@@ -61,11 +62,22 @@ async def require_still_grounded(tx: Transaction, lead: LeadRecord, policy: Poli
 async def require_not_ended(tx: Transaction, lead: LeadRecord, policy: Policy, now: datetime) -> ProbeRecord:
     """The search of the lead, whose incident has not become what the next sweep withdraws the lead for.
 
-    Raises PolicyRefusalError (P02, P07, P08), NotFoundError, ConflictError (as above).
+    Raises PolicyRefusalError (P01, P02, P07, P08), NotFoundError, ConflictError (as above).
     """
     probe = await search_of(tx, lead)
     authority.require_not_ended(probe, await authority.authority_of(tx, probe.incident_id, policy, now))
     return probe
+
+
+async def require_usable(tx: Transaction, lead: LeadRecord, policy: Policy, now: datetime) -> None:
+    """Of a lead that lives by its state: that its time is not over, nor its incident what it is withdrawn for.
+
+    Of one that has ended its examiners keep what they have noted. Raises PolicyRefusalError (P01, P02, P07, P08, P14,
+    P18), NotFoundError, ConflictError (merged into what is not known yet).
+    """
+    require_in_time(lead, now)
+    if lead_of(lead).is_live:
+        await require_not_ended(tx, lead, policy, now)
 
 
 def require_no_say_in(account: Account, probe: ProbeRecord) -> None:

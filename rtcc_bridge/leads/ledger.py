@@ -21,7 +21,8 @@ class ReceiverKind(StrEnum):
     PACKET = "packet"
     """Was handed a discovery packet. Whoever handed it over tells them, and says so."""
     SYSTEM = "system"
-    """Reads the lead's topic, as its consumer group has committed. It knows of the end when it has read of that."""
+    """Reads the lead's topic, as its consumer group has committed, or may by the broker's list of rights. It knows of
+    the end when it has read of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

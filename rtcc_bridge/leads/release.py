@@ -62,8 +62,8 @@ class ReleaseDesk:
     async def release(self, lead_id: str, account: Account, chosen: Sequence[str]) -> LeadRecord:
         """Releases what was agreed on: the chosen candidates, or all of them where there are no more than two.
 
-        Raises PolicyRefusalError (P10; P02, P07, P08, P09: its incident does not permit the search any more; P11: not
-        agreed on yet; P14, P18: its time is over; P17: too many, or not agreed on; the requestor's own account),
+        Raises PolicyRefusalError (P10; P01, P02, P07, P08, P09: its incident does not permit the search any more; P11:
+        not agreed on yet; P14, P18: its time is over; P17: too many, or not agreed on; the requestor's own account),
         NotFoundError, ConflictError (released already, or ended).
         """
         action = "lead.release"
@@ -82,9 +82,9 @@ class ReleaseDesk:
     async def received(self, lead_id: str, account: Account) -> ReceivedLead:
         """The released lead, for its requestor or a supervisor, who then is one of its receivers (P19).
 
-        Each look is audited before it is had. Raises PolicyRefusalError (P10; P02, P07, P08: its incident ends it; P12:
-        somebody who may have to examine the same face in another search; P14, P18: its time is over; P17: another one's
-        lead), NotFoundError (not released), ConflictError (taken back: there is nothing to look at any more).
+        Each look is audited before it is had. Raises PolicyRefusalError (P10; P01, P02, P07, P08: its incident ends it;
+        P12: somebody who may have to examine the same face in another search; P14, P18: its time is over; P17: another
+        one's lead), NotFoundError (not released), ConflictError (taken back: there is nothing to look at any more).
         """
         action = "lead.receive"
         async with self._parts.watching(account, action, lead_id):

@@ -10,7 +10,7 @@ from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads import opinions, rounds
 from rtcc_bridge.leads.comparison import AidUse, Opinion
 from rtcc_bridge.leads.examiners import CasePeople, people_of, require_examiner, require_independent
-from rtcc_bridge.leads.gates import require_in_time
+from rtcc_bridge.leads.gates import require_usable
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.opinions import Worksheet
 from rtcc_bridge.policy.accounts import Account, same_person
@@ -41,8 +41,9 @@ class ReviewDesk:
     async def take(self, review_id: str, account: Account) -> Worksheet:
         """The account takes the review; once more by the same account changes nothing.
 
-        Raises PolicyRefusalError (P10, without certificates too; P11: has a part in the lead; P12: it is for somebody
-        else), NotFoundError, ConflictError (another account took it, or the lead has ended).
+        Raises PolicyRefusalError (P10, without certificates too; P01, P02, P07, P08: its incident ends the lead; P11:
+        has a part in the lead; P12: it is for somebody else; P14, P18: its time is over), NotFoundError, ConflictError
+        (another account took it, or the lead has ended).
         """
         action = "review.take"
         async with self._parts.watching(account, action, review_id):
@@ -64,7 +65,8 @@ class ReviewDesk:
     async def view(self, review_id: str, account: Account) -> Worksheet:
         """The list in the reviewer's own order and their own notes; each look is audited before it is had.
 
-        Raises PolicyRefusalError (P10, P12), NotFoundError, ConflictError (not taken).
+        Raises PolicyRefusalError (P10, P12; P01, P02, P07, P08, P14, P18: as `take`), NotFoundError, ConflictError (not
+        taken).
         """
         action = "review.view"
         async with self._parts.watching(account, action, review_id):
@@ -122,7 +124,7 @@ class ReviewDesk:
             raise NotFoundError("There is no such review.")
         lead = None if seen.lead_id is None else await locked(tx, seen.lead_id)
         if lead is not None:
-            require_in_time(lead, self._parts.clock.now())
+            await require_usable(tx, lead, self._parts.policy, self._parts.clock.now())
         review = await examinations.find(tx, review_id, lock=True)
         if review is None:
             raise NotFoundError("There is no such review.")

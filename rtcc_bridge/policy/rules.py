@@ -30,7 +30,8 @@ class IncidentFacts:
 
     refused_types: codes of `ABSOLUTE_REFUSALS` that the incident bore before, or that anything that was merged into it
     bears or bore. exercise_merged_in: whether anything that was merged into it is an exercise. killing_attested: two
-    people have attested that it is a killing, which was coded as a disturbance.
+    people have attested that it is a killing, which was coded as a disturbance. unreconciled: it is provisional, and
+    the time to say which incident of dispatch it is has passed.
     """
 
     incident_type: str
@@ -40,6 +41,7 @@ class IncidentFacts:
     refused_types: frozenset[str] = frozenset()
     exercise_merged_in: bool = False
     killing_attested: bool = False
+    unreconciled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,23 @@ class ThreatFacts:
 
 
 def require_authority(incident: IncidentFacts) -> None:
-    """P08: a cancelled or unfounded incident permits nothing any more."""
+    """P08: a cancelled or unfounded incident permits nothing any more; P01: nor does one that nobody reconciled."""
     if incident.status in AUTHORITY_ENDED:
         raise PolicyRefusalError(
             "P08",
             f"This incident is {incident.status}, which ended the authority to search: "
             "attach the still to the incident that is being investigated.",
+        )
+    require_reconciled(incident)
+
+
+def require_reconciled(incident: IncidentFacts) -> None:
+    """P01: what was opened while the feed was down permits nothing once the time to reconcile it has passed."""
+    if incident.unreconciled:
+        raise PolicyRefusalError(
+            "P01",
+            "This provisional incident was not reconciled in time, so it and what was searched for it is withdrawn: "
+            "attach the still to the incident as dispatch has reported it.",
         )
 
 

@@ -10,7 +10,14 @@ from rtcc_bridge.policy import rules
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.purposes import absolute_refusal
 from rtcc_bridge.policy.rules import IncidentFacts, ThreatFacts
-from rtcc_bridge.storage import dispositions, imminent_declarations, incidents, refusal_overrides, threats
+from rtcc_bridge.storage import (
+    dispositions,
+    imminent_declarations,
+    incidents,
+    provisional_incidents,
+    refusal_overrides,
+    threats,
+)
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.incidents import IncidentRecord
 from rtcc_bridge.storage.probes import ProbeRecord
@@ -44,7 +51,12 @@ async def authority_of(tx: Transaction, incident_id: str, policy: Policy, now: d
     threatened = await threats.of_incidents(tx, (record.incident_id,), merged)
     alerts = [_threat_facts(threat) for threat in threatened[record.incident_id]]
     attested = await refusal_overrides.is_confirmed(tx, record.incident_id)
-    incident = replace(_facts(incident_id, record, await incidents.get_all(tx, merged)), killing_attested=attested)
+    provisional = await provisional_incidents.find(tx, record.incident_id)
+    incident = replace(
+        _facts(incident_id, record, await incidents.get_all(tx, merged)),
+        killing_attested=attested,
+        unreconciled=provisional is not None and provisional.is_overdue(now),
+    )
     alerted = rules.has_imminent_threat(policy, incident, alerts, now)
     declaration = await imminent_declarations.find(tx, record.incident_id)
     until = None if declaration is None else declaration.ends_at
@@ -94,7 +106,11 @@ def end_of(incident: IncidentFacts, *, exercise: bool) -> tuple[str, str] | None
 
 
 def require_not_ended(probe: ProbeRecord, authority: IncidentAuthority) -> None:
-    """That nothing has come of the incident which ends the search's lead. Raises PolicyRefusalError (P02, P07, P08)."""
+    """That nothing has come of the incident which ends the search's lead.
+
+    Raises PolicyRefusalError (P01, P02, P07, P08).
+    """
+    rules.require_reconciled(authority.incident)
     if (end := end_of(authority.incident, exercise=probe.exercise)) is not None:
         rule, reason = end
         raise PolicyRefusalError(rule, f"{reason[0].upper()}{reason[1:]}, so this lead may not be used any more.")

@@ -110,7 +110,7 @@ class ProvisionalDesk:
             record = await provisional_incidents.find(tx, incident_id, lock=True)
             if record is None or incident is None:
                 raise NotFoundError("There is no such provisional incident.")
-            if not record.is_waiting or now >= record.reconcile_by:
+            if not record.is_waiting or record.is_overdue(now):
                 raise ConflictError("This incident is reconciled already, or its time is over.")
             if target is None or is_placeholder(target):
                 raise NotFoundError("Name the incident as dispatch has reported it: that one was not seen on the feed.")

@@ -5,29 +5,21 @@ it has had, so it is in the ledger of that lead's receivers; when it has come pa
 """
 
 import hashlib
-from collections.abc import Sequence
 from typing import Final, NoReturn
 
-import structlog
-
-from rtcc_bridge.broker.reader_groups import Committed, reader_groups
+from rtcc_bridge.broker.reader_groups import reader_groups
 from rtcc_bridge.clock import Clock
 from rtcc_bridge.periodic import periodically
+from rtcc_bridge.publishing.reader_ledger import ReaderLedger
 from rtcc_bridge.settings import KafkaSettings
-from rtcc_bridge.storage import lead_event_offsets, outside_receivers, topic_readers
-from rtcc_bridge.storage.engine import Database, Transaction
-from rtcc_bridge.storage.lead_event_offsets import LeadEventOffset
+from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.locks import SoleRight, Work, alone
-from rtcc_bridge.storage.topic_readers import Place
 
 _EVERY_SECONDS: Final = 30.0
 GROUPS_AT_ONCE: Final = 100
 """Groups of the whole cluster that one look asks about; the next one goes on behind them."""
-EVENTS_AT_ONCE: Final = 500
-"""Events that one transaction enters."""
 _LONGEST_NAME: Final = 256
-
-_log = structlog.get_logger(__name__)
+_BY_RIGHT: Final = "by right: "
 
 
 class TopicReaderWatch:
@@ -36,7 +28,7 @@ class TopicReaderWatch:
     def __init__(self, database: Database, kafka: KafkaSettings, clock: Clock) -> None:
         self._database = database
         self._kafka = kafka
-        self._clock = clock
+        self._ledger = ReaderLedger(database, clock)
         self._topics = (kafka.topics.leads, kafka.topics.leads_exercise)
         self._after = ""
 
@@ -53,54 +45,27 @@ class TopicReaderWatch:
         self._after = found.last or ""
         for group, committed in found.found.items():
             await right.confirm()
-            await self._enter(name_of(group), committed)
+            await self._ledger.read_up_to(name_of(group), committed)
         return found.last is not None
 
     async def _in_turn(self) -> None:
         await alone(self._database, Work.TOPIC_READERS, self.look)
 
-    async def _enter(self, reader: str, committed: Committed) -> None:
-        async with self._database.read() as tx:
-            entered = await topic_readers.entered(tx, reader, self._topics)
-        for place, offset in committed.items():
-            before = entered.get(place)
-            if before is None:
-                _log.info("a system reads the topic of leads", reader=reader, topic=place[0], partition=place[1])
-            while before is None or before < offset:
-                moved = await self._enter_some(reader, place, before or 0, offset)
-                if moved == before:
-                    break
-                before = moved
-
-    async def _enter_some(self, reader: str, place: Place, first: int, end: int) -> int:
-        """One transaction. Returns the offset that the ledger has come to.
-
-        It comes no further than to the last event that is noted here: what a reader has read already may be noted as
-        published a moment later.
-        """
-        async with self._database.write() as tx:
-            last = await lead_event_offsets.last_offset(tx, *place)
-            end = min(end, 0 if last is None else last + 1)
-            start = first if first <= end else 0  # the mark was of a topic that was made anew since it was read
-            events = await lead_event_offsets.between(tx, *place, start, end, EVENTS_AT_ONCE)
-            reached = events[-1].offset + 1 if len(events) == EVENTS_AT_ONCE else end
-            await self._note(tx, reader, events)
-            await topic_readers.move(tx, reader, place, reached, self._clock.now())
-        return reached
-
-    async def _note(self, tx: Transaction, reader: str, events: Sequence[LeadEventOffset]) -> None:
-        now = self._clock.now()
-        had = {one.lead_id for one in events}
-        ended = {one.lead_id for one in events if one.ends}
-        if had:
-            await outside_receivers.enter_system(tx, reader, had, now)
-        if ended:
-            await outside_receivers.system_knows(tx, reader, ended, now)
-
 
 def name_of(group: str) -> str:
-    """The group as the ledger calls it: a name that is longer than a column keeps its beginning, and a digest."""
-    if len(group) <= _LONGEST_NAME:
-        return group
-    digest = hashlib.sha256(group.encode()).hexdigest()[:16]
-    return f"{group[: _LONGEST_NAME - len(digest) - 1]}~{digest}"
+    """The group as the ledger calls it. What is longer than a column, or would pass for a principal, gets a digest."""
+    return _told_apart(group) if group.startswith(_BY_RIGHT) else _fitting(group)
+
+
+def name_of_principal(principal: str) -> str:
+    """Somebody whom the broker lets read, as the ledger calls them: no group has such a name there."""
+    return _fitting(f"{_BY_RIGHT}{principal}")
+
+
+def _fitting(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else _told_apart(name)
+
+
+def _told_apart(name: str) -> str:
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: _LONGEST_NAME - len(digest) - 1]}~{digest}"

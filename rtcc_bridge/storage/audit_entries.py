@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import insert, select
+from sqlalchemy import String, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from rtcc_bridge.storage.engine import Transaction, savepoint
@@ -17,6 +17,13 @@ _log = structlog.get_logger(__name__)
 
 _INSERT: Final = insert(audit_entries)
 """Made once, since every act of the program executes it."""
+
+LONGEST: Final[Mapping[str, int]] = {
+    column.name: column.type.length
+    for column in audit_entries.c
+    if isinstance(column.type, String) and column.type.length is not None
+}
+"""How many characters PostgreSQL takes, by column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """Where the events of leads lie on their topics, as the broker said: what a reader's offset is held against (P19)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from rtcc_bridge.storage.engine import Transaction
 from rtcc_bridge.storage.inserts import insert_missing
@@ -45,6 +45,13 @@ async def last_offset(tx: Transaction, topic: str, partition: int) -> int | None
     table = lead_event_offsets
     query = select(table.c.offset).where(table.c.topic == topic, table.c.partition == partition)
     return (await tx.execute(query.order_by(table.c.offset.desc()).limit(1))).scalar_one_or_none()
+
+
+async def last_offsets(tx: Transaction, topic: str) -> Mapping[int, int]:
+    """By partition that of the last event that is known."""
+    table = lead_event_offsets
+    query = select(table.c.partition, func.max(table.c.offset)).where(table.c.topic == topic)
+    return {int(row[0]): int(row[1]) for row in await tx.execute(query.group_by(table.c.partition))}
 
 
 async def between(

@@ -39,6 +39,7 @@ class Work(IntEnum):
     PURGE = 13
     SENT_PICTURES = 14
     TOPIC_READERS = 15
+    TOPIC_RIGHTS = 16
 
 
 class SoleRight:

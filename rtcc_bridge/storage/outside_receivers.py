@@ -21,9 +21,10 @@ SYSTEM: Final = "system"
 class OutsideReceiverRecord:
     """One row of `outside_receivers`.
 
-    name: of the person, or the reference of their matter; of a system its consumer group. handed_over_by: the account
-    that answers for them; None for a system. acknowledged_by: the account that said that they know of the withdrawal;
-    None for a system that has read of it. told_at and told_how: when and how they were told.
+    name: of the person, or the reference of their matter; of a system its consumer group, or its user at the broker.
+    handed_over_by: the account that answers for them; None for a system. acknowledged_by: the account that said that
+    they know of the withdrawal; None for a system that has read of it. told_at and told_how: when and how they were
+    told.
     """
 
     receiver_id: str

@@ -29,6 +29,10 @@ class ProvisionalIncident:
     def is_waiting(self) -> bool:
         return self.reconciled_at is None and self.withdrawn_at is None
 
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether it waits although its time is over: whoever withdraws it has not come to it yet."""
+        return self.is_waiting and now >= self.reconcile_by
+
 
 async def add(tx: Transaction, record: ProvisionalIncident) -> None:
     await tx.execute(provisional_incidents.insert().values(asdict(record)))

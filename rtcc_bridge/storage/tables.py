@@ -682,7 +682,7 @@ outside_receivers = Table(
     Column("lead_id", String(64), ForeignKey("leads.lead_id"), nullable=False, index=True),
     Column("kind", String(16), nullable=False),  # packet: whom one was handed to; system: it reads the topic
     Column("office", String(256), nullable=False),
-    Column("name", String(256), nullable=False),  # or the reference of their matter; of a system its consumer group
+    Column("name", String(256), nullable=False),  # or the reference of their matter; of a system its group or user
     Column("handed_over_by", String(256)),
     Column("received_at", UtcDateTime, nullable=False),
     Column("withdrawal_acknowledged_at", UtcDateTime),
@@ -714,7 +714,7 @@ lead_event_offsets = Table(
 topic_readers = Table(
     "topic_readers",
     metadata,
-    Column("reader", String(256), primary_key=True),  # a consumer group of somebody else
+    Column("reader", String(256), primary_key=True),  # a consumer group of somebody else, or a user
     Column("topic", String(249), primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("offset", BigInteger, nullable=False),  # what lies before it is in the ledger

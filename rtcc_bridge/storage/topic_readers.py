@@ -7,7 +7,7 @@ from typing import TypeAlias
 from sqlalchemy import select
 
 from rtcc_bridge.storage.engine import Transaction
-from rtcc_bridge.storage.inserts import replace_all
+from rtcc_bridge.storage.inserts import insert_if_absent, replace_all
 from rtcc_bridge.storage.slices import padded
 from rtcc_bridge.storage.tables import topic_readers
 
@@ -20,6 +20,20 @@ async def entered(tx: Transaction, reader: str, topics: Collection[str]) -> Mapp
     table = topic_readers
     query = select(table).where(table.c.reader == reader, table.c.topic.in_(padded(topics)))
     return {(row["topic"], row["partition"]): row["offset"] for row in (await tx.execute(query)).mappings()}
+
+
+async def of_topic(tx: Transaction, topic: str) -> Mapping[tuple[str, int], int]:
+    """For each reader of the topic and partition the offset up to which its events are in the ledger."""
+    table = topic_readers
+    rows = (await tx.execute(select(table).where(table.c.topic == topic))).mappings()
+    return {(row["reader"], row["partition"]): row["offset"] for row in rows}
+
+
+async def begin(tx: Transaction, reader: str, place: Place, at: datetime) -> bool:
+    """Lets the reader stand at the beginning of the partition, unless it stands there or further; says whether."""
+    topic, partition = place
+    row = {"reader": reader, "topic": topic, "partition": partition, "offset": 0, "moved_at": at}
+    return await insert_if_absent(tx, topic_readers, row)
 
 
 async def move(tx: Transaction, reader: str, place: Place, offset: int, at: datetime) -> None:

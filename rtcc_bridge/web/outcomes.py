@@ -76,7 +76,7 @@ class UnconfirmedView(WireModel):
 class SystemView(WireModel):
     """A system that has had leads that ended, and has not read on its topic that they have."""
 
-    system: str = Field(description="Its consumer group.")
+    system: str = Field(description="Its consumer group, or `by right: ` and its user at the broker.")
     leads: int
     since: AwareDatetime = Field(description="When the first of them ended.")
 

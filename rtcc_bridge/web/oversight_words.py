@@ -51,6 +51,7 @@ ACTS: Final[Mapping[str, str]] = MappingProxyType(
         "audit.export": "Export the log",
         "audit.exported": "Export the log",
         "audit.journal_merged": "Enter what was noted while the log could not be written",
+        "audit.journal_set_aside": "Set aside what was noted and cannot be entered",
         "audit.key": "Change the key that signs checkpoints",
         "audit.view": "Look at the log",
         "clip.attach": "Attach a clip",

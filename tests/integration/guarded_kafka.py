@@ -36,9 +36,10 @@ class GuardedKafka:
             "DESCRIBE": AclOperation.DESCRIBE, "DESCRIBECONFIGS": AclOperation.DESCRIBE_CONFIGS,
             "ALTER": AclOperation.ALTER, "ALTERCONFIGS": AclOperation.ALTER_CONFIGS,
         }  # fmt: skip
+        kinds = {"TOPIC": ResourceType.TOPIC, "GROUP": ResourceType.GROUP, "CLUSTER": ResourceType.BROKER}
         bindings = [
             AclBinding(
-                ResourceType[right["resourceType"]], right["resourceName"], ResourcePatternType[right["patternType"]],
+                kinds[right["resourceType"]], right["resourceName"], ResourcePatternType[right["patternType"]],
                 right["principal"], right["host"], names[right["operation"].upper()], AclPermissionType.ALLOW,
             )
             for right in rights_of(as_commands(grants(self.open), PREFIX, self.cluster.internal_addresses[0]))
@@ -68,6 +69,7 @@ def rights_of(lines: Iterable[str]) -> list[dict[str, str]]:
     parser = argparse.ArgumentParser()
     for option in ("--bootstrap-server", "--command-config", "--allow-principal", "--topic", "--group"):
         parser.add_argument(option)
+    parser.add_argument("--cluster", action="store_true")
     parser.add_argument("--resource-pattern-type", default="literal")
     parser.add_argument("--add", action="store_true", required=True)
     parser.add_argument("--operation", action="append", required=True)
@@ -78,12 +80,13 @@ def rights_of(lines: Iterable[str]) -> list[dict[str, str]]:
             continue
         assert program == "kafka-acls.sh"
         said = parser.parse_args(words)
+        kind = "CLUSTER" if said.cluster else "TOPIC" if said.topic else "GROUP"
         rights += [
             {
                 "principal": said.allow_principal,
                 "host": "*",
-                "resourceType": "TOPIC" if said.topic else "GROUP",
-                "resourceName": said.topic or said.group,
+                "resourceType": kind,
+                "resourceName": said.topic or said.group or "kafka-cluster",
                 "patternType": said.resource_pattern_type.upper(),
                 "operation": operation,
                 "permissionType": "ALLOW",

@@ -17,6 +17,7 @@ from rtcc_bridge.broker.grants import PARTIES, grants, topics_of
 from rtcc_bridge.broker.group_offsets import committed_offsets
 from rtcc_bridge.broker.reader_groups import reader_groups
 from rtcc_bridge.broker.reading import read_to_end
+from rtcc_bridge.broker.reading_rights import GroupPattern, readers_by_right
 from rtcc_bridge.broker.start_check import require_topics
 from rtcc_bridge.broker.topics import compare_topics, create_topics
 from rtcc_bridge.cli import main
@@ -239,3 +240,19 @@ async def test_the_relay_alone_learns_who_reads_leads(place: GuardedKafka) -> No
     own_alone = place.of("auditor").model_copy(update={"group_prefix": "rtcc-auditor"})  # by a right to that prefix
     with pytest.raises(UnavailableError, match="does not let this client use the consumer group"):
         await reader_groups(own_alone, [topics.audit_checkpoints], "", 1000)
+
+
+async def test_who_may_read_leads_is_told_to_the_relay_with_their_groups(place: GuardedKafka) -> None:
+    await create_topics(place.open)
+    topics = place.open.topics
+    told = await readers_by_right(place.of("relay"), topics.leads)
+    feed = frozenset({GroupPattern("rtcc-feed", is_prefix=True)})
+    assert told is not None
+    assert told.keys() == {f"{PREFIX}feed", *place.open.operators}
+    assert told[f"{PREFIX}feed"] == feed
+    other = await readers_by_right(place.of("relay"), topics.leads_exercise)
+    assert other is not None
+    assert f"{PREFIX}feed" not in other
+    for party in ("consumer", "feed"):
+        with pytest.raises(UnavailableError, match="does not let this client use the cluster's list of rights"):
+            await readers_by_right(place.of(party), topics.leads)

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from rtcc_bridge.broker.client import EventProducer
 from rtcc_bridge.broker.reader_groups import reader_groups
+from rtcc_bridge.broker.reading_rights import readers_by_right
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.errors import UnavailableError
 from rtcc_bridge.leads.ledger import Receiver, ReceiverKind
@@ -141,6 +142,10 @@ async def test_this_program_s_own_groups_are_no_readers(kafka: KafkaSettings, pr
         found |= page.found.keys()
         after = page.last
     assert found == {other}
+
+
+async def test_a_broker_without_rights_tells_of_nobody_who_may_read(kafka: KafkaSettings) -> None:
+    assert await readers_by_right(kafka, kafka.topics.leads) is None
 
 
 async def test_a_broker_that_is_away_is_told_once_and_asked_again(database: Database, clock: ManualClock) -> None:

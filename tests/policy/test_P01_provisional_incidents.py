@@ -10,6 +10,7 @@ from rtcc_bridge.policy.accounts import Account, Role
 from rtcc_bridge.probes.provisional import ProvisionalForm
 from rtcc_bridge.storage import input_events, processes, tables
 from rtcc_bridge.storage.input_events import InputEvent
+from tests.life_kit import FIRST, PEER, REQUESTOR, LifeKit
 from tests.probe_kit import (
     SUPERVISOR,
     Gallery,
@@ -123,6 +124,38 @@ async def test_without_a_reconciliation_its_searches_and_leads_are_withdrawn(kit
     with pytest.raises(PolicyRefusalError) as refused:
         await kit.attached(incident_id)
     assert refused.value.rule == "P08"
+
+
+async def test_once_its_time_is_over_it_permits_nothing_although_no_sweep_has_come_to_it(life: LifeKit) -> None:
+    """The role that withdraws it may be down; neither its searches nor its leads live on for that."""
+    kit = life.kit
+    opened = await kit.provisional.open(FORM, SUPERVISOR)
+    released = await life.lead(incident_id=opened.incident_id)
+    await life.leads.acknowledge(released, FIRST)
+    await life.conclude(released, (0,))
+    review_id = await life.review(released, PEER, (0,))
+    await life.life.release.release(released, FIRST, ())
+    untaken = await life.lead(incident_id=opened.incident_id)
+    kit.clock.advance(4 * 3600 - 60)
+    waiting = await kit.chosen(opened.incident_id)
+    authorized = await kit.authorized(opened.incident_id)
+    request = (await kit.requests())[-1]
+    kit.clock.advance(60)
+    search = face_search(Gallery())
+    async with search.batcher:
+        await search_handler(kit, search).handle(record_of(request))
+    assert (await kit.desk.find(authorized.probe_id)).state == "withdrawn"
+    for refused in (
+        kit.attached(opened.incident_id),
+        kit.desk.approve(waiting.probe_id, SUPERVISOR),
+        life.leads.acknowledge(untaken, FIRST),
+        life.life.examination.view(released, FIRST),
+        life.life.review.view(review_id, PEER),
+        life.life.release.received(released, REQUESTOR),
+    ):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await refused
+        assert caught.value.rule == "P01"
 
 
 async def test_it_is_reconciled_once_and_in_time(kit: ProbeKit) -> None:

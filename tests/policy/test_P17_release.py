@@ -130,6 +130,32 @@ async def test_what_was_released_is_shown_to_nobody_when_its_incident_ends_it(
     assert await life.kit.rows(tables.audit_entries, action="lead.receive", outcome="shown") == []
 
 
+@pytest.mark.parametrize(("changes", "rule"), ENDED, ids=str)
+async def test_what_its_incident_ends_is_shown_to_its_examiners_no_more(
+    life: LifeKit, changes: dict[str, Any], rule: str
+) -> None:
+    """Before anybody has withdrawn it; afterwards they have their own notes again, and no picture."""
+    lead_id = await life.taken()
+    await life.conclude(lead_id, (0,))
+    [review] = await life.kit.rows(tables.examinations, lead_id=lead_id, round=2)
+    await life.life.review.take(review["examination_id"], PEER)
+    [ref, *_] = await life.listed(lead_id)
+    await life.kit.set_incident("incident-1", **changes)
+    for look in (
+        life.life.examination.view(lead_id, FIRST),
+        life.life.pictures.examined_candidate(lead_id, FIRST, ref, 1),
+        life.life.review.view(review["examination_id"], PEER),
+        life.life.pictures.reviewed_still(review["examination_id"], PEER),
+    ):
+        with pytest.raises(PolicyRefusalError) as caught:
+            await look
+        assert caught.value.rule == rule
+    await life.life.withdrawal.withdraw(lead_id, SUPERVISOR, "what the next sweep does")
+    assert (await life.life.examination.view(lead_id, FIRST)).examination.lead_id == lead_id
+    with pytest.raises(ConflictError):
+        await life.life.pictures.examined_candidate(lead_id, FIRST, ref, 1)
+
+
 async def test_a_type_that_is_merely_not_covered_takes_nothing_back_from_the_requestor(life: LifeKit) -> None:
     lead_id = await life.released()
     await life.kit.set_incident("incident-1", **NOT_COVERED[0])

@@ -1,10 +1,13 @@
 """P23: when the log takes no entry, nothing happens but what only makes things safer; that is entered later."""
 
+import base64
+import hashlib
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -12,8 +15,8 @@ from pydantic import SecretStr
 from rtcc_bridge.audit.commitments import Commitments
 from rtcc_bridge.audit.entries import leaf_hash
 from rtcc_bridge.audit.journal import AuditJournal
-from rtcc_bridge.audit.journal_merge import MERGED_ACTION, UNKNOWN_AFTER_SECONDS, JournalMerge
-from rtcc_bridge.errors import UnavailableError
+from rtcc_bridge.audit.journal_merge import ASIDE_ACTION, MERGED_ACTION, UNKNOWN_AFTER_SECONDS, JournalMerge
+from rtcc_bridge.errors import PolicyRefusalError, UnavailableError
 from rtcc_bridge.identity_settings import IdentitySettings
 from rtcc_bridge.people.service_tokens import ServiceTokens
 from rtcc_bridge.people.sessions import Sessions
@@ -64,6 +67,14 @@ def journal(kit: ProbeKit) -> AuditJournal:
 @pytest.fixture
 def merge(kit: ProbeKit, journal: AuditJournal) -> JournalMerge:
     return JournalMerge(kit.database, kit.parts.audit, journal, kit.metrics)
+
+
+def _noted(journal: AuditJournal) -> list[dict[str, Any]]:
+    return [json.loads(one.content) for one in journal.waiting()]
+
+
+def _counted(kit: ProbeKit) -> float | None:
+    return kit.metrics.registry.get_sample_value("rtcc_bridge_audit_journal_entries")
 
 
 async def _attach(kit: ProbeKit) -> object:
@@ -134,15 +145,16 @@ async def test_what_only_makes_things_safer_goes_on_and_is_entered_later(
         assert (await kit.desk.find(waiting.probe_id)).state == "withdrawn"
         assert (await kit.desk.find(refused.probe_id)).state == "refused"
         assert await kit.audited("probe.withdraw") == []
-    noted = journal.waiting()
-    assert [(one.entry["action"], one.is_done) for one in noted] == [("probe.withdraw", True), ("probe.refuse", True)]
+    noted = _noted(journal)
+    assert [one["action"] for one in noted] == ["probe.withdraw", "probe.refuse"]
+    assert all(one.is_done for one in journal.waiting())
     assert await merge.merge() == 2
     for one in noted:
-        (row,) = await kit.rows(tables.audit_entries, entry_id=one.entry["entryId"])
-        assert row["entry"] == one.entry
-        assert row["leaf_hash"] == leaf_hash(one.entry)
+        (row,) = await kit.rows(tables.audit_entries, entry_id=one["entryId"])
+        assert row["entry"] == one
+        assert row["leaf_hash"] == leaf_hash(one)
     (merged,) = await kit.audited(MERGED_ACTION)
-    assert merged["entry"]["details"]["ofUnknownEnd"] == []
+    assert (merged["entry"]["details"]["ofUnknownEnd"], merged["entry"]["details"]["altered"]) == ([], [])
     assert journal.waiting() == []
     assert await merge.merge() == 0
 
@@ -162,7 +174,7 @@ async def test_a_session_ends_and_a_token_is_revoked_all_the_same(
         with pytest.raises(Exception, match=r"full|extend"):
             await sessions.begin(person)
     assert await kit.rows(tables.sessions) == []
-    assert {one.entry["action"] for one in journal.waiting()} == {"session.end", "token.revoke"}
+    assert {one["action"] for one in _noted(journal)} == {"session.end", "token.revoke"}
     assert await merge.merge() == 2
 
 
@@ -210,9 +222,9 @@ async def test_an_attempt_that_is_refused_is_entered_later_too(
             await kit.desk.preview(probe.probe_id, FLOOR)
         with pytest.raises(Exception, match=r"disk is full|could not extend file"):
             await merge.merge()
-        assert kit.metrics.registry.get_sample_value("rtcc_bridge_audit_journal_entries") == 1
+        assert _counted(kit) == 1
     assert await merge.merge() == 1
-    assert kit.metrics.registry.get_sample_value("rtcc_bridge_audit_journal_entries") == 0
+    assert _counted(kit) == 0
     (entry,) = await kit.audited("probe.preview")
     assert entry["outcome"] == "refused"
 
@@ -251,6 +263,66 @@ async def test_what_is_no_act_that_goes_on_without_the_log_is_not_entered_late(
     assert journal.waiting() == []
     [kept] = (kit.objects.parent / "journal").iterdir()
     assert json.loads(kept.read_text())["entryId"] == "forged"
+    [told] = await kit.audited(ASIDE_ACTION)
+    assert told["entry"]["details"]["sha256"] == hashlib.sha256(kept.read_bytes()).hexdigest()
+    assert told["entry"]["details"]["cause"] == "no such act is entered late"
+
+
+async def test_what_no_table_holds_is_entered_with_the_original_in_it(
+    kit: ProbeKit, journal: AuditJournal, merge: JournalMerge
+) -> None:
+    """As earlier versions noted refused attempts at what somebody had named so: PostgreSQL takes no zero."""
+    noted = {
+        "version": 1, "entryId": "named-oddly", "at": "2026-01-05T12:00:00Z", "actor": "analyst",
+        "action": "probe.approve", "subject": "probe/\0" + "9" * 300, "outcome": "refused", "authority": {},
+        "details": {"rule": "P10", "reason": "the probe \0 is closed to you"},
+    }  # fmt: skip
+    await journal.note(noted)
+    journal.done("named-oddly")
+    probe = await kit.attached()
+    async with full(kit.database):
+        with pytest.raises(PolicyRefusalError):
+            await kit.desk.preview(probe.probe_id, FLOOR)
+    assert await merge.merge() == 2, "it holds up nothing"
+    assert journal.waiting() == []
+    [entered] = await kit.rows(tables.audit_entries, entry_id="named-oddly")
+    assert entered["subject"] == entered["entry"]["subject"] == "probe/\N{REPLACEMENT CHARACTER}" + "9" * 249
+    assert "\\u0000" not in json.dumps(entered["entry"])
+    assert entered["leaf_hash"] == leaf_hash(entered["entry"])
+    original = entered["entry"]["original"]
+    assert json.loads(base64.b64decode(original["canonical"])) == noted
+    assert original["leafHash"] == leaf_hash(noted)
+    [merged] = await kit.audited(MERGED_ACTION)
+    assert merged["entry"]["details"]["altered"] == ["named-oddly"]
+
+
+async def test_what_is_no_entry_is_set_aside_told_and_counted(
+    kit: ProbeKit, journal: AuditJournal, merge: JournalMerge
+) -> None:
+    """Whoever spoils a file of the folder neither stops what lies behind it nor does it unseen."""
+    probe = await kit.attached()
+    async with full(kit.database):
+        with pytest.raises(PolicyRefusalError):
+            await kit.desk.preview(probe.probe_id, FLOOR)
+    spoiled = kit.objects.parent / "journal" / "spoiled.done.json"
+    spoiled.write_bytes(b"{")
+    os.utime(spoiled, (0, 0))
+    async with full(kit.database):
+        with pytest.raises(Exception, match=r"full|extend"):
+            await merge.merge()
+        assert spoiled.exists(), "nothing is set aside untold"
+    assert await merge.merge() == 1
+    [aside] = (kit.objects.parent / "journal").iterdir()
+    assert (aside.suffix, aside.read_bytes()) == (".set-aside", b"{")
+    aside.rename(spoiled)  # as if the process had died before it was renamed
+    assert await merge.merge() == 0
+    [told] = await kit.audited(ASIDE_ACTION)
+    assert told["subject"] == f"journal/{hashlib.sha256(b'{').hexdigest()}"
+    assert await merge.merge() == 0
+    assert _counted(kit) == 1, "until somebody has taken the file away"
+    aside.unlink()
+    await merge.merge()
+    assert _counted(kit) == 0
 
 
 async def test_merging_twice_enters_nothing_twice(kit: ProbeKit, journal: AuditJournal, merge: JournalMerge) -> None:
@@ -258,10 +330,10 @@ async def test_merging_twice_enters_nothing_twice(kit: ProbeKit, journal: AuditJ
     await kit.chosen()
     async with full(kit.database), kit.database.write() as tx:
         await kit.approvals.withdraw_for_incident(tx, "incident-1", ENDED)
-    (noted,) = journal.waiting()
+    (noted,) = _noted(journal)
     await merge.merge()
-    await journal.note(noted.entry)
-    journal.done(noted.entry["entryId"])
+    await journal.note(noted)
+    journal.done(noted["entryId"])
     assert await merge.merge() == 1
     assert len(await kit.audited("probe.withdraw")) == 1
     assert len(await kit.audited(MERGED_ACTION)) == 1
@@ -275,10 +347,10 @@ async def test_what_was_entered_later_has_its_place_in_the_tree(
     await log.sign()
     async with full(kit.database), kit.database.write() as tx:
         await kit.approvals.withdraw_for_incident(tx, "incident-1", ENDED)
-    (noted,) = journal.waiting()
+    (noted,) = _noted(journal)
     await merge.merge()
     await log.sign()
-    receipt = await log.proofs.of_leaf(leaf_hash(noted.entry))
+    receipt = await log.proofs.of_leaf(leaf_hash(noted))
     assert "are in the log" in receipt.verify(await log.key())
 
 

@@ -1,27 +1,31 @@
 """What the ledger makes of the offsets that a broker tells of (P19)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from rtcc_bridge.broker.client import EventProducer, RecordPlace
 from rtcc_bridge.broker.reader_groups import Committed, ReaderGroups
+from rtcc_bridge.broker.reading_rights import GroupPattern, Readers
 from rtcc_bridge.leads.events import EVENT_DATA
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.publishing import topic_readers
+from rtcc_bridge.publishing import reader_ledger, topic_readers, topic_rights
 from rtcc_bridge.publishing.lead_offsets import ENDING_EVENTS, lead_event_offset
 from rtcc_bridge.publishing.topic_lane import TopicLane
-from rtcc_bridge.publishing.topic_readers import TopicReaderWatch, name_of
+from rtcc_bridge.publishing.topic_readers import TopicReaderWatch, name_of, name_of_principal
+from rtcc_bridge.publishing.topic_rights import TopicRightsWatch
 from rtcc_bridge.settings import KafkaSettings, RelaySettings
-from rtcc_bridge.storage import lead_event_offsets, outbox, tables
+from rtcc_bridge.storage import lead_event_offsets, outbox, tables, unacknowledged
 from rtcc_bridge.storage import topic_readers as stored_readers
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.lead_event_offsets import LeadEventOffset
 from rtcc_bridge.storage.locks import UNCONTESTED
 from rtcc_bridge.storage.topic_readers import Place
+from rtcc_bridge.storage.unacknowledged import SystemBehind
 from tests.doubles import ManualClock
 from tests.lead_parts import LeadBench, lead_bench, probe_record
 
@@ -35,7 +39,12 @@ class Told:
         self.groups: dict[str, Committed] = {}
         monkeypatch.setattr(topic_readers, "reader_groups", self._ask)
         monkeypatch.setattr(topic_readers, "GROUPS_AT_ONCE", 1)
-        monkeypatch.setattr(topic_readers, "EVENTS_AT_ONCE", 2)
+        monkeypatch.setattr(reader_ledger, "EVENTS_AT_ONCE", 2)
+        self.rights: Readers | None = {}
+        monkeypatch.setattr(topic_rights, "readers_by_right", self._ask_for_rights)
+
+    async def _ask_for_rights(self, _kafka: KafkaSettings, topic: str) -> Readers | None:
+        return self.rights if topic == TOPIC or self.rights is None else {}
 
     async def _ask(self, _kafka: KafkaSettings, _topics: object, after: str, most: int) -> ReaderGroups:
         behind = sorted(name for name in self.groups if name > after)
@@ -76,6 +85,7 @@ class Ledger:
     def __init__(self, bench: LeadBench) -> None:
         self._bench = bench
         self.watch = TopicReaderWatch(bench.database, KafkaSettings(), bench.clock)
+        self.rights = TopicRightsWatch(bench.database, KafkaSettings(), bench.clock)
 
     def pass_time(self) -> None:
         self._bench.clock.advance(60)
@@ -105,9 +115,15 @@ class Ledger:
         """Reader, lead and whether it knows of the end, after a look at all groups."""
         while await self.watch.look(UNCONTESTED):
             pass
+        await self.rights.look(UNCONTESTED)
         async with self._bench.database.read() as tx:
             rows = (await tx.execute(tables.outside_receivers.select())).mappings().all()
         return {(row["name"], row["lead_id"], row["withdrawal_acknowledged_at"] is not None) for row in rows}
+
+    async def behind(self) -> Sequence[SystemBehind]:
+        await self.looked()
+        async with self._bench.database.read() as tx:
+            return await unacknowledged.systems_behind(tx, 10)
 
 
 async def test_a_reader_has_what_lies_before_its_offset(ledger: Ledger, told: Told) -> None:
@@ -200,6 +216,60 @@ async def test_a_relay_that_was_held_up_forgets_nothing_of_what_another_has_publ
     assert broker.end == 3, "the first event twice"
     told.groups = {"one": {(TOPIC, 0): broker.end}}
     assert await ledger.looked() == {("one", first, False), ("one", second, False)}
+
+
+FEED = GroupPattern("feed", is_prefix=True)
+MAY_READ = "by right: User:feed"
+
+
+async def test_whoever_may_read_has_all_that_was_published_and_knows_what_a_group_of_theirs_has_read(
+    ledger: Ledger, told: Told
+) -> None:
+    """A system that reads and never commits stands in the ledger all the same."""
+    first, second = await ledger.lead(), await ledger.lead()
+    told.rights = {"User:feed": {FEED}, "User:rtcc-operator": set()}
+    assert await ledger.looked() == set()
+    await ledger.lies((0, first, False), (1, second, False), (2, first, True))
+    await ledger.lies((0, second, False), partition=1)
+    assert await ledger.looked() == {(MAY_READ, first, False), (MAY_READ, second, False)}
+    await ledger.lies((3, second, True))
+    assert [(one.system, one.leads) for one in await ledger.behind()] == [(MAY_READ, 2)]
+    told.groups = {"a stranger": {(TOPIC, 0): 4}}
+    assert (MAY_READ, first, False) in await ledger.looked()
+    told.groups = {"feed-1": {(TOPIC, 0): 3}, "feed-2": {(TOPIC, 0): 1}}
+    assert {one for one in await ledger.looked() if one[0] == MAY_READ} == {
+        (MAY_READ, first, True), (MAY_READ, second, False),
+    }  # fmt: skip
+    told.groups = {"feed-1": {(TOPIC, 0): 4}}
+    await ledger.looked()
+    assert MAY_READ not in {one.system for one in await ledger.behind()}
+
+
+async def test_who_gets_the_right_later_may_have_read_what_lies_there_already(ledger: Ledger, told: Told) -> None:
+    old, new = await ledger.lead(), await ledger.lead()
+    await ledger.lies((5, old, False), (6, old, False), (7, old, True))
+    assert await ledger.looked() == set()
+    told.rights = {"User:late": set()}
+    assert await ledger.looked() == {("by right: User:late", old, False)}
+    ledger.pass_time()
+    await ledger.lies((0, new, False))  # of a topic that was made anew
+    assert await ledger.looked() == {("by right: User:late", old, False), ("by right: User:late", new, False)}
+    told.rights = {}
+    await ledger.lies((1, await ledger.lead(), False))
+    assert len(await ledger.looked()) == 2, "whose right was taken away has nothing new"
+
+
+async def test_of_a_broker_without_rights_that_is_said_once(ledger: Ledger, told: Told) -> None:
+    told.rights = None
+    with capture_logs() as logs:
+        await ledger.looked()
+        await ledger.looked()
+    assert [one["log_level"] for one in logs] == ["warning"]
+
+
+def test_no_group_passes_for_somebody_who_may_read() -> None:
+    assert name_of(name_of_principal("User:feed")) != name_of_principal("User:feed")
+    assert len(name_of(name_of_principal("User:" + "f" * 300))) == 256
 
 
 def test_a_long_name_keeps_its_beginning_and_is_told_from_others() -> None:
