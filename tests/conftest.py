@@ -1,5 +1,6 @@
 """Fixtures that every kind of test shares."""
 
+import asyncio
 import fcntl
 import gc
 import os
@@ -13,7 +14,6 @@ import hypothesis
 import pytest
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import create_engine
 
 from rtcc_bridge.broker.embedded import EmbeddedBroker
 from rtcc_bridge.matching.modelpack import ModelPack, load_pack
@@ -22,12 +22,13 @@ from rtcc_bridge.modelpacks.add_pack import add_pack
 from rtcc_bridge.modelpacks.default_pack import ensure_default_pack
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.tables import metadata
 from tests import brokers, chosen_tests, databases, tools
 from tests.agency_pack import write_agency_pack
 from tests.doubles import ManualClock
 from tests.outages import Outages
 from tests.shared_folders import made_once
+
+TEMPLATE = "template.sqlite3"
 
 # The tests start programs, and what gRPC, which Milvus's client brings, does at each fork breaks them now and then.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -201,12 +202,13 @@ def database_server(request: pytest.FixtureRequest) -> databases.TestServer | No
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with the present schema: making the tables takes longer than most tests that use them."""
-    file = tmp_path_factory.mktemp("database") / "template.sqlite3"
-    engine = create_engine(f"sqlite:///{file}")
-    metadata.create_all(engine)
-    engine.dispose()
-    return file
+    """A SQLite file with the present schema, as a daemon would have left it: making the tables takes longer than most
+    tests that use them."""
+
+    def make(folder: Path) -> None:
+        asyncio.run(databases.migrate(f"sqlite+aiosqlite:///{folder / TEMPLATE}"))
+
+    return made_once(tmp_path_factory, "database", make) / TEMPLATE
 
 
 @pytest.fixture
