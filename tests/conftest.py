@@ -104,11 +104,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     brokers.stop(config)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves folders unread of which no test has a part in the run."""
+    database, broker = config.getoption("--database"), config.getoption("--broker")
+    return None if chosen_tests.is_read(collection_path, config.rootpath, database, broker) else True
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out what the chosen database and broker have no part in, so that no test runs twice for nothing.
 
     What takes long comes first.
     """
+    if wrong := chosen_tests.wrongly_apart(items, config.rootpath):
+        raise pytest.UsageError(f"no run on Apache Kafka and PostgreSQL finds {wrong[0].nodeid}: chosen_tests.NOT_READ")
     kept = chosen_tests.of_run(
         items, config.getoption("--database"), config.getoption("--broker"), every_case=config.getoption("--every-case")
     )
