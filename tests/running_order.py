@@ -18,10 +18,14 @@ _OF_TIMEOUT: Final = 1 / 8
 """Of the seconds that a test is given of its own: its mark `timeout`."""
 _OF_MARK: Final[Mapping[str, float]] = MappingProxyType({KAFKA: 8})
 _OF_FIXTURE: Final[Mapping[str, float]] = MappingProxyType(
-    {"own_broker": 6, "browser": 5, "place": 4, "broker": 2, "database_server": 0.3, "_helm": 0.2}
-)
+    {
+        "own_broker": 6, "browser": 5, "place": 4, "promtool": 2, "pytester": 2, "broker": 2,
+        "database_server": 0.3, "_helm": 0.2,
+    }
+)  # fmt: skip
+_OF_FOLDER: Final[Mapping[str, float]] = MappingProxyType({"integration": 0.5, "matching": 0.2})
 _OF_OTHERS: Final = 0.02
-"""How many seconds a test takes by and large: one that has the mark or the fixture, and any other."""
+"""How many seconds a test takes by and large: one that has the mark or the fixture or lies there, and any other."""
 
 
 def longest_files_first(items: Sequence[pytest.Item]) -> list[pytest.Item]:
@@ -37,7 +41,7 @@ def _guess(item: pytest.Item) -> float:
     fixtures = set(getattr(item, "fixturenames", ()))
     given = item.get_closest_marker("timeout")
     return max(
-        _OF_OTHERS,
+        _OF_FOLDER.get(item.path.parent.name, _OF_OTHERS),
         _OF_TIMEOUT * given.args[0] if given else 0,
         *(seconds for name, seconds in _OF_MARK.items() if item.get_closest_marker(name)),
         *(seconds for name, seconds in _OF_FIXTURE.items() if name in fixtures),
