@@ -1,5 +1,6 @@
 """Fixtures that every kind of test shares."""
 
+import asyncio
 import fcntl
 import gc
 import os
@@ -13,7 +14,6 @@ import hypothesis
 import pytest
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import create_engine
 
 from rtcc_bridge.broker.embedded import EmbeddedBroker
 from rtcc_bridge.matching.modelpack import ModelPack, load_pack
@@ -22,12 +22,13 @@ from rtcc_bridge.modelpacks.add_pack import add_pack
 from rtcc_bridge.modelpacks.default_pack import ensure_default_pack
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.tables import metadata
-from tests import brokers, chosen_tests, databases, tools
+from tests import brokers, chosen_tests, databases, running_order, tools
 from tests.agency_pack import write_agency_pack
 from tests.doubles import ManualClock
 from tests.outages import Outages
 from tests.shared_folders import made_once
+
+TEMPLATE = "template.sqlite3"
 
 # The tests start programs, and what gRPC, which Milvus's client brings, does at each fork breaks them now and then.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -70,7 +71,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: takes minutes, so it begins first and no worker waits for it at the end")
     config.addinivalue_line(
         "markers", "browser: runs in a real Chromium; what has the fixture `browser` gets it by itself"
     )
@@ -103,17 +103,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     brokers.stop(config)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves folders unread of which no test has a part in the run."""
+    database, broker = config.getoption("--database"), config.getoption("--broker")
+    return None if chosen_tests.is_read(collection_path, config.rootpath, database, broker) else True
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out what the chosen database and broker have no part in, so that no test runs twice for nothing.
 
     What takes long comes first.
     """
+    if wrong := chosen_tests.wrongly_apart(items, config.rootpath):
+        raise pytest.UsageError(f"no run on Apache Kafka and PostgreSQL finds {wrong[0].nodeid}: chosen_tests.NOT_READ")
     kept = chosen_tests.of_run(
         items, config.getoption("--database"), config.getoption("--broker"), every_case=config.getoption("--every-case")
     )
     left_out = set(items) - set(kept)
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
-    items[:] = sorted(kept, key=lambda item: item.get_closest_marker("long") is None)
+    items[:] = running_order.longest_files_first(kept)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -201,12 +209,13 @@ def database_server(request: pytest.FixtureRequest) -> databases.TestServer | No
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with the present schema: making the tables takes longer than most tests that use them."""
-    file = tmp_path_factory.mktemp("database") / "template.sqlite3"
-    engine = create_engine(f"sqlite:///{file}")
-    metadata.create_all(engine)
-    engine.dispose()
-    return file
+    """A SQLite file with the present schema, as a daemon would have left it: making the tables takes longer than most
+    tests that use them."""
+
+    def make(folder: Path) -> None:
+        asyncio.run(databases.migrate(f"sqlite+aiosqlite:///{folder / TEMPLATE}"))
+
+    return made_once(tmp_path_factory, "database", make) / TEMPLATE
 
 
 @pytest.fixture

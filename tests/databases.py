@@ -42,6 +42,15 @@ def schema_difference(connection: Connection) -> list[object]:
     return list(compare_metadata(context, metadata))
 
 
+async def migrate(url: str) -> None:
+    """Gives an empty database the present schema, as a daemon does that begins on it."""
+    database = Database(DatabaseSettings(url=SecretStr(url)))
+    try:
+        await schema.upgrade(database)
+    finally:
+        await database.close()
+
+
 @dataclass(frozen=True, slots=True)
 class TestServer:
     """A PostgreSQL server on which tests may create databases. template: one with the present schema.
@@ -91,9 +100,7 @@ class TestServer:
 
     async def make_template(self) -> None:
         await self._administer(f"CREATE DATABASE {self.template} TEMPLATE {_EMPTY}")
-        database = Database(DatabaseSettings(url=SecretStr(self.url_of(self.template))))
-        await schema.upgrade(database)
-        await database.close()
+        await migrate(self.url_of(self.template))
 
     def has(self, url: str) -> bool:
         """Whether that database is on this server."""

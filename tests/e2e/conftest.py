@@ -116,10 +116,10 @@ class Place:
 
 @pytest.fixture
 async def place(
-    tmp_path: Path, broker: str, broker_of_run: BrokerOfRun, packs_directory: Path, empty_database_url: str
+    tmp_path: Path, broker: str, broker_of_run: BrokerOfRun, packs_directory: Path, database_url: str
 ) -> AsyncIterator[Place]:
-    """Settings and topics; nothing is running yet."""
-    made = Place(tmp_path, broker, packs_directory, empty_database_url, broker_of_run.kind == KAFKA)
+    """Settings, topics and the present schema; nothing is running yet."""
+    made = Place(tmp_path, broker, packs_directory, database_url, broker_of_run.kind == KAFKA)
     kafka = made.settings.kafka
     await make_topics(kafka)
     yield made

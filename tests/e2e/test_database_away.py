@@ -23,7 +23,7 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def empty_database_url(server: PostgresServer) -> str:
+def database_url(server: PostgresServer) -> str:
     """The place's database is one that the test may freeze and stop."""
     return server.url()
 

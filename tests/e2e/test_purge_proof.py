@@ -132,11 +132,11 @@ async def scratch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 
 
 @pytest.fixture
-async def server_folder(empty_database_url: str, database_server: TestServer | None) -> Path | None:
+async def server_folder(database_url: str, database_server: TestServer | None) -> Path | None:
     """Where PostgreSQL keeps everything; None on SQLite, whose file lies in the daemon's folder."""
     if database_server is None:
         return None
-    database = Database(DatabaseSettings(url=SecretStr(empty_database_url)))
+    database = Database(DatabaseSettings(url=SecretStr(database_url)))
     try:
         async with database.read() as tx:
             return Path((await tx.execute(text("SHOW data_directory"))).scalar_one())

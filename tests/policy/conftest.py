@@ -4,10 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from rtcc_bridge.metrics import Metrics
-from rtcc_bridge.storage import schema
 from rtcc_bridge.storage.engine import Database
 from tests.command_kit import Command, commands_on
 from tests.doubles import ManualClock
@@ -31,10 +29,6 @@ async def command(
 ) -> Command:
     """What an insider with the machine's settings types, on what the kits hold."""
     assert kit.objects.parent == tmp_path
-    if kit.database.is_sqlite:  # whose template was made without migrations, which a command would begin with
-        async with kit.database.write() as tx:
-            await tx.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)"))
-            await tx.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": schema.newest_revision()})
     return commands_on(tmp_path, database_url, clock, monkeypatch)
 
 

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import create_engine
 
 from rtcc_bridge.errors import PolicyRefusalError
 from rtcc_bridge.leads.comparison import Aid, AidUse, ComparedCandidate, Opinion
@@ -25,7 +25,6 @@ from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import outbox, tables
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.tables import metadata
 from rtcc_bridge.web.openapi import OPERATIONS
 from rtcc_bridge.web.pages import PAGES
 from tests.databases import TestServer
@@ -79,9 +78,9 @@ def pin(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 @asynccontextmanager
-async def world(folder: Path, server: TestServer | None) -> AsyncIterator[tuple[Website, LifeKit]]:
-    """A site on a database of its own."""
-    async with a_database(folder, server) as url:
+async def world(folder: Path, server: TestServer | None, template: Path) -> AsyncIterator[tuple[Website, LifeKit]]:
+    """A site on a database of its own. template: a SQLite file with the schema."""
+    async with a_database(folder, server, template) as url:
         database = Database(DatabaseSettings(url=SecretStr(url)))
         try:
             async with running_site(database, ManualClock(), Metrics(), folder, roles=()) as site:
@@ -91,15 +90,12 @@ async def world(folder: Path, server: TestServer | None) -> AsyncIterator[tuple[
 
 
 @asynccontextmanager
-async def a_database(folder: Path, server: TestServer | None) -> AsyncIterator[str]:
+async def a_database(folder: Path, server: TestServer | None, template: Path) -> AsyncIterator[str]:
     if server is not None:
         async with server.fresh(with_schema=True) as url:
             yield url
         return
-    engine = create_engine(f"sqlite:///{folder / 'world.sqlite3'}")
-    metadata.create_all(engine)
-    engine.dispose()
-    yield f"sqlite+aiosqlite:///{folder / 'world.sqlite3'}"
+    yield f"sqlite+aiosqlite:///{copyfile(template, folder / 'world.sqlite3')}"
 
 
 async def play(site: Website, life: LifeKit, first_opinion: str, *, imminent: bool) -> None:
@@ -197,6 +193,7 @@ async def feed_of(site: Website, content: Any) -> bytes:
 async def test_nothing_that_the_reviewer_can_fetch_differs_with_the_first_opinion(
     tmp_path_factory: pytest.TempPathFactory,
     database_server: TestServer | None,
+    sqlite_template: Path,
     pin: Callable[[], None],
     *,
     imminent: bool,
@@ -205,7 +202,7 @@ async def test_nothing_that_the_reviewer_can_fetch_differs_with_the_first_opinio
     published: list[list[Any]] = []
     logs: list[list[dict[str, Any]]] = []
     for first_opinion in ("support", "exclusion"):
-        async with world(tmp_path_factory.mktemp("world"), database_server) as (site, life):
+        async with world(tmp_path_factory.mktemp("world"), database_server, sqlite_template) as (site, life):
             pin()
             await play(site, life, first_opinion, imminent=imminent)
             [review] = [row for row in await site.kit.rows(tables.examinations) if row["round"] == 2]
@@ -262,12 +259,15 @@ async def fetched_by_another(site: Website) -> dict[str, bytes]:
 
 
 async def test_the_proof_would_see_a_leak(
-    tmp_path_factory: pytest.TempPathFactory, database_server: TestServer | None, pin: Callable[[], None]
+    tmp_path_factory: pytest.TempPathFactory,
+    database_server: TestServer | None,
+    sqlite_template: Path,
+    pin: Callable[[], None],
 ) -> None:
     """The first examiner's own session does differ: what is compared above is not blind itself."""
     seen = []
     for first_opinion in ("support", "exclusion"):
-        async with world(tmp_path_factory.mktemp("world"), database_server) as (site, life):
+        async with world(tmp_path_factory.mktemp("world"), database_server, sqlite_template) as (site, life):
             pin()
             await play(site, life, first_opinion, imminent=False)
             seen.append(await fetched(site, FIRST.name))

@@ -38,7 +38,7 @@ def items(pytester: pytest.Pytester) -> list[pytest.Item]:
     pytester.makeini(
         f"[pytest]\nmarkers = {POSTGRESQL}\n    once\n    every_case\nasyncio_default_fixture_loop_scope = function"
     )
-    for folder in ("policy", "integration"):
+    for folder in ("policy", "integration", "docs"):
         file = pytester.path / "tests" / folder / f"test_{folder}.py"
         file.parent.mkdir(parents=True)
         file.write_text(TESTS)
@@ -70,3 +70,17 @@ def test_every_case_runs_there_when_it_is_asked_for(items: list[pytest.Item]) ->
     chosen = chosen_tests.of_run(items, POSTGRESQL, KAFKA, every_case=True)
     assert names(chosen, "policy") == names(chosen, "integration")
     assert "alike[2]" in names(chosen, "policy")
+
+
+def test_what_no_other_run_would_find_although_it_is_about_it_is_noticed(
+    items: list[pytest.Item], pytester: pytest.Pytester
+) -> None:
+    root = pytester.path
+    assert chosen_tests.is_read(root / "tests/docs", root, SQLITE, TANSU)
+    for other in ((POSTGRESQL, KAFKA), (POSTGRESQL, TANSU), (SQLITE, KAFKA)):
+        unread = [item for item in items if not chosen_tests.is_read(item.path, root, *other)]
+        assert unread == [item for item in items if "/docs/" in item.nodeid], other
+    wrong = [item.name.removeprefix("test_") for item in chosen_tests.wrongly_apart(items, root)]
+    assert wrong == [
+        "alike[1]", "alike[2]", "different[1]", "different[2]", "partly_of_one[1]", "partly_of_one[2]", "of_the_broker",
+    ]  # fmt: skip
