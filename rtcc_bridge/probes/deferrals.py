@@ -56,11 +56,11 @@ class DeferralDesk:
             )
             return await self._standings(tx)
 
-    async def own(self, account: Account) -> DeferralStanding | None:
-        """Where this person stands, for themselves to know: so the look is not audited. None: nothing lapsed or has not
-        come. Raises UnavailableError."""
+    async def own(self, analyst: str) -> DeferralStanding | None:
+        """Where the analyst of this name stands, for themselves to know: so the look is not audited. None: nothing
+        lapsed or has not come. Raises UnavailableError."""
         async with self._parts.database.read() as tx:
-            found = [one for one in await self._standings(tx) if same_person(one.analyst, account.name)]
+            found = [one for one in await self._standings(tx) if same_person(one.analyst, analyst)]
         return found[0] if found else None
 
     async def lift(self, analyst: str, account: Account, reason: str) -> DeferralStanding:

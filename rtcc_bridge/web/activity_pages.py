@@ -31,7 +31,7 @@ async def activity_page(request: web.Request) -> web.Response:
         "activity.html",
         feed_position=services.feed.position or 0,
         found=found,
-        standing=await services.probes.deferrals.own(account) if may(account, Deed.ATTACH_STILL) else None,
+        standing=await services.probes.deferrals.own(account.name) if may(account, Deed.ATTACH_STILL) else None,
         days=days,
         offered=_DAYS,
         incidents=await named_incidents(services, spoken_of, {}),

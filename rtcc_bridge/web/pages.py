@@ -194,7 +194,7 @@ async def _has_lapsed(services: WebServices, record: ProbeRecord, account: Accou
     waits = record.state == ProbeState.AWAITING_APPROVAL and record.lane == Lane.IMMINENT
     if not waits or not same_person(account.name, record.analyst):
         return False
-    standing = await services.probes.deferrals.own(account)
+    standing = await services.probes.deferrals.own(account.name)
     return standing is not None and standing.is_ended
 
 
