@@ -45,6 +45,12 @@ def entries_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(text) for (text,) in rows]
 
 
+def leave_logging(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
+    """Commands of these modules leave the logging as it is: that of a process of its own would be all later tests'."""
+    for module in modules:
+        monkeypatch.setattr(f"rtcc_bridge.commands.{module}.configure_logging", lambda _settings: None)
+
+
 def commands_on(folder: Path, database_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Commands on what the kits have made in this folder and database, by the clock that the test moves."""
     file = folder / "settings.yaml"
@@ -55,8 +61,7 @@ def commands_on(folder: Path, database_url: str, clock: ManualClock, monkeypatch
 
     monkeypatch.setattr(foundation, "SystemClock", lambda: clock)
     monkeypatch.setattr("rtcc_bridge.app.retention.database_now", database_now)
-    for module in ("retention", "report"):  # the logging of a process of its own would be that of all later tests
-        monkeypatch.setattr(f"rtcc_bridge.commands.{module}.configure_logging", lambda _settings: None)
+    leave_logging(monkeypatch, "retention", "report")
 
     def run(*words: str) -> Awaitable[Result]:
         return asyncio.to_thread(CliRunner().invoke, main, [*words, "--config", str(file)])

@@ -191,6 +191,16 @@ def second_pack(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Mo
     return load_pack(add_pack(source, tmp_path_factory.mktemp("packs")))
 
 
+@pytest.fixture(autouse=True)
+def _logging_is_left_as_it_was() -> Iterator[None]:
+    """Loggers that have kept a test's configuration tell later tests nothing (`command_kit.leave_logging`)."""
+    before = structlog.get_config()
+    yield
+    left = structlog.get_config()
+    structlog.configure(**before)
+    assert not left["cache_logger_on_first_use"], "this test configured the logging of all later ones"
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()

@@ -18,6 +18,7 @@ from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.qualification.qualified import Qualification
 from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage import tables
+from tests.command_kit import leave_logging
 from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit
 from tests.probe_kit import Gallery, ProbeKit, face_search, record_of, search_handler
 
@@ -58,7 +59,8 @@ async def test_outside_the_demo_no_gallery_of_a_demo_stands_in_for_a_live_one(ki
     assert len(demo.seen) == 1
 
 
-def test_outside_the_demo_no_command_makes_a_gallery_of_a_demo(tmp_path: Path) -> None:
+def test_outside_the_demo_no_command_makes_a_gallery_of_a_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_logging(monkeypatch, "gallery")
     (tmp_path / "settings.yaml").write_text("profile: production\n")
     words = ("--provenance", "booking desk", "--lawful-basis", "statute 12", "--retain-until", "2099-01-01")
     arguments = ["gallery", "enroll", str(tmp_path), *words, "--attest-adult", "--kind", "demo"]

@@ -21,6 +21,7 @@ from rtcc_bridge.gallery.sources import FolderSource
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account, Role
 from rtcc_bridge.settings import load_settings
 from rtcc_bridge.storage.tables import audit_entries
+from tests.command_kit import leave_logging
 from tests.doubles import ManualClock
 from tests.gallery_kit import ADMINISTRATOR, PACK, SOURCE_WORDS, GalleryKit
 from tests.probe_kit import POLICY_FILE
@@ -189,8 +190,9 @@ async def test_who_may_not_export_does_not_with_an_order_either(live: GalleryKit
     await refused(live, tmp_path / "out", order_id, rule="P10", account=DEMO_ACCOUNTS["operations"])
 
 
-def test_the_command_exports_no_live_gallery_without_an_order(tmp_path: Path) -> None:
+def test_the_command_exports_no_live_gallery_without_an_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the production profile and in the demo's alike: it goes by the kind of the gallery."""
+    leave_logging(monkeypatch, "gallery")
     (tmp_path / "settings.yaml").write_text(
         f"database:\n  url: sqlite+aiosqlite:///{tmp_path / 'floor.sqlite3'}\n"
         f"objects:\n  url: {(tmp_path / 'sealed').as_uri()}\n  master_key_file: {tmp_path / 'master.key'}\n"
