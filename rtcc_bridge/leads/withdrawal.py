@@ -8,7 +8,7 @@ from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.errors import ConflictError, InvalidInputError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.leads import ledger
 from rtcc_bridge.leads.lead import ENDED
-from rtcc_bridge.leads.ledger import Outstanding, Receiver
+from rtcc_bridge.leads.ledger import Outstanding, Receiver, ReceiverKind
 from rtcc_bridge.leads.life_parts import LifeParts, locked
 from rtcc_bridge.leads.parts import BY_A_PERSON
 from rtcc_bridge.policy.accounts import Account, Role, same_person
@@ -104,8 +104,8 @@ class WithdrawalDesk:
     async def receivers(self, lead_id: str, account: Account) -> Sequence[Receiver]:
         """Everybody who has had the lead, and who knows of its end.
 
-        Each look that names somebody is audited before it is had; the page of a lead that nobody had looks every few
-        seconds. Raises PolicyRefusalError (P10), NotFoundError, UnavailableError.
+        Each look that names somebody is audited before it is had. The page of a lead that nobody but systems had looks
+        every few seconds. Raises PolicyRefusalError (P10), NotFoundError, UnavailableError.
         """
         action = "lead.receivers"
         async with self._parts.watching(account, action, lead_id):
@@ -114,7 +114,7 @@ class WithdrawalDesk:
             if await leads.find(tx, lead_id) is None:
                 raise NotFoundError("There is no such lead.")
             found = await ledger.everybody(tx, lead_id)
-        if found:
+        if any(one.kind is not ReceiverKind.SYSTEM for one in found):
             async with self._parts.database.write() as tx:
                 await self._parts.note(tx, account, action, lead_id, "shown")
         return found

@@ -14,7 +14,7 @@ from rtcc_bridge.audit.note import NoteSigner
 from rtcc_bridge.cli import main
 from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
 from rtcc_bridge.settings import ObjectSettings
-from rtcc_bridge.storage import tables
+from rtcc_bridge.storage import outside_receivers, tables
 from rtcc_bridge.storage.master_keys import LocalMasterKeys
 from tests.audit_kit import OTHER_SEED, AuditKit, lines_of, notes_of, resign, write_lines
 from tests.life_kit import AUDITOR, SUPERVISOR, LifeKit
@@ -76,7 +76,9 @@ async def test_a_look_at_what_colleagues_did_is_an_entry(life: LifeKit) -> None:
     lead_id, withdrawal = await life.released(), life.life.withdrawal
     unseen = await life.lead(incident_id="incident-2")
     assert len(await withdrawal.receivers(lead_id, AUDITOR)) == 1
-    assert await withdrawal.receivers(unseen, AUDITOR) == []
+    async with life.kit.database.write() as tx:
+        assert await outside_receivers.enter_system(tx, "rtcc-feed", {unseen}, life.kit.clock.now()) == 1
+    assert [one.name for one in await withdrawal.receivers(unseen, AUDITOR)] == ["rtcc-feed"]
     await life.kit.desk.deferrals.standings(SUPERVISOR)
     await life.kit.provisional.waiting(SUPERVISOR)
     looks = [
@@ -88,7 +90,7 @@ async def test_a_look_at_what_colleagues_did_is_an_entry(life: LifeKit) -> None:
         ("auditor", lead_id, "shown"),
         ("supervisor", "deferrals", "shown"),
         ("supervisor", "provisional", "shown"),
-    ], "a ledger in which nobody stands names nobody"
+    ], "a ledger in which systems stand names nobody"
     assert len(await life.life.release.all_received(LEAD_REQUESTOR)) == 1
     assert await life.kit.audited("lead.received") == []
 
