@@ -9,13 +9,15 @@ import yaml
 from click.testing import CliRunner, Result
 
 from rtcc_bridge.cli import main
+from tests.command_kit import leave_logging
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    leave_logging(monkeypatch, "users", "tokens")
     return _settings(tmp_path, "demo")
 
 
