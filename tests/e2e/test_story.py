@@ -44,7 +44,6 @@ Look = Callable[[Page], Awaitable[None]]
 """At a page before anything is done on it."""
 
 
-@pytest.mark.once
 @pytest.mark.timeout(300)
 async def test_five_people_bring_a_threat_to_a_corroborated_lead_by_mouse(
     database: Database, browser: Browser, tmp_path: Path
@@ -57,6 +56,7 @@ async def test_five_people_bring_a_threat_to_a_corroborated_lead_by_mouse(
     await the_story(database, browser, tmp_path, Mouse(), glances, is_slow=True)
 
 
+@pytest.mark.once
 @pytest.mark.timeout(300)
 async def test_five_people_bring_a_threat_to_a_corroborated_lead_by_keyboard(
     database: Database, browser: Browser, tmp_path: Path
