@@ -1,6 +1,7 @@
 """An upgrade from every earlier revision keeps the rows and leaves a schema on which the earlier program still works.
 
-New revisions are covered without a line here: the tests go through whatever the migrations hold.
+New revisions are covered without a line here: the tests go through whatever the migrations hold. That these lead to
+just the tables of the program is in `test_schema`.
 """
 
 import asyncio
@@ -18,7 +19,6 @@ from rtcc_bridge.errors import ConfigurationError
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import schema
 from rtcc_bridge.storage.engine import Database
-from tests.databases import schema_difference
 
 KNOWN = ScriptDirectory.from_config(schema.configuration())
 REVISIONS = [script.revision for script in reversed(list(KNOWN.walk_revisions()))]
@@ -87,7 +87,6 @@ async def test_rows_survive_and_the_earlier_program_can_go_on(empty: Database, r
     await schema.upgrade(empty)
     async with empty.read() as tx:
         assert await tx.run_sync(content, earlier) == before
-        assert await tx.run_sync(schema_difference) == []
     if REVISIONS.index(revision) >= REVISIONS.index(script(REVISIONS[-1]).module.oldest_program):
         async with empty.write() as tx:  # what the program of that revision writes, knowing no newer column
             await tx.run_sync(fill, earlier, 2)
