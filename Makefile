@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 4
-# File after file, in the order of tests/running_order.py.
+# File after file, those that take long first: tests/running_order.py.
 DEALT := --dist loadfile --no-loadscope-reorder
 # What Python compiles is kept, whatever the surroundings say: the tests start the program hundreds of times.
 export PYTHONDONTWRITEBYTECODE :=
