@@ -163,7 +163,7 @@ class CandidateLists:
 
     def _scores(
         self,
-        score: Callable[[StoredTemplates, Float32Array], Float64Array],
+        score: Callable[[StoredTemplates, Float32Array, Int64Array], Float64Array],
         rows: Int64Array,
         probes: Float32Array,
         owners: Int64Array,
@@ -173,7 +173,7 @@ class CandidateLists:
         order = np.argsort(rows)
         for start in range(0, len(rows), _SCORED_AT_ONCE):
             some = order[start : start + _SCORED_AT_ONCE]
-            scores[some] = score(self._templates_of(rows[some]), probes[owners[some]])
+            scores[some] = score(self._templates_of(rows[some]), probes, owners[some])
         return scores
 
     def _other_photos(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:

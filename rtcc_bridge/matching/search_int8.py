@@ -20,8 +20,9 @@ from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array
 _PRODUCTS_AT_ONCE: Final = 524_288
 """Products of one piece: 2 MiB, and as much for the scores at most, which stay in the cache until they are compared."""
 
-_FIRST_ROWS: Final = 4096
-"""Rows of the first piece, by which the floors are raised before the threads begin."""
+_GROUPS_PER_ROW: Final = 8
+"""Groups of a thread's first rows for each row that is looked for among them: so many that few of the best share
+one."""
 
 _LEAST_ROWS_AT_ONCE: Final = 1024
 _MOST_ROWS_AT_ONCE: Final = 32_768
@@ -66,8 +67,8 @@ class Int8SearchIndex:
     1. Scan. The high plane of each row is multiplied with the probes in int8 (`Int8Kernel`), piece by piece, each small
        enough for the cache. Where that pays, the probe is split into two planes, which halves the error
        (`Int8Probes`). A piece's scores are compared with one number for each probe, below which no row of the piece can
-       reach the probe's floor; so nearly every row costs its bytes, a multiplication and a comparison. The best of the
-       first rows raise the floors before anything is kept.
+       reach the probe's floor; so nearly every row costs its bytes, a multiplication and a comparison. The best of each
+       thread's first rows raise the floors before it keeps any.
     2. Keep. The others are kept with their score and its error bound until the floor rises above them (`Shortlist`),
        which proves that they are not on the list.
     3. Rescore. What is kept in the end gets its exact score from both planes of the row, the most promising first,
@@ -124,10 +125,9 @@ class Int8SearchIndex:
         errors = [whole.errors(chunk) for chunk in self._snapshot.chunks]
         floors = Floors(len(probes), threshold)
         batch = _Batch(kernel, whole, kernel.prepared(whole.whole), errors, floors)
-        pieces = self._pieces(len(probes))
+        queue = _Queue(self._pieces(len(probes)))
         first, *others = [Shortlist(self.lists, probes, limit, floors) for _ in range(self._threads)]
-        self._sweep([next(pieces)], batch, first)
-        list(executor.map(partial(self._sweep, _Queue(pieces), batch), [first, *others]))
+        list(executor.map(partial(self._sweep, queue, batch), [first, *others]))
         for other in others:
             first.join(other)
         first.finish()
@@ -137,21 +137,35 @@ class Int8SearchIndex:
         """Takes pieces until there are none left."""
         scaled = np.empty((self._most_rows(len(batch.probes)), len(batch.probes)), np.float32)
         spare = np.empty_like(scaled)
+        expected = False
         for piece in pieces:
             templates, rows = self._snapshot.chunks[piece.chunk].templates, slice(piece.start, piece.stop)
             products = batch.kernel.scores(templates.high[rows], batch.prepared)
             some = scaled[: piece.stop - piece.start]
             batch.probes.scale(products, templates.scales[rows], some, spare[: len(some)])
-            if not piece.chunk and not piece.start:
-                self._expect(some, shortlist)
+            expected = expected or self._expect(some, piece, shortlist)
             self._keep(some, piece, batch, shortlist)
 
-    def _expect(self, scaled: Float32Array, shortlist: Shortlist) -> None:
-        """Raises the floors from minus infinity, by the first rows, before any are kept: most are dropped then."""
-        living = np.flatnonzero(self._snapshot.alive[: len(scaled)])
+    def _expect(self, scaled: Float32Array, piece: _Piece, shortlist: Shortlist) -> bool:
+        """Raises the floors by a thread's first rows, before it keeps any: most are dropped then.
+
+        Rows that lie together form groups, and the best row of each of the best groups is looked at. So nearly all of
+        the best are found without sorting all. False when there are too few living rows to raise a floor.
+        """
+        start = piece.offset + piece.start
+        living = np.flatnonzero(self._snapshot.alive[start : piece.offset + piece.stop])
         wanted = shortlist.promising_rows
-        if len(living) >= wanted:
-            shortlist.expect(living[np.argpartition(scaled[living].T, -wanted, axis=1)[:, -wanted:]])
+        if len(living) < wanted:
+            return False
+        some = scaled if len(living) == len(scaled) else scaled[living]
+        rows = max(1, len(some) // (_GROUPS_PER_ROW * wanted))
+        grouped = some[: len(some) // rows * rows].reshape(-1, rows, some.shape[1])
+        groups = np.argpartition(grouped.max(axis=1).T, -wanted, axis=1)[:, -wanted:]
+        within = grouped[groups, :, np.arange(len(groups))[:, None]].argmax(axis=2)
+        places = living[groups * rows + within]
+        shortlist.expect(start + places)
+        scaled[places, np.arange(len(places))[:, None]] = -np.inf  # taken in: not to be kept once more
+        return True
 
     def _keep(self, scaled: Float32Array, piece: _Piece, batch: _Batch, shortlist: Shortlist) -> None:
         """Hands over the rows of a piece that can reach the floors."""
@@ -165,13 +179,12 @@ class Int8SearchIndex:
         shortlist.add(probes, piece.offset + piece.start + rows, found, errors[probes])
 
     def _pieces(self, probes: int) -> Iterator[_Piece]:
-        """The gallery in pieces that suit a batch of this size, after a small one at the start."""
+        """The gallery in pieces that suit a batch of this size."""
         size = self._most_rows(probes)
         for number, (chunk, offset) in enumerate(
             zip(self._snapshot.chunks, self._snapshot.chunk_starts.tolist(), strict=False)
         ):
-            starts = range(0 if number else min(size, _FIRST_ROWS), len(chunk), size)
-            for start, stop in pairwise([*([] if number else [0]), *starts, len(chunk)]):
+            for start, stop in pairwise([*range(0, len(chunk), size), len(chunk)]):
                 yield _Piece(number, offset, start, stop)
 
     def _most_rows(self, probes: int) -> int:

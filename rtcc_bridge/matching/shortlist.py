@@ -18,6 +18,9 @@ _ROWS_BETWEEN_SORTINGS: Final = 512
 """Rows a probe that come in, on average, before what they mean for the floors is worked out; four times as many for one
 probe alone, for which a sorting costs more than rows that come in vain."""
 
+_FEW_ROWS: Final = 128
+"""Rows for which the exact score at once takes less time than a close one that may rule them out."""
+
 _MOST_ROWS: Final = 8192
 """Rows of one probe that are kept on their scanned scores. More are scored exactly at once, and the list's are kept."""
 
@@ -100,16 +103,21 @@ class Shortlist:
         return self._limit + _SPARE_ROWS
 
     def expect(self, rows: Int64Array) -> None:
-        """Raises the floors to what these living rows int64 (B, m), some of each probe's best, surely reach."""
+        """Takes in living rows int64 (B, m), some of each probe's best, and raises the floors by them.
+
+        They are scored closely here, and need not be added again.
+        """
         owners = np.repeat(np.arange(len(rows)), rows.shape[1])
-        scores = self._lists.close_scores(rows.ravel(), self._probes, owners).reshape(rows.shape)
-        self._floors.raise_to(self._lists.scores_at(self._limit, rows, scores - self._close_error))
+        scores = self._lists.close_scores(rows.ravel(), self._probes, owners)
+        sure = (scores - self._close_error).reshape(rows.shape)
+        self._floors.raise_to(self._lists.scores_at(self._limit, rows, sure))
+        self._new.append(_Rows(owners, rows.ravel(), scores, np.full(len(scores), self._close_error)))
 
     def add(self, probes: Int64Array, rows: Int64Array, scores: Float64Array, errors: Float64Array) -> None:
         """Takes in living rows: for each the index of its probe, its number in the gallery, f and e; all (n,)."""
         self._new.append(_Rows(probes, rows, scores, errors))
         if sum(map(len, self._new)) > _ROWS_BETWEEN_SORTINGS * max(4, len(self._probes)):
-            self._sort_out()
+            self._kept = self._sorted_out(self._taken())
 
     def join(self, other: "Shortlist") -> None:
         """Takes in what another thread found."""
@@ -118,7 +126,7 @@ class Shortlist:
 
     def finish(self) -> None:
         """To be called when everything was added, before `exact_rows`."""
-        self._sort_out()
+        self._kept = self._taken()
 
     def exact_rows(self, probes: range) -> tuple[Int64Array, Int64Array, Float64Array]:
         """The rows that may be on the lists of these probes, a few more than those have, and their exact scores.
@@ -126,21 +134,28 @@ class Shortlist:
         int64 (n,) the probe of each, which rises; int64 (n,) the rows; float64 (n,). May be called from several
         threads, for other probes in each.
         """
-        start, end = np.searchsorted(self._kept.probes, [probes.start, probes.stop])
-        kept = self._kept.where(slice(start, end))
-        kept = self._raised(self._refined(kept, np.flatnonzero(kept.errors > self._close_error)).sorted())
+        mine = (self._kept.probes >= probes.start) & (self._kept.probes < probes.stop)
+        kept = self._sorted_out(self._kept.where(mine))
+        loose = np.flatnonzero(kept.errors > self._close_error)
+        if len(loose) > _FEW_ROWS:
+            kept = self._raised(self._refined(kept, loose).sorted())
         return kept.probes, kept.rows, self._lists.exact_scores(kept.rows, self._probes, kept.probes)
 
-    def _sort_out(self) -> None:
-        """Raises the floors as far as what was found allows, and drops what cannot reach them.
+    def _taken(self) -> _Rows:
+        """All that was found so far, which is kept no longer."""
+        found = _Rows.joined([self._kept, *self._new])
+        self._new = []
+        return found
+
+    def _sorted_out(self, found: _Rows) -> _Rows:
+        """Raises the floors as far as these rows allow, and returns those that can reach them, by probe.
 
         The most promising rows of each probe get a closer score first, since what they surely reach is the floor.
         """
-        found = _Rows.joined([self._kept, *self._new]).sorted()
-        self._new = []
+        found = found.sorted()
         promising = found.ranks(len(self._probes)) < self.promising_rows
         found = self._refined(found, np.flatnonzero(promising & (found.errors > self._close_error)))
-        self._kept = self._bounded(self._raised(found))
+        return self._bounded(self._raised(found))
 
     def _refined(self, found: _Rows, places: Int64Array) -> _Rows:
         """The same rows, those at these places with scores that are as close as float32 allows."""

@@ -160,37 +160,49 @@ class TemplateRoom:
         return StoredTemplates(self.high, self.low, self.scales)
 
 
-def exact_scores(templates: StoredTemplates, probes: Float32Array) -> Float64Array:
+def exact_scores(templates: StoredTemplates, probes: Float32Array, owners: Int64Array | None = None) -> Float64Array:
     """The similarity scores float64 (n,) of stored templates: the truth of every search.
 
-    probes: float32 (D,), one for all, or (n, D), one beside each template.
+    probes: float32 (D,), one for all, or (n, D), one beside each template, or (B, D) with owners int64 (n,), which
+    names the one of each template.
 
     score = scale * sum of q_d * probe_d. Each product of a q (16 bits) and a float32 (24 significand bits) is exact in
     float64; each row is added up in an order that depends on D alone, so that its score does not depend on which rows
     are scored beside it.
     """
     scores = np.empty(len(templates), np.float64)
-    for rows, beside in _by_parts(templates, probes):
+    for rows, beside in _by_parts(templates, probes, owners):
         products = _whole_numbers(templates.high[rows], templates.low[rows], np.float64)
         products *= beside.astype(np.float64)
         scores[rows] = products.sum(axis=1)
     return np.multiply(scores, templates.scales, out=scores)
 
 
-def close_scores(templates: StoredTemplates, probes: Float32Array) -> Float64Array:
+def close_scores(templates: StoredTemplates, probes: Float32Array, owners: Int64Array | None = None) -> Float64Array:
     """What `exact_scores` returns, summed in float32: in a fraction of the time, and at most `close_error` away."""
     scores = np.empty(len(templates), np.float64)
-    for rows, beside in _by_parts(templates, probes):
+    for rows, beside in _by_parts(templates, probes, owners):
         whole = _whole_numbers(templates.high[rows], templates.low[rows], np.float32)
         scores[rows] = np.vecdot(whole, beside)
     return np.multiply(scores, templates.scales, out=scores)
 
 
-def _by_parts(templates: StoredTemplates, probes: Float32Array) -> Iterator[tuple[slice, Float32Array]]:
-    """Some rows at a time, with the probes beside them or the one probe of all."""
+def _by_parts(
+    templates: StoredTemplates, probes: Float32Array, owners: Int64Array | None
+) -> Iterator[tuple[slice, Float32Array]]:
+    """Some rows at a time, with the probes beside them or the one probe of all.
+
+    Probes are copied beside the rows here, where they stay in the processor's cache: they are four times the bytes of
+    a plane.
+    """
+    if owners is not None and len(probes) == 1:
+        probes, owners = probes[0], None
     for start in range(0, len(templates), _PRODUCTS_AT_ONCE):
         rows = slice(start, start + _PRODUCTS_AT_ONCE)
-        yield rows, probes[rows] if probes.ndim == 2 else probes
+        if owners is not None:
+            yield rows, probes[owners[rows]]
+        else:
+            yield rows, probes[rows] if probes.ndim == 2 else probes
 
 
 def _whole_numbers(high: Int8Array, low: Int8Array, kind: type[_Float]) -> npt.NDArray[_Float]:

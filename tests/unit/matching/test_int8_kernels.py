@@ -1,5 +1,6 @@
 """Products of int8 rows, with and without the optional package."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,3 +79,28 @@ def test_a_kernel_is_tried_on_what_a_search_gives_it(monkeypatch: pytest.MonkeyP
     for kernel in tried:
         assert set(kernel.probes) == {(2, 512)}
         assert max(rows * length for rows, length in kernel.rows) >= 8 << 20
+
+
+class _Kept(OrtKernel):
+    """Waits for a processor that others have, and takes next to nothing of it."""
+
+    def scores(self, rows: Int8Array, prepared: Any) -> WholeScores:
+        time.sleep(0.01)
+        return np.zeros((len(rows), 1), np.int32)
+
+
+class _Busy(OrtKernel):
+    """Is done in less time, all of which it takes of the processor."""
+
+    def scores(self, rows: Int8Array, prepared: Any) -> WholeScores:
+        end = time.thread_time() + 0.003
+        while time.thread_time() < end:
+            pass
+        return np.zeros((len(rows), 1), np.int32)
+
+
+@pytest.mark.usefixtures("_no_kernel_chosen")
+def test_a_kernel_is_not_passed_over_for_having_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = _Kept()
+    monkeypatch.setattr(int8_kernels, "kernels", lambda: (_Busy(), kept))
+    assert int8_kernels.fastest_kernel(1, 8) is kept

@@ -113,6 +113,17 @@ def test_a_gallery_whose_first_rows_are_unlike_the_rest(
     assert make_index(snapshot).search(probes, 20, -1.0) == truth(snapshot, probes, 20, -1.0)
 
 
+@pytest.mark.parametrize("removed", [slice(0, None, 3), slice(1, None, 5)], ids=["every third", "every fifth"])
+def test_a_gallery_that_begins_with_the_best_rows_in_their_order_some_of_them_removed(
+    make_index: IndexFactory, generator: np.random.Generator, removed: slice
+) -> None:
+    probes = random_templates(generator, 2, 16)
+    templates = random_templates(generator, 3000, 16)
+    snapshot = snapshot_of(templates[np.argsort(-templates @ probes[0])])
+    snapshot = snapshot.without(2, snapshot.image_ids[removed])
+    assert make_index(snapshot).search(probes, 5, -1.0) == truth(snapshot, probes, 5, -1.0)
+
+
 def test_near_ties_that_only_both_planes_tell_apart(make_index: IndexFactory, generator: np.random.Generator) -> None:
     templates = np.repeat(random_templates(generator, 1, 128), 500, axis=0)
     for row, column in enumerate(generator.integers(0, 128, 500)):

@@ -1,6 +1,7 @@
 """Templates in 16 bits: what storing them changes, and the scores that are the truth from then on."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from rtcc_bridge.matching.stored_templates import (
     close_scores,
     exact_scores,
 )
-from rtcc_bridge.matching.types import Float32Array
+from rtcc_bridge.matching.types import Float32Array, Float64Array
 from tests.unit.matching.search_cases import normalised, random_templates
 
 PLANE, SCALES = np.ones((3, 4), np.int8), np.ones(3, np.float32)
@@ -90,6 +91,15 @@ def test_a_close_score_is_as_close_as_it_says(seed: int, length: int) -> None:
         close = close_scores(stored, probes)
         exact = np.array([exact_scores(stored.take(np.array([row])), probes[row])[0] for row in range(30)])
         assert (np.abs(close - exact) <= close_error(length)).all()
+
+
+@pytest.mark.parametrize("score", [exact_scores, close_scores])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_owners_name_the_probe_of_each_row(score: Callable[..., Float64Array], batch: int) -> None:
+    generator = np.random.default_rng(batch)
+    stored = StoredTemplates.of(random_templates(generator, 200, 16))
+    probes, owners = random_templates(generator, batch, 16), generator.integers(0, batch, 200)
+    assert np.array_equal(score(stored, probes, owners), score(stored, probes[owners]))
 
 
 def test_a_close_score_is_close_enough_to_be_of_use() -> None:
