@@ -96,6 +96,24 @@ async def test_nobody_else_sees_it(life: LifeKit, account: Account) -> None:
     assert await refused(life, again, account) == "P10"
 
 
+async def test_another_case_of_the_same_picture_is_closed_to_who_may_examine_it_now(life: LifeKit) -> None:
+    """By its still and by its notes: the two have no number and no incident in common, only the picture."""
+    kit, first = life.kit, await probe_of(life, await life.released())
+    probe = await kit.attached(OTHER_CASE, case_number="26-000777")
+    await kit.desk.choose_face(probe.probe_id, 1, ANALYST)
+    await kit.desk.approve(probe.probe_id, SUPERVISOR)
+    lead_id = await life.search(probe.probe_id)
+    for look in (kit.desk.open(first, PEER), kit.desk.case_notes.open("incident-1", PEER)):
+        with pytest.raises(PolicyRefusalError, match="is being examined in another search") as caught:
+            await look
+        assert caught.value.rule == "P12"
+    await life.leads.acknowledge(lead_id, FIRST)
+    await life.conclude(lead_id)
+    await life.review(lead_id, PEER)
+    await life.life.release.release(lead_id, FIRST, ())
+    assert (await kit.desk.case_notes.open("incident-1", PEER)).incident_id == "incident-1"
+
+
 async def test_the_case_before_is_closed_to_who_may_examine_the_face_now(life: LifeKit) -> None:
     first, again = await searched_again(life)
     for call in (life.kit.desk.open(first, PEER), life.kit.desk.preview(first, THIRD)):
