@@ -165,6 +165,15 @@ async def test_the_only_face_is_confirmed_with_one_key_and_its_approval_covers_a
     rows = await site.kit.rows(tables.probes, same_person_as=probe["probeId"])
     assert [(row["approved_by"], row["case_number"]) for row in rows] == [("supervisor", probe["caseNumber"])]
 
+    await page.locator(".crumbs").get_by_role("link").click()
+    await page.get_by_role("radio", name="2 stills so far").check()
+    await expect(page.get_by_label("Requestor")).not_to_be_editable()
+    site.kit.clock.advance(DAY.total_seconds())
+    await site.report("INC-1", incidentCommonPriorityNumber=2)
+    await expect(page.locator("#answer")).to_contain_text("The approval covers no further still")
+    await expect(page.locator("#same-person")).to_be_hidden()
+    await expect(page.get_by_label("Requestor")).to_be_editable()
+
 
 @pytest.mark.once
 async def test_a_still_is_edited_by_keyboard_with_the_original_one_key_away(site: Website, visit: Visit) -> None:
