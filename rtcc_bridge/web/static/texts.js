@@ -92,7 +92,7 @@ export const TEXTS = {
   approvalEnded: {
     rule: "P01",
     title: "The approval covers no further still",
-    detail: "It has ended, or was withdrawn. Nothing was sent: attach the still by itself, with its own grounds.",
+    detail: "It has ended, was withdrawn, or covers as many stills as it may. Nothing was sent: attach the still by itself, with its own grounds.",
   },
   sendingFile: "Sending",
   readingClip: "Reading the clip. A long one takes up to a minute.",
