@@ -436,6 +436,11 @@ def approval_span(policy: Policy, now: datetime) -> tuple[datetime, datetime]:
     return now - timedelta(hours=policy.approval.valid_hours), now + MOST_APPROVED_AHEAD
 
 
+def approval_end(policy: Policy, approved_at: datetime) -> datetime:
+    """P01: from when on an approval of that moment covers no search any more."""
+    return approved_at + timedelta(hours=policy.approval.valid_hours)
+
+
 def approval_holds(policy: Policy, approved_at: datetime, now: datetime) -> bool:
     """P01: an approval covers a search for a limited time."""
     after, until = approval_span(policy, now)
@@ -475,12 +480,14 @@ def require_covered(
             "P01", "The approval that should cover this still has ended, or never came: attach the still by itself."
         )
     if not same_person(first.analyst, further.analyst):
-        raise PolicyRefusalError("P01", "Only the analyst whose search was approved adds stills to it.")
+        raise PolicyRefusalError(
+            "P01", "Only the analyst whose search was approved adds stills to it: attach this one by itself."
+        )
     if first != replace(further, analyst=first.analyst):
         raise PolicyRefusalError(
             "P01",
             "An approval covers one person of one case: incident, case, purpose, legal basis and requestor have to be "
-            "those of the approved search.",
+            "those of the approved search. State those, or attach this still by itself.",
         )
     if stills >= MOST_STILLS:
         raise PolicyRefusalError("P01", f"An approval covers {MOST_STILLS} stills: attach this one by itself.")

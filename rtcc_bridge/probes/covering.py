@@ -1,10 +1,13 @@
 """One approval for several stills of one unknown person (P01): which approval covers a further still."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from rtcc_bridge.errors import NotFoundError
+from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
 from rtcc_bridge.policy import rules
+from rtcc_bridge.policy.accounts import Account, same_person
 from rtcc_bridge.policy.authority_token import TokenVerifier
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.rules import SearchGrounds
@@ -16,6 +19,39 @@ from rtcc_bridge.storage.probes import ProbeRecord
 
 _STANDING: Final = frozenset({ProbeState.AUTHORIZED, ProbeState.SEARCHED, ProbeState.UNREADABLE})
 """With its approval granted, a probe in one of these states was not withdrawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenApproval:
+    """An approval that further stills can be added to. probe: the approved one. stills: how many it covers, with that
+    one. until: when it ends."""
+
+    probe: ProbeRecord
+    stills: int
+    until: datetime
+
+
+async def open_approvals(
+    tx: Transaction, incident_id: str, analyst: Account, policy: Policy, verifier: TokenVerifier, now: datetime
+) -> Sequence[OpenApproval]:
+    """The incident's approvals that would cover a further still of this analyst, on the approved search's own grounds;
+    the oldest still first. incident_id: of an incident that goes on.
+
+    This only spares a person the attempt: each is asked about again when the still comes.
+    """
+    found = []
+    for probe in await probes.of_incidents(tx, {incident_id}, _STANDING):
+        is_first = probe.approval == Approval.GRANTED and probe.same_person_as is None
+        if not is_first or probe.approved_at is None or not same_person(probe.analyst, analyst.name):
+            continue
+        further = replace(await _grounds_of(tx, probe), incident_id=incident_id)
+        try:
+            await require_covering(tx, probe.probe_id, further, policy, verifier, now)
+        except PolicyRefusalError:
+            continue
+        stills = 1 + len(await probes.covered_by(tx, probe.probe_id))
+        found.append(OpenApproval(probe, stills, rules.approval_end(policy, probe.approved_at)))
+    return found
 
 
 async def require_covering(

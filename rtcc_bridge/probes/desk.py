@@ -19,7 +19,7 @@ from rtcc_bridge.probes.approval import ApprovalDesk
 from rtcc_bridge.probes.authority import authority_of
 from rtcc_bridge.probes.case_notes import CaseNotesDesk
 from rtcc_bridge.probes.choice import FaceChoice
-from rtcc_bridge.probes.covering import require_other_picture
+from rtcc_bridge.probes.covering import OpenApproval, open_approvals, require_other_picture
 from rtcc_bridge.probes.declarations import DeclarationDesk
 from rtcc_bridge.probes.deferrals import DeferralDesk
 from rtcc_bridge.probes.editing import StillEditor
@@ -149,6 +149,15 @@ class ProbeDesk:
         except (NotFoundError, ConflictError):
             return Lane.ROUTINE
         return rules.lane_of(imminent_threat=authority.imminent_threat)
+
+    async def open_approvals(self, incident_id: str, analyst: Account) -> Sequence[OpenApproval]:
+        """The approvals that would cover a further still of this analyst (P01); see `covering.open_approvals`."""
+        verifier = self._parts.authority_keys.verifier
+        if verifier is None:
+            return ()  # where no approval can be told for a real one (P30), none covers anything
+        policy, now = self._parts.policy, self._parts.clock.now()
+        async with self._parts.database.read() as tx:
+            return await open_approvals(tx, incident_id, analyst, policy, verifier, now)
 
     async def edit(self, probe_id: str, edits: Sequence[Edit], account: Account) -> ProbeRecord:
         """The analyst edits the still; see `StillEditor.edit`."""

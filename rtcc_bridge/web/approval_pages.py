@@ -14,7 +14,7 @@ from rtcc_bridge.web.accounts import ACCOUNT
 from rtcc_bridge.web.cards import incident_card, lead_card
 from rtcc_bridge.web.incidents import one_incident
 from rtcc_bridge.web.operations import Handler
-from rtcc_bridge.web.page_cards import earlier_searches, named_incidents
+from rtcc_bridge.web.page_cards import earlier_searches, named_incidents, shared_approval
 from rtcc_bridge.web.probes import approval_queue, with_lead
 from rtcc_bridge.web.services import WebServices, services_of
 from rtcc_bridge.web.templating import page
@@ -85,6 +85,7 @@ async def _shown(request: web.Request, services: WebServices, probe_id: str) -> 
         "face": next((face for face in view.faces if face.number == view.chosen_face), None),
         "lead": None if view.lead is None else lead_card(view.lead, {card.key: card}),
         "earlier": await earlier_searches(services, probe_id, account),
+        "shared": await shared_approval(services, record),
         "decision": Decision(is_open, obstacle),
     }
 

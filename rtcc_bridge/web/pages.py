@@ -33,7 +33,7 @@ from rtcc_bridge.web.incidents import one_incident
 from rtcc_bridge.web.lead_pages import LEAD_PAGES
 from rtcc_bridge.web.operations import Handler
 from rtcc_bridge.web.oversight_pages import OVERSIGHT_PAGES
-from rtcc_bridge.web.page_cards import earlier_searches, taken_by
+from rtcc_bridge.web.page_cards import earlier_searches, shared_approval, taken_by
 from rtcc_bridge.web.people import PEOPLE_PAGES
 from rtcc_bridge.web.policies import POLICY_PAGES
 from rtcc_bridge.web.probes import with_lead
@@ -68,6 +68,8 @@ async def incident_page(request: web.Request) -> web.Response:
     card = incident_card(view)
     own = await taken_by(services, [lead.lead_id for lead in found], account)
     offer = _offer(services, authority)
+    attaches = authority is not None and may(account, Deed.ATTACH_STILL)
+    open_approvals = await services.probes.open_approvals(incident_id, account) if attaches else ()
     return page(
         request,
         "incident.html",
@@ -80,6 +82,7 @@ async def incident_page(request: web.Request) -> web.Response:
         leads=tuple(lead_card(lead_view(lead), {card.key: card}, own) for lead in found),
         discloses=may(account, Deed.MAKE_DISCOVERY_PACKET) and Role.ANALYST not in account.roles,
         offer=offer,
+        approvals=tuple(one for one in open_approvals if one.probe.purpose in offer.permitted),
         declared_until=None if authority is None else authority.declared_until,
         declared_hours=services.policy.deferral.declared_hours,
         declarable=_declarable(services.policy, account, authority),
@@ -135,6 +138,7 @@ async def probe_page(request: web.Request) -> web.Response:
         has_lapsed=await _has_lapsed(services, record, account),
         edits=tuple(edit_words(step) for step in view.edits),
         earlier=await earlier_searches(services, probe_id, account) if may_decide else (),
+        shared=await shared_approval(services, record),
         states=PROBE_STATES,
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.async_api import Browser, Page, Route, expect
@@ -117,7 +118,9 @@ async def test_one_of_two_hundred_faces_is_chosen_by_keyboard(site: Website, vis
 
 
 @pytest.mark.once
-async def test_the_only_face_is_confirmed_with_one_key(site: Website, visit: Visit) -> None:
+async def test_the_only_face_is_confirmed_with_one_key_and_its_approval_covers_a_further_still(
+    site: Website, visit: Visit
+) -> None:
     await site.report("INC-1")
     probe = await site.attach("INC-1")
     page = await (await visit("analyst")).open(f"/probes/{probe['probeId']}")
@@ -133,6 +136,43 @@ async def test_the_only_face_is_confirmed_with_one_key(site: Website, visit: Vis
     await expect(page.get_by_role("heading", name="Searching")).to_be_visible()
     await site.search_all([await site.kit.enrol("one")])
     await expect(page.get_by_role("heading", name="Searched")).to_be_visible()
+
+    page = await (await visit("analyst")).open("/incidents/INC-1")
+    await page.get_by_label("Requestor").fill("somebody else")
+    looks = len(await site.kit.audited("probe.view"))
+    no = page.get_by_role("radio", name="It is a search of its own")
+    await expect(no).to_be_checked()
+    await no.focus()
+    await page.keyboard.press("ArrowDown")
+    await expect(page.get_by_role("radio", name="face 1: Searched")).to_be_checked()
+    await expect(page.get_by_label("Requestor")).to_have_value(probe["requestor"])
+    await expect(page.get_by_label("Requestor")).not_to_be_editable()
+    await expect(page.get_by_role("radio", name="Violent offense Find")).to_be_checked()
+    assert len(await site.kit.audited("probe.view")) == looks + 1
+    await page.keyboard.press("ArrowUp")
+    await expect(page.get_by_label("Requestor")).to_have_value("somebody else")
+    await expect(page.get_by_label("Case number")).to_be_editable()
+    await page.keyboard.press("ArrowDown")
+    await expect(page.get_by_label("Case number")).to_have_value(probe["caseNumber"])
+    site.kit.workers.crop_pixels = site.kit.workers.crop_pixels + np.uint8(1)
+    await page.get_by_label("The still").set_input_files(still())  # type: ignore[arg-type]  # a file's payload
+    await page.get_by_label("I attest").check()
+    await page.get_by_role("button", name="Find the faces").click()
+    await expect(page.get_by_text("it covers this one too")).to_be_visible()
+    await page.get_by_role("button", name="Search for face 1").press("Enter")
+    await expect(page.get_by_role("heading", name="Searching")).to_be_visible()
+    await expect(page.locator("#side .covered")).to_contain_text("nobody was asked anew")
+    rows = await site.kit.rows(tables.probes, same_person_as=probe["probeId"])
+    assert [(row["approved_by"], row["case_number"]) for row in rows] == [("supervisor", probe["caseNumber"])]
+
+    await page.locator(".crumbs").get_by_role("link").click()
+    await page.get_by_role("radio", name="2 stills so far").check()
+    await expect(page.get_by_label("Requestor")).not_to_be_editable()
+    site.kit.clock.advance(DAY.total_seconds())
+    await site.report("INC-1", incidentCommonPriorityNumber=2)
+    await expect(page.locator("#answer")).to_contain_text("The approval covers no further still")
+    await expect(page.locator("#same-person")).to_be_hidden()
+    await expect(page.get_by_label("Requestor")).to_be_editable()
 
 
 @pytest.mark.once

@@ -186,9 +186,15 @@ async def test_further_stills_and_their_approval_are_seen(site: Website) -> None
     await site.post(f"/probes/{first['probeId']}/face", "analyst", {"number": 1})
     status, problem = await attached(site, samePersonAs=first["probeId"])
     assert (status, problem["rule"]) == (403, "P01"), "it is not approved yet"
+    offered = f'name="samePersonAs" value="{first["probeId"]}"'
+    assert offered not in await shown(site, "/incidents/INC-1", "analyst")
     await site.post(f"/probes/{first['probeId']}/approve", "supervisor")
     status, problem = await attached(site, samePersonAs=first["probeId"])
     assert (status, problem["rule"]) == (403, "P01"), "the approval was given for one face of this picture"
+    page = await shown(site, "/incidents/INC-1", "analyst")
+    assert offered in page
+    assert first["caseNumber"] not in page, "each look at a case number is audited"
+    assert offered not in await shown(site, "/incidents/INC-1", "reviewer"), "the search of another analyst"
     site.kit.workers.crop_pixels = site.kit.workers.crop_pixels + np.uint8(1)
     further = await site.attach(image=b"another", samePersonAs=first["probeId"], warrantOrExigency="W-1")
     assert (further["samePersonAs"], further["warrantOrExigency"]) == (first["probeId"], "W-1")
@@ -196,6 +202,22 @@ async def test_further_stills_and_their_approval_are_seen(site: Website) -> None
     assert (chosen["state"], chosen["approval"]["approvedBy"]) == ("authorized", "supervisor")
     seen = await site.get(f"/probes/{first['probeId']}", "supervisor")
     assert seen["approval"]["covers"] == [further["probeId"]]
+    page = await shown(site, "/incidents/INC-1", "analyst")
+    assert "2 stills so far" in page
+    assert f'value="{further["probeId"]}"' not in page, "one choice for one approval"
+    for pages in ("/probes", "/approvals"):
+        said = await shown(site, f"{pages}/{further['probeId']}", "supervisor")
+        assert f'href="{pages}/{first["probeId"]}"' in said
+        assert "The approval of that one covers this one too: nobody was asked anew." in said
+        assert f'href="{pages}/{further["probeId"]}"' in await shown(site, f"{pages}/{first['probeId']}", "supervisor")
+    late = await site.attach(image=b"a third", samePersonAs=first["probeId"])
+    assert "it covers this one too" in await shown(site, f"/probes/{late['probeId']}", "analyst")
+    site.kit.clock.advance(24 * 3600)
+    assert offered not in await shown(site, "/incidents/INC-1", "analyst"), "an approval lasts for a day"
+    site.kit.workers.crop_pixels = site.kit.workers.crop_pixels + np.uint8(1)
+    await site.post(f"/probes/{late['probeId']}/face", "analyst", {"number": 1})
+    for page in (f"/probes/{late['probeId']}", f"/approvals/{late['probeId']}"):
+        assert "did not cover this one: it is decided on by itself" in await shown(site, page, "supervisor")
 
 
 async def test_a_still_is_edited_until_a_face_is_chosen(site: Website) -> None:

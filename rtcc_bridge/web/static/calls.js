@@ -2,6 +2,16 @@
 
 import { TEXTS } from "/static/texts.js";
 
+/** GETs JSON. Returns as `post` does. Never throws. */
+export async function get(address) {
+  try {
+    const answer = await fetch(address);
+    return { ok: answer.ok, document: await answer.json() };
+  } catch {
+    return { ok: false, document: TEXTS.noAnswer };
+  }
+}
+
 /** POSTs JSON. Returns {ok, document}; the document of a failure is a problem. Never throws. */
 export async function post(address, body = {}) {
   try {

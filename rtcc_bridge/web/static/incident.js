@@ -1,15 +1,17 @@
 // An incident: kept live, and the form that attaches a still to it.
 
-import { postForm, showProblem, wireButtons, wireReasons } from "/static/calls.js";
+import { get, postForm, showProblem, wireButtons, wireReasons } from "/static/calls.js";
 import { keepLive, say } from "/static/live.js";
 import { TEXTS } from "/static/texts.js";
 
-const FIELDS = ["purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal", "warrantOrExigency"];
+const FIELDS = ["purpose", "legalBasis", "caseNumber", "requestor", "attestedOriginal", "warrantOrExigency", "samePersonAs"];
+const SHARED = ["legalBasis", "caseNumber", "requestor"]; // beside the purpose: what one approval is for (P01)
 const PICTURES = ["image/jpeg", "image/png", "image/webp"];
 const CLIPS = /\.(mp4|m4v|mov|mkv|avi)$/i;
 
-const refresh = keepLive({ onPart: followOffer });
+const refresh = keepLive({ onPart: followPart });
 const form = document.getElementById("attach");
+let written = null; // in the fields that an approved search's words stand in now
 const region = document.getElementById("answer") ?? document.getElementById("outages");
 
 wireButtons(({ ok, document: answer, button }) => {
@@ -34,16 +36,92 @@ wireReasons(".attest", told, "attestation");
 
 if (form) wireForm();
 
+function followPart(part, before) {
+  if (part.id === "offer") followOffer(part);
+  if (part.id === "same-person") followApprovals(part, before);
+}
+
 /** Whoever fills in the form while the incident ends is told so at once; what was written comes back with the incident. */
 function followOffer(part) {
-  if (part.id !== "offer") return;
   const isOpen = part.hidden; // it says why nothing can be attached
   if (!isOpen) say("say-at-once", part.textContent);
   if (form) form.hidden = !isOpen;
   else if (isOpen) location.reload(); // which brings the form
 }
 
+/** What was chosen stays so, as long as its approval covers a further still. */
+function followApprovals(part, before) {
+  const chosen = before.querySelector("input:checked")?.value;
+  if (!chosen) return;
+  const same = [...part.querySelectorAll("input")].find((one) => one.value === chosen);
+  if (same) {
+    same.checked = true;
+  } else {
+    giveBack();
+    showProblem(region, TEXTS.approvalEnded);
+  }
+}
+
+/** Under the approval of another still, the form says what that search was approved for, and nothing else. */
+async function shareApproval() {
+  const chosen = samePerson();
+  if (!chosen) {
+    giveBack();
+    return;
+  }
+  const { ok, document: first } = await get(`/api/v1/probes/${encodeURIComponent(chosen)}`);
+  if (samePerson() !== chosen) return;
+  if (ok) {
+    takeOver(first);
+    return;
+  }
+  form.querySelector("[name=samePersonAs][value='']").checked = true;
+  giveBack();
+  showProblem(region, first);
+}
+
+function samePerson() {
+  return new FormData(form).get("samePersonAs");
+}
+
+function takeOver(first) {
+  const { elements } = form;
+  const fields = [...SHARED, "warrantOrExigency"].filter((name) => elements[name]);
+  written ??= { purpose: new FormData(form).get("purpose"), texts: fields.map((name) => [name, elements[name].value]) };
+  for (const name of fields) {
+    elements[name].value = first[name] ?? "";
+    elements[name].readOnly = SHARED.includes(name);
+  }
+  for (const one of purposes()) {
+    one.checked = one.value === first.purpose;
+    one.disabled = !one.checked;
+  }
+  showProblem(region, null);
+  say("say-politely", TEXTS.takenOver);
+}
+
+/** What was written before an approved search's words took its place. */
+function giveBack() {
+  if (!written) return;
+  for (const [name, value] of written.texts) {
+    form.elements[name].value = value;
+    form.elements[name].readOnly = false;
+  }
+  for (const one of purposes()) {
+    one.checked = one.value === written.purpose;
+    one.disabled = false;
+  }
+  written = null;
+}
+
+function purposes() {
+  return form.querySelectorAll("[name=purpose]");
+}
+
 function wireForm() {
+  form.addEventListener("change", ({ target }) => {
+    if (target.name === "samePersonAs") shareApproval();
+  });
   const chooser = document.getElementById("image");
   const drop = document.getElementById("drop");
   chooser.addEventListener("change", () => show(chooser.files[0]));

@@ -88,6 +88,12 @@ export const TEXTS = {
   oneAtATime: "Attach one still at a time.",
   notAttachable: "This cannot be attached",
   fileTooLarge: (most) => `The file is larger than ${most} MB: choose a smaller copy.`,
+  takenOver: "Purpose, legal basis, case number and requestor are those of the approved search.",
+  approvalEnded: {
+    rule: "P01",
+    title: "The approval covers no further still",
+    detail: "It has ended, was withdrawn, or covers as many stills as it may. Nothing was sent: attach the still by itself, with its own grounds.",
+  },
   sendingFile: "Sending",
   readingClip: "Reading the clip. A long one takes up to a minute.",
   lookingForFaces: "Looking for faces. That takes a few seconds.",
