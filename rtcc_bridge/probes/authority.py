@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 from rtcc_bridge.errors import ConflictError, NotFoundError, PolicyRefusalError
 from rtcc_bridge.incidents.incident import is_placeholder
@@ -90,7 +91,7 @@ def require_still_permitted(policy: Policy, probe: ProbeRecord, authority: Incid
         )
 
 
-def end_of(incident: IncidentFacts, *, exercise: bool) -> tuple[str, str] | None:
+def end_of(incident: IncidentFacts, *, exercise: bool) -> tuple[Literal["P02", "P07", "P08"], str] | None:
     """The rule and the reason for which the sweep withdraws the lead of a search for this incident (P02, P07, P08).
 
     exercise: whether the search was one. None: the lead goes on.
@@ -111,9 +112,17 @@ def require_not_ended(probe: ProbeRecord, authority: IncidentAuthority) -> None:
     Raises PolicyRefusalError (P01, P02, P07, P08).
     """
     rules.require_reconciled(authority.incident)
-    if (end := end_of(authority.incident, exercise=probe.exercise)) is not None:
-        rule, reason = end
-        raise PolicyRefusalError(rule, f"{reason[0].upper()}{reason[1:]}, so this lead may not be used any more.")
+    match end_of(authority.incident, exercise=probe.exercise):  # each by its name, for whoever takes checks out in turn
+        case ("P08", reason):
+            raise PolicyRefusalError("P08", _used_no_more(reason))
+        case ("P02", reason):
+            raise PolicyRefusalError("P02", _used_no_more(reason))
+        case ("P07", reason):
+            raise PolicyRefusalError("P07", _used_no_more(reason))
+
+
+def _used_no_more(reason: str) -> str:
+    return f"{reason[0].upper()}{reason[1:]}, so this lead may not be used any more."
 
 
 async def require_open_case(tx: Transaction, case_number: str) -> None:

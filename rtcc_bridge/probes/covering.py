@@ -7,7 +7,7 @@ from typing import Final
 
 from rtcc_bridge.errors import NotFoundError, PolicyRefusalError
 from rtcc_bridge.policy import rules
-from rtcc_bridge.policy.accounts import Account, same_person
+from rtcc_bridge.policy.accounts import same_person
 from rtcc_bridge.policy.authority_token import TokenVerifier
 from rtcc_bridge.policy.policy_file import Policy
 from rtcc_bridge.policy.rules import SearchGrounds
@@ -32,17 +32,17 @@ class OpenApproval:
 
 
 async def open_approvals(
-    tx: Transaction, incident_id: str, analyst: Account, policy: Policy, verifier: TokenVerifier, now: datetime
+    tx: Transaction, incident_id: str, analyst: str, policy: Policy, verifier: TokenVerifier, now: datetime
 ) -> Sequence[OpenApproval]:
-    """The incident's approvals that would cover a further still of this analyst, on the approved search's own grounds;
-    the oldest still first. incident_id: of an incident that goes on.
+    """The incident's approvals that would cover a further still of the analyst of this name, on the approved search's
+    own grounds; the oldest still first. incident_id: of an incident that goes on.
 
     This only spares a person the attempt: each is asked about again when the still comes.
     """
     found = []
     for probe in await probes.of_incidents(tx, {incident_id}, _STANDING):
         is_first = probe.approval == Approval.GRANTED and probe.same_person_as is None
-        if not is_first or probe.approved_at is None or not same_person(probe.analyst, analyst.name):
+        if not is_first or probe.approved_at is None or not same_person(probe.analyst, analyst):
             continue
         further = replace(await _grounds_of(tx, probe), incident_id=incident_id)
         try:

@@ -150,8 +150,9 @@ class ProbeDesk:
             return Lane.ROUTINE
         return rules.lane_of(imminent_threat=authority.imminent_threat)
 
-    async def open_approvals(self, incident_id: str, analyst: Account) -> Sequence[OpenApproval]:
-        """The approvals that would cover a further still of this analyst (P01); see `covering.open_approvals`."""
+    async def open_approvals(self, incident_id: str, analyst: str) -> Sequence[OpenApproval]:
+        """The approvals that would cover a further still of the analyst of this name (P01), for themselves to know: so
+        the look is not audited; see `covering.open_approvals`."""
         verifier = self._parts.authority_keys.verifier
         if verifier is None:
             return ()  # where no approval can be told for a real one (P30), none covers anything

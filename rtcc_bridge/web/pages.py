@@ -69,7 +69,7 @@ async def incident_page(request: web.Request) -> web.Response:
     own = await taken_by(services, [lead.lead_id for lead in found], account)
     offer = _offer(services, authority)
     attaches = authority is not None and may(account, Deed.ATTACH_STILL)
-    open_approvals = await services.probes.open_approvals(incident_id, account) if attaches else ()
+    open_approvals = await services.probes.open_approvals(incident_id, account.name) if attaches else ()
     return page(
         request,
         "incident.html",
