@@ -4,8 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 4
-# File after file, those that take long first: tests/running_order.py.
-DEALT := --dist loadfile --no-loadscope-reorder
 # What Python compiles is kept, whatever the surroundings say: the tests start the program hundreds of times.
 export PYTHONDONTWRITEBYTECODE :=
 # What is a shell script by its name or its first line, so that none is skipped; an archive has no git to ask.
@@ -37,17 +35,17 @@ kafka: $(STAMP) ## Apache Kafka on loopback until Ctrl-C (needs a JDK 17 and Mav
 	scripts/kafka start $(ARGS)
 
 test: $(STAMP) ## All tests on the embedded parts, four at a time, with the short fault test: a quarter of an hour on two cores. ARGS="-k name" narrows, JOBS=0 runs one at a time.
-	$(BIN)/pytest -n $(JOBS) $(DEALT) $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-production: $(STAMP) ## The tests that use a broker or a database once more, on Apache Kafka and PostgreSQL.
-	$(BIN)/pytest -n $(JOBS) $(DEALT) --broker kafka --database postgresql $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --broker kafka --database postgresql $(ARGS)
 
 test-browser: $(STAMP) ## The tests in a real Chromium alone; part of `make test`. Says what to install when there is none.
 	@command -v chromium >/dev/null || { echo "The tests of the pages need Chromium (Debian: apt-get install chromium)" >&2; exit 1; }
-	$(BIN)/pytest -n $(JOBS) $(DEALT) -m browser tests/e2e tests/docs $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m browser tests/e2e tests/docs $(ARGS)
 
 chart-test: $(STAMP) ## The tests of the Helm chart alone; part of `make test`. Needs Go, which builds Helm once.
-	$(BIN)/pytest -n $(JOBS) $(DEALT) tests/chart $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/chart $(ARGS)
 
 faults: $(STAMP) ## Kills, outages, partitions on Apache Kafka and PostgreSQL; half an hour. SHORT=1: a few minutes; ARGS="--only NAME" narrows.
 	$(BIN)/python -m tests.e2e.faults $(if $(SHORT),--short) $(ARGS)

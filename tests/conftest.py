@@ -22,7 +22,7 @@ from rtcc_bridge.modelpacks.add_pack import add_pack
 from rtcc_bridge.modelpacks.default_pack import ensure_default_pack
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage.engine import Database
-from tests import brokers, chosen_tests, databases, running_order, tools
+from tests import brokers, chosen_tests, databases, tools
 from tests.agency_pack import write_agency_pack
 from tests.doubles import ManualClock
 from tests.outages import Outages
@@ -71,6 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: takes minutes, so it begins first and no worker waits for it at the end")
     config.addinivalue_line(
         "markers", "browser: runs in a real Chromium; what has the fixture `browser` gets it by itself"
     )
@@ -121,7 +122,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     )
     left_out = set(items) - set(kept)
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
-    items[:] = running_order.longest_files_first(kept)
+    items[:] = sorted(kept, key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,6 +13,7 @@ CHAINS = {page: page_before(page) for page in runnable_pages() if page != SERVER
 """Pages that are run in a folder, and the page before each; one that another goes on from is run with that one."""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.tansu
 @pytest.mark.parametrize("page", sorted(CHAINS.keys() - set(CHAINS.values())), ids=lambda page: page.name)
@@ -24,6 +25,7 @@ def test_a_page_can_be_followed_in_an_empty_folder(page: Path, tmp_path: Path) -
     assert ended.code == 0, ended.printed
 
 
+@pytest.mark.long
 @pytest.mark.tansu
 @pytest.mark.timeout(600)
 def test_a_server_can_be_installed_as_the_page_says(tmp_path: Path) -> None:

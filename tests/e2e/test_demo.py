@@ -153,6 +153,7 @@ def spoiled_faces(people: list[Path], tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_the_story_holds_with_a_folder_of_people_and_pictures_that_cannot_be_used_are_counted(
     spoiled_faces: Path,

@@ -15,6 +15,7 @@ LIGHT = ("--rate", "5", "--probes", "0.6")
 """Less than what the short run has by itself: the other tests that run beside it need the cores, too."""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_nothing_is_lost_or_doubled_whatever_dies(tmp_path: Path, packs_directory: Path) -> None:
     try:
