@@ -1,5 +1,5 @@
-"""Makes what is in the package and not in the repository: the pages' libraries (`scripts/browser_libraries.py`), and the
-library of the search's own kernel (`scripts/int8_rows.py`)."""
+"""Makes what is in the package and not in the repository: the pages' libraries (`scripts/browser_libraries.py`), and
+the library of the search's own kernel (`scripts/int8_rows.py`)."""
 
 import subprocess
 import sys
@@ -17,8 +17,8 @@ _EDITABLE = "editable"
 
 
 class MadeFiles(BuildHookInterface[Any]):
-    """A wheel without the pages' libraries is none; where one only develops, the pages do without and say so. The kernel
-    may always be missing, which the wheel's name tells: only with it is it for one platform."""
+    """A wheel without the pages' libraries is none; where one only develops, the pages do without and say so. The
+    kernel may always be missing, which the wheel's name tells: only with it is it for one platform."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         try:

@@ -32,7 +32,7 @@ the kernel that is the fastest on what lies in the cache is another one."""
 _TRIALS: Final = 5
 
 _FEW_PLANES: Final = 4
-"""Of two probes in two planes each. Up to there the memory is the limit, and a kernel that asks for it in time ahead."""
+"""Of two probes in two planes each. Up to there the memory is the limit, which a kernel that prefetches comes near."""
 
 _PAIRS_AT_ONCE: Final = 256
 """Rows whose numbers stay in the processor's cache while they are float32: half the time of many at once."""

@@ -1,4 +1,4 @@
-"""A kernel of our own for few planes (`int8_rows.c`), which is there where a compiler was when the package was built."""
+"""A kernel of our own for few planes (`int8_rows.c`), which is there where the build of the package had a compiler."""
 
 import ctypes
 from enum import IntEnum
@@ -21,18 +21,18 @@ class Instructions(IntEnum):
 
 
 class PrefetchingKernel:
-    """Multiplies rows that come from memory at nearly the speed at which they come, because it asks for them in time.
+    """Multiplies rows that come from memory at nearly the speed at which they come: it asks for them in time.
 
-    For one probe in two planes; it takes any number of them, but for many others are faster. Holds no lock of Python's.
+    For one probe in two planes. It takes any number of them; for many, others are faster. Holds no lock of Python's.
 
-    Exact for rows of whatever int8 holds and planes of at most 127, up to 131,071 numbers each. A row's product is below
-    2^14 * 131,071 < 2^31, and sums in 32 bits that wrap round are right modulo 2^32, so that only narrower ones and
-    those that saturate could do harm:
+    Exact for rows of whatever int8 holds and planes of at most 127, up to 131,071 numbers each: a row's product is
+    below 2^14 * 131,071 < 2^31, and sums in 32 bits that wrap round are right modulo 2^32, so that only narrower ones
+    and those that saturate could do harm.
 
-    - AVX-512 VNNI (vpdpbusd, the one that does not saturate): four products of 255 * 127 at most go straight to 32 bits.
-      The row's numbers have 128 added; 128 times the sum of the plane's comes off in the end.
-    - AVX2 (vpmaddubsw, which saturates at 2^15 - 1): the row's magnitude, 128 at most, with the plane's number given the
-      row's sign, 127 at most, which is why a plane may not hold -128; two such products are 32,512 at most.
+    - AVX-512 VNNI (vpdpbusd, which does not saturate): four products of 255 * 127 at most go straight to 32 bits. The
+      row's numbers have 128 added; 128 times the sum of the plane's comes off in the end.
+    - AVX2 (vpmaddubsw, which saturates at 2^15 - 1): the row's magnitude, 128 at most, with the plane's number given
+      the row's sign, 127 at most, which is why a plane may not hold -128; two such products are 32,512 at most.
     """
 
     probe_limit: Final = 127
@@ -40,7 +40,7 @@ class PrefetchingKernel:
     def __init__(self, library: ctypes.CDLL, instructions: Instructions) -> None:
         self.name = f"prefetching, {instructions.name}"
         self._multiply = library.multiply
-        self._instructions = instructions
+        self.instructions = instructions
 
     def prepared(self, probes: Int8Array) -> Any:
         return np.ascontiguousarray(probes, np.int8)
@@ -51,7 +51,7 @@ class PrefetchingKernel:
         rows = np.ascontiguousarray(rows)
         products = np.empty((len(rows), len(prepared)), np.int32)
         self._multiply(
-            self._instructions, rows.ctypes.data, *rows.shape, prepared.ctypes.data, len(prepared), products.ctypes.data
+            self.instructions, rows.ctypes.data, *rows.shape, prepared.ctypes.data, len(prepared), products.ctypes.data
         )
         return products
 
