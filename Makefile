@@ -17,7 +17,7 @@ SHELL_SCRIPTS = $(shell find . $(NOT_OURS:%=-path ./% -prune -o) -type f -exec a
 help: ## This list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
-$(STAMP): requirements/dev.txt pyproject.toml
+$(STAMP): requirements/dev.txt pyproject.toml rtcc_bridge/matching/int8_rows.c
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || \
 	  { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.11 setup" >&2; exit 1; }
 	@echo "Installing into $(VENV), once: a few minutes, 2.4 GB. Packages come from the network; later runs need none."
@@ -86,7 +86,8 @@ contracts: $(STAMP) ## Judges the AsyncAPI and the OpenAPI document by their own
 boot-test: $(STAMP) ## Follows docs/install-server.md on a systemd that it boots in namespaces of this machine (root).
 	RTCC_TEST_BOOT=1 $(BIN)/pytest -q tests/docs/test_runnable.py -k installed $(ARGS)
 
-wheel: $(STAMP) ## Builds dist/rtcc_bridge-VERSION-py3-none-any.whl.
+wheel: $(STAMP) ## Builds dist/rtcc_bridge-VERSION-py3-none-PLATFORM.whl, alone there: an image takes what it finds.
+	rm -f dist/rtcc_bridge-*.whl
 	$(BIN)/python -m hatchling build --target wheel
 
 lock: $(STAMP) ## Writes the lock files again.

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from rtcc_bridge.matching.errors import InferenceError
+from rtcc_bridge.matching.int8_rows import prefetching_kernels
 from rtcc_bridge.matching.session import Device, open_session
 from rtcc_bridge.matching.types import Float64Array, Int8Array, WholeScores
 
@@ -29,6 +30,9 @@ _TRIAL_PRODUCTS: Final = 65_536
 the kernel that is the fastest on what lies in the cache is another one."""
 
 _TRIALS: Final = 5
+
+_FEW_PLANES: Final = 4
+"""Of two probes in two planes each. Up to there the memory is the limit, which a kernel that prefetches comes near."""
 
 _PAIRS_AT_ONCE: Final = 256
 """Rows whose numbers stay in the processor's cache while they are float32: half the time of many at once."""
@@ -111,9 +115,14 @@ class NumkongPacked:
         return np.asarray(numkong.dots_packed(rows, prepared))
 
 
+def kernels(planes: int) -> tuple[Int8Kernel, ...]:
+    """Those that can be used here, and may be the fastest for so many rows of `Int8Probes.whole`."""
+    return (*_installed(), *prefetching_kernels()[-1:]) if planes <= _FEW_PLANES else _installed()
+
+
 @cache
-def kernels() -> tuple[Int8Kernel, ...]:
-    """Those that can be used here."""
+def _installed() -> tuple[Int8Kernel, ...]:
+    """Those of packages."""
     return (OrtKernel(),) if numkong is None else (OrtKernel(), NumkongPairs(), NumkongPacked())
 
 
@@ -127,7 +136,7 @@ def fastest_kernel(planes: int, template_length: int) -> Int8Kernel:
 
 @cache
 def _fastest(planes: int, template_length: int) -> Int8Kernel:
-    candidates = kernels()
+    candidates = kernels(planes)
     trial_rows = max(_LEAST_TRIAL_ROWS, min(_MOST_TRIAL_ROWS, _TRIAL_PRODUCTS // planes))
     rows = np.full((trial_rows, template_length), 1, np.int8)
     batch = np.full((planes, template_length), 1, np.int8)

@@ -1,13 +1,17 @@
 """Galleries for the search contract, easy and nasty ones, and the plain truth that every index is held to."""
 
+import platform
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
+from rtcc_bridge.matching.int8_rows import LIBRARY, Instructions, PrefetchingKernel, prefetching_kernels
 from rtcc_bridge.matching.snapshot import GallerySnapshot
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, ScoredImage
+from tests.tools import is_missing
 
 
 @dataclass(frozen=True)
@@ -114,3 +118,18 @@ def _threshold(draw: st.DrawFn, snapshot: GallerySnapshot, probes: Float32Array)
     if snapshot.row_count and len(probes):
         choices.append(float(draw(st.sampled_from(_scores(snapshot, probes[0]).tolist()))))
     return draw(st.sampled_from(choices))
+
+
+def prefetching_kernel(instructions: Instructions | None = None) -> PrefetchingKernel:
+    """The one with these instructions, or the best; leaves the test out where this processor has none.
+
+    Where it could have been built and was not, `is_missing` decides.
+    """
+    if platform.machine() == "x86_64" and not LIBRARY.exists():
+        is_missing(f"no {LIBRARY.name}: install a C compiler (Debian: gcc libc6-dev), then python -m scripts.int8_rows")
+    found = prefetching_kernels()
+    if instructions is not None:
+        found = tuple(one for one in found if one.instructions is instructions)
+    if not found:
+        pytest.skip(f"this processor has no {instructions.name if instructions else 'AVX2'}")
+    return found[-1]

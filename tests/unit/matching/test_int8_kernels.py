@@ -72,7 +72,7 @@ def _no_kernel_chosen() -> Iterator[None]:
 def test_a_kernel_is_tried_on_what_a_search_gives_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """With as many planes, and on more rows than a core's cache holds: elsewhere another kernel may be the fastest."""
     tried = _Noting(), _Noting()
-    monkeypatch.setattr(int8_kernels, "kernels", lambda: tried)
+    monkeypatch.setattr(int8_kernels, "kernels", lambda planes: tried)
     templates = random_templates(np.random.default_rng(3), 20, 512)
     (found,) = Int8SearchIndex(snapshot_of(templates)).search(templates[:1], 1, 0.5)
     assert found[0].best.image_id == 100
@@ -102,5 +102,5 @@ class _Busy(OrtKernel):
 @pytest.mark.usefixtures("_no_kernel_chosen")
 def test_a_kernel_is_not_passed_over_for_having_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = _Kept()
-    monkeypatch.setattr(int8_kernels, "kernels", lambda: (_Busy(), kept))
+    monkeypatch.setattr(int8_kernels, "kernels", lambda planes: (_Busy(), kept))
     assert int8_kernels.fastest_kernel(1, 8) is kept

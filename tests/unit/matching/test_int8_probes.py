@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from rtcc_bridge.matching.int8_kernels import Int8Kernel, NumkongPacked, NumkongPairs, OrtKernel
 from rtcc_bridge.matching.int8_probes import Int8Probes
+from rtcc_bridge.matching.int8_rows import prefetching_kernels
 from rtcc_bridge.matching.snapshot import TemplateChunk
 from rtcc_bridge.matching.stored_templates import StoredTemplates, exact_scores
 from rtcc_bridge.matching.types import Float64Array, WholeScores
 from tests.unit.matching.search_cases import normalised, random_templates
 from tests.unit.matching.test_stored_templates import spread_templates
 
-KERNELS: list[Int8Kernel] = [OrtKernel(), NumkongPairs(), NumkongPacked()]
+KERNELS: list[Int8Kernel] = [OrtKernel(), NumkongPairs(), NumkongPacked(), *prefetching_kernels()]
 
 
 @pytest.mark.parametrize("finer", [False, True], ids=["one plane", "two planes"])

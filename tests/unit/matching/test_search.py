@@ -20,7 +20,15 @@ from rtcc_bridge.matching.snapshot import GallerySnapshot
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Float32Array
 from tests.milvus_kit import filled_index
-from tests.unit.matching.search_cases import Case, cases, normalised, random_templates, snapshot_of, truth
+from tests.unit.matching.search_cases import (
+    Case,
+    cases,
+    normalised,
+    prefetching_kernel,
+    random_templates,
+    snapshot_of,
+    truth,
+)
 
 IndexFactory = Callable[[GallerySnapshot], SearchIndex]
 
@@ -28,6 +36,7 @@ INDEXES: dict[str, IndexFactory] = {
     "int8 on onnxruntime": lambda snapshot: Int8SearchIndex(snapshot, 1, OrtKernel()),
     "int8 on numkong's pairs, two threads": lambda snapshot: Int8SearchIndex(snapshot, 2, NumkongPairs()),
     "int8 on numkong, packed, three threads": lambda snapshot: Int8SearchIndex(snapshot, 3, NumkongPacked()),
+    "int8 on our own kernel, two threads": lambda snapshot: Int8SearchIndex(snapshot, 2, prefetching_kernel()),
     "the device's scan, run on the cpu": DeviceSearchIndex,
     "the device's scan of a later version": lambda snapshot: DeviceSearchIndex(
         snapshot, previous=DeviceSearchIndex(snapshot.without(snapshot.version, snapshot.image_ids[::3]))

@@ -1,0 +1,124 @@
+/* Products of int8 rows with int8 planes, for few planes, where memory is the limit: the rows are asked for in time.
+
+   Optional: int8_rows.py says what is promised and why it is exact, scripts/int8_rows.py compiles it. Nothing here knows
+   Python. No byte outside of the arrays is read or written; prefetching one is a hint, which cannot fault. */
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { NONE = 0, AVX2 = 1, AVX512_VNNI = 2 };
+
+/* Measured: 2,048 is slower, 8,192 no faster (docs/decisions/0027). */
+#define BYTES_AHEAD 4096
+
+/* Rows that stay in a core's cache until every pair of planes has been multiplied with them. */
+#define BYTES_AT_ONCE 65536
+
+typedef void pair_of_planes(const int8_t *rows, size_t count, size_t length, const int8_t *first, const int8_t *second,
+                            int32_t *to_first, int32_t *to_second, size_t stride);
+
+static inline void fetch_ahead(const int8_t *place) {
+    _mm_prefetch((const char *)((uintptr_t)place + BYTES_AHEAD), _MM_HINT_T0);
+}
+
+/* The instruction's first factor is unsigned: it gets the row with 128 added, and 128 times the plane's sum comes off. */
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) static void by_vnni(
+    const int8_t *rows, size_t count, size_t length, const int8_t *first, const int8_t *second, int32_t *to_first,
+    int32_t *to_second, size_t stride) {
+    const __m512i added = _mm512_set1_epi8((char)0x80);
+    const size_t whole = length / 64 * 64;
+    const __mmask64 rest = ((uint64_t)1 << (length - whole)) - 1;
+    const __m512i rest_of_first = _mm512_maskz_loadu_epi8(rest, first + whole);
+    const __m512i rest_of_second = _mm512_maskz_loadu_epi8(rest, second + whole);
+    __m512i excess = _mm512_dpbusd_epi32(_mm512_setzero_si512(), added, rest_of_first);
+    __m512i other_excess = _mm512_dpbusd_epi32(_mm512_setzero_si512(), added, rest_of_second);
+    for (size_t i = 0; i < whole; i += 64) {
+        excess = _mm512_dpbusd_epi32(excess, added, _mm512_loadu_si512(first + i));
+        other_excess = _mm512_dpbusd_epi32(other_excess, added, _mm512_loadu_si512(second + i));
+    }
+    for (size_t r = 0; r < count; r++) {
+        const int8_t *row = rows + r * length;
+        __m512i sums = _mm512_setzero_si512(), other_sums = sums;
+        for (size_t i = 0; i < whole; i += 64) {
+            fetch_ahead(row + i);
+            const __m512i x = _mm512_xor_si512(_mm512_loadu_si512(row + i), added);
+            sums = _mm512_dpbusd_epi32(sums, x, _mm512_loadu_si512(first + i));
+            other_sums = _mm512_dpbusd_epi32(other_sums, x, _mm512_loadu_si512(second + i));
+        }
+        if (rest) {
+            fetch_ahead(row + whole);
+            const __m512i x = _mm512_xor_si512(_mm512_maskz_loadu_epi8(rest, row + whole), added);
+            sums = _mm512_dpbusd_epi32(sums, x, rest_of_first);
+            other_sums = _mm512_dpbusd_epi32(other_sums, x, rest_of_second);
+        }
+        to_first[r * stride] = _mm512_reduce_add_epi32(_mm512_sub_epi32(sums, excess));
+        to_second[r * stride] = _mm512_reduce_add_epi32(_mm512_sub_epi32(other_sums, other_excess));
+    }
+}
+
+/* 16 sums of two products each, in 16 bits, where they fit (int8_rows.py), and from there 8 in 32 bits. */
+__attribute__((target("avx2"))) static inline __m256i added_products(__m256i sums, __m256i row, __m256i magnitudes,
+                                                                     const int8_t *plane) {
+    const __m256i signed_like_row = _mm256_sign_epi8(_mm256_loadu_si256((const void *)plane), row);
+    const __m256i pairs = _mm256_maddubs_epi16(magnitudes, signed_like_row);
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+__attribute__((target("avx2"))) static inline int32_t total(__m256i sums) {
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(1, 0, 3, 2)));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(2, 3, 0, 1)));
+    return _mm_cvtsi128_si32(four);
+}
+
+__attribute__((target("avx2"))) static void by_avx2(const int8_t *rows, size_t count, size_t length,
+                                                    const int8_t *first, const int8_t *second, int32_t *to_first,
+                                                    int32_t *to_second, size_t stride) {
+    const size_t whole = length / 32 * 32;
+    for (size_t r = 0; r < count; r++) {
+        const int8_t *row = rows + r * length;
+        __m256i sums = _mm256_setzero_si256(), other_sums = sums;
+        for (size_t i = 0; i < whole; i += 32) {
+            if (i % 64 == 0) fetch_ahead(row + i);
+            const __m256i x = _mm256_loadu_si256((const void *)(row + i)), magnitudes = _mm256_abs_epi8(x);
+            sums = added_products(sums, x, magnitudes, first + i);
+            other_sums = added_products(other_sums, x, magnitudes, second + i);
+        }
+        int32_t sum = total(sums), other_sum = total(other_sums);
+        if (whole % 64 == 0 && whole < length) fetch_ahead(row + whole);
+        for (size_t i = whole; i < length; i++) {
+            sum += row[i] * first[i];
+            other_sum += row[i] * second[i];
+        }
+        to_first[r * stride] = sum;
+        to_second[r * stride] = other_sum;
+    }
+}
+
+/* The best that this processor and its operating system allow. */
+__attribute__((visibility("default"))) int32_t best_instructions(void) {
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni"))
+        return AVX512_VNNI;
+    return __builtin_cpu_supports("avx2") ? AVX2 : NONE;
+}
+
+/* products: (count, planes) of rows (count, length) with the planes (planes, length), all without gaps.
+   instructions: not above best_instructions(), and not NONE. */
+__attribute__((visibility("default"))) void multiply(int32_t instructions, const int8_t *rows, size_t count,
+                                                     size_t length, const int8_t *planes, size_t plane_count,
+                                                     int32_t *products) {
+    pair_of_planes *multiply_pair = instructions == AVX512_VNNI ? by_vnni : by_avx2;
+    const size_t at_once = BYTES_AT_ONCE / (length + 1) + 1;
+    for (size_t start = 0; start < count; start += at_once) {
+        const size_t here = count - start < at_once ? count - start : at_once;
+        int32_t *to = products + start * plane_count;
+        for (size_t plane = 0; plane < plane_count; plane += 2) {
+            /* The last one of an odd number is multiplied twice, and written to the same place. */
+            const size_t other = plane + 1 < plane_count ? plane + 1 : plane;
+            multiply_pair(rows + start * length, here, length, planes + plane * length, planes + other * length,
+                          to + plane, to + other, plane_count);
+        }
+    }
+}
