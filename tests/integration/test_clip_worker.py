@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers run on 
 LIMITS = WorkerLimits(
     memory_bytes=2_000_000_000,
     timeout_seconds=120.0,
+    jobs_per_worker=1000,  # more than there are tests: a worker that is replaced here died of a clip
     max_clip_bytes=20_000_000,
     max_clip_seconds=60.0,
     max_clip_frames=400,
