@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,9 +110,10 @@ def test_nothing_beyond_the_products_is_written(kernel: PrefetchingKernel) -> No
 def test_rows_of_another_length_or_kind_are_refused(kernel: PrefetchingKernel) -> None:
     """Read as the planes' length says they would reach beyond their array."""
     planes = kernel.prepared(np.ones((2, 64), np.int8))
-    for rows in (np.ones((3, 63), np.int8), np.ones((3, 64), np.int16), np.ones(64, np.int8)):
+    others: list[Any] = [np.ones((3, 63), np.int8), np.ones((3, 64), np.int16), np.ones(64, np.int8)]
+    for rows in others:
         with pytest.raises(ValueError, match="do not go with planes"):
-            kernel.scores(rows, planes)  # type: ignore[arg-type]  # that is what is tested
+            kernel.scores(rows, planes)
     assert kernel.scores(np.ones((64, 3), np.int8).T, planes).tolist() == [[64, 64]] * 3, "with gaps: copied"
 
 
