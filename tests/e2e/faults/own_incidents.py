@@ -33,14 +33,18 @@ class OwnIncidents:
         self._events = events
         self._random = random.Random(seed)
         self._open = deque(self._opened(purpose) for purpose in _PURPOSES)
+        self._next: list[str] = []
 
     @property
     def one_of_each_purpose(self) -> list[OwnIncident]:
         return list({incident.purpose: incident for incident in self._open}.values())
 
     def choose(self) -> OwnIncident:
-        """One of those that are open."""
-        return self._random.choice(self._open)
+        """One of those that are open: each purpose has its share of any few searches, in no foreseeable order."""
+        if not self._next:
+            self._next = self._random.sample(_PURPOSES, len(_PURPOSES))
+        purpose = self._next.pop()
+        return self._random.choice([incident for incident in self._open if incident.purpose == purpose])
 
     async def run(self, *, until: asyncio.Event) -> None:
         """Retires one at once, and others in turn until told to stop."""
