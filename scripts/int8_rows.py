@@ -18,7 +18,7 @@ LIBRARY: Final = SOURCE.with_name("libint8_rows.so")
 WHEEL_TAG: Final = "py3-none-linux_x86_64"
 """Of a wheel that has the library, which knows no Python."""
 
-_FLAGS: Final = ("-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-shared", "-s")
+_FLAGS: Final = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-shared", "-s")
 """None for the processor that it is built on: each function of the file names the instructions that it uses."""
 
 

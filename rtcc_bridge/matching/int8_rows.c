@@ -1,6 +1,7 @@
-/* Products of int8 rows with int8 planes, for few planes, where memory is the limit: the rows are asked for in time.
+/* The two loops of a scan over int8 rows. Products with int8 planes, for few planes, where memory is the limit: the rows
+   are asked for in time. And which products reach what is needed, for many probes, in one pass.
 
-   Optional: int8_rows.py says what is promised and why it is exact, scripts/int8_rows.py compiles it. Nothing here knows
+   Optional: int8_rows.py and reaching.py say what is promised, scripts/int8_rows.py compiles it. Nothing here knows
    Python. No byte outside of the arrays is read or written; prefetching one is a hint, which cannot fault. */
 
 #include <immintrin.h>
@@ -96,6 +97,84 @@ __attribute__((target("avx2"))) static void by_avx2(const int8_t *rows, size_t c
     }
 }
 
+/* What of a row's 16 or 8 scores, from a probe on, reach; is kept where there is room, and counted in any case. */
+struct found {
+    size_t count, room;
+    int64_t *places;
+    float *scores;
+};
+
+static inline void keep(struct found *found, int64_t place, float score) {
+    if (found->count < found->room) {
+        found->places[found->count] = place;
+        found->scores[found->count] = score;
+    }
+    found->count++;
+}
+
+typedef void reaching_of_rows(const int32_t *products, size_t count, size_t probes, float finer, const float *scales,
+                              const float *needed, struct found *found);
+
+__attribute__((target("avx512f"))) static void reaching_by_avx512(const int32_t *products, size_t count, size_t probes,
+                                                                   float finer, const float *scales, const float *needed,
+                                                                   struct found *found) {
+    const size_t stride = finer == 0 ? probes : 2 * probes;
+    const __m512 factor = _mm512_set1_ps(finer);
+    for (size_t r = 0; r < count; r++, products += stride) {
+        const __m512 scale = _mm512_set1_ps(scales[r]);
+        for (size_t p = 0; p < probes; p += 16) {
+            const __mmask16 there = probes - p < 16 ? (__mmask16)((1u << (probes - p)) - 1) : (__mmask16)0xffff;
+            __m512 score = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(there, products + p));
+            if (finer != 0) {
+                const __m512 finest = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(there, products + probes + p));
+                score = _mm512_add_ps(score, _mm512_mul_ps(finest, factor));
+            }
+            score = _mm512_mul_ps(score, scale);
+            const __m512 limit = _mm512_maskz_loadu_ps(there, needed + p);
+            uint32_t reach = _mm512_mask_cmp_ps_mask(there, score, limit, _CMP_GE_OQ);
+            if (__builtin_expect(reach == 0, 1)) continue;
+            float some[16];
+            _mm512_storeu_ps(some, score);
+            for (; reach; reach &= reach - 1) {
+                const int lane = __builtin_ctz(reach);
+                keep(found, (int64_t)(r * probes + p + lane), some[lane]);
+            }
+        }
+    }
+}
+
+__attribute__((target("avx2"))) static void reaching_by_avx2(const int32_t *products, size_t count, size_t probes,
+                                                             float finer, const float *scales, const float *needed,
+                                                             struct found *found) {
+    const size_t stride = finer == 0 ? probes : 2 * probes, whole = probes / 8 * 8;
+    const __m256 factor = _mm256_set1_ps(finer);
+    for (size_t r = 0; r < count; r++, products += stride) {
+        const __m256 scale = _mm256_set1_ps(scales[r]);
+        for (size_t p = 0; p < whole; p += 8) {
+            __m256 score = _mm256_cvtepi32_ps(_mm256_loadu_si256((const void *)(products + p)));
+            if (finer != 0) {
+                const __m256i second = _mm256_loadu_si256((const void *)(products + probes + p));
+                score = _mm256_add_ps(score, _mm256_mul_ps(_mm256_cvtepi32_ps(second), factor));
+            }
+            score = _mm256_mul_ps(score, scale);
+            uint32_t reach = (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(score, _mm256_loadu_ps(needed + p), _CMP_GE_OQ));
+            if (__builtin_expect(reach == 0, 1)) continue;
+            float some[8];
+            _mm256_storeu_ps(some, score);
+            for (; reach; reach &= reach - 1) {
+                const int lane = __builtin_ctz(reach);
+                keep(found, (int64_t)(r * probes + p + lane), some[lane]);
+            }
+        }
+        for (size_t p = whole; p < probes; p++) {
+            float score = (float)products[p];
+            if (finer != 0) score += (float)products[probes + p] * finer;
+            score *= scales[r];
+            if (score >= needed[p]) keep(found, (int64_t)(r * probes + p), score);
+        }
+    }
+}
+
 /* The best that this processor and its operating system allow. */
 __attribute__((visibility("default"))) int32_t best_instructions(void) {
     __builtin_cpu_init();
@@ -121,4 +200,16 @@ __attribute__((visibility("default"))) void multiply(int32_t instructions, const
                           to + plane, to + other, plane_count);
         }
     }
+}
+
+/* products: (count, probes), or with a finer plane (count, 2 probes), without gaps; finer: what that plane's products
+   count, 0 without it. scales: (count). needed: (probes). places, scores: room for so many. Returns how many reach. */
+__attribute__((visibility("default"))) size_t reaching(int32_t instructions, const int32_t *products, size_t count,
+                                                       size_t probes, float finer, const float *scales,
+                                                       const float *needed, size_t room, int64_t *places,
+                                                       float *scores) {
+    struct found found = {0, room, places, scores};
+    reaching_of_rows *find = instructions == AVX512_VNNI ? reaching_by_avx512 : reaching_by_avx2;
+    find(products, count, probes, finer, scales, needed, &found);
+    return found.count;
 }

@@ -1,6 +1,7 @@
-"""A kernel of our own for few planes (`int8_rows.c`), which is there where the build of the package had a compiler."""
+"""The library of our own loops (`int8_rows.c`), there where the build of the package had a compiler, and its kernel."""
 
 import ctypes
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,33 @@ class Instructions(IntEnum):
     AVX512_VNNI = 2
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RowLibrary:
+    """The library, loaded. best: what of its instructions this processor has."""
+
+    functions: ctypes.CDLL
+    best: Instructions
+
+
+@cache
+def row_library() -> RowLibrary | None:
+    """None where it was not built, does not load, or has nothing for this processor."""
+    try:
+        functions = ctypes.CDLL(str(LIBRARY))
+    except OSError:  # It was built for another system, or not at all.
+        return None
+    size, pointer = ctypes.c_size_t, ctypes.c_void_p
+    functions.best_instructions.restype = ctypes.c_int32
+    functions.multiply.restype = None
+    functions.multiply.argtypes = (ctypes.c_int32, pointer, size, size, pointer, size, pointer)
+    functions.reaching.restype = size
+    functions.reaching.argtypes = (
+        ctypes.c_int32, pointer, size, size, ctypes.c_float, pointer, pointer, size, pointer, pointer,
+    )  # fmt: skip
+    best = functions.best_instructions()
+    return RowLibrary(functions, Instructions(best)) if best else None
+
+
 class PrefetchingKernel:
     """Multiplies rows that come from memory at nearly the speed at which they come: it asks for them in time.
 
@@ -37,9 +65,9 @@ class PrefetchingKernel:
 
     probe_limit: Final = 127
 
-    def __init__(self, library: ctypes.CDLL, instructions: Instructions) -> None:
+    def __init__(self, library: RowLibrary, instructions: Instructions) -> None:
         self.name = f"prefetching, {instructions.name}"
-        self._multiply = library.multiply
+        self._multiply = library.functions.multiply
         self.instructions = instructions
 
     def prepared(self, probes: Int8Array) -> Any:
@@ -58,21 +86,8 @@ class PrefetchingKernel:
 
 @cache
 def prefetching_kernels() -> tuple[PrefetchingKernel, ...]:
-    """Those that this processor can run, the fastest last; none where the library was not built or does not load."""
-    try:
-        library = ctypes.CDLL(str(LIBRARY))
-    except OSError:  # It was built for another system, or not at all.
-        return ()
-    library.best_instructions.restype = ctypes.c_int32
-    library.multiply.restype = None
-    library.multiply.argtypes = (
-        ctypes.c_int32,
-        ctypes.c_void_p,
-        ctypes.c_size_t,
-        ctypes.c_size_t,
-        ctypes.c_void_p,
-        ctypes.c_size_t,
-        ctypes.c_void_p,
+    """Those that this processor can run, the fastest last; none without the library."""
+    library = row_library()
+    return (
+        () if library is None else tuple(PrefetchingKernel(library, one) for one in Instructions if one <= library.best)
     )
-    best = library.best_instructions()
-    return tuple(PrefetchingKernel(library, one) for one in Instructions if one <= best)

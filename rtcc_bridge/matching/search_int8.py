@@ -1,7 +1,7 @@
 """Exact search on the CPU: an int8 scan that rules out nearly every row, and a proof by construction for the rest."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +12,11 @@ import numpy as np
 
 from rtcc_bridge.matching.int8_kernels import Int8Kernel, fastest_kernel
 from rtcc_bridge.matching.int8_probes import Int8Probes
+from rtcc_bridge.matching.reaching import ScanScores, reaching
 from rtcc_bridge.matching.search import CandidateLists, SearchCounters, SearchTally, check_search
 from rtcc_bridge.matching.shortlist import Floors, Shortlist
 from rtcc_bridge.matching.snapshot import BOUND_ROWS, GallerySnapshot
-from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array
+from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, Int64Array
 
 _PRODUCTS_AT_ONCE: Final = 524_288
 """Products of one piece: 2 MiB, and as much for the scores at most, which stay in the cache until they are compared."""
@@ -38,6 +39,10 @@ _FEW_PROBES: Final = 2
 
 _BEYOND: Final = 1e30
 """More than any product of the scan; float32 holds it."""
+
+
+_Find = Callable[[Float32Array], tuple[Int64Array, Float32Array]]
+"""Of a piece: what reaches the needed scores, as `ScanScores.reaching` returns it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +140,19 @@ class Int8SearchIndex:
 
     def _sweep(self, pieces: Iterable[_Piece], batch: _Batch, shortlist: Shortlist) -> None:
         """Takes pieces until there are none left."""
-        scaled = np.empty((self._most_rows(len(batch.probes)), len(batch.probes)), np.float32)
-        spare = np.empty_like(scaled)
-        expected = False
+        scores = ScanScores(batch.probes, self._most_rows(len(batch.probes)))
+        has_floors = False
         for piece in pieces:
             templates, rows = self._snapshot.chunks[piece.chunk].templates, slice(piece.start, piece.stop)
             products = batch.kernel.scores(templates.high[rows], batch.prepared)
-            some = scaled[: piece.stop - piece.start]
-            batch.probes.scale(products, templates.scales[rows], some, spare[: len(some)])
-            expected = expected or self._expect(some, piece, shortlist)
-            self._keep(some, piece, batch, shortlist)
+            scales = templates.scales[rows]
+            if has_floors:
+                find = partial(scores.reaching, products, scales)
+            else:
+                scaled = scores.all(products, scales)
+                has_floors = self._expect(scaled, piece, shortlist)
+                find = partial(reaching, scaled)
+            self._keep(find, piece, batch, shortlist)
 
     def _expect(self, scaled: Float32Array, piece: _Piece, shortlist: Shortlist) -> bool:
         """Raises the floors by a thread's first rows, before it keeps any: most are dropped then.
@@ -167,16 +175,15 @@ class Int8SearchIndex:
         scaled[places, np.arange(len(places))[:, None]] = -np.inf  # taken in: not to be kept once more
         return True
 
-    def _keep(self, scaled: Float32Array, piece: _Piece, batch: _Batch, shortlist: Shortlist) -> None:
+    def _keep(self, find: _Find, piece: _Piece, batch: _Batch, shortlist: Shortlist) -> None:
         """Hands over the rows of a piece that can reach the floors."""
         errors = batch.errors[piece.chunk][piece.start // BOUND_ROWS : -(-piece.stop // BOUND_ROWS)].max(axis=0)
         units = batch.probes.units
-        hits = np.flatnonzero(scaled >= _below((batch.floors.values - errors) / units))
-        rows, probes = np.divmod(hits, len(batch.probes))
+        places, found = find(_below((batch.floors.values - errors) / units))
+        rows, probes = np.divmod(places, len(batch.probes))
         alive = self._snapshot.alive[piece.offset + piece.start + rows]
-        hits, rows, probes = hits[alive], rows[alive], probes[alive]
-        found = scaled.ravel()[hits] * units[probes]
-        shortlist.add(probes, piece.offset + piece.start + rows, found, errors[probes])
+        rows, probes = rows[alive], probes[alive]
+        shortlist.add(probes, piece.offset + piece.start + rows, found[alive] * units[probes], errors[probes])
 
     def _pieces(self, probes: int) -> Iterator[_Piece]:
         """The gallery in pieces that suit a batch of this size."""

@@ -2,8 +2,9 @@
 
 import base64
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,9 +121,11 @@ async def test_a_clip_is_dropped_a_frame_picked_by_keyboard_and_its_place_is_on_
         await expect(page.get_by_role("heading", name="Waiting for a supervisor")).to_be_visible()
         await page.goto(f"{site.address}/clips/{row['clip_id']}")
         await expect(page.get_by_role("heading", name="Waiting for a supervisor")).to_be_visible()
+        (probe,) = await site.kit.rows(tables.probes, state="awaiting_approval")
+        await _searched(site, probe["probe_id"])
+        await _another_frame_of_the_same_person(page, site, probe)
         visitor.checked()
 
-    (probe,) = await site.kit.rows(tables.probes, state="awaiting_approval")
     assert (probe["chosen_face"], probe["case_number"]) == (1, "26-000123")
     assert (probe["image_width"], probe["image_height"]) == (480, 640)
     cut = probe["cut_from"]
@@ -132,3 +135,27 @@ async def test_a_clip_is_dropped_a_frame_picked_by_keyboard_and_its_place_is_on_
     assert [one["details"]["cutFrom"]["frame"] for one in entries] == [1, 29]
     (ended,) = await site.kit.rows(tables.clips)
     assert (ended["outcome"], ended["clip_object"], ended["form"]) == ("chosen", None, None)
+
+
+async def _searched(site: Website, probe_id: str) -> None:
+    await site.post(f"/probes/{probe_id}/approve", "supervisor")
+    await site.search_all([await site.kit.enrol("one")])
+
+
+async def _another_frame_of_the_same_person(page: Page, site: Website, first: Mapping[str, Any]) -> None:
+    """P01: under the approval that was given, out of another clip, which nobody is asked about anew."""
+    await page.goto(f"{site.address}/incidents/INC-1")
+    await page.get_by_role("radio", name="face 1: Searched").check()
+    await expect(page.get_by_label("Case number")).to_have_value(first["case_number"])
+    await page.get_by_label("I attest").check()
+    await page.evaluate(DROP, [base64.b64encode(walking()).decode(), "camera 5.mp4"])
+    await page.get_by_role("button", name="Open the clip and choose a frame").press("Enter")
+    await expect(page.get_by_role("slider", name="Frame")).to_be_focused()
+    await step(page, "l", 3)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("it covers this one too")).to_be_visible()
+    await page.get_by_role("button", name="Search for face 1").press("Enter")
+    await expect(page.get_by_role("heading", name="Searching")).to_be_visible()
+    (further,) = await site.kit.rows(tables.probes, same_person_as=first["probe_id"])
+    assert (further["approved_by"], further["case_number"]) == ("supervisor", first["case_number"])
+    assert further["cut_from"]["frame"] == 31

@@ -1,7 +1,5 @@
 """The kernel of our own: exact at every limit, within its arrays, and nothing that a search would miss."""
 
-import ctypes
-import mmap
 import os
 import threading
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from rtcc_bridge.matching.int8_kernels import OrtKernel
 from rtcc_bridge.matching.int8_rows import Instructions, PrefetchingKernel, prefetching_kernels
 from rtcc_bridge.matching.search_int8 import Int8SearchIndex
 from rtcc_bridge.matching.types import Int8Array, Int64Array, WholeScores
+from tests.unit.matching.guarded_memory import between_guards
 from tests.unit.matching.search_cases import prefetching_kernel, random_templates, snapshot_of, truth
 
 LENGTHS = [1, 3, 31, 32, 33, 63, 64, 65, 96, 97, 127, 128, 200, 511, 512, 513]
@@ -72,23 +71,6 @@ def test_products_are_those_of_onnx_runtime(kernel: PrefetchingKernel) -> None:
     planes = generator.integers(-other.probe_limit, other.probe_limit + 1, (2, 512), np.int8)
     expected = other.scores(rows, other.prepared(planes))
     assert np.array_equal(kernel.scores(rows, kernel.prepared(planes)), expected)
-
-
-def between_guards(array: Int8Array, *, last: bool) -> Int8Array:
-    """The same in memory of its own, between two pages that end the process when they are touched; right before the
-    second one, or right after the first."""
-    page = mmap.PAGESIZE
-    pages = -(-array.nbytes // page)
-    memory = mmap.mmap(-1, (pages + 2) * page)
-    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    offset = (pages + 1) * page - array.nbytes if last else page
-    copy = np.frombuffer(memory, np.int8, array.size, offset).reshape(array.shape)
-    copy[...] = array
-    library = ctypes.CDLL(None, use_errno=True)
-    for guard in (start, start + (pages + 1) * page):
-        if library.mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(page), 0):
-            raise OSError(ctypes.get_errno(), "mprotect")
-    return copy
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["at the start of a page", "at the end of a page"])
@@ -148,7 +130,7 @@ def _no_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
     if request.param == "of another system":
         library.write_bytes(b"\x7fELF" + os.urandom(60))
     monkeypatch.setattr(int8_rows, "LIBRARY", library)
-    caches = prefetching_kernels, int8_kernels._fastest
+    caches = int8_rows.row_library, prefetching_kernels, int8_kernels._fastest
     for one in caches:
         one.cache_clear()
     yield
