@@ -62,8 +62,8 @@ NOW = SystemClock().now()
 
 
 @pytest.fixture
-def installation(tmp_path: Path, empty_database_url: str, kafka: KafkaSettings) -> Installation:
-    return Installation(tmp_path, empty_database_url, kafka)
+def installation(tmp_path: Path, database_url: str, kafka: KafkaSettings) -> Installation:
+    return Installation(tmp_path, database_url, kafka)
 
 
 async def back_up(installation: Installation, progress: Callable[[str, int, int], None] = silent) -> BackupReport:

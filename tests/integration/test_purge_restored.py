@@ -31,8 +31,8 @@ CASE = "26-000777"
 
 
 @pytest.fixture
-def installation(tmp_path: Path, empty_database_url: str, kafka: KafkaSettings) -> Installation:
-    return Installation(tmp_path, empty_database_url, kafka)
+def installation(tmp_path: Path, database_url: str, kafka: KafkaSettings) -> Installation:
+    return Installation(tmp_path, database_url, kafka)
 
 
 @dataclass(frozen=True)
