@@ -191,6 +191,22 @@ async def test_an_approval_that_ends_before_the_face_is_chosen_covers_it_no_more
     assert (chosen.state, chosen.approval, chosen.approved_by) == ("awaiting_approval", "pending", None)
 
 
+async def test_only_an_approval_that_would_cover_a_further_still_is_offered(kit: ProbeKit) -> None:
+    first = await kit.authorized()
+    [offered] = await kit.desk.open_approvals("incident-1", ANALYST.name)
+    assert (offered.probe.probe_id, offered.stills) == (first.probe_id, 1)
+    assert await kit.desk.open_approvals("incident-1", OTHER_ANALYST.name) == []
+    await further(kit, first)
+    [offered] = await kit.desk.open_approvals("incident-1", ANALYST.name)
+    assert offered.stills == 2
+    kit.clock.advance(24 * 3600 - 1)
+    assert await kit.desk.open_approvals("incident-1", ANALYST.name) == [offered]
+    kit.clock.advance(1)
+    assert kit.clock.now() == offered.until
+    assert await kit.desk.open_approvals("incident-1", ANALYST.name) == []
+    await is_refused(kit, first)
+
+
 async def test_a_further_still_has_no_day_of_its_own(kit: ProbeKit) -> None:
     first = await kit.authorized()
     kit.clock.advance(23 * 3600)
