@@ -97,13 +97,16 @@ async def kills(stage: Stage, extent: Extent) -> None:
         lambda: [
             *missing(),
             *(f"no kill could be forced at {point}" for point in campaign.missed),
-            *(f"no search went through the {lane} lane" for lane in _LANES if not searched[lane]),
+            *(f"no search was to run on the {lane} lane" for lane in _LANES if not searched[lane]),
         ],
     )
 
 
 async def _searches_by_lane(stage: Stage) -> Counter[str]:
-    found = await stage.database.fetch("SELECT lane, count(*) AS searches FROM leads GROUP BY lane")
+    """Those that may run: that each of them comes to one outcome is judged when the fault is over."""
+    found = await stage.database.fetch(
+        "SELECT lane, count(*) AS searches FROM probes WHERE authority_at IS NOT NULL GROUP BY lane"
+    )
     return Counter({row["lane"]: row["searches"] for row in found})
 
 
