@@ -425,6 +425,7 @@ async def test_every_error_is_a_problem_document(
     assert (answer.status, problem["status"]) == (status, status)
     assert problem["type"].startswith("urn:rtcc-bridge:problem:")
     assert set(problem) <= {"type", "title", "status", "detail", "rule", "correlationId"}
+    assert problem["title"] == problem["title"].capitalize()
     if status == 405:
         assert "GET" in answer.headers["Allow"]
 

@@ -355,7 +355,7 @@ async def test_the_figures_are_for_those_who_oversee_and_a_look_is_entered(site:
 
 
 async def test_p10_who_may_not_oversee_is_told_that_and_not_of_a_part_of_it(site: Website) -> None:
-    told = "Only an account with the role administrator or auditor or supervisor may see the pages of oversight"
+    told = "Only an account with the role administrator, auditor or supervisor may see the pages of oversight"
     assert told in await shown(site, "/oversight", "analyst", status=403)
     assert [(entry["actor"], entry["outcome"]) for entry in await audited(site, "oversight.view")] == [
         ("analyst", "refused")
