@@ -395,6 +395,12 @@ async def test_a_policy_file_is_compared_with_the_one_in_force(site: Website) ->
     ) as answer:
         assert (answer.status, "That is no policy" in (await answer.json())["detail"]) == (422, True)
     async with site.client.post(
+        f"/api/v1{path}", json={"text": "title: alone", "isEarlier": False}, headers=acting("auditor")
+    ) as answer:
+        told = (await answer.json())["detail"]
+    assert told.count("Field required") > 1
+    assert told.count("Correct the policy file") == 1
+    async with site.client.post(
         f"/api/v1{path}", json={"text": text, "isEarlier": False}, headers=acting("supervisor")
     ) as answer:
         assert answer.status == 403
