@@ -76,7 +76,7 @@ async def test_p12_the_supervisor_is_told_what_came_of_the_same_picture(site: We
     for account, told in (("supervisor", True), ("analyst", False)):
         async with site.client.get(f"/probes/{again}", headers=acting(account)) as answer:
             page = await answer.text()
-        assert ("Searched before: 1 time" in page) == told
+        assert ("The same picture before: 1 time" in page) == told
         assert (f'href="/probes/{first}"' in page) == told
 
 
