@@ -166,5 +166,5 @@ def may(account: Account, deed: Deed) -> bool:
 def require_permission(account: Account, deed: Deed) -> None:
     """P10. Raises PolicyRefusalError when none of the account's roles permits the deed."""
     if not may(account, deed):
-        roles = " or ".join(sorted(PERMITTED[deed]))
+        roles = " or ".join(", ".join(sorted(PERMITTED[deed])).rsplit(", ", 1))
         raise PolicyRefusalError("P10", f"Only an account with the role {roles} may {deed}: ask one to do it.")

@@ -89,10 +89,11 @@ def require_permitted_purpose(
     wanted = Purpose(purpose)
     incident_type = incident.incident_type.strip().upper()
     if forbidden := refused_matter(incident):
+        way_out = ": of a killing two people can attest to it" if _refused_codes(incident) <= OVERRIDABLE else ""
         raise PolicyRefusalError(
             "P02",
             f"No search is made in {forbidden}, for any purpose. That this incident, or one that was merged into it, "
-            "was coded so is not undone by another code: of a killing two people can attest to it.",
+            f"was coded so is not undone by another code{way_out}.",
         )
     if wanted not in policy.purposes:
         raise PolicyRefusalError("P02", f"The policy in force does not permit searches for {wanted}.")
@@ -109,11 +110,16 @@ def require_permitted_purpose(
 
 def refused_matter(incident: IncidentFacts) -> str | None:
     """P02: what the incident is, or once was, about that is never searched for; None when there is nothing."""
-    own = absolute_refusal(incident.incident_type)
-    codes = incident.refused_types if own is None else {own, *incident.refused_types}
-    if incident.killing_attested and own is None and is_recoded_killing(incident):
+    if incident.killing_attested and absolute_refusal(incident.incident_type) is None and is_recoded_killing(incident):
         return None
+    codes = _refused_codes(incident)
     return ABSOLUTE_REFUSALS[min(codes)] if codes else None
+
+
+def _refused_codes(incident: IncidentFacts) -> frozenset[str]:
+    """The codes of `ABSOLUTE_REFUSALS` that it bears, or bore before."""
+    own = absolute_refusal(incident.incident_type)
+    return incident.refused_types if own is None else incident.refused_types | {own}
 
 
 RECONCILE_WITHIN: Final = timedelta(hours=4)

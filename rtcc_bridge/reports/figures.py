@@ -117,7 +117,10 @@ class FiguresDesk:
 
 @dataclass
 class FigureCount:
-    """Pure: it is fed day by day. training: names of the galleries in which exercises are searched (P07)."""
+    """Pure: it is fed day by day. training: names of the galleries in which exercises are searched (P07).
+
+    What was refused without a rule, a supervisor refused: no search, and no attempt that a rule stopped.
+    """
 
     training: frozenset[str]
     purposes: Counter[str] = field(default_factory=Counter)
@@ -128,8 +131,9 @@ class FigureCount:
         searches = refusals = 0
         for one in acts:
             if one.is_refused:
-                self.rules[one.rule or NOT_KNOWN] += one.count
-                refusals += one.count
+                if one.rule is not None:
+                    self.rules[one.rule] += one.count
+                    refusals += one.count
             elif one.gallery not in self.training:
                 self.purposes[one.purpose or NOT_KNOWN] += one.count
                 searches += one.count

@@ -1,5 +1,6 @@
 """The policy in force for those who oversee: what it says, since when, and how another file differs from it (P21)."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ MOST_CHANGES: Final = 50
 _VIEW: Final = "policy.view"
 _COMPARE: Final = "policy.compare"
 _TAKEN: Final = "taken"
+_THE_FILE: Final = Path("the file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +69,9 @@ class PolicyDesk:
         await self._require(account, _COMPARE)
         current = self._parts.policy
         try:
-            other = parse_policy(Path("the file"), text.encode())
+            other = parse_policy(_THE_FILE, text.encode())
         except ConfigurationError as error:
-            raise InvalidInputError(f"That is no policy: {error}", "fields") from error
+            raise InvalidInputError(f"That is no policy. {_in_words(error)}", "fields") from error
         taken = [one.at for one in await self._changes() if one.subject == f"policy/{other.hash}"]
         return PolicyComparison(
             title=other.title,
@@ -88,3 +90,11 @@ class PolicyDesk:
     async def _require(self, account: Account, action: str) -> None:
         async with self._parts.watching(account, action, "policy"):
             require_permission(account, Deed.SEE_POLICY)
+
+
+def _in_words(error: ConfigurationError) -> str:
+    """What is wrong, place by place, and what to do about it once and not at each place."""
+    wrong: defaultdict[str, list[str]] = defaultdict(list)
+    for one in error.problems:
+        wrong[one.remedy].append(f"{one.path.removeprefix(f'{_THE_FILE}: ')}: {one.cause}")
+    return " ".join(f"{'; '.join(causes)}. {remedy}." for remedy, causes in wrong.items())

@@ -143,10 +143,11 @@ class Tally:
     _acts_on: list[tuple[Act, str]] = field(default_factory=list)
 
     def add(self, record: AuditEntryRecord) -> None:
-        within = record.at < self.period.before
-        if record.outcome == REFUSED:
+        """What a rule refused is an attempt; what a supervisor refused has the same outcome, and was done."""
+        within, rule = record.at < self.period.before, record.entry["details"].get("rule")
+        if record.outcome == REFUSED and rule is not None:
             if within:
-                self.refusals[str(record.entry["details"].get("rule", NOT_KNOWN))] += 1
+                self.refusals[str(rule)] += 1
         elif record.action in SEARCHED:
             if within:
                 self._search(record)

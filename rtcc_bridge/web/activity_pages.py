@@ -31,6 +31,7 @@ async def activity_page(request: web.Request) -> web.Response:
         "activity.html",
         feed_position=services.feed.position or 0,
         found=found,
+        lapses=services.policy.deferral.lapses_that_end_it,
         standing=await services.probes.deferrals.own(account.name) if may(account, Deed.ATTACH_STILL) else None,
         days=days,
         offered=_DAYS,

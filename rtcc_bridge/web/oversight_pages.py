@@ -37,6 +37,7 @@ async def oversight_page(request: web.Request) -> web.Response:
         "oversight.html",
         feed_position=services.feed.position or 0,
         deferrals=deferrals,
+        lapses=services.policy.deferral.lapses_that_end_it,
         own_lapses={one.analyst for one in deferrals if same_person(one.analyst, account.name)},
         may_lift=may(account, Deed.LIFT_DEFERRAL),
         may_report=may(account, Deed.MAKE_TRANSPARENCY_REPORT),

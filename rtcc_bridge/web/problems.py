@@ -123,7 +123,7 @@ def _from_http(error: web.HTTPException) -> Problem:
     headers = {name: value for name, value in error.headers.items() if name.lower() != "content-type"}
     detail = HTTP_DETAILS.get(status, f"{status.description or status.phrase}.")
     slug = status.phrase.lower().replace(" ", "-")
-    return Problem(_problem(status, slug, status.phrase, detail).document, headers)
+    return Problem(_problem(status, slug, status.phrase.capitalize(), detail).document, headers)
 
 
 def _unforeseen(error: Exception) -> Problem:

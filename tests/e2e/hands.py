@@ -107,7 +107,7 @@ class Mouse(Hand):
         for number in range(PARTS):
             wanted = "similar" if number < SIMILAR else "not_visible"
             await parts.nth(number).locator(f'label:has(input[value="{wanted}"])').click()
-        await expect(page.locator("#parts-left")).to_have_text("every part looked at")
+        await expect(page.locator("#parts-left")).to_have_text("no part left")
         await page.locator('#scale label:has(input[value="support"])').click()
 
     async def reads_through(self, page: Page) -> None:
@@ -163,7 +163,7 @@ class Keyboard(Hand):
         await keys(page, "c")
         await expect(page.locator(".part.current")).to_have_attribute("data-component", Component.SKIN.value)
         await keys(page, *["1"] * SIMILAR, *["3"] * (PARTS - SIMILAR))
-        await expect(page.locator("#parts-left")).to_have_text("every part looked at")
+        await expect(page.locator("#parts-left")).to_have_text("no part left")
         await expect(page.locator("#scale")).to_be_focused()
         await keys(page, "3")  # once too often: no step of the scale has a key of the parts
         await expect(page.locator("#scale input:checked")).to_have_count(0)

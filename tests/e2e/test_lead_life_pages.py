@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, FloatRect, Locator, Route, expect
 
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
@@ -26,7 +26,7 @@ from tests.e2e.bench_kit import (
     visiting,
 )
 from tests.e2e.visitors import new_visitor
-from tests.life_kit import LifeKit, build_life, under
+from tests.life_kit import FIRST, LifeKit, build_life, under
 from tests.website import Website
 
 IS_WHOLE = """document.documentElement.scrollWidth <= window.innerWidth
@@ -202,6 +202,59 @@ async def test_the_navigation_shows_what_a_role_may_do(site: Website, account: s
         text = await answer.text()
     nav = text[text.index("<nav") : text.index("</nav>")]
     assert [name.split("<")[0] for name in nav.split('">')[2:]] == seen
+
+
+@pytest.mark.once
+async def test_a_lead_says_whether_anybody_has_taken_it_and_offers_nothing_any_more_when_it_has_ended(
+    site: Website, life: LifeKit, browser: Browser
+) -> None:
+    lead = await life.lead()
+    async with visiting(browser, site, "supervisor") as visitor:
+        page = await visitor.open(f"/leads/{lead}")
+        await is_live(page)
+        await expect(page.locator("[data-waits]")).to_have_text("No analyst has taken the lead yet.")
+        await life.leads.acknowledge(lead, FIRST)
+        await expect(page.locator("[data-waits]")).to_have_text("Examiners are at work.")
+        for name in ("Withdraw the lead", "Extend"):
+            await expect(page.get_by_role("button", name=name)).to_be_visible()
+        await site.post(f"/leads/{lead}/withdraw", "supervisor", {"reason": "another camera"})
+        await expect(page.locator("#standing")).to_contain_text("nothing is released any more")
+        await expect(page.locator("#lead form")).to_have_count(0)
+
+
+@pytest.mark.once
+async def test_fields_of_an_item_of_evidence_lie_beside_each_other(
+    site: Website, life: LifeKit, browser: Browser
+) -> None:
+    lead = await life.released()
+    async with visiting(browser, site, "requestor") as visitor:
+        page = await visitor.open(f"/released/{lead}")
+        await is_live(page)
+        await page.get_by_role("button", name="Add an item of evidence").click()
+        item = page.locator("fieldset.item:not([hidden])")
+        fields = await item.locator("select, input, button").all()
+        boxes = [await box_of(field) for field in fields]
+        whole = await box_of(item)
+        assert len(boxes) == 4
+        for place, one in enumerate(boxes):
+            assert whole["x"] <= one["x"]
+            assert one["x"] + one["width"] <= whole["x"] + whole["width"] + 1
+            assert not any(overlap(one, other) for other in boxes[place + 1 :])
+
+
+async def box_of(field: Locator) -> FloatRect:
+    box = await field.bounding_box()
+    assert box is not None
+    return box
+
+
+def overlap(one: FloatRect, other: FloatRect) -> bool:
+    return (
+        one["x"] < other["x"] + other["width"]
+        and other["x"] < one["x"] + one["width"]
+        and one["y"] < other["y"] + other["height"]
+        and other["y"] < one["y"] + one["height"]
+    )
 
 
 @pytest.mark.once

@@ -203,6 +203,7 @@ async def test_a_still_is_edited_by_keyboard_with_the_original_one_key_away(site
         "Edited, from the original that stays as it came: turned 90°"
     )
     await expect(still).not_to_have_class("tried")
+    await expect(page.locator("#steps")).to_contain_text("Drag over the still, or type pixels")
     await expect(page.get_by_role("button", name="Search for face 1")).to_be_enabled()
     await page.get_by_label("Crop: left").fill("100")
     await page.keyboard.press("Enter")
@@ -532,6 +533,7 @@ async def test_the_board_survives_a_restart_of_the_daemon(database: Database, br
     await expect(board.locator("#connection")).to_have_attribute("data-state", "reconnecting")
     await expect(board.locator("#connection")).to_have_attribute("data-state", "unreachable")
     await expect(board.locator("#outages")).to_contain_text("what you see may be out of date")
+    await expect(board.locator("#outages")).to_contain_text(" UTC)")
     await expect(board.locator("#incidents .card")).to_have_count(1)  # what was known stays on the wall
     async with daemon() as after:
         await after.report("INC-2", location={"text": "after the restart"})
@@ -837,6 +839,25 @@ async def test_p25_p28_whoever_waits_for_a_search_is_told_what_keeps_it_waiting(
     await site.search_all([await site.kit.enrol("one")])
     await expect(page.get_by_role("heading", name="Searched")).to_be_visible()
     await expect(page.locator("#outages")).to_be_empty()
+
+
+@pytest.mark.once
+async def test_p08_a_search_that_ended_while_it_waited_says_why_and_asks_nobody_to_decide(
+    site: Website, visit: Visit
+) -> None:
+    await site.report("INC-1")
+    probe = await site.attach("INC-1")
+    await site.post(f"/probes/{probe['probeId']}/face", "analyst", {"number": 1})
+    page = await (await visit("analyst")).open(f"/probes/{probe['probeId']}")
+    request = await (await visit("supervisor")).open(f"/approvals/{probe['probeId']}")
+    for one in (page, request):
+        await is_live(one)
+    await expect(page.get_by_role("heading", name="Supervisor's approval: Pending")).to_be_visible()
+    await site.report("INC-1", incidentStatusCommonRegistryText="unfounded")
+    await expect(page.locator("#side .detail")).to_have_text("Reason: the incident is unfounded")
+    await expect(page.get_by_role("heading", name="Supervisor's approval")).to_have_count(0)
+    await expect(request.locator("#decided")).to_contain_text("There is nothing to decide any more")
+    await expect(request.locator("#decided + p")).to_have_text("Reason: the incident is unfounded")
 
 
 @pytest.mark.once

@@ -76,7 +76,7 @@ async def test_p12_the_supervisor_is_told_what_came_of_the_same_picture(site: We
     for account, told in (("supervisor", True), ("analyst", False)):
         async with site.client.get(f"/probes/{again}", headers=acting(account)) as answer:
             page = await answer.text()
-        assert ("Searched before: 1 time" in page) == told
+        assert ("The same picture before: 1 time" in page) == told
         assert (f'href="/probes/{first}"' in page) == told
 
 
@@ -425,6 +425,7 @@ async def test_every_error_is_a_problem_document(
     assert (answer.status, problem["status"]) == (status, status)
     assert problem["type"].startswith("urn:rtcc-bridge:problem:")
     assert set(problem) <= {"type", "title", "status", "detail", "rule", "correlationId"}
+    assert problem["title"] == problem["title"].capitalize()
     if status == 405:
         assert "GET" in answer.headers["Allow"]
 

@@ -355,7 +355,7 @@ async def test_the_figures_are_for_those_who_oversee_and_a_look_is_entered(site:
 
 
 async def test_p10_who_may_not_oversee_is_told_that_and_not_of_a_part_of_it(site: Website) -> None:
-    told = "Only an account with the role administrator or auditor or supervisor may see the pages of oversight"
+    told = "Only an account with the role administrator, auditor or supervisor may see the pages of oversight"
     assert told in await shown(site, "/oversight", "analyst", status=403)
     assert [(entry["actor"], entry["outcome"]) for entry in await audited(site, "oversight.view")] == [
         ("analyst", "refused")
@@ -394,6 +394,12 @@ async def test_a_policy_file_is_compared_with_the_one_in_force(site: Website) ->
         f"/api/v1{path}", json={"text": "title: [", "isEarlier": False}, headers=acting("auditor")
     ) as answer:
         assert (answer.status, "That is no policy" in (await answer.json())["detail"]) == (422, True)
+    async with site.client.post(
+        f"/api/v1{path}", json={"text": "title: alone", "isEarlier": False}, headers=acting("auditor")
+    ) as answer:
+        told = (await answer.json())["detail"]
+    assert told.count("Field required") > 1
+    assert told.count("Correct the policy file") == 1
     async with site.client.post(
         f"/api/v1{path}", json={"text": text, "isEarlier": False}, headers=acting("supervisor")
     ) as answer:

@@ -100,6 +100,16 @@ async def test_absolute_refusals_yield_to_nothing(
     assert await refused_rule(kit, purpose) == "P02"
 
 
+@pytest.mark.parametrize(("incident_type", "is_a_way"), [("CIVDIS", True), ("ALIEN", False)])
+async def test_the_way_that_is_open_to_a_killing_is_named_where_it_leads_on(
+    kit: ProbeKit, incident_type: str, is_a_way: bool
+) -> None:
+    await kit.incident(incident_type=incident_type)
+    with pytest.raises(PolicyRefusalError) as refused:
+        await kit.desk.attach("incident-1", form(), ANALYST, upload())
+    assert ("two people can attest to it" in str(refused.value)) == is_a_way
+
+
 def test_the_absolute_refusals_are_these() -> None:
     assert set(ABSOLUTE_REFUSALS) >= {"CIVDIS", "ALIEN"}
 

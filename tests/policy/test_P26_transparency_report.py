@@ -95,6 +95,20 @@ async def test_refusals_are_counted_by_their_rule(life: LifeKit) -> None:
     assert tally.acts[Act.STILLS] == 0, "what was refused was not attached"
 
 
+async def test_what_a_supervisor_refuses_is_counted_as_that_and_under_no_rule(life: LifeKit) -> None:
+    """Before the search, and after it under an imminent threat."""
+    waiting = await life.kit.chosen("waiting")
+    await life.kit.desk.refuse(waiting.probe_id, SUPERVISOR, "no basis")
+    lead_id = await life.lead(imminent=True, incident_id="threatened")
+    [lead] = await life.kit.rows(tables.leads, lead_id=lead_id)
+    await life.kit.desk.refuse(lead["probe_id"], SUPERVISOR, "no basis")
+    tally = await tally_of(life)
+    assert tally.refusals == {}
+    assert tally.acts[Act.REFUSED] == 2
+    assert only(tally.by(lambda search: search.approved.value)) == {"refused_after_it": 1}
+    assert only(tally.by(lambda search: search.became.value)) == {"withdrawn_before_release": 1}
+
+
 async def test_reviews_and_who_disagreed_are_counted(life: LifeKit, tmp_path: Path) -> None:
     for _ in range(6):
         await life.agreed()

@@ -13,6 +13,7 @@ const LEAST_PX = 16;
 let steps = []; // what is tried; the recorded ones while nothing is
 let waiting = 0;
 let context = null;
+let untried = null; // what is said of the steps while none is tried
 
 export function wireEdits({ refresh, answers }) {
   context = { refresh, answers };
@@ -130,7 +131,9 @@ function tellSteps() {
   button.disabled = !isTried();
   holdSearch();
   if (isTried() && !document.activeElement.closest("#crop")) button.focus({ preventScroll: true });
-  if (isTried()) document.getElementById("steps").textContent = TEXTS.tried(steps);
+  const told = document.getElementById("steps");
+  untried ??= told.textContent;
+  told.textContent = isTried() ? TEXTS.tried(steps) : untried;
 }
 
 /** Shows the still after these steps; without a list, as it is recorded, with the faces that were found in it. */

@@ -20,7 +20,7 @@ export function watchFloor(address, isWanted = () => true) {
       return; // the connection's own state says that the daemon is not reachable
     }
     const meanings = state.problems.map((problem) => problem.meaning);
-    showOutage("dependencies", [...new Set(meanings)].join(" "));
+    showOutage("dependencies", [...new Set(meanings)].join("\n"));
   }
 
   ask();

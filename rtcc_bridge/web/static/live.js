@@ -3,7 +3,7 @@
 import { followFeed } from "/static/feed.js";
 import { refresher } from "/static/refresh.js";
 import { TEXTS } from "/static/texts.js";
-import { now, tick, whenOver } from "/static/times.js";
+import { inBothTimes, now, tick, whenOver } from "/static/times.js";
 
 const foot = document.querySelector("footer");
 const outages = document.getElementById("outages");
@@ -35,7 +35,7 @@ function showConnection(state, since) {
   const connection = document.getElementById("connection");
   connection.dataset.state = state;
   document.getElementById("connection-words").textContent = TEXTS.connection[state];
-  const at = since === null ? "" : new Date(now() - (Date.now() - since)).toLocaleTimeString([], { timeStyle: "short" });
+  const at = since === null ? "" : inBothTimes(now() - (Date.now() - since));
   showOutage("connection", state === "unreachable" ? TEXTS.noAnswerSince(at) : null);
 }
 

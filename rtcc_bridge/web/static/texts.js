@@ -23,7 +23,7 @@ export const TEXTS = {
   dateNotKnown: "date not known",
   noPhoto: "No picture of this candidate is kept in the gallery any more.",
   pictureFailed: "The picture cannot be shown",
-  partsLeft: (left) => (left ? `${left} of 17 parts left` : "every part looked at"),
+  partsLeft: (left) => (left ? `${left} of 17 parts left` : "no part left"),
   noteOn: (name) => `Note on: ${name}`,
   noteOnLast: (name) => `Note on: ${name}, judged last`,
   noteOnAll: "Note on the candidate as a whole",
@@ -35,7 +35,7 @@ export const TEXTS = {
   signIn: "Sign in again",
   ended: "There is nothing to examine here any more: stop. This list is used for nothing.",
   missingOpen: (names) => `Neither excluded nor compared: ${names}.`,
-  missingParts: (name, left) => `Candidate ${name}: ${left} parts were not looked at.`,
+  missingParts: (name, left) => `Candidate ${name}: ${left} ${left === 1 ? "part was" : "parts were"} not looked at.`,
   missingConclusion: (name) => `Candidate ${name}: no conclusion, which may be that nothing can be told.`,
   missingSimilar: (name) => `Candidate ${name}: support names at least one part that is similar.`,
   missingDifferent: (name) => `Candidate ${name}: an exclusion by the form names at least one part that is different.`,
@@ -56,7 +56,7 @@ export const TEXTS = {
   movedTo: (name, standing) => `Candidate ${name}, ${standing}`,
   tooMany: (most) => ({
     rule: "P17",
-    title: `At most ${most} candidates are released.`,
+    title: `At most ${most} ${most === 1 ? "candidate is" : "candidates are"} released.`,
     detail: "Nothing was released: untick the others.",
   }),
   needsItem: {
@@ -116,7 +116,7 @@ export const TEXTS = {
   afterSteps: "The still after its steps.",
   asItCame: "The original as it came.",
   lookingInEdited: "Faces are looked for in the edited still.",
-  recorded: (count) => `Recorded. ${count} faces found.`,
+  recorded: (count) => `Recorded. ${count} ${count === 1 ? "face" : "faces"} found.`,
   duration: (hours, minutes) => {
     if (hours >= 48) return `${Math.floor(hours / 24)} days`;
     return hours > 0 ? `${hours} h ${String(minutes).padStart(2, "0")} min` : `${minutes} min`;

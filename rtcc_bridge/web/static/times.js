@@ -18,6 +18,12 @@ function clockTime(milliseconds) {
   return `${twoDigits(moment.getHours())}:${twoDigits(moment.getMinutes())}`;
 }
 
+/** As the clock of the page has it, in both times. */
+export function inBothTimes(milliseconds) {
+  const moment = new Date(milliseconds);
+  return `${clockTime(milliseconds)}  (${twoDigits(moment.getUTCHours())}:${twoDigits(moment.getUTCMinutes())} UTC)`;
+}
+
 /** As the clock on this wall had it; with the day where that is another one than in UTC. */
 function localTime(text) {
   const moment = new Date(text);
@@ -55,8 +61,7 @@ export function whenOver(callback) {
 /** Writes every age and countdown below `root`. */
 export function tick(root = document) {
   const clock = document.getElementById("clock");
-  const moment = new Date(now());
-  write(clock, `${clockTime(now())}  (${twoDigits(moment.getUTCHours())}:${twoDigits(moment.getUTCMinutes())} UTC)`);
+  write(clock, inBothTimes(now()));
   for (const element of root.querySelectorAll("time[data-age]")) {
     const at = Date.parse(element.dateTime);
     const label = element.dataset.label ? `${element.dataset.label} ` : "";

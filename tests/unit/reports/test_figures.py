@@ -57,9 +57,14 @@ def test_an_exercise_does_not_count() -> None:
     assert counted((0, searched("violent_offense", gallery="training"))).searches == 0
 
 
-def test_what_names_no_purpose_and_no_rule_is_counted_all_the_same() -> None:
-    found = counted((0, searched(None, 2)), (0, refused(None, 3)))
-    assert (found.searches, found.refusals) == (2, 3)
+def test_what_names_no_purpose_is_counted_all_the_same() -> None:
+    assert counted((0, searched(None, 2))).searches == 2
+
+
+def test_what_a_supervisor_refused_is_no_attempt_that_a_rule_refused() -> None:
+    found = counted((0, refused(None, 3)), (0, refused("P02")))
+    assert (found.refusals, found.by_rule) == (1, {"P02": 1})
+    assert [one.refusals for one in found.days if one.refusals] == [1]
 
 
 def test_reviews_are_told_with_their_times() -> None:
