@@ -15,7 +15,6 @@ from rtcc_bridge.policy.purposes import ABSOLUTE_REFUSALS, Purpose
 from rtcc_bridge.probes import reconciler
 from rtcc_bridge.probes.provisional import ProvisionalForm
 from rtcc_bridge.storage import incidents, probes, tables
-from tests.life_kit import REQUESTOR, LifeKit
 from tests.policy_kit import put_in_force, write_policy
 from tests.probe_kit import (
     ANALYST,
@@ -251,15 +250,6 @@ async def test_leads_of_what_is_called_a_protest_after_the_search_are_withdrawn(
     await kit.reconciler.sweep()
     states = {row["incident_id"]: row["review_state"] for row in await kit.rows(tables.leads)}
     assert states == {"incident-1": "withdrawn", "incident-2": "unreviewed"}
-
-
-async def test_a_released_lead_is_shown_to_nobody_once_its_incident_is_called_a_protest(life: LifeKit) -> None:
-    """Before any sweep has withdrawn it."""
-    lead_id = await life.released()
-    await life.kit.set_incident("incident-1", incident_type="CIVDIS")
-    with pytest.raises(PolicyRefusalError) as refused:
-        await life.life.release.received(lead_id, REQUESTOR)
-    assert refused.value.rule == "P02"
 
 
 async def test_every_incident_that_permits_nothing_any_more_is_come_to(
