@@ -41,6 +41,9 @@ _JOBS_PER_WORKER: Final = 2_000
 """Two for each picture. The pictures are the agency's own, so a worker need not be replaced as soon as one that reads
 what anybody sends; starting one takes as long as ten pictures."""
 
+_FACES_A_RUN: Final = 16
+"""Few enough that the last pictures of an enrolment keep all processors busy, enough for the network to be at its best:
+docs/gallery.md."""
 
 _FACES_BESIDE_SEARCHES: Final = 4
 """So many faces of bookings go through the network in one run: a search that comes meanwhile waits for no more."""
@@ -66,11 +69,15 @@ async def enroller_for(core: Core, pack: ModelPack) -> AsyncIterator[Enroller]:
 
 @asynccontextmanager
 async def portraits_for(core: Core, pack: ModelPack, workers: int) -> AsyncIterator[SandboxedPortraits]:
-    """Reads portraits in so many workers, with a network of its own. Raises as `enroller_for` does."""
+    """Reads portraits in so many workers, with a network of its own. Raises as `enroller_for` does.
+
+    On the processor as many runs of the network are made at the same time, for when no picture is left to look at.
+    """
     device = Device(core.settings.matching.device)
     opened = await asyncio.to_thread(open_embedder, pack, device, 1)
+    most_faces = None if opened.device is Device.CUDA else _FACES_A_RUN
     async with _portrait_workers(core, pack, workers) as pool:
-        yield SandboxedPortraits(pool, FaceEmbedder(opened))
+        yield SandboxedPortraits(pool, FaceEmbedder(opened), most_faces, workers)
 
 
 @asynccontextmanager

@@ -20,10 +20,11 @@ from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.matching.errors import InferenceError
 from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.storage.galleries import GalleryRecord
-from rtcc_bridge.storage.objects import SealedObject
+from rtcc_bridge.storage.objects import SMALL_BYTES, SealedObject
 from rtcc_bridge.task_group import task_group
 
 PICTURE_KIND: Final = "gallery-picture"
+_SEALED_AT_ONCE: Final = 16
 
 ReadPicture: TypeAlias = Callable[[CheckedRow], Awaitable[bytes]]
 """The bytes of a row's picture. Raises SetAsideError, RejectedError, UnavailableError."""
@@ -45,10 +46,12 @@ class SeenPicture:
 class PictureBatch:
     """What was read and is not in the gallery yet. The others by the sha256 of their bytes.
 
-    refused: rows that ask for what does not exist, which is an error of whoever wrote the row.
+    unsealed: pictures with one usable face that wait to be sealed together, with their bytes. refused: rows that ask
+    for what does not exist, which is an error of whoever wrote the row.
     """
 
     seen: list[SeenPicture] = field(default_factory=list)
+    unsealed: list[tuple[CheckedRow, Portrait, bytes]] = field(default_factory=list)
     left_out: dict[str, tuple[Reason, str]] = field(default_factory=dict)
     refused: dict[str, RejectedError] = field(default_factory=dict)
 
@@ -68,7 +71,8 @@ class PictureBatches:
     ) -> PictureBatch:
         """Looks at the pictures of these rows (by sha256) that may be added, and seals those that show one face.
 
-        When it fails for good, or is cancelled, nothing sealed is left behind.
+        Small ones are sealed some at a time, the last of them by `add`. When it fails for good, or is cancelled,
+        nothing sealed is left behind.
         """
         async with self._parts.database.read() as tx:
             refs = {sha256: row.subject_ref for sha256, row in rows.items()}
@@ -85,7 +89,7 @@ class PictureBatches:
             except RejectedError as error:
                 batch.refused[row.sha256] = error
             else:
-                batch.seen.append(SeenPicture(row, portrait, await self._parts.vault.seal(PICTURE_KIND, data)))
+                await self._seal_with_others(batch, row, portrait, data)
 
         try:
             await self.limited(see, [row for sha256, row in rows.items() if sha256 not in batch.left_out])
@@ -100,6 +104,7 @@ class PictureBatches:
         `refused` of the result tells of all that was left out.
         """
         try:
+            await self._seal_waiting(batch)
             seen, templates = await self._templates(batch)
         except BaseException:
             await self.discard(batch)
@@ -126,6 +131,21 @@ class PictureBatches:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures
         return [task.result() for task in tasks]
+
+    async def _seal_with_others(self, batch: PictureBatch, row: CheckedRow, portrait: Portrait, data: bytes) -> None:
+        """Seals a picture, a small one once it has enough company: a visit to the disk costs more than to seal one."""
+        if len(data) > SMALL_BYTES:
+            batch.seen.append(SeenPicture(row, portrait, await self._parts.vault.seal(PICTURE_KIND, data)))
+            return
+        batch.unsealed.append((row, portrait, data))
+        waiting_bytes = sum(len(waiting) for _, _, waiting in batch.unsealed)
+        if len(batch.unsealed) >= _SEALED_AT_ONCE or waiting_bytes >= SMALL_BYTES:
+            await self._seal_waiting(batch)
+
+    async def _seal_waiting(self, batch: PictureBatch) -> None:
+        waiting, batch.unsealed = batch.unsealed, []
+        sealed = await self._parts.vault.seal_together(PICTURE_KIND, [data for _, _, data in waiting])
+        batch.seen += [SeenPicture(*one[:2], picture) for one, picture in zip(waiting, sealed, strict=True)]
 
     async def _templates(self, batch: PictureBatch) -> tuple[list[SeenPicture], Float32Array]:
         """The pictures with their templates. Where the model fails on the batch, each is tried by itself."""

@@ -1,6 +1,7 @@
 """From the bytes of a picture to the template of the one face on it."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -53,11 +54,14 @@ class SandboxedPortraits:
     owner.
     """
 
-    def __init__(self, reader: PortraitReader, embedder: FaceEmbedder, most_faces: int | None = None) -> None:
-        """most_faces: go through the network in one run, where others wait for it too; None: all."""
+    def __init__(
+        self, reader: PortraitReader, embedder: FaceEmbedder, most_faces: int | None = None, threads: int = 1
+    ) -> None:
+        """most_faces: go through the network in one run; None: all. threads: so many runs are made at the same time."""
         self._reader = reader
         self._embedder = embedder
         self._most_faces = most_faces
+        self._threads = threads
 
     async def read(self, data: bytes) -> Portrait:
         """As `Portraits.read` says."""
@@ -69,8 +73,9 @@ class SandboxedPortraits:
         most = self._most_faces
         if most is None or len(crops) <= most:
             return self._embedder.templates(crops)
-        starts = range(0, len(crops), most)
-        return np.concatenate([self._embedder.templates(crops[start : start + most]) for start in starts])
+        pieces = [crops[start : start + most] for start in range(0, len(crops), most)]
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="embed") as runs:
+            return np.concatenate(list(runs.map(self._embedder.templates, pieces)))
 
 
 async def read_portrait(reader: PortraitReader, data: bytes) -> Portrait:

@@ -22,7 +22,7 @@ from rtcc_bridge.matching.detect import MAX_DETECTION_PIXELS, Detector, detect_b
 from rtcc_bridge.matching.embed import Embedder
 from rtcc_bridge.matching.quality import assess
 from rtcc_bridge.matching.search import SearchIndex
-from rtcc_bridge.matching.types import Candidate, FaceCrop, Float32Array, NumberedFace, RgbImage
+from rtcc_bridge.matching.types import Candidate, DetectedFace, FaceCrop, Float32Array, NumberedFace, RgbImage
 
 OnStage: TypeAlias = Callable[[str, float], None]
 """Told the stage (decode, detect, quality, align, embed, search) and the seconds that it took, also when it failed."""
@@ -78,13 +78,20 @@ class FaceFinder:
 
     def find_in(self, image: RgbImage) -> FoundFaces:
         """As `find`, for a picture that is decoded already."""
+        faces = self.detect(image)
+        return FoundFaces(image, self.judge(image, faces))
+
+    def detect(self, image: RgbImage) -> list[DetectedFace]:
+        """The faces of a picture that is decoded already, which nobody has judged yet. InferenceError."""
         with _timed("detect", self._on_stage):
-            faces = detect_bounded(self._detector, image, self._max_detection_pixels)
+            return detect_bounded(self._detector, image, self._max_detection_pixels)
+
+    def judge(self, image: RgbImage, faces: Sequence[DetectedFace]) -> tuple[NumberedFace, ...]:
+        """All the faces of a picture with their quality."""
         with _timed("quality", self._on_stage):
-            numbered = [
+            return tuple(
                 NumberedFace(number, face, assess(image, face, faces)) for number, face in enumerate(faces, start=1)
-            ]
-        return FoundFaces(image, tuple(numbered))
+            )
 
 
 class FaceEmbedder:

@@ -84,14 +84,14 @@ class FaceWork:
         return FoundFacesReport(width, height, found.faces, dict(self._seconds))
 
     def portrait(self, data: bytes) -> SeenPortrait:
-        self._seconds.clear()
-        found = self._finder.find(data)
-        height, width = found.image.shape[:2]
-        if len(found.faces) != 1:
-            return SeenPortrait(width, height, len(found.faces), 0, (), None, dict(self._seconds))
-        (numbered,) = found.faces
+        image = self._decoded(data, ())
+        height, width = image.shape[:2]
+        faces = self._finder.detect(image)
+        if len(faces) != 1:  # whoever is not enrolled need not be judged
+            return SeenPortrait(width, height, len(faces), 0, (), None, dict(self._seconds))
+        (numbered,) = self._finder.judge(image, faces)
         quality = numbered.quality
-        crop = None if quality.verdict is Verdict.REFUSED else self._cut_out(found.image, numbered.face, ())
+        crop = None if quality.verdict is Verdict.REFUSED else self._cut_out(image, numbered.face, ())
         return SeenPortrait(width, height, 1, quality.unified_score, quality.sentences, crop, dict(self._seconds))
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace:

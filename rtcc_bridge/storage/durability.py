@@ -4,13 +4,15 @@ import os
 from pathlib import Path
 
 
-def sync_to_disk(path: Path) -> None:
-    """Returns when the file's content and its name in its folder are on the disk. Blocks. Raises OSError.
+def sync_to_disk(*paths: Path) -> None:
+    """Returns when the files' contents and their names in their folders are on the disk. Blocks. Raises OSError.
 
     The database's commit survives a loss of power, so what it refers to has to as well.
     """
-    _sync(path)
-    sync_folder(path.parent)
+    for path in paths:
+        _sync(path)
+    for folder in {path.parent for path in paths}:
+        sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The wrapped keys of sealed objects. Deleting a row makes its object unreadable for ever."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -36,9 +36,10 @@ class ObjectKeyRecord:
 
 
 async def add(tx: Transaction, records: Sequence[ObjectKeyRecord]) -> None:
-    """Adds rows; none is fine."""
+    """Adds rows; none is fine. Quickly, as `galleries.insert_images`: there are as many as images."""
     if records:
-        await tx.execute(insert(object_keys), [asdict(record) for record in records])
+        names = [field.name for field in fields(ObjectKeyRecord)]
+        await tx.execute(insert(object_keys), [{name: getattr(record, name) for name in names} for record in records])
 
 
 async def find(tx: Transaction, object_key: str) -> ObjectKeyRecord | None:

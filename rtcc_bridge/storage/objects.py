@@ -45,7 +45,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_PIECE_BYTES: Final = 1 << 20
+SMALL_BYTES: Final = 1 << 20
+"""The longest object that is sealed and put in one piece."""
+
+_PIECE_BYTES: Final = SMALL_BYTES
 _PART_BYTES: Final = 5 << 20  # the least that S3 takes for a part of a multipart upload
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -71,6 +74,20 @@ class StoredObject:
     object_key: str
     size_bytes: int
     stored_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _NewObject:
+    """A small object on its way to the store."""
+
+    object_key: str
+    key: bytes
+    content: bytes
+
+    def sealed(self) -> tuple[bytes, str]:
+        """The sealed bytes and the digest of the plain ones."""
+        sealer = sealing.Sealer(self.key, self.object_key)
+        return sealer.update(self.content) + sealer.finish(), hashlib.sha256(self.content).hexdigest()
 
 
 class ObjectVault:
@@ -135,12 +152,10 @@ class ObjectVault:
         kind: a lower-case word that begins the object's key. An error of the stream passes through, and nothing is
         left. Raises UnavailableError when the store is full, read-only, not mounted or does not answer.
         """
-        if not _KIND.fullmatch(kind):
-            raise ValueError(f"{kind!r} is not a kind of object: lower-case letters, digits and hyphens")
-        object_key = f"{kind}/{secrets.token_urlsafe(16)}"
-        key = sealing.generate_key()
-        if isinstance(chunks, bytes) and len(chunks) <= _PIECE_BYTES:
-            return await self._seal_whole(object_key, key, chunks)
+        if isinstance(chunks, bytes) and len(chunks) <= SMALL_BYTES:
+            (sealed,) = await self.seal_together(kind, [chunks])
+            return sealed
+        object_key, key = _new_name(kind), sealing.generate_key()
         await self._require_same_store()
         sealer = sealing.Sealer(key, object_key)
         digest = hashlib.sha256()
@@ -153,37 +168,52 @@ class ObjectVault:
             wrapped = await self._wrapped(object_key, key)
         return SealedObject(object_key, wrapped.wrapped, wrapped.master_key_id, size, digest.hexdigest())
 
-    async def _seal_whole(self, object_key: str, key: bytes, data: bytes) -> SealedObject:
-        """A small object in one request: a stream of one piece takes several times as much."""
+    async def seal_together(self, kind: str, contents: Sequence[bytes]) -> list[SealedObject]:
+        """Seals several small objects, each of at most `SMALL_BYTES`: all of them or none. Otherwise as `seal`.
+
+        Each is put there in one request, and the limit of one call to the store is that of all: a stream of one piece
+        takes several times as much. In a local store their folder is brought to the disk once.
+        """
+        if not contents:
+            return []
+        new = [_NewObject(_new_name(kind), sealing.generate_key(), content) for content in contents]
+        wrapped = [await self._wrapped(one.object_key, one.key) for one in new]
         store, folder = self._store, self._folder
-        wrapped = await self._wrapped(object_key, key)
-        putting = (
-            self._put(store, key, object_key, data)
-            if folder is None
-            else self._put_in_folder(store, folder, key, object_key, data)
-        )
-        digest = await self._to_its_end(object_key, putting)
-        return SealedObject(object_key, wrapped.wrapped, wrapped.master_key_id, len(data), digest)
+        putting = self._put(store, new) if folder is None else self._put_in_folder(store, folder, new)
+        digests = await self._to_its_end([one.object_key for one in new], putting)
+        return [
+            SealedObject(one.object_key, key.wrapped, key.master_key_id, len(one.content), digest)
+            for one, key, digest in zip(new, wrapped, digests, strict=True)
+        ]
 
-    async def _put(self, store: "ObjectStore", key: bytes, object_key: str, data: bytes) -> str:
-        """Puts a sealed object; the result is the digest of the plain bytes."""
-        with translated(f"{object_key} cannot be written"):
+    async def _put(self, store: "ObjectStore", new: Sequence["_NewObject"]) -> list[str]:
+        """Puts sealed objects; the result is the digests of the plain bytes."""
+        with translated(_unwritten(new)):
             async with asyncio.timeout(self._settings.timeout_seconds):
-                sealed, digest = await asyncio.to_thread(_sealed_whole, key, object_key, data)
-                await obstore.put_async(store, object_key, sealed)
-                return digest
+                sealed = await asyncio.to_thread(lambda: [one.sealed() for one in new])
+                putting = (
+                    obstore.put_async(store, one.object_key, data) for one, (data, _) in zip(new, sealed, strict=True)
+                )
+                # All are waited for, since one that goes on could put back what is deleted after a failure.
+                for outcome in await asyncio.gather(*putting, return_exceptions=True):
+                    if isinstance(outcome, BaseException):
+                        raise outcome
+                return [digest for _, digest in sealed]
 
-    async def _put_in_folder(self, store: "ObjectStore", folder: Path, key: bytes, object_key: str, data: bytes) -> str:
+    async def _put_in_folder(self, store: "ObjectStore", folder: Path, new: Sequence["_NewObject"]) -> list[str]:
         """As `_put`, to the disk in one visit to a thread: each visit costs as much as to seal a small picture."""
 
-        def put() -> str:
+        def put() -> list[str]:
             require_marker(folder)
-            sealed, digest = _sealed_whole(key, object_key, data)
-            obstore.put(store, object_key, sealed)
-            sync_to_disk(folder / object_key)
-            return digest
+            digests = []
+            for one in new:
+                sealed, digest = one.sealed()
+                obstore.put(store, one.object_key, sealed)
+                digests.append(digest)
+            sync_to_disk(*(folder / one.object_key for one in new))
+            return digests
 
-        with translated(f"{object_key} cannot be written"):
+        with translated(_unwritten(new)):
             async with asyncio.timeout(self._settings.timeout_seconds):
                 return await asyncio.to_thread(put)
 
@@ -385,21 +415,21 @@ class ObjectVault:
         upload = _Upload(self._store, object_key, self._settings.timeout_seconds)
         try:
             yield upload
-            await self._to_its_end(object_key, self._finish(upload, object_key))
+            await self._to_its_end([object_key], self._finish(upload, object_key))
         finally:
             upload.drop()
 
-    async def _to_its_end(self, object_key: str, finishing: Coroutine[Any, Any, Result]) -> Result:
-        """Waits for what makes the object visible. When it fails, or the caller is cancelled, nothing is left."""
+    async def _to_its_end(self, object_keys: Sequence[str], finishing: Coroutine[Any, Any, Result]) -> Result:
+        """Waits for what makes objects visible. When it fails, or the caller is cancelled, nothing is left."""
         task = asyncio.create_task(finishing)
         try:
             return await asyncio.shield(task)
         except BaseException:
-            # A cancellation too. The object may be there by now, and nobody else knows its name. Writing goes on in the
+            # A cancellation too. An object may be there by now, and nobody else knows its name. Writing goes on in the
             # library's own thread when its caller leaves, so its end is waited for; it has a limit.
             await asyncio.gather(task, return_exceptions=True)
             with suppress(UnavailableError):
-                await self.delete(object_key)
+                await self.delete(*object_keys)
             raise
 
     async def _finish(self, upload: "_Upload", object_key: str) -> None:
@@ -462,10 +492,16 @@ def _sealed(sealer: sealing.Sealer, digest: Callable[[memoryview], None], piece:
     return sealer.update(piece)
 
 
-def _sealed_whole(key: bytes, object_key: str, data: bytes) -> tuple[bytes, str]:
-    """The sealed bytes and the digest of the plain ones."""
-    sealer = sealing.Sealer(key, object_key)
-    return sealer.update(data) + sealer.finish(), hashlib.sha256(data).hexdigest()
+def _new_name(kind: str) -> str:
+    if not _KIND.fullmatch(kind):
+        raise ValueError(f"{kind!r} is not a kind of object: lower-case letters, digits and hyphens")
+    return f"{kind}/{secrets.token_urlsafe(16)}"
+
+
+def _unwritten(new: Sequence[_NewObject]) -> str:
+    """What happened, for an error."""
+    others = f" and {len(new) - 1} more" if len(new) > 1 else ""
+    return f"{new[0].object_key}{others} cannot be written"
 
 
 def is_object_key(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -181,6 +182,30 @@ async def test_a_store_that_falls_silent_within_an_object_is_not_waited_for(
     async with _vault_at(Store(stalls), s3_settings, monkeypatch, clock) as vault:
         with pytest.raises(UnavailableError, match="picture/x cannot be read"):
             await _read(vault)
+
+
+async def test_when_a_store_refuses_one_of_several_objects_the_others_are_deleted_once_they_are_there(
+    s3_settings: ObjectSettings, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> None:
+    methods: list[str] = []
+
+    async def refuses_the_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while head := (await reader.readuntil(b"\r\n\r\n")).decode().lower():
+                length = re.search(r"content-length: (\d+)", head)
+                await reader.readexactly(int(length[1]) if length else 0)
+                is_first = not methods
+                methods.append(head.split()[0])
+                status = "403 Forbidden" if is_first else "200 OK"
+                writer.write(f"HTTP/1.1 {status}\r\nETag: x\r\nContent-Length: 0\r\n\r\n".encode())
+                await writer.drain()
+
+    async with _vault_at(Store(refuses_the_first), s3_settings, monkeypatch, clock) as vault:
+        with pytest.raises(UnavailableError, match="and 2 more cannot be written"):
+            await vault.seal_together("picture", [b"ann", b"bob", b"cat"])
+    assert methods[:3] == ["put"] * 3
+    assert methods[3:]
+    assert "put" not in methods[3:]
 
 
 _SEAL_MUCH = """

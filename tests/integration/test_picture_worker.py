@@ -154,6 +154,7 @@ async def test_a_crop_is_lossless_and_its_bystanders_are_masked(pool: WorkerPool
 async def test_a_portrait_is_cut_out_at_once_and_as_it_would_be_later(pool: WorkerPool, scene: bytes) -> None:
     crowd = await pool.portrait(scene)
     assert (crowd.faces >= 5, crowd.crop) == (True, None), "which of them is meant"
+    assert crowd.stage_seconds.keys() == {"decode", "detect"}, "nobody is judged who is not enrolled"
     alone = saved(Image.fromarray(portrait()), "PNG")
     (face,) = (await pool.inspect(upload(alone))).faces
     seen = await pool.portrait(alone)

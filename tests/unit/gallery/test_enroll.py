@@ -22,6 +22,7 @@ from rtcc_bridge.gallery.sources import FolderSource, ManifestSource
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import GalleryImageRecord, SegmentRecord
+from rtcc_bridge.storage.objects import SMALL_BYTES
 from rtcc_bridge.storage.tables import audit_entries, outbox
 from tests.gallery_kit import (
     ADMINISTRATOR,
@@ -109,7 +110,13 @@ async def test_the_day_of_a_picture_is_not_that_of_the_same_picture_under_anothe
 
 
 async def test_template_and_picture_of_an_image_are_its_own_and_sealed(kit: GalleryKit, pictures: Path) -> None:
-    await enroll(kit, pictures)
+    """Also where many are sealed together, and one is too large for that."""
+    (pictures / "dan").mkdir()
+    for number in range(20):
+        (pictures / f"dan/{number}").write_text(f"dan-{number}")
+    (pictures / "eve").mkdir()
+    (pictures / "eve/1").write_text("eve-1" + " " * SMALL_BYTES)
+    assert (await enroll(kit, pictures)).enrolled == 25
     images, (segment,) = await content(kit)
     header = SegmentHeader("city", segment.segment_id, PACK.template_hash, segment.rows, PACK.template_length)
     async with kit.database.read() as tx:
@@ -120,7 +127,7 @@ async def test_template_and_picture_of_an_image_are_its_own_and_sealed(kit: Gall
     rows = decode_segment(header, await kit.vault.unseal(segment.object_key, keys[segment.object_key])).as_float32()
     for image in images:
         assert image.image_object is not None
-        words = (await kit.vault.unseal(image.image_object, keys[image.image_object])).decode()
+        words = (await kit.vault.unseal(image.image_object, keys[image.image_object])).decode().strip()
         assert np.array_equal(rows[image.segment_row], stored_template_of(words))
     for file in stored_files(kit.folder):
         assert b"ann-1" not in file.read_bytes()

@@ -1,5 +1,6 @@
-"""Templates are made in runs that others who share the network need not wait for."""
+"""Templates are made in runs that others who share the network need not wait for, some at the same time."""
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,3 +30,21 @@ async def test_no_run_has_more_faces_than_it_may(most: int | None, runs: list[in
     read: list[Portrait] = [await portraits.read(word.encode()) for word in words]
     assert np.array_equal(portraits.templates(read), templates_of(words))
     assert embedder.runs == runs
+
+
+class MetRuns(FaceEmbedder):
+    """Runs of the network that wait for one another."""
+
+    def __init__(self, runs: int) -> None:
+        self._met = threading.Barrier(runs, timeout=10)
+
+    def templates(self, crops: Sequence[FaceCrop]) -> Float32Array:
+        self._met.wait()
+        return word_templates(crops)
+
+
+async def test_as_many_runs_are_made_at_the_same_time_as_there_are_threads() -> None:
+    words = ["ann", "bob", "cat", "dan", "eve", "fay"]
+    portraits = SandboxedPortraits(WordReader(), MetRuns(3), most_faces=2, threads=3)
+    read = [await portraits.read(word.encode()) for word in words]
+    assert np.array_equal(portraits.templates(read), templates_of(words))

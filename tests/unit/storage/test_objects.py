@@ -1,6 +1,8 @@
 """The vault: objects appear whole or not at all, and are readable while their key is there."""
 
 import asyncio
+import errno
+import hashlib
 import os
 import shutil
 import threading
@@ -12,7 +14,7 @@ import pytest
 from rtcc_bridge.errors import ConfigurationError, IntegrityError, NotFoundError, UnavailableError
 from rtcc_bridge.settings import ObjectSettings
 from rtcc_bridge.storage.engine import Database
-from rtcc_bridge.storage.objects import ObjectVault, SealedObject
+from rtcc_bridge.storage.objects import SMALL_BYTES, ObjectVault, SealedObject
 from rtcc_bridge.storage.store_marker import MARKER
 from tests.doubles import ManualClock
 from tests.vault_kit import master_keys, open_vault, stored_files
@@ -63,6 +65,34 @@ async def test_an_object_comes_back_from_bytes_and_from_a_stream(
         await vault.record(tx, stream)
     for sealed in (whole, stream):
         assert await read(vault, database, sealed.object_key) == content
+
+
+async def test_small_objects_are_sealed_together_each_under_a_key_of_its_own(
+    vault: ObjectVault, database: Database
+) -> None:
+    contents = [b"", b"ann", b"bob", b"ann", os.urandom(SMALL_BYTES)]
+    together = await vault.seal_together("picture", contents)
+    assert [one.sha256 for one in together] == [hashlib.sha256(content).hexdigest() for content in contents]
+    assert len({one.wrapped_key for one in together}) == len({one.object_key for one in together}) == len(contents)
+    async with database.write() as tx:
+        await vault.record(tx, *together)
+    assert [await read(vault, database, one.object_key) for one in together] == contents
+    assert await vault.seal_together("picture", []) == []
+
+
+async def test_of_objects_that_are_sealed_together_all_are_left_or_none(
+    vault: ObjectVault, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They lie in their places already when the disk fails."""
+
+    def failing_disk(*paths: Path) -> None:
+        assert [path.exists() for path in paths] == [True, True]
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr("rtcc_bridge.storage.objects.sync_to_disk", failing_disk)
+    with pytest.raises(UnavailableError, match=r"and 1 more cannot be written: .*the disk is broken"):
+        await vault.seal_together("picture", [b"ann", b"bob"])
+    assert not stored_files(folder)
 
 
 async def test_nothing_plain_is_on_the_disk_and_only_the_owner_may_look(
@@ -265,7 +295,7 @@ async def test_a_seal_that_is_cancelled_at_its_very_end_leaves_nothing(
     """The object lies in its place already and is being brought to the disk."""
     at_the_end, go_on = threading.Event(), threading.Event()
 
-    def slow_disk(_path: Path) -> None:
+    def slow_disk(*_paths: Path) -> None:
         at_the_end.set()
         go_on.wait(10)
 
