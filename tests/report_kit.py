@@ -24,7 +24,7 @@ from tests.audit_kit import SEED, SETTINGS, TOPIC
 from tests.probe_kit import ADMINISTRATOR, POLICY_FILE, SUPERVISOR, ProbeKit
 
 COURT_ORDER = "order 26-7"
-DEFENCE = HandedTo("public defender", "matter 26-118")
+DEFENSE = HandedTo("public defender", "matter 26-118")
 
 
 def report_parts(kit: ProbeKit) -> ReportParts:
@@ -56,7 +56,7 @@ async def ordered(kit: ProbeKit, lead_id: str | None = None, *, case_number: str
     desk = DisclosureOrderDesk(report_parts(kit))
     order = await desk.ask(ADMINISTRATOR, COURT_ORDER, lead_id=lead_id, case_number=case_number)
     await desk.approve(SUPERVISOR, order.order_id)
-    return PacketOrder(reason="motion of the defence", handed_to=DEFENCE, disclosure=order.order_id)
+    return PacketOrder(reason="motion of the defense", handed_to=DEFENSE, disclosure=order.order_id)
 
 
 async def sign_log(kit: ProbeKit) -> None:

@@ -161,6 +161,11 @@ class Lead:
         return self.review_state in LIVE_STATES
 
 
+def permits(lead: Lead, act: Act) -> bool:
+    """Whether the table has this act for the lead as it stands; the act itself may ask for more."""
+    return act in TRANSITIONS.get((lead.result, lead.review_state), _ENDED)
+
+
 def acknowledge(lead: Lead, account: str) -> Lead:
     """The lead as taken by `account`; unchanged when that person has it already, however far it has come since.
 

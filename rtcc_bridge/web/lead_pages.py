@@ -7,7 +7,8 @@ from aiohttp import web
 
 from rtcc_bridge.leads.corroboration import LONGEST_EXTENSION_HOURS
 from rtcc_bridge.leads.events import ReleasedCandidate
-from rtcc_bridge.leads.lead import ENDED, ReviewState
+from rtcc_bridge.leads.lead import ENDED, Act, Outcome, ReviewState, permits
+from rtcc_bridge.leads.parts import lead_of
 from rtcc_bridge.leads.release import LIMITS, RELEASE_AT_MOST, ReceiptOfLead
 from rtcc_bridge.leads.standing import Standing
 from rtcc_bridge.policy.permissions import Deed, may
@@ -37,6 +38,8 @@ async def lead_page(request: web.Request) -> web.Response:
     position = services.feed.position or 0
     standing = await services.life.standing.of_lead(lead_id, account)
     lead = standing.lead
+    facts = lead_of(lead)
+    expires = permits(facts, Act.EXPIRE) and facts.outcome is Outcome.NONE
     card = incident_card(await one_incident(services, lead.incident_id))
     sees_receivers = may(account, Deed.SEE_RECEIVERS)
     async with services.database.read() as tx:
@@ -55,8 +58,9 @@ async def lead_page(request: web.Request) -> web.Response:
         is_open=lead.review_state in {ReviewState.UNREVIEWED, ReviewState.IN_REVIEW},
         is_released=lead.review_state == ReviewState.RELEASED,
         has_ended=lead.review_state in ENDED,
+        expires=expires,
         receivers=await services.life.withdrawal.receivers(lead_id, account) if sees_receivers else (),
-        may_extend=may(account, Deed.EXTEND_LEAD),
+        may_extend=expires and permits(facts, Act.EXTEND) and may(account, Deed.EXTEND_LEAD),
         longest_extension=LONGEST_EXTENSION_HOURS,
         outcomes=OUTCOMES,
     )

@@ -24,6 +24,8 @@ from rtcc_bridge.web.origins import ForeignRequestError
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:rtcc-bridge:problem:"
+UNAVAILABLE = "unavailable"
+"""The kind of what a dependency that does not answer stands in the way of."""
 UNAVAILABLE_RETRY_SECONDS = 5.0
 SIGN_IN = "/sign-in"
 
@@ -97,7 +99,7 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one case a line 
         case BusyError():
             return _later("busy", "Busy", str(error), error.retry_after_seconds)
         case TransientError():
-            return _later("unavailable", "Not available now", str(error), UNAVAILABLE_RETRY_SECONDS)
+            return _later(UNAVAILABLE, "Not available now", str(error), UNAVAILABLE_RETRY_SECONDS)
         case _:
             return _unforeseen(error)
 

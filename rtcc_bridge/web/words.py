@@ -274,5 +274,6 @@ def lead_detail(data: LeadData) -> str | None:
     if data.withdrawal is not None:
         return f"Do not use: {WITHDRAWALS[data.withdrawal.cause]}."
     if data.review_state == "expired":
-        return "Do not use: no outcome was reported in time."
+        why = "its time was over" if data.released_at is None else "no outcome was reported in time"
+        return f"Do not use: {why}."
     return None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, FloatRect, Locator, Route, expect
 
+from rtcc_bridge.matching.types import Verdict
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
 from tests.e2e import accessibility
@@ -26,7 +27,8 @@ from tests.e2e.bench_kit import (
     visiting,
 )
 from tests.e2e.visitors import new_visitor
-from tests.life_kit import FIRST, LifeKit, build_life, under
+from tests.life_kit import FIRST, PEER, LifeKit, build_life, under
+from tests.probe_kit import face
 from tests.website import Website
 
 IS_WHOLE = """document.documentElement.scrollWidth <= window.innerWidth
@@ -220,6 +222,43 @@ async def test_a_lead_says_whether_anybody_has_taken_it_and_offers_nothing_any_m
         await site.post(f"/leads/{lead}/withdraw", "supervisor", {"reason": "another camera"})
         await expect(page.locator("#standing")).to_contain_text("nothing is released any more")
         await expect(page.locator("#lead form")).to_have_count(0)
+
+
+@pytest.mark.once
+async def test_a_lead_says_that_it_ends_by_itself_and_can_be_released_only_where_that_is_so(
+    site: Website, life: LifeKit, browser: Browser
+) -> None:
+    imminent = await an_imminent_search(site, life)
+    [probe] = await site.kit.rows(tables.probes, lane="imminent")
+    unclear = await life.taken()
+    await life.conclude(unclear, inconclusive=(0,))
+    await life.review(unclear, PEER, inconclusive=(0,))
+    site.kit.workers.faces = (face(1, Verdict.REFUSED),)
+    poor = await site.attach("INC-1")
+    [lead] = await site.kit.rows(tables.leads, probe_id=poor["probeId"])
+    async with visiting(browser, site, "supervisor") as visitor:
+        page = await visitor.open(f"/leads/{lead['lead_id']}")
+        await is_live(page)
+        await expect(page.locator("#standing")).to_contain_text("could not be searched. That is a result")
+        await expect(page.locator("#standing")).to_contain_text("Ends by itself")
+        await expect(page.locator("#extend, #standing [data-waits]")).to_have_count(0)
+
+        page = await visitor.open(f"/leads/{unclear}")
+        await is_live(page)
+        await expect(page.locator("#standing")).to_contain_text("could not tell, or could not agree")
+        await expect(page.locator("#standing")).not_to_contain_text("Ends by itself")
+        await expect(page.locator("#extend")).to_have_count(0)
+        await expect(page.locator("#withdraw")).to_be_visible()
+
+        page = await visitor.open(f"/leads/{imminent}")
+        await is_live(page)
+        await expect(page.locator("#standing .pending")).to_contain_text("withdrawn in")
+        await expect(page.locator("#standing")).not_to_contain_text("Ends by itself")
+        approval = page.get_by_role("link", name="To the request for approval")
+        await expect(approval).to_have_attribute("href", f"/approvals/{probe['probe_id']}")
+        await site.post(f"/probes/{probe['probe_id']}/approve", "supervisor")
+        await expect(page.locator("#standing")).to_contain_text("Ends by itself")
+        await expect(approval).to_have_count(0)
 
 
 @pytest.mark.once

@@ -250,6 +250,11 @@ async def test_p14_what_comes_after_the_hour_is_refused_with_what_to_do(site: We
     page, board = await supervisor.open(f"/approvals/{probe['probeId']}"), await analyst.open("/")
     for one in (page, board):
         await is_live(one)
+    await expect(page.locator(".deadline")).to_contain_text("Withdrawn in")
+    head, badges = [await page.locator(one).bounding_box() for one in (".request-head", ".request-head .kicker")]
+    assert head is not None
+    assert badges is not None
+    assert badges["width"] == head["width"]  # the time does not take their line
     site.kit.clock.advance(61 * 60)
     await keys(page, "a", "Enter")
     await expect(page.locator("#answer .badge.rule")).to_have_text("Rule P14")
@@ -278,6 +283,7 @@ async def test_p14_an_incident_is_declared_imminent_and_lapses_of_ones_own_end_t
     await page.get_by_label("Reason").press_sequentially("shots are heard")
     await page.get_by_label("Reason").press("Enter")
     await expect(page.get_by_role("heading", name="Declared imminent")).to_contain_text("ends in 3 h 59 min")
+    await expect(page.locator("#facts .badge.alarm")).to_have_text("Declared imminent")
     analyst = await visit("analyst")
     page = await analyst.open("/incidents/INC-1")
     await expect(page.get_by_role("heading", name="Declared imminent")).to_be_visible()

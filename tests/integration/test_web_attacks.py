@@ -134,7 +134,7 @@ async def test_p19_who_never_had_a_lead_neither_takes_it_back_nor_acknowledges_t
 async def test_p19_nobody_says_of_a_packet_s_receiver_that_they_know_but_who_answers_for_them(site: Website) -> None:
     lead_id = await build_life(site.kit).released()
     handed_to = {"office": "public defender", "name": "matter 26-118"}
-    packet = {"reason": "motion of the defence", "handedTo": handed_to}
+    packet = {"reason": "motion of the defense", "handedTo": handed_to}
     address = f"/api/v1/leads/{lead_id}/discovery-packet"
     async with site.client.post(address, json=packet, headers=acting("administrator")) as answer:
         assert answer.status == 200, await answer.text()
@@ -214,12 +214,12 @@ async def test_p17_two_signed_in_people_have_everybody_on_a_list_identified(site
     assert await answered(site, "POST", path, "administrator", {"courtOrder": "order 26-7"}) == (422, None)
     assert await answered(site, "POST", path, "administrator", {**body, "leadId": "x" * 22}) == (404, None)
     handed_to = {"office": "public defender", "name": "matter 26-118"}
-    alone = {"reason": "motion of the defence", "handedTo": handed_to, "courtOrder": "order 26-7"}
+    alone = {"reason": "motion of the defense", "handedTo": handed_to, "courtOrder": "order 26-7"}
     assert await answered(site, "POST", packet, "administrator", alone) == (422, None), "words are no second person"
     async with site.client.post(f"/api/v1{path}", json=body, headers=acting("administrator")) as answer:
         assert answer.status == 201, await answer.text()
         order = await answer.json()
-    wanted = {"reason": "motion of the defence", "handedTo": handed_to, "disclosureOrder": order["orderId"]}
+    wanted = {"reason": "motion of the defense", "handedTo": handed_to, "disclosureOrder": order["orderId"]}
     assert await answered(site, "POST", packet, "administrator", wanted) == (403, "P17")
     approve = f"{path}/{order['orderId']}/approve"
     assert await answered(site, "POST", approve, "administrator") == (403, "P17")

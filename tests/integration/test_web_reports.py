@@ -24,7 +24,7 @@ from tests.website import Website, acting, running_site
 
 TRANSPARENCY = "/reports/transparency?from=2026-11"
 ACCESS = {"gallery": "demo", "person": "person", "reason": "asked for"}
-PACKET = {"reason": "motion of the defence", "handedTo": {"office": "public defender", "name": "matter 26-118"}}
+PACKET = {"reason": "motion of the defense", "handedTo": {"office": "public defender", "name": "matter 26-118"}}
 
 
 @pytest.fixture

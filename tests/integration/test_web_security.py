@@ -1,5 +1,6 @@
 """Who is served, from where, and what every answer carries."""
 
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,10 +9,13 @@ import pytest
 from rtcc_bridge.metrics import Metrics
 from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.engine import Database
+from rtcc_bridge.web.accounts import session_cookie
 from tests.doubles import ManualClock
+from tests.outages import Outages
 from tests.website import Website, acting, running_site
 
 OWN = "http://127.0.0.1"
+PERSON = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 
 
 @pytest.fixture
@@ -137,6 +141,30 @@ async def test_errors_are_pages_for_people_and_documents_for_programs(site: Webs
     ):
         async with site.client.get(path, headers={"Accept": accept}) as answer:
             assert (answer.status, answer.content_type) == (404, kind)
+
+
+async def test_a_page_that_has_to_wait_tries_again_and_says_for_operations_what_does_not_answer(
+    site: Website, outages: Outages
+) -> None:
+    """Where a form led to it there may be no page to load anew."""
+    person = PERSON | {"Cookie": f"{session_cookie(site.services.settings)}={secrets.token_urlsafe(32)}"}
+    async with outages.away("sessions"):
+        async with site.client.get("/incidents/INC-1", headers=person) as answer:
+            status, again, page = answer.status, answer.headers["Retry-After"], await answer.text()
+        async with site.client.post("/sign-out", headers=person) as answer:
+            after_form = await answer.text()
+    assert (status, again) == (503, "5")
+    assert '<meta http-equiv="refresh" content="5">' in page
+    assert "For operations: the database" in page
+    assert "http-equiv" not in after_form
+    assert "Go back, and try again in a moment." in after_form
+
+
+async def test_a_problem_leads_back_to_the_pages_that_it_belongs_to(site: Website) -> None:
+    for account, leads_back in (("reviewer", True), ("floor", False)):
+        async with site.client.get(f"/review/{secrets.token_urlsafe(16)}", headers=PERSON | acting(account)) as answer:
+            page = await answer.text()
+        assert ('<a href="/review">Back to Review</a>' in page) == leads_back
 
 
 async def test_p12_p16_notes_and_case_number_are_on_no_board_and_a_look_is_audited(site: Website) -> None:

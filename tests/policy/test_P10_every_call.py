@@ -52,7 +52,7 @@ from rtcc_bridge.web.sign_in import SIGN_IN_PAGES
 from tests.doubles import ManualClock
 from tests.gallery_kit import PACK, SENT_WORDS, SOURCE_WORDS, WordPortraits
 from tests.probe_kit import CERTIFIED, form, gallery_parts, policy, upload
-from tests.report_kit import DEFENCE
+from tests.report_kit import DEFENSE
 from tests.retention_kit import retention_parts
 from tests.website import Website, acting, running_site
 
@@ -348,13 +348,13 @@ CALLS: dict[str, tuple[Deed, ServiceCall]] = {
     "DiscoveryDesk.of_lead": (
         Deed.MAKE_DISCOVERY_PACKET,
         lambda on, who: on.reports.discovery.of_lead(
-            who, NOWHERE, PacketOrder(reason="the court asked", handed_to=DEFENCE)
+            who, NOWHERE, PacketOrder(reason="the court asked", handed_to=DEFENSE)
         ),
     ),
     "DiscoveryDesk.of_case": (
         Deed.MAKE_DISCOVERY_PACKET,
         lambda on, who: on.reports.discovery.of_case(
-            who, "none", PacketOrder(reason="the court asked", handed_to=DEFENCE)
+            who, "none", PacketOrder(reason="the court asked", handed_to=DEFENSE)
         ),
     ),
     "DisclosureOrderDesk.ask": (

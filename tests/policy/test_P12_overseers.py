@@ -19,7 +19,7 @@ from rtcc_bridge.storage.engine import Database
 from tests.doubles import ManualClock
 from tests.life_kit import ADMINISTRATOR, LifeKit, build_life
 from tests.probe_kit import CERTIFIED, FORM
-from tests.report_kit import DEFENCE, ordered, report_desks
+from tests.report_kit import DEFENSE, ordered, report_desks
 from tests.retention_kit import RetentionKit
 from tests.website import Website, acting, running_site
 
@@ -27,8 +27,8 @@ NOT_ALONE = tuple(
     Account(f"{role}-who-examines", frozenset({role, Role.ANALYST}), CERTIFIED)
     for role in (Role.ADMINISTRATOR, Role.AUDITOR)
 )
-ORDER = PacketOrder(reason="motion of the defence", handed_to=DEFENCE)
-PACKET = {"reason": ORDER.reason, "handedTo": {"office": DEFENCE.office, "name": DEFENCE.name}}
+ORDER = PacketOrder(reason="motion of the defense", handed_to=DEFENSE)
+PACKET = {"reason": ORDER.reason, "handedTo": {"office": DEFENSE.office, "name": DEFENSE.name}}
 ADMINISTRATORS_ALONE = ("packet of a lead", "packet of a case", "signs of misuse")
 
 Call = Callable[[], Awaitable[Any]]

@@ -18,11 +18,11 @@ from rtcc_bridge.storage import tables
 from rtcc_bridge.storage.orders import DISCLOSURE_ORDERS
 from tests.life_kit import ADMINISTRATOR, AUDITOR, SUPERVISOR, LifeKit
 from tests.probe_kit import FORM
-from tests.report_kit import COURT_ORDER, DEFENCE, ordered, report_desks
+from tests.report_kit import COURT_ORDER, DEFENSE, ordered, report_desks
 
 AGAIN = Account(" Administrator ", frozenset({Role.SUPERVISOR}), login="the other account")
 """The same person by another account."""
-ALONE = PacketOrder(reason="motion of the defence", handed_to=DEFENCE)
+ALONE = PacketOrder(reason="motion of the defense", handed_to=DEFENSE)
 DAY = 24 * 3600
 
 

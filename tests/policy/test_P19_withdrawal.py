@@ -18,7 +18,7 @@ from rtcc_bridge.reports.discovery import HandedTo, PacketOrder
 from rtcc_bridge.storage import tables
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, FLOOR, PEER, REQUESTOR, SUPERVISOR, LifeKit
 from tests.probe_kit import FORM
-from tests.report_kit import DEFENCE, report_desks
+from tests.report_kit import DEFENSE, report_desks
 
 JPEG = b"\xff\xd8"
 Reach = Callable[[LifeKit], Awaitable[str]]
@@ -217,7 +217,7 @@ async def test_an_expired_lead_is_acknowledged_like_a_withdrawn_one(life: LifeKi
     assert one.withdrawal_acknowledged_at is not None
 
 
-MOTION = PacketOrder(reason="motion of the defence", handed_to=DEFENCE)
+MOTION = PacketOrder(reason="motion of the defense", handed_to=DEFENSE)
 
 
 async def handed_over(life: LifeKit, lead_id: str, folder: Path, order: PacketOrder = MOTION) -> dict[str, bytes]:
@@ -241,18 +241,18 @@ async def test_whom_a_packet_is_handed_to_has_had_the_lead(life: LifeKit, tmp_pa
     lead_id = await life.released()
     files = await handed_over(life, lead_id, tmp_path)
     [one] = await of_packets(life, lead_id)
-    assert (one.office, one.name, one.handed_over_by) == (DEFENCE.office, DEFENCE.name, "administrator")
+    assert (one.office, one.name, one.handed_over_by) == (DEFENSE.office, DEFENSE.name, "administrator")
     assert (one.received_at, one.withdrawal_acknowledged_at) == (life.kit.clock.now(), None)
-    assert json.loads(files["packet.json"])["handedTo"] == {"office": DEFENCE.office, "name": DEFENCE.name}
+    assert json.loads(files["packet.json"])["handedTo"] == {"office": DEFENSE.office, "name": DEFENSE.name}
     [told] = json.loads(files["lead-1/facts.json"])["receiversOutside"]
-    assert (told["name"], told["handedOverBy"], told["knowsOfWithdrawalSince"]) == (DEFENCE.name, "administrator", None)
+    assert (told["name"], told["handedOverBy"], told["knowsOfWithdrawalSince"]) == (DEFENSE.name, "administrator", None)
     for name in ("README.txt", "lead-1/packet.txt", "lead-1/packet.html"):
-        assert DEFENCE.name in files[name].decode(), name
+        assert DEFENSE.name in files[name].decode(), name
     [entry] = await life.kit.audited("lead.discovery_packet")
     assert entry["entry"]["details"]["receiver"] == one.receiver_id
-    assert entry["entry"]["details"]["handedTo"] == {"office": DEFENCE.office}
+    assert entry["entry"]["details"]["handedTo"] == {"office": DEFENSE.office}
     assert "receiver" in entry["entry"]["names"], "the name is a commitment"
-    assert DEFENCE.name not in json.dumps([row["entry"] for row in await life.kit.rows(tables.audit_entries)])
+    assert DEFENSE.name not in json.dumps([row["entry"] for row in await life.kit.rows(tables.audit_entries)])
 
 
 async def test_a_name_is_one_line_whatever_was_typed(life: LifeKit, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ async def test_a_second_packet_tells_of_the_first(life: LifeKit, tmp_path: Path)
     other = replace(MOTION, handed_to=HandedTo("county attorney", "matter 7"))
     files = await handed_over(life, lead_id, tmp_path, other)
     facts = json.loads(files["lead-1/facts.json"])
-    assert [one["name"] for one in facts["receiversOutside"]] == [DEFENCE.name, "matter 7"]
+    assert [one["name"] for one in facts["receiversOutside"]] == [DEFENSE.name, "matter 7"]
     assert [one["account"] for one in facts["release"]["receivers"]] == ["requestor"]
 
 
@@ -279,7 +279,7 @@ async def test_of_a_case_they_have_had_every_lead(life: LifeKit, tmp_path: Path)
     second = await life.released()
     await report_desks(life.kit, tmp_path).discovery.of_case(ADMINISTRATOR, str(FORM.case_number), MOTION)
     for lead_id in (first, second):
-        assert [one.name for one in await of_packets(life, lead_id)] == [DEFENCE.name]
+        assert [one.name for one in await of_packets(life, lead_id)] == [DEFENSE.name]
 
 
 @pytest.mark.parametrize("office", ["", "   ", "x" * 257])
@@ -300,7 +300,7 @@ async def test_a_withdrawal_waits_until_whoever_handed_it_over_has_told_them(lif
         await desk.answer_for(lead_id, receiver_id, ADMINISTRATOR, life.kit.clock.now(), how)
     assert await waits_for(life) == []
     await desk.withdraw(lead_id, FIRST, "a reason")
-    assert sorted(await waits_for(life)) == [DEFENCE.name, "requestor"]
+    assert sorted(await waits_for(life)) == [DEFENSE.name, "requestor"]
     ended_at = life.kit.clock.now()
     life.kit.clock.advance(3600)
     for told_at in (one.received_at.replace(year=2020), life.kit.clock.now().replace(year=2040)):

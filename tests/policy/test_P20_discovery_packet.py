@@ -26,12 +26,12 @@ from rtcc_bridge.storage import leads, tables
 from tests import tools
 from tests.life_kit import ADMINISTRATOR, FIRST, PEER, SUPERVISOR, THIRD, LifeKit
 from tests.probe_kit import FORM, face, policy
-from tests.report_kit import COURT_ORDER, DEFENCE, ordered, report_desks, sign_log
+from tests.report_kit import COURT_ORDER, DEFENSE, ordered, report_desks, sign_log
 from tests.unit.qualification.packs import paper_pack
 
 pytestmark = tools.needs("openssl", "openssl")
 
-ASKED = PacketOrder(reason="motion of the defence", handed_to=DEFENCE)
+ASKED = PacketOrder(reason="motion of the defense", handed_to=DEFENSE)
 VERIFY = f"openssl pkeyutl -verify -pubin -inkey PUBLIC-KEY.pem -rawin -in {MANIFEST} -sigfile {SIGNATURE}".split()
 CHECK = ["sha256sum", "--check", "--strict", MANIFEST]
 
@@ -325,7 +325,7 @@ async def test_nor_an_administrator_who_examines_as_well(life: LifeKit, tmp_path
     lead_id = await life.released()
     with pytest.raises(PolicyRefusalError, match="no analyst") as caught:
         await report_desks(life.kit, tmp_path).discovery.of_lead(
-            both, lead_id, PacketOrder(reason="motion", handed_to=DEFENCE)
+            both, lead_id, PacketOrder(reason="motion", handed_to=DEFENSE)
         )
     assert caught.value.rule == "P12"
 
@@ -386,18 +386,18 @@ async def test_a_kept_policy_stands_in_for_one_that_was_replaced(life: LifeKit, 
         await tx.execute(update(tables.leads).where(tables.leads.c.lead_id == lead_id).values(data=data))
     without = await packet_of(life, lead_id, tmp_path)
     assert any(hashed in sentence for sentence in without.facts["missing"])
-    order = PacketOrder(reason="motion", handed_to=DEFENCE, policies=(kept,))
+    order = PacketOrder(reason="motion", handed_to=DEFENSE, policies=(kept,))
     unpacked = await packet_of(life, lead_id, tmp_path, order)
     assert (unpacked.folder / "lead-1/policy/policy.yaml").read_bytes() == kept.read_bytes()
     with pytest.raises(InvalidInputError, match="other"):
         await packet_of(
-            life, lead_id, tmp_path, PacketOrder(reason="motion", handed_to=DEFENCE, policies=(kept, other))
+            life, lead_id, tmp_path, PacketOrder(reason="motion", handed_to=DEFENSE, policies=(kept, other))
         )
 
 
 @pytest.mark.parametrize(
     "order",
-    [PacketOrder(reason=" ", handed_to=DEFENCE), PacketOrder(reason="x" * 1025, handed_to=DEFENCE)],
+    [PacketOrder(reason=" ", handed_to=DEFENSE), PacketOrder(reason="x" * 1025, handed_to=DEFENSE)],
 )
 async def test_not_without_a_reason(life: LifeKit, tmp_path: Path, order: PacketOrder) -> None:
     lead_id = await life.released()

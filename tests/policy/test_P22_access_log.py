@@ -17,7 +17,7 @@ from rtcc_bridge.reports.discovery import PacketOrder
 from rtcc_bridge.storage import examinations, tables
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, PEER, REQUESTOR, THIRD, LifeKit
 from tests.probe_kit import CERTIFIED, FORM
-from tests.report_kit import DEFENCE, report_desks
+from tests.report_kit import DEFENSE, report_desks
 
 WHY = "the person asked for it"
 
@@ -49,7 +49,7 @@ async def test_every_look_is_in_it_with_who_when_and_why(life: LifeKit, tmp_path
     await life.life.release.received(lead_id, REQUESTOR)
     await life.life.pictures.released_candidate(lead_id, REQUESTOR, ref, 1)
     await report_desks(life.kit, tmp_path).discovery.of_lead(
-        ADMINISTRATOR, lead_id, PacketOrder(reason="motion", handed_to=DEFENCE)
+        ADMINISTRATOR, lead_id, PacketOrder(reason="motion", handed_to=DEFENSE)
     )
     found = await log_of(life, tmp_path, person)
     assert Counter(one.action for one in found) == {

@@ -29,7 +29,7 @@ from tests.integration.pipeline import until
 from tests.life_kit import ADMINISTRATOR, AUDITOR, FIRST, FLOOR, REQUESTOR, SUPERVISOR, LifeKit, opinion
 from tests.outages import Outages
 from tests.probe_kit import Gallery, face_search, policy, record_of, search_handler
-from tests.report_kit import DEFENCE, report_desks
+from tests.report_kit import DEFENSE, report_desks
 from tests.retention_kit import CASE, DAY, ENDINGS, RetentionKit, withdrawn
 
 SECOND = timedelta(seconds=1)
@@ -173,13 +173,13 @@ async def test_a_packet_that_is_made_after_the_purge_leaves_no_name_behind(here:
     await here.desk.dispositions.record(SUPERVISOR, CASE, Disposition.ACQUITTAL, date(2026, 1, 1))
     here.pass_time(policy().retention.after_disposition_days * DAY)
     assert await here.purge() == 1
-    order = PacketOrder(reason="motion", handed_to=DEFENCE)
+    order = PacketOrder(reason="motion", handed_to=DEFENSE)
     await report_desks(here.kit, tmp_path).discovery.of_lead(ADMINISTRATOR, lead_id, order)
     [handed] = await here.kit.rows(tables.outside_receivers, lead_id=lead_id)
     assert (handed["office"], handed["name"], handed["handed_over_by"]) == ("", "", ADMINISTRATOR.name)
     async with here.kit.database.write() as tx:
         await forget_unborne(tx, here.kit.clock.now() + timedelta(days=1))
-    assert await here.kit.rows(tables.audit_commitments, name=DEFENCE.name) == []
+    assert await here.kit.rows(tables.audit_commitments, name=DEFENSE.name) == []
 
 
 async def test_whom_a_packet_was_handed_to_is_named_while_another_lead_names_them(
@@ -187,15 +187,15 @@ async def test_whom_a_packet_was_handed_to_is_named_while_another_lead_names_the
 ) -> None:
     first, second = await here.life.released(), await here.life.released()
     desk = report_desks(here.kit, tmp_path).discovery
-    order = PacketOrder(reason="motion", handed_to=DEFENCE)
+    order = PacketOrder(reason="motion", handed_to=DEFENSE)
     for lead_id in (first, second):
         await desk.of_lead(ADMINISTRATOR, lead_id, order)
 
     async def is_committed_to() -> bool:
         async with here.kit.database.write() as tx:
             await forget_unborne(tx, here.kit.clock.now() + timedelta(days=1))
-            is_kept = await retention.is_person_kept(tx, DEFENCE.name)
-        is_committed = await here.kit.rows(tables.audit_commitments, name=DEFENCE.name) != []
+            is_kept = await retention.is_person_kept(tx, DEFENSE.name)
+        is_committed = await here.kit.rows(tables.audit_commitments, name=DEFENSE.name) != []
         assert is_committed is is_kept
         return is_kept
 

@@ -67,6 +67,7 @@ def test_every_step_is_allowed_or_forbidden_as_written(result: LeadResult, state
     taken_by = None if act is Act.ACKNOWLEDGE else "first"
     lead = Lead("L", result, state, LeadApproval.PENDING, taken_by)
     following = ALLOWED.get((result, state, act))
+    assert rules.permits(lead, act) == (following is not None)
     if following is None:
         with pytest.raises(ConflictError, match=f"Lead L is {state.value}"):
             perform(act, lead)

@@ -100,7 +100,7 @@ def test_an_unknown_incident_type_is_shown_as_it_is() -> None:
             "0 candidates to compare",
             "Do not use: the approval did not come in time.",
         ),
-        ("lead.expired", "expired", "0 candidates to compare", "Do not use: no outcome was reported in time."),
+        ("lead.expired", "expired", "0 candidates to compare", "Do not use: its time was over."),
     ],
 )
 def test_what_the_board_says_of_a_lead(event_type: str, state: str, result: str, detail: str | None) -> None:
@@ -108,6 +108,11 @@ def test_what_the_board_says_of_a_lead(event_type: str, state: str, result: str,
     assert words.lead_state(data)[0] == state
     assert words.result_words(data) == result
     assert words.lead_detail(data) == detail
+
+
+def test_p18_only_of_a_lead_that_somebody_had_an_outcome_was_missing() -> None:
+    data = LeadData.model_validate({**EXAMPLES["lead.expired"], "releasedAt": "2026-11-23T12:00:00Z"})
+    assert words.lead_detail(data) == "Do not use: no outcome was reported in time."
 
 
 @pytest.mark.parametrize(
