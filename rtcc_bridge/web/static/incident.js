@@ -122,6 +122,7 @@ function wireForm() {
   form.addEventListener("change", ({ target }) => {
     if (target.name === "samePersonAs") shareApproval();
   });
+  if (samePerson()) shareApproval(); // chosen before this was loaded, or by a browser that remembers what was filled in
   const chooser = document.getElementById("image");
   const drop = document.getElementById("drop");
   chooser.addEventListener("change", () => show(chooser.files[0]));
