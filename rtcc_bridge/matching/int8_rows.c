@@ -97,7 +97,7 @@ __attribute__((target("avx2"))) static void by_avx2(const int8_t *rows, size_t c
     }
 }
 
-/* What of a row's 16 or 8 scores, from a probe on, reach; is kept where there is room, and counted in any case. */
+/* Scores that reach: kept where there is room, and counted in any case. */
 struct found {
     size_t count, room;
     int64_t *places;
@@ -110,6 +110,14 @@ static inline void keep(struct found *found, int64_t place, float score) {
         found->scores[found->count] = score;
     }
     found->count++;
+}
+
+/* Of scores that lie side by side, the first of them at `place`, those whose bits are set. */
+static inline void keep_all(struct found *found, int64_t place, uint32_t bits, const float *scores) {
+    for (; bits; bits &= bits - 1) {
+        const int lane = __builtin_ctz(bits);
+        keep(found, place + lane, scores[lane]);
+    }
 }
 
 typedef void reaching_of_rows(const int32_t *products, size_t count, size_t probes, float finer, const float *scales,
@@ -135,10 +143,7 @@ __attribute__((target("avx512f"))) static void reaching_by_avx512(const int32_t 
             if (__builtin_expect(reach == 0, 1)) continue;
             float some[16];
             _mm512_storeu_ps(some, score);
-            for (; reach; reach &= reach - 1) {
-                const int lane = __builtin_ctz(reach);
-                keep(found, (int64_t)(r * probes + p + lane), some[lane]);
-            }
+            keep_all(found, (int64_t)(r * probes + p), reach, some);
         }
     }
 }
@@ -161,10 +166,7 @@ __attribute__((target("avx2"))) static void reaching_by_avx2(const int32_t *prod
             if (__builtin_expect(reach == 0, 1)) continue;
             float some[8];
             _mm256_storeu_ps(some, score);
-            for (; reach; reach &= reach - 1) {
-                const int lane = __builtin_ctz(reach);
-                keep(found, (int64_t)(r * probes + p + lane), some[lane]);
-            }
+            keep_all(found, (int64_t)(r * probes + p), reach, some);
         }
         for (size_t p = whole; p < probes; p++) {
             float score = (float)products[p];

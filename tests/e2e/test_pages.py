@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, FilePayload, Page, Route, expect
 
 from rtcc_bridge.app.heartbeat import Heartbeat
 from rtcc_bridge.app.roles import Role
@@ -76,7 +76,7 @@ async def visit(browser: Browser, site: Website) -> AsyncIterator[Visit]:
         visitor.checked()
 
 
-def still() -> dict[str, Any]:
+def still() -> FilePayload:
     return {"name": "still.jpg", "mimeType": "image/jpeg", "buffer": jpeg()}
 
 
@@ -85,7 +85,7 @@ async def fill_form(page: Page, purpose: str = "Violent offense") -> None:
     await page.get_by_label("Legal basis").fill("criminal investigation")
     await page.get_by_label("Requestor").fill("the requestor")
     await page.get_by_label("Case number").fill("26-000123")
-    await page.get_by_label("The still").set_input_files(still())  # type: ignore[arg-type]  # a file's payload
+    await page.get_by_label("The still").set_input_files(still())
     await page.get_by_label("I attest").check()
 
 
@@ -157,7 +157,7 @@ async def test_the_only_face_is_confirmed_with_one_key_and_its_approval_covers_a
     await expect(page.get_by_label("Case number")).to_have_value(probe["caseNumber"])
     await accessibility.clean(page, accessibility.library())
     site.kit.workers.crop_pixels = site.kit.workers.crop_pixels + np.uint8(1)
-    await page.get_by_label("The still").set_input_files(still())  # type: ignore[arg-type]  # a file's payload
+    await page.get_by_label("The still").set_input_files(still())
     await page.get_by_label("I attest").check()
     await page.get_by_role("button", name="Find the faces").click()
     await expect(page.get_by_text("it covers this one too")).to_be_visible()

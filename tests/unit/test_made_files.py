@@ -64,7 +64,7 @@ def built(version: str, monkeypatch: pytest.MonkeyPatch, why: str | None) -> dic
     monkeypatch.setattr(hatch_build, "copy_libraries", lambda: False)
     monkeypatch.setattr(hatch_build, "compile_library", compiled)
     said: dict[str, Any] = {"pure_python": True}
-    hatch_build.MadeFiles(".", {}, None, None, "", "wheel").initialize(version, said)  # type: ignore[arg-type]  # not looked at
+    hatch_build.MadeFiles(".", {}, None, None, "", "wheel").initialize(version, said)  # type: ignore[arg-type]  # the hook looks at neither configuration nor metadata
     return said
 
 
