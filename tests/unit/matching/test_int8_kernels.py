@@ -85,9 +85,8 @@ class _Kept(OrtKernel):
     """Waits for a processor that others have, and takes next to nothing of it."""
 
     def scores(self, rows: Int8Array, prepared: Any) -> WholeScores:
-        time.sleep(
-            0.01
-        )  # no condition to wait for: that it waits is what makes this kernel the slower one by the clock
+        # There is no condition to wait for: that it waits is what makes this kernel the slower one by the clock.
+        time.sleep(0.01)
         return np.zeros((len(rows), 1), np.int32)
 
 
