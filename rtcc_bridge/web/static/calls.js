@@ -1,4 +1,4 @@
-// Calls of the API that change something, and their refusals in the daemon's own words.
+// Calls of the API, most of which change something, and their refusals in the daemon's own words.
 
 import { TEXTS } from "/static/texts.js";
 
