@@ -1,14 +1,14 @@
 """Enrolment: pictures in, sealed templates with their provenance out.
 
-While a batch is sealed and committed the next one is read, and no more than that, so that memory stays flat and the
-workers that look at pictures always have some. An interrupted run is resumed by starting it again: what is enrolled
-already is told by its sha256. A crash leaves at most two batches of sealed objects that have no key.
+While a batch is sealed and committed the next two are read, and no more than that, so that memory stays flat and the
+workers that look at pictures have some also at the end of a batch. An interrupted run is resumed by starting it again:
+what is enrolled already is told by its sha256. A crash leaves at most three batches of sealed objects that have no key.
 """
 
 import asyncio
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
@@ -21,7 +21,7 @@ from rtcc_bridge.gallery.checked_rows import CheckedRow, check_rows, dates_of, r
 from rtcc_bridge.gallery.enroll_report import EnrollReport, SetAsideImage
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, normal_ref
 from rtcc_bridge.gallery.parts import GalleryParts
-from rtcc_bridge.gallery.picture_batch import PictureBatch, PictureBatches
+from rtcc_bridge.gallery.picture_batch import PictureBatch, PictureBatches, limited
 from rtcc_bridge.gallery.portraits import Portraits
 from rtcc_bridge.gallery.receipts import EnrollReceipt, OnProgress, Progress
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
@@ -40,6 +40,7 @@ KEPT_BYTES: Final = 256 * 1024
 """A file that is no longer is kept from its check until somebody looks at it, and not read a second time."""
 
 _CHECKED_AT_ONCE: Final = 16
+_READ_AHEAD: Final = 2
 
 TemplateRows: TypeAlias = tuple[Float32Array, Sequence[str]]
 """Templates float32 (N, D), and for each row whose it is."""
@@ -47,12 +48,13 @@ TemplateRows: TypeAlias = tuple[Float32Array, Sequence[str]]
 
 @dataclass(slots=True)
 class _Run:
-    """One enrolment under way."""
+    """One enrolment under way. taking: one batch at a time takes its rows."""
 
     gallery: GalleryRecord
     actor: str
     total: int
     version: int
+    taking: asyncio.Lock = field(default_factory=asyncio.Lock)
     done: int = 0
     enrolled: int = 0
     reasons: Counter[Reason] = field(default_factory=Counter)
@@ -94,6 +96,7 @@ class Enroller:
         self._max_bytes = max_picture_bytes
         self._additions = GalleryAdditions(parts, pack)
         self._pictures = PictureBatches(parts, portraits, self._additions, workers)
+        self._checks = asyncio.Semaphore(workers)
 
     async def enroll(
         self,
@@ -117,11 +120,16 @@ class Enroller:
         opened = await self._additions.open_gallery(gallery, kind, account.name)
         run = _Run(opened, account.name, total, opened.version)
         rows = source.rows()
+
+        def begin() -> "asyncio.Task[_Read | None]":
+            return asyncio.create_task(self._read(run, source.root, rows))
+
         with EnrollReport(report) as listing:
-            reading = asyncio.create_task(self._read(run, source.root, rows))
+            reading = deque(begin() for _ in range(_READ_AHEAD))
             try:
-                while (read := await reading) is not None:
-                    reading = asyncio.create_task(self._read(run, source.root, rows))
+                while (read := await reading[0]) is not None:
+                    reading.popleft()
+                    reading.append(begin())
                     set_aside = await self._add(run, read)
                     run.reasons.update(image.reason for image in set_aside)
                     await asyncio.to_thread(listing.write, set_aside)
@@ -175,7 +183,8 @@ class Enroller:
 
     async def _read(self, run: _Run, root: Path, rows: Iterator[SourceRow]) -> _Read | None:
         """The next batch; None at the end of the source."""
-        batch = await asyncio.to_thread(_take, rows, IMAGES_PER_BATCH)
+        async with run.taking:
+            batch = await asyncio.to_thread(_take, rows, IMAGES_PER_BATCH)
         if not batch:
             return None
         set_aside: list[SetAsideImage] = []
@@ -202,7 +211,7 @@ class Enroller:
 
         checked: dict[str, CheckedRow] = {}
         pieces = [batch[start : start + _CHECKED_AT_ONCE] for start in range(0, len(batch), _CHECKED_AT_ONCE)]
-        for found in chain.from_iterable(await self._pictures.limited(check, pieces)):
+        for found in chain.from_iterable(await limited(self._checks, check, pieces)):
             if checked.setdefault(found.sha256, found) is not found:
                 detail = f"the same picture as {checked[found.sha256].image}"
                 set_aside.append(SetAsideImage(found.image, found.subject_ref, Reason.DUPLICATE, detail))
@@ -219,12 +228,13 @@ class Enroller:
         set_aside = [SetAsideImage(row.image, row.subject_ref, reason, detail) for row, reason, detail in left_out]
         return [*read.set_aside, *set_aside]
 
-    async def _abandon(self, reading: "asyncio.Task[_Read | None]") -> None:
-        """Ends the reading of a batch that will not be added."""
-        reading.cancel()
-        (read,) = await asyncio.gather(reading, return_exceptions=True)
-        if isinstance(read, _Read):
-            await self._pictures.discard(read.pictures)
+    async def _abandon(self, reading: "Collection[asyncio.Task[_Read | None]]") -> None:
+        """Ends the reading of batches that will not be added."""
+        for task in reading:
+            task.cancel()
+        for read in await asyncio.gather(*reading, return_exceptions=True):
+            if isinstance(read, _Read):
+                await self._pictures.discard(read.pictures)
 
 
 def _take(rows: Iterator[SourceRow], count: int) -> list[SourceRow]:

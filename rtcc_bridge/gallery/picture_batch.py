@@ -92,7 +92,7 @@ class PictureBatches:
                 await self._seal_with_others(batch, row, portrait, data)
 
         try:
-            await self.limited(see, [row for sha256, row in rows.items() if sha256 not in batch.left_out])
+            await limited(self._turns, see, [row for sha256, row in rows.items() if sha256 not in batch.left_out])
         except BaseException:
             await self.discard(batch)
             raise
@@ -117,20 +117,6 @@ class PictureBatches:
     async def discard(self, batch: PictureBatch) -> None:
         """Takes back what was sealed."""
         await self._parts.vault.discard(*(one.picture for one in batch.seen))
-
-    async def limited(self, work: Callable[[Item], Awaitable[Result]], items: Sequence[Item]) -> list[Result]:
-        """Works on all items, on as many at once as there are turns. The first failure ends the others."""
-
-        async def one(item: Item) -> Result:
-            async with self._turns:
-                return await work(item)
-
-        try:
-            async with task_group() as group:
-                tasks = [group.create_task(one(item)) for item in items]
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from failures
-        return [task.result() for task in tasks]
 
     async def _seal_with_others(self, batch: PictureBatch, row: CheckedRow, portrait: Portrait, data: bytes) -> None:
         """Seals a picture, a small one once it has enough company: a visit to the disk costs more than to seal one."""
@@ -169,6 +155,23 @@ class PictureBatches:
         batch.seen = [one for one, _ in kept]
         templates = [rows for _, rows in kept]
         return batch.seen, np.concatenate(templates) if templates else np.empty((0, 0), np.float32)
+
+
+async def limited(
+    turns: asyncio.Semaphore, work: Callable[[Item], Awaitable[Result]], items: Sequence[Item]
+) -> list[Result]:
+    """Works on all items, on as many at once as there are turns. The first failure ends the others."""
+
+    async def one(item: Item) -> Result:
+        async with turns:
+            return await work(item)
+
+    try:
+        async with task_group() as group:
+            tasks = [group.create_task(one(item)) for item in items]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
+    return [task.result() for task in tasks]
 
 
 def _new_image(seen: SeenPicture) -> NewImage:

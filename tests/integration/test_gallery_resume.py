@@ -24,7 +24,7 @@ from tests.gallery_kit import ADMINISTRATOR, SOURCE_WORDS, GalleryKit, WordPortr
 from tests.small_disks import fill
 from tests.vault_kit import stored_files
 
-PEOPLE = 15
+PEOPLE = 24
 BATCH = 3
 
 _ENROLL = """
@@ -93,8 +93,8 @@ async def test_a_killed_enrolment_is_resumed_and_nothing_is_there_twice(
     source = _people(tmp_path / "people")
     enrolled = 0
     for _ in range(2):
-        # Within the third batch that this run reads: its first is committed then, its second may be.
-        _enroll_until_killed(tmp_path, f"face-{enrolled + 2 * BATCH}", database_url)
+        # Within the fourth batch that this run reads: its first is committed then, its second and third may be.
+        _enroll_until_killed(tmp_path, f"face-{enrolled + 3 * BATCH}", database_url)
         async with kit.database.read() as tx:
             before, enrolled = enrolled, len(await galleries.living_images(tx, "city"))
         assert enrolled > before

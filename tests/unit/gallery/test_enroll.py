@@ -3,7 +3,9 @@
 import asyncio
 import csv
 import hashlib
+import threading
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from rtcc_bridge.gallery.segments import SegmentHeader, decode_segment
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.gallery.sources import FolderSource, ManifestSource
 from rtcc_bridge.matching.stored_templates import StoredTemplates
+from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import GalleryImageRecord, SegmentRecord
 from rtcc_bridge.storage.objects import SMALL_BYTES
@@ -227,6 +230,41 @@ async def test_a_batch_that_fails_for_good_leaves_none_of_its_pictures(kit: Gall
     assert stored_files(kit.folder) == []
 
 
+class SlowToAdd(WordPortraits):
+    """Makes no template before `ahead` pictures were read; notes how many were when it made some."""
+
+    def __init__(self, ahead: int) -> None:
+        super().__init__()
+        self.ahead = ahead
+        self.read_when_added: list[int] = []
+        self._enough = threading.Event()
+
+    async def read(self, data: bytes) -> Portrait:
+        portrait = await super().read(data)
+        if len(self.read_pictures) == self.ahead:
+            self._enough.set()
+        return portrait
+
+    def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
+        assert self._enough.wait(timeout=60)
+        self.read_when_added.append(len(self.read_pictures))
+        return super().templates(portraits)
+
+
+async def test_while_a_batch_is_added_the_next_two_are_read_and_no_more(
+    kit: GalleryKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enroll_module, "IMAGES_PER_BATCH", 2)
+    for number in range(10):
+        (tmp_path / "ten" / f"p{number}").mkdir(parents=True)
+        (tmp_path / "ten" / f"p{number}" / "1").write_text(f"face-{number}")
+    portraits = SlowToAdd(ahead=6)
+    assert (await enroll(kit, tmp_path / "ten", portraits=portraits)).enrolled == 10
+    assert portraits.read_when_added[0] == 6
+    assert all(read <= 2 * (added + 3) for added, read in enumerate(portraits.read_when_added))
+    assert portraits.read_pictures == [f"face-{number}".encode() for number in range(10)], "in their order"
+
+
 class Overwrites(WordPortraits):
     """Changes another picture while it reads its first one, as a copy that is still running does."""
 
@@ -235,7 +273,7 @@ class Overwrites(WordPortraits):
         self.file = file
 
     async def read(self, data: bytes) -> Portrait:
-        if data == b"ann-1":
+        if not self.read_pictures:
             self.file.write_text("somebody-else")
         return await super().read(data)
 
