@@ -14,6 +14,7 @@ import numpy as np
 
 from rtcc_bridge.matching.errors import InferenceError
 from rtcc_bridge.matching.int8_rows import prefetching_kernels
+from rtcc_bridge.matching.int8_tiles import tiled_kernel
 from rtcc_bridge.matching.session import Device, open_session
 from rtcc_bridge.matching.types import Float64Array, Int8Array, WholeScores
 
@@ -117,7 +118,10 @@ class NumkongPacked:
 
 def kernels(planes: int) -> tuple[Int8Kernel, ...]:
     """Those that can be used here, and may be the fastest for so many rows of `Int8Probes.whole`."""
-    return (*_installed(), *prefetching_kernels()[-1:]) if planes <= _FEW_PLANES else _installed()
+    if planes <= _FEW_PLANES:
+        return (*_installed(), *prefetching_kernels()[-1:])
+    tiled = tiled_kernel()
+    return _installed() if tiled is None else (*_installed(), tiled)
 
 
 @cache

@@ -1,12 +1,17 @@
-/* The two loops of a scan over int8 rows. Products with int8 planes, for few planes, where memory is the limit: the rows
-   are asked for in time. And which products reach what is needed, for many probes, in one pass.
+/* The loops of a scan over int8 rows. Products with int8 planes: with few, where memory is the limit, the rows are asked
+   for in time; with many, where arithmetic is, all sums of a tile stay in registers. And which products reach what is
+   needed, for many probes, in one pass.
 
-   Optional: int8_rows.py and reaching.py say what is promised, scripts/int8_rows.py compiles it. Nothing here knows
-   Python. No byte outside of the arrays is read or written; prefetching one is a hint, which cannot fault. */
+   Optional: int8_rows.py, int8_tiles.py and reaching.py say what is promised, scripts/int8_rows.py compiles it. Nothing
+   here knows Python. No byte outside of the arrays is read or written; prefetching one is a hint, which cannot fault. */
 
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#define VNNI __attribute__((target("avx512f,avx512bw,avx512vnni")))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 enum { NONE = 0, AVX2 = 1, AVX512_VNNI = 2 };
 
@@ -24,7 +29,7 @@ static inline void fetch_ahead(const int8_t *place) {
 }
 
 /* The instruction's first factor is unsigned: it gets the row with 128 added, and 128 times the plane's sum comes off. */
-__attribute__((target("avx512f,avx512bw,avx512vnni"))) static void by_vnni(
+VNNI static void by_vnni(
     const int8_t *rows, size_t count, size_t length, const int8_t *first, const int8_t *second, int32_t *to_first,
     int32_t *to_second, size_t stride) {
     const __m512i added = _mm512_set1_epi8((char)0x80);
@@ -97,16 +102,107 @@ __attribute__((target("avx2"))) static void by_avx2(const int8_t *rows, size_t c
     }
 }
 
-/* Scores that reach: kept where there is room, and counted in any case. */
+/* A tile: some rows times some registers of planes. */
+enum { LANES = 16, WIDEST = 4, PLANES_AT_ONCE = LANES * WIDEST, HIGHEST = 8 };
+
+/* In place. Given the intrinsic, GCC 12 moves the sums of a tile to the stack and back: twice the time. */
+VNNI static ALWAYS_INLINE void add_products(__m512i *sums, __m512i planes, __m512i row) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sums) : "v"(planes), "v"(row));
+}
+
+/* The instruction's first factor, which is unsigned, is the planes: they come with 128 added, and 128 times the sum of
+   the row comes off. packed: as int8_tiles.py has it, of this tile's planes. high, wide: known when it is compiled. */
+VNNI static ALWAYS_INLINE void tile(const size_t high, const size_t wide, const int8_t *rows, size_t length,
+                                    const uint8_t *packed, int32_t *products, size_t stride, __mmask16 last) {
+    const __m512i added = _mm512_set1_epi8((char)0x80);
+    const size_t whole = length / 64 * 64, fours = length / 4, rest = length % 4;
+    const __mmask64 left = ((uint64_t)1 << (length - whole)) - 1;
+    __m512i sums[HIGHEST][WIDEST];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < high; r++) {
+        const int8_t *row = rows + r * length;
+        __m512i excess = _mm512_dpbusd_epi32(_mm512_setzero_si512(), added, _mm512_maskz_loadu_epi8(left, row + whole));
+        for (size_t i = 0; i < whole; i += 64) {
+            fetch_ahead(row + i);
+            excess = _mm512_dpbusd_epi32(excess, added, _mm512_loadu_si512(row + i));
+        }
+        const __m512i start = _mm512_set1_epi32(-_mm512_reduce_add_epi32(excess));
+#pragma GCC unroll 4
+        for (size_t c = 0; c < wide; c++) sums[r][c] = start;
+    }
+    for (size_t four = 0; four < fours; four++) {
+        __m512i planes[WIDEST];
+#pragma GCC unroll 4
+        for (size_t c = 0; c < wide; c++) planes[c] = _mm512_loadu_si512(packed + (four * wide + c) * 64);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < high; r++) {
+            int32_t some;
+            memcpy(&some, rows + r * length + four * 4, 4);
+            const __m512i row = _mm512_set1_epi32(some);
+#pragma GCC unroll 4
+            for (size_t c = 0; c < wide; c++) add_products(&sums[r][c], planes[c], row);
+        }
+    }
+    if (rest) {
+#pragma GCC unroll 8
+        for (size_t r = 0; r < high; r++) {
+            uint32_t some = 0;
+            for (size_t i = 0; i < rest; i++) some |= (uint32_t)(uint8_t)rows[r * length + fours * 4 + i] << 8 * i;
+            const __m512i row = _mm512_set1_epi32((int32_t)some);
+#pragma GCC unroll 4
+            for (size_t c = 0; c < wide; c++)
+                add_products(&sums[r][c], _mm512_loadu_si512(packed + (fours * wide + c) * 64), row);
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < high; r++)
+#pragma GCC unroll 4
+        for (size_t c = 0; c < wide; c++)
+            _mm512_mask_storeu_epi32(products + r * stride + c * LANES, c == wide - 1 ? last : (__mmask16)0xffff,
+                                     sums[r][c]);
+}
+
+typedef void tiles(const int8_t *rows, size_t count, size_t length, const uint8_t *packed, int32_t *products,
+                   size_t stride, __mmask16 last);
+
+/* The last tile takes some rows of the one before once more, and writes the same. */
+#define TILES(high, wide)                                                                                             \
+    VNNI static void tiles_##high##_##wide(const int8_t *rows, size_t count, size_t length, const uint8_t *packed,    \
+                                           int32_t *products, size_t stride, __mmask16 last) {                       \
+        for (size_t r = 0; r < count; r += high) {                                                                    \
+            const size_t start = r + high <= count ? r : count - high;                                                \
+            tile(high, wide, rows + start * length, length, packed, products + start * stride, stride, last);         \
+        }                                                                                                             \
+    }
+
+/* So many rows that sums, planes and a number of the rows fill the registers, but for few planes. */
+TILES(8, 1) TILES(8, 2) TILES(8, 3) TILES(6, 4)
+TILES(1, 1) TILES(1, 2) TILES(1, 3) TILES(1, 4)
+
+static void tiles_of(const int8_t *rows, size_t count, size_t length, const uint8_t *packed, size_t planes,
+                     int32_t *products) {
+    static tiles *const of_many[] = {tiles_8_1, tiles_8_2, tiles_8_3, tiles_6_4};
+    static tiles *const of_one[] = {tiles_1_1, tiles_1_2, tiles_1_3, tiles_1_4};
+    for (size_t first = 0; first < planes; first += PLANES_AT_ONCE) {
+        const size_t some = planes - first < PLANES_AT_ONCE ? planes - first : PLANES_AT_ONCE;
+        const size_t wide = (some + LANES - 1) / LANES;
+        const __mmask16 last = (__mmask16)(0xffffu >> (wide * LANES - some));
+        tiles *const make = (count < HIGHEST ? of_one : of_many)[wide - 1];
+        make(rows, count, length, packed + first * ((length + 3) / 4 * 4), products + first, planes, last);
+    }
+}
+
+/* Scores that reach: kept where there is room, and counted in any case. first: what is added to their places. */
 struct found {
     size_t count, room;
     int64_t *places;
     float *scores;
+    int64_t first;
 };
 
 static inline void keep(struct found *found, int64_t place, float score) {
     if (found->count < found->room) {
-        found->places[found->count] = place;
+        found->places[found->count] = found->first + place;
         found->scores[found->count] = score;
     }
     found->count++;
@@ -210,8 +306,36 @@ __attribute__((visibility("default"))) size_t reaching(int32_t instructions, con
                                                        size_t probes, float finer, const float *scales,
                                                        const float *needed, size_t room, int64_t *places,
                                                        float *scores) {
-    struct found found = {0, room, places, scores};
+    struct found found = {0, room, places, scores, 0};
     reaching_of_rows *find = instructions == AVX512_VNNI ? reaching_by_avx512 : reaching_by_avx2;
     find(products, count, probes, finer, scales, needed, &found);
+    return found.count;
+}
+
+/* As `multiply`, for any number of planes. packed: the planes as int8_tiles.py has them. Needs AVX512_VNNI. */
+__attribute__((visibility("default"))) void multiply_packed(const int8_t *rows, size_t count, size_t length,
+                                                            const uint8_t *packed, size_t planes, int32_t *products) {
+    const size_t at_once = BYTES_AT_ONCE / (length + 1) + 1;
+    for (size_t start = 0; start < count; start += at_once) {
+        const size_t here = count - start < at_once ? count - start : at_once;
+        tiles_of(rows + start * length, here, length, packed, planes, products + start * planes);
+    }
+}
+
+/* As `multiply_packed` and then `reaching`, some rows at a time, whose products stay in the cache.
+   products: room for those of `at_once` rows. */
+__attribute__((visibility("default"))) size_t reaching_packed(const int8_t *rows, size_t count, size_t length,
+                                                              const uint8_t *packed, size_t probes, float finer,
+                                                              const float *scales, const float *needed,
+                                                              int32_t *products, size_t at_once, size_t room,
+                                                              int64_t *places, float *scores) {
+    struct found found = {0, room, places, scores, 0};
+    const size_t planes = finer == 0 ? probes : 2 * probes;
+    for (size_t start = 0; start < count; start += at_once) {
+        const size_t here = count - start < at_once ? count - start : at_once;
+        tiles_of(rows + start * length, here, length, packed, planes, products);
+        found.first = (int64_t)(start * probes);
+        reaching_by_avx512(products, here, probes, finer, scales + start, needed, &found);
+    }
     return found.count;
 }

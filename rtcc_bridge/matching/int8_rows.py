@@ -44,6 +44,12 @@ def row_library() -> RowLibrary | None:
     functions.reaching.argtypes = (
         ctypes.c_int32, pointer, size, size, ctypes.c_float, pointer, pointer, size, pointer, pointer,
     )  # fmt: skip
+    functions.multiply_packed.restype = None
+    functions.multiply_packed.argtypes = (pointer, size, size, pointer, size, pointer)
+    functions.reaching_packed.restype = size
+    functions.reaching_packed.argtypes = (
+        pointer, size, size, pointer, size, ctypes.c_float, pointer, pointer, pointer, size, size, pointer, pointer,
+    )  # fmt: skip
     best = functions.best_instructions()
     return RowLibrary(functions, Instructions(best)) if best else None
 

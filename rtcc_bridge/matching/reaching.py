@@ -1,17 +1,20 @@
 """Which scanned scores of a piece of the gallery reach what is needed, for each probe."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from rtcc_bridge.matching.int8_probes import Int8Probes
 from rtcc_bridge.matching.int8_rows import Instructions, RowLibrary, row_library
-from rtcc_bridge.matching.types import Float32Array, Int64Array, WholeScores
+from rtcc_bridge.matching.int8_tiles import ROWS_AT_ONCE, PackedPlanes, TiledKernel
+from rtcc_bridge.matching.types import Float32Array, Int8Array, Int32Array, Int64Array, WholeScores
 
 _LEAST_PROBES: Final = 4
 """For fewer our own loop, which takes several probes of a row at once, is no faster than NumPy."""
 
-_FEW: Final = 16_384
+_FEW: Final = 65_536
 """Scores that reach, of a piece, for which there is room from the start: once the floors have risen far fewer do."""
 
 
@@ -36,6 +39,7 @@ class ScanScores:
         self._spare: Float32Array = self._scaled
         self._places: Int64Array = np.empty(_FEW, np.int64)
         self._scores: Float32Array = np.empty(_FEW, np.float32)
+        self._few_products: Int32Array = np.empty((0, 0), np.int32)
         self._library: RowLibrary | None = row_library() if len(probes) >= _LEAST_PROBES else None
         self._instructions = instructions or (self._library and self._library.best)
 
@@ -56,15 +60,33 @@ class ScanScores:
         """
         if self._library is None or products.dtype != np.int32:
             return reaching(self.all(products, scales), needed)
-        found = self._found(products, scales, needed)
+        return self._found(partial(self._of_products, products, scales, needed))
+
+    def reaching_of_rows(
+        self, kernel: TiledKernel, prepared: PackedPlanes, rows: Int8Array, scales: Float32Array, needed: Float32Array
+    ) -> tuple[Int64Array, Float32Array]:
+        """As `reaching`, of the rows int8 (n, D) themselves. prepared: what the kernel makes of `Int8Probes.whole`."""
+        scales, needed = np.ascontiguousarray(scales, np.float32), np.ascontiguousarray(needed, np.float32)
+        if self._few_products.shape[1] != prepared.count:
+            self._few_products = np.empty((ROWS_AT_ONCE, prepared.count), np.int32)
+
+        def find() -> int:
+            return kernel.reaching(
+                rows, prepared, self._probes.finer, scales, needed, self._few_products, self._places, self._scores
+            )
+
+        return self._found(find)
+
+    def _found(self, find: Callable[[], int]) -> tuple[Int64Array, Float32Array]:
+        """find: writes what reaches as far as there is room, and returns how many do."""
+        found = find()
         if found > len(self._places):
             self._places = np.empty(found, np.int64)
             self._scores = np.empty(found, np.float32)
-            self._found(products, scales, needed)
+            find()
         return self._places[:found], self._scores[:found]
 
-    def _found(self, products: WholeScores, scales: Float32Array, needed: Float32Array) -> int:
-        """Writes what reaches as far as there is room; returns how many do."""
+    def _of_products(self, products: WholeScores, scales: Float32Array, needed: Float32Array) -> int:
         assert self._library is not None
         columns = len(self._probes.whole)
         if products.shape != (len(scales), columns) or needed.shape != (len(self._probes),):

@@ -12,6 +12,7 @@ import numpy as np
 
 from rtcc_bridge.matching.int8_kernels import Int8Kernel, fastest_kernel
 from rtcc_bridge.matching.int8_probes import Int8Probes
+from rtcc_bridge.matching.int8_tiles import TiledKernel
 from rtcc_bridge.matching.reaching import ScanScores, reaching
 from rtcc_bridge.matching.search import CandidateLists, SearchCounters, SearchTally, check_search
 from rtcc_bridge.matching.shortlist import Floors, Shortlist
@@ -144,14 +145,16 @@ class Int8SearchIndex:
         has_floors = False
         for piece in pieces:
             templates, rows = self._snapshot.chunks[piece.chunk].templates, slice(piece.start, piece.stop)
-            products = batch.kernel.scores(templates.high[rows], batch.prepared)
-            scales = templates.scales[rows]
-            if has_floors:
-                find = partial(scores.reaching, products, scales)
-            else:
-                scaled = scores.all(products, scales)
+            high, scales = templates.high[rows], templates.scales[rows]
+            find: _Find
+            if not has_floors:
+                scaled = scores.all(batch.kernel.scores(high, batch.prepared), scales)
                 has_floors = self._expect(scaled, piece, shortlist)
                 find = partial(reaching, scaled)
+            elif isinstance(batch.kernel, TiledKernel):
+                find = partial(scores.reaching_of_rows, batch.kernel, batch.prepared, high, scales)
+            else:
+                find = partial(scores.reaching, batch.kernel.scores(high, batch.prepared), scales)
             self._keep(find, piece, batch, shortlist)
 
     def _expect(self, scaled: Float32Array, piece: _Piece, shortlist: Shortlist) -> bool:

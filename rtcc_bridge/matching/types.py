@@ -21,6 +21,7 @@ Int8Array: TypeAlias = npt.NDArray[np.int8]
 WholeScores: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.float64]
 """Whole numbers below 2^31, in either type."""
 
+Int32Array: TypeAlias = npt.NDArray[np.int32]
 Int64Array: TypeAlias = npt.NDArray[np.int64]
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from rtcc_bridge.matching.int8_rows import LIBRARY, Instructions, PrefetchingKernel, prefetching_kernels
+from rtcc_bridge.matching.int8_tiles import TiledKernel, tiled_kernel
 from rtcc_bridge.matching.snapshot import GallerySnapshot
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, ScoredImage
@@ -125,11 +126,24 @@ def prefetching_kernel(instructions: Instructions | None = None) -> PrefetchingK
 
     Where it could have been built and was not, `is_missing` decides.
     """
-    if platform.machine() == "x86_64" and not LIBRARY.exists():
-        is_missing(f"no {LIBRARY.name}: install a C compiler (Debian: gcc libc6-dev), then python -m scripts.int8_rows")
+    _require_library()
     found = prefetching_kernels()
     if instructions is not None:
         found = tuple(one for one in found if one.instructions is instructions)
     if not found:
         pytest.skip(f"this processor has no {instructions.name if instructions else 'AVX2'}")
     return found[-1]
+
+
+def our_tiles() -> TiledKernel:
+    """The kernel for many probes; leaves the test out where this processor has none, as `prefetching_kernel` does."""
+    _require_library()
+    found = tiled_kernel()
+    if found is None:
+        pytest.skip(f"this processor has no {Instructions.AVX512_VNNI.name}")
+    return found
+
+
+def _require_library() -> None:
+    if platform.machine() == "x86_64" and not LIBRARY.exists():
+        is_missing(f"no {LIBRARY.name}: install a C compiler (Debian: gcc libc6-dev), then python -m scripts.int8_rows")

@@ -16,6 +16,7 @@ from rtcc_bridge import processor
 from rtcc_bridge.matching import int8_kernels, int8_rows
 from rtcc_bridge.matching.int8_kernels import OrtKernel
 from rtcc_bridge.matching.int8_rows import Instructions, PrefetchingKernel, prefetching_kernels
+from rtcc_bridge.matching.int8_tiles import tiled_kernel
 from rtcc_bridge.matching.search_int8 import Int8SearchIndex
 from rtcc_bridge.matching.types import Int8Array, Int64Array, WholeScores
 from tests.unit.matching.guarded_memory import between_guards
@@ -130,7 +131,7 @@ def _no_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
     if request.param == "of another system":
         library.write_bytes(b"\x7fELF" + os.urandom(60))
     monkeypatch.setattr(int8_rows, "LIBRARY", library)
-    caches = int8_rows.row_library, prefetching_kernels, int8_kernels._fastest
+    caches = int8_rows.row_library, prefetching_kernels, tiled_kernel, int8_kernels._fastest
     for one in caches:
         one.cache_clear()
     yield
@@ -141,7 +142,9 @@ def _no_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.usefixtures("_no_library")
 def test_without_the_library_a_search_finds_the_same(recwarn: pytest.WarningsRecorder) -> None:
     assert not any(isinstance(one, PrefetchingKernel) for one in int8_kernels.kernels(2))
+    assert tiled_kernel() is None
     templates = random_templates(np.random.default_rng(4), 500, 32)
     snapshot = snapshot_of(templates)
-    assert Int8SearchIndex(snapshot).search(templates[:1], 5, -1.0) == truth(snapshot, templates[:1], 5, -1.0)
+    for probes in templates[:1], templates[:9]:
+        assert Int8SearchIndex(snapshot).search(probes, 5, -1.0) == truth(snapshot, probes, 5, -1.0)
     assert not recwarn.list

@@ -24,6 +24,7 @@ from tests.unit.matching.search_cases import (
     Case,
     cases,
     normalised,
+    our_tiles,
     prefetching_kernel,
     random_templates,
     snapshot_of,
@@ -37,6 +38,7 @@ INDEXES: dict[str, IndexFactory] = {
     "int8 on numkong's pairs, two threads": lambda snapshot: Int8SearchIndex(snapshot, 2, NumkongPairs()),
     "int8 on numkong, packed, three threads": lambda snapshot: Int8SearchIndex(snapshot, 3, NumkongPacked()),
     "int8 on our own kernel, two threads": lambda snapshot: Int8SearchIndex(snapshot, 2, prefetching_kernel()),
+    "int8 on our own tiles, two threads": lambda snapshot: Int8SearchIndex(snapshot, 2, our_tiles()),
     "the device's scan, run on the cpu": DeviceSearchIndex,
     "the device's scan of a later version": lambda snapshot: DeviceSearchIndex(
         snapshot, previous=DeviceSearchIndex(snapshot.without(snapshot.version, snapshot.image_ids[::3]))
