@@ -1,11 +1,13 @@
 """Enrolment against the ceiling of its face work on this machine.
 
-    python -m bench.enroll --faces DIR [--packs DIR] [--pictures 240] [--processes 2] [--rounds 5] [--json]
+    python -m bench.enroll --faces DIR [--people PREFIX] [--packs DIR] [--pictures 240] [--copies 1] [--processes 2]
+        [--rounds 5] [--json]
 
 The ceiling: as many processes as enrolment has workers, each decoding, detecting, aligning and embedding its share of
 the pictures in a loop of its own, with nothing sealed, judged or written down. Enrolment: the same pictures through
 `rtcc_bridge.gallery.enroll` with its sandboxed workers, SQLite and a local object store, until all is committed. The
-rounds are interleaved; both sides have started and are warm. DIR holds a folder for each person.
+rounds are interleaved; both sides have started and are warm. DIR holds a folder for each person. Where it has few
+pictures, `--copies` takes each several times, saved as JPEG with a quality of its own, so that no two files are equal.
 
 Beside the time the processor time of all processes is told: on a machine that has something else to do the former says
 who got the processor, the latter what each side needed of it.
@@ -26,6 +28,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from PIL import Image
 from pydantic import SecretStr
 
 from rtcc_bridge.app.foundation import open_core
@@ -45,6 +48,7 @@ from rtcc_bridge.settings import DatabaseSettings, ObjectSettings, PolicySetting
 
 ROOT = Path(__file__).resolve().parents[1]
 EMBED_AT_ONCE = 16
+_BEST_QUALITY = 95
 WORDS = {"provenance": "bench", "lawful_basis": "bench", "retain_until": "2099-12-31", "attested_adult": "true"}
 
 
@@ -101,14 +105,23 @@ def _work(files: Sequence[str]) -> int:
     return _loop.run(files)
 
 
-def choose(faces: Path, folder: Path, count: int) -> list[str]:
-    """Copies so many pictures into a folder for each person; the paths of the copies."""
-    copies = []
-    for path in sorted(path for path in faces.glob("*/*") if path.is_file())[:count]:
+def choose(faces: Path, people: str, folder: Path, count: int, copies: int) -> list[str]:
+    """Copies so many pictures into a folder for each person; the paths of the copies.
+
+    people: what the names of the persons' folders begin with. copies: of each picture, beside one another.
+    """
+    chosen: list[Path] = []
+    for path in sorted(path for path in faces.glob(f"{people}*/*") if path.is_file())[:count]:
         person = folder / path.parent.name
         person.mkdir(exist_ok=True)
-        copies.append(shutil.copy(path, person))
-    return [str(copy) for copy in copies]
+        if copies == 1:
+            chosen.append(Path(shutil.copy(path, person)))
+            continue
+        picture = Image.open(path).convert("RGB")
+        for quality in range(_BEST_QUALITY, _BEST_QUALITY - copies, -1):
+            chosen.append(person / f"{path.stem}-{quality}.jpg")
+            picture.save(chosen[-1], quality=quality)
+    return [str(one) for one in chosen]
 
 
 def cpu_seconds() -> float:
@@ -140,11 +153,12 @@ class _Side:
         self.cpu_ms.append(1000 * (cpu_seconds() - cpu) / self.pictures)
 
 
-async def measure(faces: Path, packs: Path, count: int, processes: int, rounds: int) -> Report:
+async def measure(given: argparse.Namespace) -> Report:
+    packs, processes, rounds = given.packs, given.processes, given.rounds
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "people").mkdir()
-        files = choose(faces, folder / "people", count)
+        files = choose(given.faces, given.people, folder / "people", given.pictures, given.copies)
         settings = Settings(
             database=DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{folder}/bench.sqlite3")),
             objects=ObjectSettings(url=(folder / "objects").as_uri(), master_key_file=folder / "master.key"),
@@ -189,13 +203,15 @@ async def measure(faces: Path, packs: Path, count: int, processes: int, rounds: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--people", default="", help="what the names of their folders begin with")
     parser.add_argument("--packs", type=Path, default=Path("var/packs"))
-    parser.add_argument("--pictures", type=int, default=240)
+    parser.add_argument("--pictures", type=int, default=240, help="before they are copied")
+    parser.add_argument("--copies", type=int, default=1, help="of each picture, no two of them equal")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     given = parser.parse_args()
-    report = asyncio.run(measure(given.faces, given.packs, given.pictures, given.processes, given.rounds))
+    report = asyncio.run(measure(given))
     print(
         f"{report.pictures} pictures, {report.processes} processes: ceiling {report.ceiling_per_second} pictures/s, "
         f"enrolment {report.enrolment_per_second} pictures/s, {report.ratio:.0%} of it ({report.enrolled} enrolled); "

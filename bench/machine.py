@@ -4,6 +4,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,17 +43,16 @@ def median_ms(repeats: int, *calls: Callable[[], object]) -> list[float]:
     return [float(np.median(seconds) * 1000) for seconds in taken]
 
 
-def read_seconds(arrays: Sequence[Int8Array], threads: int) -> float:
-    """The least time in which these bytes are read: the best of three ways, five times each."""
-    ways = (_added, _largest, _compared)
+def readings(arrays: Sequence[Int8Array], threads: int) -> list[Callable[[], object]]:
+    """Three ways to read all of these bytes, each once when it is called; the best shows what the memory allows."""
     pieces = [piece for array in arrays for piece in np.array_split(array.reshape(-1), threads * 4)]
-    best = float("inf")
-    with ThreadPoolExecutor(threads) as executor:
-        for way in ways * 5:
-            start = time.perf_counter()
-            list(executor.map(way, pieces))
-            best = min(best, time.perf_counter() - start)
-    return best
+
+    def read(way: Callable[[Int8Array], object]) -> None:
+        with ThreadPoolExecutor(threads) as executor:
+            for _ in executor.map(way, pieces):
+                pass
+
+    return [partial(read, way) for way in (_added, _largest, _compared)]
 
 
 def _words(piece: Int8Array) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

@@ -25,6 +25,9 @@ SYSTEM: Final = "system"
 REFUSED: Final = "refused"
 """The outcome of an attempt that the policy refused."""
 
+DECLINED: Final = "declined"
+"""The outcome of a request that a person refused, who may: an act like others, and no attempt."""
+
 SAFER: Final = frozenset(
     {
         "probe.withdraw", "probe.refuse", "probe.suspend", "probe.approval_lapsed",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
-from rtcc_bridge.audit.entries import SYSTEM
+from rtcc_bridge.audit.entries import DECLINED, SYSTEM
 from rtcc_bridge.errors import ConflictError, NotFoundError
 from rtcc_bridge.matching.types import Lane
 from rtcc_bridge.policy import rules
@@ -164,8 +164,9 @@ class ApprovalDesk:
         }
         details = {"reason": text}
         updated = await take_step(
-            self._parts, tx, probe, changes, actor=account.name, action="probe.refuse", details=details
-        )
+            self._parts, tx, probe, changes,
+            actor=account.name, action="probe.refuse", outcome=DECLINED, details=details,
+        )  # fmt: skip
         if probe.state == ProbeState.SEARCHED:
             await self._parts.leads.approval_refused(tx, updated, text, account.name)
         return updated

@@ -23,11 +23,13 @@ async def take_step(
     *,
     actor: str,
     action: str,
+    outcome: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> ProbeRecord:
     """Applies `changes` to the probe as it was read and writes the entry. Its trace goes on from this step.
 
-    Raises ConflictError for a step that the table of transitions does not hold, and when the probe has changed since.
+    outcome: the entry's, unless it is the probe's new state. Raises ConflictError for a step that the table of
+    transitions does not hold, and when the probe has changed since.
     """
     if "state" in changes:
         require_transition(ProbeState(before.state), changes["state"])
@@ -36,7 +38,8 @@ async def take_step(
     updated = await probes.change(tx, before, changes, at=parts.clock.now())
     if updated is None:
         raise ConflictError("This probe has changed meanwhile: look at it again.")
-    await record_act(parts, tx, updated, actor=actor, action=action, outcome=updated.state, details=details)
+    outcome = outcome or updated.state
+    await record_act(parts, tx, updated, actor=actor, action=action, outcome=outcome, details=details)
     return updated
 
 

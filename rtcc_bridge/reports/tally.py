@@ -143,7 +143,8 @@ class Tally:
     _acts_on: list[tuple[Act, str]] = field(default_factory=list)
 
     def add(self, record: AuditEntryRecord) -> None:
-        """What a rule refused is an attempt; what a supervisor refused has the same outcome, and was done."""
+        """What a rule refused is an attempt. What a supervisor refused was done; in entries of earlier versions it has
+        the same outcome."""
         within, rule = record.at < self.period.before, record.entry["details"].get("rule")
         if record.outcome == REFUSED and rule is not None:
             if within:

@@ -249,6 +249,24 @@ async def test_off_shift_use_is_told_by_the_roster(life: LifeKit, tmp_path: Path
     assert SignalKind.OFF_SHIFT not in await found(life, tmp_path)
 
 
+async def test_a_search_refused_off_shift_is_an_act_and_an_attempt_at_it_is_none(life: LifeKit, tmp_path: Path) -> None:
+    now, roster = life.kit.clock.now(), tmp_path / "roster.csv"
+    earlier = f"{rfc3339(now - timedelta(hours=10))},{rfc3339(now - timedelta(hours=2))}"
+    on_shift = f"{rfc3339(now - timedelta(hours=1))},{rfc3339(now + timedelta(hours=7))}"
+    roster.write_text(f"account,begins,ends\nsupervisor,{earlier}\n{PEER.name},{earlier}\nanalyst,{on_shift}\n")
+    waiting = await life.kit.chosen("waiting")
+    with pytest.raises(PolicyRefusalError):
+        await life.kit.desk.refuse(waiting.probe_id, PEER, "no basis")
+    await life.kit.desk.refuse(waiting.probe_id, DEMO_ACCOUNTS["supervisor"], "no basis")
+    assert [(row["actor"], row["outcome"]) for row in await life.kit.audited("probe.refuse")] == [
+        (PEER.name, "refused"),
+        ("supervisor", "declined"),
+    ]
+    life.kit.clock.advance(1)
+    signals = (await found(life, tmp_path, roster))[SignalKind.OFF_SHIFT]
+    assert [one.accounts for one in signals] == [("supervisor",)]
+
+
 async def test_what_is_older_than_the_window_is_forgotten(life: LifeKit, tmp_path: Path) -> None:
     await approved_unseen(life)
     life.kit.clock.advance(29 * 86_400.0)
