@@ -97,9 +97,11 @@ class WordReader:
 
     def __init__(self) -> None:
         self.seen: list[bytes] = []
+        self.aligned: list[bool] = []
 
-    async def portrait(self, data: bytes, /) -> SeenPortrait:
+    async def portrait(self, data: bytes, /, *, aligned: bool = False) -> SeenPortrait:
         self.seen.append(data)
+        self.aligned.append(aligned)
         words = data.decode().split()
         crop = None
         if len(words) == 1 and words[0] != "poor":

@@ -204,11 +204,11 @@ class PictureWorkers:
             raise self.error
         return CroppedFace(FaceCrop(self.crop_pixels, chosen.landmarks), {"decode": 0.01, "crop": 0.001})
 
-    async def portrait(self, data: bytes) -> SeenPortrait:
+    async def portrait(self, data: bytes, *, aligned: bool = False) -> SeenPortrait:
         """A picture says what is on it, as `WordReader` reads it."""
         if self.error is not None:
             raise self.error
-        return await WordReader().portrait(data)
+        return await WordReader().portrait(data, aligned=aligned)
 
     async def clip_index(self, chunks: AsyncIterator[bytes], lane: Lane = Lane.ROUTINE) -> ClipIndex:
         self.lanes.append(lane)

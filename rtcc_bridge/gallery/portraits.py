@@ -42,8 +42,8 @@ class Portraits(Protocol):
 class PortraitReader(Protocol):
     """Looks at pictures of one person each. `WorkerPool` does it."""
 
-    async def portrait(self, data: bytes, /) -> SeenPortrait:
-        """Raises as `PictureReader.inspect` does."""
+    async def portrait(self, data: bytes, /, *, aligned: bool = False) -> SeenPortrait:
+        """aligned: the face comes as the workers' own pack takes it. Raises as `PictureReader.inspect` does."""
         ...
 
 
@@ -51,7 +51,7 @@ class SandboxedPortraits:
     """Reads portraits in sandboxed workers and makes the templates here, as a search does of an analyst's still.
 
     The pictures are the agency's own, yet other systems wrote them, and a decoder breaks for a file and not for its
-    owner.
+    owner. The reader's pack is the embedder's.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SandboxedPortraits:
 
     async def read(self, data: bytes) -> Portrait:
         """As `Portraits.read` says."""
-        return await read_portrait(self._reader, data)
+        return await read_portrait(self._reader, data, aligned=True)
 
     def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
         """As `Portraits.templates` says."""
@@ -78,10 +78,13 @@ class SandboxedPortraits:
             return np.concatenate(list(runs.map(self._embedder.templates, pieces)))
 
 
-async def read_portrait(reader: PortraitReader, data: bytes) -> Portrait:
-    """As `Portraits.read` says. Where several faces are, nobody can tell which of them the row means."""
+async def read_portrait(reader: PortraitReader, data: bytes, *, aligned: bool = False) -> Portrait:
+    """As `Portraits.read` says. Where several faces are, nobody can tell which of them the row means.
+
+    aligned: for templates of the reader's own pack, which are the same then. Else the crop is fit for any pack.
+    """
     try:
-        seen = await reader.portrait(data)
+        seen = await reader.portrait(data, aligned=aligned)
     except InvalidInputError as error:
         reason = Reason.POOR_QUALITY if error.reason == _NOT_A_FACE else Reason.UNREADABLE
         raise SetAsideError(reason, str(error)) from error

@@ -62,7 +62,7 @@ class PictureWork(Protocol):
 
     def inspect(self, data: bytes, request: InspectRequest) -> FoundFacesReport: ...
 
-    def portrait(self, data: bytes) -> SeenPortrait: ...
+    def portrait(self, data: bytes, request: PortraitRequest) -> SeenPortrait: ...
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace: ...
 
@@ -166,7 +166,7 @@ def _dispatch(work: PictureWork, request: Request, data: bytes) -> Answer:
         case InspectRequest():
             return work.inspect(data, request)
         case PortraitRequest():
-            return work.portrait(data)
+            return work.portrait(data, request)
         case CropRequest():
             return work.crop(data, request)
         case PreviewRequest():

@@ -99,9 +99,12 @@ class WorkerPool:
         """
         return await self._perform(InspectRequest(tuple(edits)), upload, FoundFacesReport, lane)
 
-    async def portrait(self, data: bytes) -> SeenPortrait:
-        """As `inspect` for a picture of one person, whose face is cut out as well. Raises as `inspect` does."""
-        return await self._perform(PortraitRequest(), _chunks(data), SeenPortrait, Lane.ROUTINE)
+    async def portrait(self, data: bytes, *, aligned: bool = False) -> SeenPortrait:
+        """As `inspect` for a picture of one person, whose face is cut out as well, or aligned for the workers' pack.
+
+        Raises as `inspect` does.
+        """
+        return await self._perform(PortraitRequest(aligned), _chunks(data), SeenPortrait, Lane.ROUTINE)
 
     async def crop(
         self,

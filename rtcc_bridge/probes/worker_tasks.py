@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from rtcc_bridge.matching.align import aligned_crop
 from rtcc_bridge.matching.crop import crop_face, mask_bystanders
 from rtcc_bridge.matching.decode import DecodeLimits, decode
 from rtcc_bridge.matching.detect import open_detector
@@ -36,6 +37,7 @@ from rtcc_bridge.probes.worker_messages import (
     CropRequest,
     FoundFacesReport,
     InspectRequest,
+    PortraitRequest,
     Preview,
     PreviewRequest,
     SeenPortrait,
@@ -74,7 +76,10 @@ class FaceWork:
         cv2.setNumThreads(1)
         self._limits = limits
         self._seconds: dict[str, float] = {}
-        detector = open_detector(load_pack(pack), Device.CPU, threads=1, min_face_px=min_face_px)
+        loaded = load_pack(pack)
+        self._alignment = np.array(loaded.recognizer.alignment_template, np.float64)
+        self._chip_size = loaded.recognizer.input_size
+        detector = open_detector(loaded, Device.CPU, threads=1, min_face_px=min_face_px)
         self._finder = FaceFinder(detector, limits, max_detection_pixels, self._seconds.__setitem__)
         self._warm_up()
 
@@ -83,7 +88,7 @@ class FaceWork:
         height, width = found.image.shape[:2]
         return FoundFacesReport(width, height, found.faces, dict(self._seconds))
 
-    def portrait(self, data: bytes) -> SeenPortrait:
+    def portrait(self, data: bytes, request: PortraitRequest) -> SeenPortrait:
         image = self._decoded(data, ())
         height, width = image.shape[:2]
         faces = self._finder.detect(image)
@@ -92,6 +97,9 @@ class FaceWork:
         (numbered,) = self._finder.judge(image, faces)
         quality = numbered.quality
         crop = None if quality.verdict is Verdict.REFUSED else self._cut_out(image, numbered.face, ())
+        if crop is not None and request.aligned:
+            with self._timed("align"):
+                crop = aligned_crop(crop, self._alignment, self._chip_size)
         return SeenPortrait(width, height, 1, quality.unified_score, quality.sentences, crop, dict(self._seconds))
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace:

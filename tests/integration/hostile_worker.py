@@ -27,6 +27,7 @@ from rtcc_bridge.probes.worker_messages import (
     CropRequest,
     FoundFacesReport,
     InspectRequest,
+    PortraitRequest,
     Preview,
     PreviewRequest,
     SeenPortrait,
@@ -113,7 +114,7 @@ class HostileWork:
         width = len(data) if len(data) < 1_000_000 else len(data) // 1_000_000
         return FoundFacesReport(width, 1, (), {"decode": 0.0})
 
-    def portrait(self, data: bytes) -> SeenPortrait:
+    def portrait(self, data: bytes, request: PortraitRequest) -> SeenPortrait:
         seen = self.inspect(data, InspectRequest())
         return SeenPortrait(seen.width, seen.height, 0, 0, (), None, seen.stage_seconds)
 

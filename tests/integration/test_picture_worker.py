@@ -18,6 +18,7 @@ from skimage import data as skimage_data
 
 from rtcc_bridge.demo.pictures import portrait
 from rtcc_bridge.errors import ConfigurationError, InvalidInputError
+from rtcc_bridge.matching.align import extract_chips
 from rtcc_bridge.matching.crop import crop_face
 from rtcc_bridge.matching.decode import DecodeLimits, decode
 from rtcc_bridge.matching.detect import open_detector
@@ -164,6 +165,21 @@ async def test_a_portrait_is_cut_out_at_once_and_as_it_would_be_later(pool: Work
     assert np.array_equal(seen.crop.landmarks, expected.landmarks)
     assert (seen.faces, seen.score, seen.sentences) == (1, face.quality.unified_score, face.quality.sentences)
     assert seen.stage_seconds.keys() == {"decode", "detect", "quality", "crop"}
+
+
+async def test_a_portrait_that_is_aligned_at_once_gives_the_same_chip(
+    pool: WorkerPool, default_pack: ModelPack
+) -> None:
+    spec = default_pack.recognizer
+    template = np.array(spec.alignment_template, np.float64)
+    alone = saved(Image.fromarray(portrait()), "PNG")
+    whole, aligned = await pool.portrait(alone), await pool.portrait(alone, aligned=True)
+    assert whole.crop is not None
+    assert aligned.crop is not None
+    assert aligned.crop.pixels.shape == (spec.input_size, spec.input_size, 3)
+    chips = extract_chips([whole.crop, aligned.crop], template, spec.input_size)
+    assert np.array_equal(chips[0], chips[1])
+    assert (aligned.faces, aligned.score, aligned.sentences) == (1, whole.score, whole.sentences)
 
 
 async def test_a_preview_shows_everybody_to_choose_from_and_then_only_the_chosen_one(

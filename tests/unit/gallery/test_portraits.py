@@ -26,8 +26,10 @@ class CountedRuns(FaceEmbedder):
 @pytest.mark.parametrize(("most", "runs"), [(None, [5]), (5, [5]), (2, [2, 2, 1])])
 async def test_no_run_has_more_faces_than_it_may(most: int | None, runs: list[int]) -> None:
     embedder, words = CountedRuns(), ["ann", "bob", "cat", "dan", "eve"]
-    portraits = SandboxedPortraits(WordReader(), embedder, most)
+    reader = WordReader()
+    portraits = SandboxedPortraits(reader, embedder, most)
     read: list[Portrait] = [await portraits.read(word.encode()) for word in words]
+    assert all(reader.aligned), "the chips alone come from the workers"
     assert np.array_equal(portraits.templates(read), templates_of(words))
     assert embedder.runs == runs
 

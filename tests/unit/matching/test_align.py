@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcc_bridge.matching.align import extract_chip, extract_chips, similarity_transform
+from rtcc_bridge.matching.align import aligned_crop, extract_chip, extract_chips, similarity_transform
 from rtcc_bridge.matching.types import FaceCrop, Float64Array
 from tests.unit.matching.pictures import PORTRAIT_LANDMARKS, portrait
 
@@ -117,3 +117,17 @@ def test_a_batch_is_its_single_chips() -> None:
     assert chips.shape == (2, 112, 112, 3)
     np.testing.assert_array_equal(chips[1], extract_chip(turned.pixels, turned.landmarks, _TEMPLATE, 112))
     assert extract_chips([], _TEMPLATE, 112).shape == (0, 112, 112, 3)
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.6, 1.0, 1.7, 4.0])
+@pytest.mark.parametrize("size", [112, 150])
+def test_a_chip_that_is_aligned_again_stays_as_it_is(scale: float, size: int) -> None:
+    picture = portrait()
+    side = round(len(picture) * scale)
+    pixels = np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    landmarks = ((PORTRAIT_LANDMARKS + 0.5) * side / len(picture) - 0.5).astype(np.float32)
+    chip = aligned_crop(FaceCrop(pixels, landmarks), _TEMPLATE, size)
+    assert np.array_equal(chip.pixels, extract_chip(pixels, landmarks, _TEMPLATE, size))
+    again = aligned_crop(chip, _TEMPLATE, size)
+    assert np.array_equal(again.pixels, chip.pixels)
+    assert np.array_equal(again.landmarks, chip.landmarks)

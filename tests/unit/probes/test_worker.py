@@ -13,6 +13,7 @@ from rtcc_bridge.probes.worker_messages import (
     CropRequest,
     FoundFacesReport,
     InspectRequest,
+    PortraitRequest,
     Preview,
     PreviewRequest,
     SeenPortrait,
@@ -35,7 +36,7 @@ class Failing:
     def inspect(self, data: bytes, request: InspectRequest) -> FoundFacesReport:
         raise self._error
 
-    def portrait(self, data: bytes) -> SeenPortrait:
+    def portrait(self, data: bytes, request: PortraitRequest) -> SeenPortrait:
         raise self._error
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace:

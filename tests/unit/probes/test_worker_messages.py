@@ -129,7 +129,8 @@ def test_a_failure_arrives_as_it_was_sent() -> None:
 
 def test_requests_arrive_as_they_were_sent() -> None:
     assert decode_request(encode_request(InspectRequest())) == InspectRequest()
-    assert decode_request(encode_request(PortraitRequest())) == PortraitRequest()
+    for portrait in PortraitRequest(), PortraitRequest(aligned=True):
+        assert decode_request(encode_request(portrait)) == portrait
     crop = decode_request(encode_request(CROP_REQUEST))
     assert isinstance(crop, CropRequest)
     assert same_face(crop.chosen, FACE)
