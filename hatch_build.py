@@ -30,7 +30,7 @@ class MadeFiles(BuildHookInterface[Any]):
         try:
             compile_library()
         except NotCompiledError as why:
-            self.app.display_warning(f"without its own kernel, which makes a search for one face faster: {why}")
+            self.app.display_warning(f"without its own kernels, which make a search faster: {why}")
         else:
             if version != _EDITABLE:
                 build_data |= {"pure_python": False, "tag": WHEEL_TAG}

@@ -119,7 +119,7 @@ def choose(faces: Path, people: str, folder: Path, count: int, copies: int) -> l
             continue
         picture = Image.open(path).convert("RGB")
         for quality in range(_BEST_QUALITY, _BEST_QUALITY - copies, -1):
-            chosen.append(person / f"{path.stem}-{quality}.jpg")
+            chosen.append(person / f"{path.name}-{quality}.jpg")
             picture.save(chosen[-1], quality=quality)
     return [str(one) for one in chosen]
 
@@ -211,6 +211,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     given = parser.parse_args()
+    if not 1 <= given.copies <= _BEST_QUALITY:
+        parser.error(f"--copies is between 1 and {_BEST_QUALITY}: each has a quality of its own")
     report = asyncio.run(measure(given))
     print(
         f"{report.pictures} pictures, {report.processes} processes: ceiling {report.ceiling_per_second} pictures/s, "

@@ -1,7 +1,7 @@
 """Compiles `rtcc_bridge/matching/int8_rows.c` to a library beside it, where there is a C compiler for it.
 
 Runs when the package is built (`hatch_build.py`), and by hand (`python -m scripts.int8_rows`). Without the library a
-search for one face takes longer and nothing else changes, so that no build fails for want of it.
+search takes longer and nothing else changes, so that no build fails for want of it.
 """
 
 import platform

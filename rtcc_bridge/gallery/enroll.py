@@ -90,7 +90,7 @@ class Enroller:
     def __init__(
         self, parts: GalleryParts, portraits: Portraits, pack: PackIdentity, *, max_picture_bytes: int, workers: int
     ) -> None:
-        """workers: pictures that are worked on at the same time."""
+        """workers: pictures that are looked at at once; beside them as many pieces of later batches are checked."""
         self._parts = parts
         self._pack = pack
         self._max_bytes = max_picture_bytes

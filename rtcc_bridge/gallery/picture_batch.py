@@ -1,6 +1,6 @@
 """Pictures on their way into a gallery, a batch at a time: looked at and sealed first, then added in one transaction.
 
-The two halves are apart so that the next batch can be read while this one is added.
+The two halves are apart so that the next batches can be read while one is added.
 """
 
 import asyncio

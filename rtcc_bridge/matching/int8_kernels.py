@@ -103,8 +103,8 @@ class NumkongPairs:
 
 
 class NumkongPacked:
-    """numkong's kernel for a packed second factor: with AVX-512 the fastest for one probe in two planes and for some
-    probes, on AMX for many."""
+    """numkong's kernel for a packed second factor: of the packages' the fastest for one probe in two planes and for
+    some probes with AVX-512, and the fastest of all for many on AMX."""
 
     name: Final = "numkong packed"
     probe_limit: Final = 127

@@ -31,11 +31,17 @@ class RowLibrary:
 
 @cache
 def row_library() -> RowLibrary | None:
-    """None where it was not built, does not load, or has nothing for this processor."""
+    """None where it was not built, is of another source, does not load, or has nothing for this processor."""
     try:
-        functions = ctypes.CDLL(str(LIBRARY))
-    except OSError:  # It was built for another system, or not at all.
+        functions = _declared(ctypes.CDLL(str(LIBRARY)))
+    except (OSError, AttributeError):  # It was built for another system, of an earlier source, or not at all.
         return None
+    best = functions.best_instructions()
+    return RowLibrary(functions, Instructions(best)) if best else None
+
+
+def _declared(functions: ctypes.CDLL) -> ctypes.CDLL:
+    """With the types of its functions. AttributeError: it lacks one of them."""
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
     functions.best_instructions.restype = ctypes.c_int32
     functions.multiply.restype = None
@@ -50,8 +56,7 @@ def row_library() -> RowLibrary | None:
     functions.reaching_packed.argtypes = (
         pointer, size, size, pointer, size, ctypes.c_float, pointer, pointer, pointer, size, size, pointer, pointer,
     )  # fmt: skip
-    best = functions.best_instructions()
-    return RowLibrary(functions, Instructions(best)) if best else None
+    return functions
 
 
 class PrefetchingKernel:

@@ -20,7 +20,8 @@ from rtcc_bridge.matching.snapshot import BOUND_ROWS, GallerySnapshot
 from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, Int64Array
 
 _PRODUCTS_AT_ONCE: Final = 524_288
-"""Products of one piece: 2 MiB, and as much for the scores at most, which stay in the cache until they are compared."""
+"""Products of one piece: 2 MiB, and as much for the scores at most, which stay in the cache until they are compared.
+The tiles of our own keep fewer."""
 
 _GROUPS_PER_ROW: Final = 8
 """Groups of a thread's first rows for each row that is looked for among them: so many that few of the best share

@@ -98,8 +98,7 @@ class FaceWork:
         quality = numbered.quality
         crop = None if quality.verdict is Verdict.REFUSED else self._cut_out(image, numbered.face, ())
         if crop is not None and request.aligned:
-            with self._timed("align"):
-                crop = aligned_crop(crop, self._alignment, self._chip_size)
+            crop = self._aligned(crop)
         return SeenPortrait(width, height, 1, quality.unified_score, quality.sentences, crop, dict(self._seconds))
 
     def crop(self, data: bytes, request: CropRequest) -> CroppedFace:
@@ -128,6 +127,13 @@ class FaceWork:
                 return crop_face(image, chosen, bystanders)
         except ValueError as error:
             raise UnreadableImageError("not_a_face", f"this cannot be cut out as a face: {error}") from error
+
+    def _aligned(self, crop: FaceCrop) -> FaceCrop:
+        try:
+            with self._timed("align"):
+                return aligned_crop(crop, self._alignment, self._chip_size)
+        except ValueError as error:
+            raise UnreadableImageError("not_a_face", f"this cannot be aligned as a face: {error}") from error
 
     def _decoded(self, data: bytes, edits: Sequence[Edit]) -> RgbImage:
         """The picture after its edits, which always begin at the original (P05)."""

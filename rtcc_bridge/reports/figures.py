@@ -119,7 +119,8 @@ class FiguresDesk:
 class FigureCount:
     """Pure: it is fed day by day. training: names of the galleries in which exercises are searched (P07).
 
-    What was refused without a rule, a supervisor refused: no search, and no attempt that a rule stopped.
+    What was refused without a rule, a supervisor refused (in entries of earlier versions): no search, and no attempt
+    that a rule stopped.
     """
 
     training: frozenset[str]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from rtcc_bridge.audit.entries import REFUSED
+from rtcc_bridge.audit.entries import DECLINED, REFUSED
 from rtcc_bridge.gallery.identity import GalleryKind
 from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.policy.accounts import Role
@@ -255,5 +255,5 @@ def act_words(action: str) -> str:
 
 
 def outcome_words(outcome: str) -> str:
-    """The log's own words with spaces."""
-    return "Refused" if outcome == REFUSED else outcome.replace("_", " ").capitalize()
+    """The log's own words with spaces, but where they would be taken for something else."""
+    return {REFUSED: "Refused", DECLINED: "The search is refused"}.get(outcome, outcome.replace("_", " ").capitalize())

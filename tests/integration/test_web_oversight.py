@@ -69,6 +69,10 @@ async def test_everybody_sees_their_own_acts_and_refusals_and_nobody_elses(site:
     supervisors = await shown(site, "/activity", "supervisor")
     assert "Searches that you decided on Violent offense: Homicide" in supervisors
     assert "Attach a still" not in supervisors
+    later = await site.attach("INC-1")
+    await site.post(f"/probes/{later['probeId']}/face", "analyst", {"number": 1})
+    await site.post(f"/probes/{later['probeId']}/refuse", "supervisor", {"reason": "the basis is too thin"})
+    assert "The search is refused the basis is too thin" in await shown(site, "/activity", "supervisor")
     assert "Nothing in this time." in await shown(site, "/activity", "auditor")
     hold = {"caseNumber": "26-000999", "reason": "litigation"}  # which no page asks for
     async with site.client.post("/api/v1/retention/holds", json=hold, headers=acting("administrator")) as answer:

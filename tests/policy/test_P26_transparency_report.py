@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from rtcc_bridge.audit.entries import REFUSED
+from rtcc_bridge.audit.entries import DECLINED, REFUSED
 from rtcc_bridge.cloud_event import rfc3339
 from rtcc_bridge.commands.console import EXIT_REJECTED
 from rtcc_bridge.errors import InvalidInputError, PolicyRefusalError
 from rtcc_bridge.policy.accounts import DEMO_ACCOUNTS, Account
+from rtcc_bridge.probes import approval
 from rtcc_bridge.reports import transparency_forms as forms
 from rtcc_bridge.reports.pdf import pdf
 from rtcc_bridge.reports.period import Period
@@ -95,8 +96,12 @@ async def test_refusals_are_counted_by_their_rule(life: LifeKit) -> None:
     assert tally.acts[Act.STILLS] == 0, "what was refused was not attached"
 
 
-async def test_what_a_supervisor_refuses_is_counted_as_that_and_under_no_rule(life: LifeKit) -> None:
+@pytest.mark.parametrize("outcome", [DECLINED, REFUSED], ids=["as it is entered", "as earlier versions entered it"])
+async def test_what_a_supervisor_refuses_is_counted_as_that_and_under_no_rule(
+    life: LifeKit, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
     """Before the search, and after it under an imminent threat."""
+    monkeypatch.setattr(approval, "DECLINED", outcome)
     waiting = await life.kit.chosen("waiting")
     await life.kit.desk.refuse(waiting.probe_id, SUPERVISOR, "no basis")
     lead_id = await life.lead(imminent=True, incident_id="threatened")

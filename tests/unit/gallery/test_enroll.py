@@ -230,6 +230,40 @@ async def test_a_batch_that_fails_for_good_leaves_none_of_its_pictures(kit: Gall
     assert stored_files(kit.folder) == []
 
 
+class DiesBehind(WordPortraits):
+    """Fails for good at one picture, once all that was read ahead of its batch is sealed and done with."""
+
+    def __init__(self, at: str, ahead: int) -> None:
+        super().__init__()
+        self.at, self.ahead = at, ahead
+
+    async def read(self, data: bytes) -> Portrait:
+        if data.decode().strip() == self.at:
+            async with asyncio.timeout(60):
+                while not self._is_ahead():  # noqa: ASYNC110  nobody tells when a task of the enroller's has ended
+                    await asyncio.sleep(0)
+            raise MemoryError
+        return await super().read(data)
+
+    def _is_ahead(self) -> bool:
+        names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+        return len(self.read_pictures) == self.ahead and names.count("Enroller._read") == 1
+
+
+async def test_what_was_read_ahead_of_a_batch_that_fails_is_not_kept(
+    kit: GalleryKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures so large that each is sealed as soon as it was looked at."""
+    monkeypatch.setattr(enroll_module, "IMAGES_PER_BATCH", 2)
+    for number in range(8):
+        (tmp_path / "eight" / f"p{number}").mkdir(parents=True)
+        (tmp_path / "eight" / f"p{number}" / "1").write_text(f"face-{number}" + " " * SMALL_BYTES)
+    with pytest.raises(MemoryError):
+        await enroll(kit, tmp_path / "eight", portraits=DiesBehind("face-2", ahead=5))
+    assert await refs(kit) == {"p0": 1, "p1": 1}
+    assert len(stored_files(kit.folder)) == 3  # two pictures and a segment
+
+
 class SlowToAdd(WordPortraits):
     """Makes no template before `ahead` pictures were read; notes how many were when it made some."""
 

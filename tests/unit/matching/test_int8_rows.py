@@ -125,11 +125,13 @@ def test_where_it_was_built_a_search_for_few_faces_tries_it() -> None:
         assert found.name == "prefetching, AVX512_VNNI"
 
 
-@pytest.fixture(params=["not built", "of another system"])
+@pytest.fixture(params=["not built", "of another system", "of an earlier source"])
 def _no_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     library = tmp_path / "library.so"
     if request.param == "of another system":
         library.write_bytes(b"\x7fELF" + os.urandom(60))
+    if request.param == "of an earlier source":
+        library = Path("libc.so.6")  # which loads, and has none of the functions
     monkeypatch.setattr(int8_rows, "LIBRARY", library)
     caches = int8_rows.row_library, prefetching_kernels, tiled_kernel, int8_kernels._fastest
     for one in caches:

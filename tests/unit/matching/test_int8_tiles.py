@@ -1,5 +1,6 @@
 """The kernel of our own for many probes: exact, within its arrays, and what it finds is what its products say."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from rtcc_bridge.matching.int8_probes import Int8Probes
 from rtcc_bridge.matching.int8_rows import Instructions, RowLibrary
 from rtcc_bridge.matching.int8_tiles import ROWS_AT_ONCE, PackedPlanes, TiledKernel, tiled_kernel
 from rtcc_bridge.matching.reaching import ScanScores, reaching
-from rtcc_bridge.matching.types import Float32Array, Int8Array, Int64Array
+from rtcc_bridge.matching.search_int8 import Int8SearchIndex
+from rtcc_bridge.matching.types import Float32Array, Int8Array, Int64Array, WholeScores
 from tests.unit.matching.guarded_memory import between_guards
-from tests.unit.matching.search_cases import our_tiles, random_templates
+from tests.unit.matching.search_cases import our_tiles, random_templates, snapshot_of, truth
 
 LENGTHS = [1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 130, 511, 512, 513]
 """Around the four numbers of a step and the 64 of a register."""
@@ -75,23 +77,32 @@ def test_more_rows_than_stay_in_the_cache_are_multiplied_as_well(kernel: TiledKe
 
 @pytest.mark.parametrize("last", [False, True], ids=["at the start of a page", "at the end of a page"])
 @pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("planes", [1, 17, 64, 70])
-def test_nothing_beyond_the_arrays_is_touched(kernel: TiledKernel, length: int, planes: int, last: bool) -> None:
-    generator = np.random.default_rng(length)
-    rows = between_guards(generator.integers(-128, 128, (9, length), np.int8), last=last)
+@pytest.mark.parametrize("finer", [0.0, 0.5])
+@pytest.mark.parametrize("planes", [2, 18, 64, 70])
+@pytest.mark.parametrize("count", [3, 9, 50])
+def test_nothing_beyond_the_arrays_is_touched(
+    kernel: TiledKernel, count: int, planes: int, finer: float, length: int, last: bool
+) -> None:
+    generator, probes = np.random.default_rng(length), planes // 2 if finer else planes
+    rows = between_guards(generator.integers(-128, 128, (count, length), np.int8), last=last)
     packed = PackedPlanes.of(batch := random_planes(generator, planes, length))
     guarded = PackedPlanes(between_guards(packed.numbers, last=last), planes, length)
-    out = between_guards(np.empty((9, planes), np.int32), last=last)
-    kernel._functions.multiply_packed(rows.ctypes.data, 9, length, guarded.numbers.ctypes.data, planes, out.ctypes.data)
+    out = between_guards(np.empty((count, planes), np.int32), last=last)
+    kernel._functions.multiply_packed(
+        rows.ctypes.data, count, length, guarded.numbers.ctypes.data, planes, out.ctypes.data
+    )
     assert np.array_equal(out, products(rows, batch))
-    needed = between_guards(np.full(planes, -np.inf, np.float32), last=last)
-    scales = between_guards(np.ones(9, np.float32), last=last)
+    needed = between_guards(np.full(probes, -np.inf, np.float32), last=last)
+    scales = between_guards(np.ones(count, np.float32), last=last)
     few = between_guards(np.empty((ROWS_AT_ONCE, planes), np.int32), last=last)
-    places = between_guards(np.empty(9 * planes, np.int64), last=last)
-    scores = between_guards(np.empty(9 * planes, np.float32), last=last)
-    assert kernel.reaching(rows, guarded, 0.0, scales, needed, few, places, scores) == 9 * planes
-    assert places.tolist() == list(range(9 * planes))
-    assert np.array_equal(scores, out.astype(np.float32).ravel())
+    places = between_guards(np.empty(count * probes, np.int64), last=last)
+    scores = between_guards(np.empty(count * probes, np.float32), last=last)
+    assert kernel.reaching(rows, guarded, finer, scales, needed, few, places, scores) == count * probes
+    assert places.tolist() == list(range(count * probes))
+    expected = out[:, :probes].astype(np.float32)
+    if finer:
+        expected += out[:, probes:].astype(np.float32) * np.float32(finer)
+    assert np.array_equal(scores, expected.ravel())
 
 
 @given(
@@ -154,6 +165,14 @@ def test_a_search_for_some_faces_tries_it(kernel: TiledKernel) -> None:
     assert kernel in int8_kernels.kernels(64)
 
 
+@pytest.fixture
+def _no_kernel_known() -> Iterator[None]:
+    tiled_kernel.cache_clear()
+    yield
+    tiled_kernel.cache_clear()
+
+
+@pytest.mark.usefixtures("_no_kernel_known")
 def test_where_the_instructions_or_the_library_are_missing_there_is_none(
     kernel: TiledKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,4 +183,30 @@ def test_where_the_instructions_or_the_library_are_missing_there_is_none(
         tiled_kernel.cache_clear()
         assert tiled_kernel() is None
         assert kernel not in int8_kernels.kernels(64)
-    tiled_kernel.cache_clear()
+
+
+class _Counted(TiledKernel):
+    """Counts the pieces that it multiplies, and those that it compares as well."""
+
+    def __init__(self, library: RowLibrary) -> None:
+        super().__init__(library)
+        self.multiplied, self.compared = 0, 0
+
+    def scores(self, rows: Int8Array, prepared: Any) -> WholeScores:
+        self.multiplied += 1
+        return super().scores(rows, prepared)
+
+    def reaching(self, rows: Int8Array, *others: Any) -> int:
+        self.compared += 1
+        return super().reaching(rows, *others)
+
+
+def test_a_search_writes_the_products_of_its_first_piece_down_and_no_others(kernel: TiledKernel) -> None:
+    library = int8_rows.row_library()
+    assert library is not None
+    counted, templates = _Counted(library), random_templates(np.random.default_rng(7), 5000, 16)
+    snapshot = snapshot_of(templates)
+    assert Int8SearchIndex(snapshot, 1, counted).search(templates[:8], 5, -1.0) == truth(
+        snapshot, templates[:8], 5, -1.0
+    )
+    assert (counted.multiplied, counted.compared >= 3) == (1, True)
