@@ -152,6 +152,7 @@ async def _another_frame_of_the_same_person(page: Page, site: Website, first: Ma
     await page.get_by_role("button", name="Open the clip and choose a frame").press("Enter")
     await expect(page.get_by_role("slider", name="Frame")).to_be_focused()
     await step(page, "l", 3)
+    await expect(page.locator("#shown")).to_have_attribute("data-frame", "31")
     await page.keyboard.press("Enter")
     await expect(page.get_by_text("it covers this one too")).to_be_visible()
     await page.get_by_role("button", name="Search for face 1").press("Enter")
