@@ -85,14 +85,19 @@ class PrefetchingKernel:
         return np.ascontiguousarray(probes, np.int8)
 
     def scores(self, rows: Int8Array, prepared: Any) -> WholeScores:
-        if rows.ndim != 2 or rows.dtype != np.int8 or rows.shape[1] != prepared.shape[1]:
-            raise ValueError(f"rows of {rows.dtype} {rows.shape} do not go with planes {prepared.shape}")
-        rows = np.ascontiguousarray(rows)
+        rows = fitting(rows, prepared.shape[1])
         products = np.empty((len(rows), len(prepared)), np.int32)
         self._multiply(
             self.instructions, rows.ctypes.data, *rows.shape, prepared.ctypes.data, len(prepared), products.ctypes.data
         )
         return products
+
+
+def fitting(rows: Int8Array, length: int) -> Int8Array:
+    """The rows int8 (n, length) without gaps. ValueError: they are others, and reading them would leave their array."""
+    if rows.ndim != 2 or rows.dtype != np.int8 or rows.shape[1] != length:
+        raise ValueError(f"rows of {rows.dtype} {rows.shape} do not go with planes of {length} numbers")
+    return np.ascontiguousarray(rows)
 
 
 @cache

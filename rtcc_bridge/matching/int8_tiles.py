@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from rtcc_bridge.matching.int8_rows import Instructions, RowLibrary, row_library
+from rtcc_bridge.matching.int8_rows import Instructions, RowLibrary, fitting, row_library
 from rtcc_bridge.matching.types import Float32Array, Int8Array, Int32Array, Int64Array, WholeScores
 
 _LANES: Final = 16
@@ -57,7 +57,7 @@ class TiledKernel:
         return PackedPlanes.of(np.ascontiguousarray(probes, np.int8))
 
     def scores(self, rows: Int8Array, prepared: Any) -> WholeScores:
-        rows = _fitting(rows, prepared)
+        rows = fitting(rows, prepared.length)
         products = np.empty((len(rows), prepared.count), np.int32)
         self._functions.multiply_packed(
             rows.ctypes.data, *rows.shape, prepared.numbers.ctypes.data, prepared.count, products.ctypes.data
@@ -81,7 +81,7 @@ class TiledKernel:
         (ROWS_AT_ONCE, planes), to reckon in. places, scores: where those that reach are written, as far as there is
         room. All of them C-contiguous but for the rows.
         """
-        rows = _fitting(rows, prepared)
+        rows = fitting(rows, prepared.length)
         if (
             len(needed) * (2 if finer else 1) != prepared.count
             or scales.shape != (len(rows),)
@@ -96,13 +96,6 @@ class TiledKernel:
             needed.ctypes.data, products.ctypes.data, ROWS_AT_ONCE, len(places), places.ctypes.data, scores.ctypes.data,
         )  # fmt: skip
         return found
-
-
-def _fitting(rows: Int8Array, planes: PackedPlanes) -> Int8Array:
-    """The rows without gaps. Read as the planes' length says, others would reach beyond their array."""
-    if rows.ndim != 2 or rows.dtype != np.int8 or rows.shape[1] != planes.length:
-        raise ValueError(f"rows of {rows.dtype} {rows.shape} do not go with planes of {planes.length} numbers")
-    return np.ascontiguousarray(rows)
 
 
 @cache

@@ -230,6 +230,14 @@ async def test_a_batch_that_fails_for_good_leaves_none_of_its_pictures(kit: Gall
     assert stored_files(kit.folder) == []
 
 
+def people_in(folder: Path, count: int, filled_up_by: int = 0) -> Path:
+    """The folder, with one picture of each; filled_up_by: bytes of a picture that say nothing."""
+    for number in range(count):
+        (folder / f"p{number}").mkdir(parents=True)
+        (folder / f"p{number}" / "1").write_text(f"face-{number}" + " " * filled_up_by)
+    return folder
+
+
 class DiesBehind(WordPortraits):
     """Fails for good at one picture, once all that was read ahead of its batch is sealed and done with."""
 
@@ -255,11 +263,9 @@ async def test_what_was_read_ahead_of_a_batch_that_fails_is_not_kept(
 ) -> None:
     """Pictures so large that each is sealed as soon as it was looked at."""
     monkeypatch.setattr(enroll_module, "IMAGES_PER_BATCH", 2)
-    for number in range(8):
-        (tmp_path / "eight" / f"p{number}").mkdir(parents=True)
-        (tmp_path / "eight" / f"p{number}" / "1").write_text(f"face-{number}" + " " * SMALL_BYTES)
+    people = people_in(tmp_path / "eight", 8, filled_up_by=SMALL_BYTES)
     with pytest.raises(MemoryError):
-        await enroll(kit, tmp_path / "eight", portraits=DiesBehind("face-2", ahead=5))
+        await enroll(kit, people, portraits=DiesBehind("face-2", ahead=5))
     assert await refs(kit) == {"p0": 1, "p1": 1}
     assert len(stored_files(kit.folder)) == 3  # two pictures and a segment
 
@@ -289,11 +295,9 @@ async def test_while_a_batch_is_added_the_next_two_are_read_and_no_more(
     kit: GalleryKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(enroll_module, "IMAGES_PER_BATCH", 2)
-    for number in range(10):
-        (tmp_path / "ten" / f"p{number}").mkdir(parents=True)
-        (tmp_path / "ten" / f"p{number}" / "1").write_text(f"face-{number}")
+    people = people_in(tmp_path / "ten", 10)
     portraits = SlowToAdd(ahead=6)
-    assert (await enroll(kit, tmp_path / "ten", portraits=portraits)).enrolled == 10
+    assert (await enroll(kit, people, portraits=portraits)).enrolled == 10
     assert portraits.read_when_added[0] == 6
     assert all(read <= 2 * (added + 3) for added, read in enumerate(portraits.read_when_added))
     assert sorted(portraits.read_pictures) == [f"face-{number}".encode() for number in range(10)]

@@ -11,7 +11,7 @@ from rtcc_bridge.matching.int8_rows import LIBRARY, Instructions, PrefetchingKer
 from rtcc_bridge.matching.int8_tiles import TiledKernel, tiled_kernel
 from rtcc_bridge.matching.snapshot import GallerySnapshot
 from rtcc_bridge.matching.stored_templates import StoredTemplates
-from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, ScoredImage
+from rtcc_bridge.matching.types import Candidate, Float32Array, Float64Array, Int8Array, Int64Array, ScoredImage
 from tests.tools import is_missing
 
 
@@ -119,6 +119,12 @@ def _threshold(draw: st.DrawFn, snapshot: GallerySnapshot, probes: Float32Array)
     if snapshot.row_count and len(probes):
         choices.append(float(draw(st.sampled_from(_scores(snapshot, probes[0]).tolist()))))
     return draw(st.sampled_from(choices))
+
+
+def products(rows: Int8Array, planes: Int8Array) -> Int64Array:
+    """What a kernel is held to, int64 (n, planes)."""
+    found: Int64Array = rows.astype(np.int64) @ planes.astype(np.int64).T
+    return found
 
 
 def prefetching_kernel(instructions: Instructions | None = None) -> PrefetchingKernel:

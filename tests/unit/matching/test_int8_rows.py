@@ -18,9 +18,9 @@ from rtcc_bridge.matching.int8_kernels import OrtKernel
 from rtcc_bridge.matching.int8_rows import Instructions, PrefetchingKernel, prefetching_kernels
 from rtcc_bridge.matching.int8_tiles import tiled_kernel
 from rtcc_bridge.matching.search_int8 import Int8SearchIndex
-from rtcc_bridge.matching.types import Int8Array, Int64Array, WholeScores
+from rtcc_bridge.matching.types import Int8Array, WholeScores
 from tests.unit.matching.guarded_memory import between_guards
-from tests.unit.matching.search_cases import prefetching_kernel, random_templates, snapshot_of, truth
+from tests.unit.matching.search_cases import prefetching_kernel, products, random_templates, snapshot_of, truth
 
 LENGTHS = [1, 3, 31, 32, 33, 63, 64, 65, 96, 97, 127, 128, 200, 511, 512, 513]
 """Around what both kinds of instructions take at once."""
@@ -29,11 +29,6 @@ LENGTHS = [1, 3, 31, 32, 33, 63, 64, 65, 96, 97, 127, 128, 200, 511, 512, 513]
 @pytest.fixture(params=Instructions, ids=lambda instructions: instructions.name)
 def kernel(request: pytest.FixtureRequest) -> PrefetchingKernel:
     return prefetching_kernel(request.param)
-
-
-def products(rows: Int8Array, planes: Int8Array) -> Int64Array:
-    found: Int64Array = rows.astype(np.int64) @ planes.astype(np.int64).T
-    return found
 
 
 @pytest.mark.parametrize("instructions", Instructions, ids=lambda instructions: instructions.name)

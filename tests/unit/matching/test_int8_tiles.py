@@ -17,7 +17,7 @@ from rtcc_bridge.matching.reaching import ScanScores, reaching
 from rtcc_bridge.matching.search_int8 import Int8SearchIndex
 from rtcc_bridge.matching.types import Float32Array, Int8Array, Int64Array, WholeScores
 from tests.unit.matching.guarded_memory import between_guards
-from tests.unit.matching.search_cases import our_tiles, random_templates, snapshot_of, truth
+from tests.unit.matching.search_cases import our_tiles, products, random_templates, snapshot_of, truth
 
 LENGTHS = [1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 130, 511, 512, 513]
 """Around the four numbers of a step and the 64 of a register."""
@@ -32,11 +32,6 @@ ROWS = [0, 1, 5, 6, 7, 8, 9, 12, 16, 17, 47, 48, 49, 97]
 @pytest.fixture
 def kernel() -> TiledKernel:
     return our_tiles()
-
-
-def products(rows: Int8Array, planes: Int8Array) -> Int64Array:
-    found: Int64Array = rows.astype(np.int64) @ planes.astype(np.int64).T
-    return found
 
 
 def random_planes(generator: np.random.Generator, count: int, length: int) -> Int8Array:
