@@ -87,6 +87,7 @@ async def test_what_breaks_the_promise_is_found_and_put_right(broker: str) -> No
     await _create(kafka, topics.threats, 3, {"retention.ms": "-1"})
     await _create(kafka, topics.leads, 3, {"retention.ms": "60000", "retention.bytes": "1000000"})
     await create_topics(kafka)
+    await until(lambda: _are_known(kafka))
     state = await compare_topics(kafka)
     found = {(each.topic, each.setting): each.breaks for each in state.differences}
     assert found[topics.incidents, "partitions"] is False
