@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# The tests wait for brokers and daemons more than they work: three for each of two cores keep both busy.
+# The tests wait for brokers and daemons more than they work: three for each of two cores keep both busy (decision 56).
 JOBS ?= 6
 # What Python compiles is kept, whatever the surroundings say: the tests start the program hundreds of times.
 export PYTHONDONTWRITEBYTECODE :=
@@ -35,7 +35,7 @@ demo: $(STAMP) ## An imminent-threat alert becomes a lead, on this machine. FACE
 kafka: $(STAMP) ## Apache Kafka on loopback until Ctrl-C (needs a JDK 17 and Maven). ARGS="--nodes 3" and others: scripts/kafka start --help.
 	scripts/kafka start $(ARGS)
 
-test: $(STAMP) ## All tests on the embedded parts, six at a time, with the short fault test: some twelve minutes on two cores. ARGS="-k name" narrows, JOBS=0 runs one at a time.
+test: $(STAMP) ## All tests on the embedded parts, six at a time, with the short fault test: some eleven minutes on two cores. ARGS="-k name" narrows, JOBS=0 runs one at a time.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-production: $(STAMP) ## The tests that use a broker or a database once more, on Apache Kafka and PostgreSQL.

@@ -1,14 +1,15 @@
 """From an event's production to the floor, and the throughput beside a raw consumer.
 
     python -m bench.stream [--broker tansu|kafka] [--database sqlite|postgresql] [--rates 50,100,200,500,1000]
-        [--seconds 5] [--records 5000] [--repeats 3] [--plot docs/stream.svg] [--json]
+        [--seconds 5] [--records 5000] [--repeats 5] [--plot docs/stream.svg] [--json]
 
 The daemon runs as one process with all roles, with its broker and a durable database of its own. Age: from just before
-an event is handed to the producer until a feed client has read it, at each rate for so many seconds; for the raw loop
-(`bench.stream_peer`) from the record's timestamp until its transaction and its offsets are committed. Throughput: so
-many records are produced as quickly as they can be, and counted from the first until the last one is on the floor, or
-committed; the daemon and the raw loop take turns, and the medians are compared. Both share the machine with the
-producer and the broker.
+an event is handed to the producer until a feed client has read it; for the raw loop (`bench.stream_peer`) from the
+record's timestamp, which the producer gives it when it is handed over, until its transaction and its offsets are
+committed. At each rate the daemon and the raw loop take turns, so many times for so many seconds each, and percentiles
+are over all events of all turns. Throughput: so many records are produced as quickly as they can be, and counted from
+the first until the last one is on the floor, or committed; the two take turns, and the medians are compared. Both share
+the machine with the producer and the broker.
 """
 
 import argparse
@@ -24,13 +25,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from matplotlib.figure import Figure
 
 from bench.stream_place import FeedReader, Peer, Place, place
+from rtcc_bridge.broker.arguments import client_arguments
 from rtcc_bridge.broker.client import EventProducer
-from rtcc_bridge.broker.topics import create_topics
+from rtcc_bridge.broker.topic_plan import topic_plans
 from rtcc_bridge.clock import SystemClock
 from rtcc_bridge.cloud_event import STRUCTURED_HEADERS, CloudEvent, serialize
+from rtcc_bridge.settings import KafkaSettings
 from rtcc_bridge.simulate import incident_data
 
 INCIDENTS = 200
@@ -41,7 +45,7 @@ IN_FLIGHT = 500
 
 @dataclass(frozen=True)
 class Step:
-    """One rate: events asked for and reached, and the ages of the events in milliseconds."""
+    """One rate: events asked for and reached (the slowest turn), and the ages of all events in milliseconds."""
 
     rate: float
     produced_rate: float
@@ -110,24 +114,45 @@ def percentiles_ms(ages: list[float]) -> tuple[float, float]:
 @asynccontextmanager
 async def peer_source(made: Place, producer: EventProducer) -> AsyncIterator[tuple[Peer, Source]]:
     """The raw loop on a topic of its own, so that the daemon rests meanwhile."""
-    kafka = made.settings.kafka
-    topics = kafka.topics.model_copy(update={"incidents": f"bench.raw.{secrets.token_hex(3)}"})
-    await create_topics(kafka.model_copy(update={"topics": topics}))
-    async with Peer(topics.incidents, made) as peer:
-        yield peer, Source(producer, topics.incidents)
+    topic = f"bench.raw.{secrets.token_hex(3)}"
+    await create_raw_topic(made.settings.kafka, topic)
+    async with Peer(topic, made) as peer:
+        yield peer, Source(producer, topic)
 
 
-async def step_at(made: Place, source: Source, producer: EventProducer, rate: float, seconds: float) -> Step:
+async def create_raw_topic(kafka: KafkaSettings, topic: str) -> None:
+    """Like that of the incidents, but that a record keeps the sender's time: ages are counted from there."""
+    (plan,) = (plan for plan in topic_plans(kafka) if plan.name == kafka.topics.incidents)
+    configs = {**plan.configs, "message.timestamp.type": "CreateTime"}
+    admin = AIOKafkaAdminClient(**client_arguments(kafka))
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, plan.partitions, plan.replication_factor, topic_configs=configs)])
+    finally:
+        await admin.close()
+
+
+async def step_at(
+    made: Place, source: Source, producer: EventProducer, rate: float, seconds: float, repeats: int
+) -> Step:
     count = max(20, round(rate * seconds))
-    async with FeedReader(made.address) as feed:
-        before = made.cpu_seconds()
-        produced_rate = await source.at_rate(rate, count)
-        await feed.until(count, LONGEST_SECONDS)
-        cpu_ms = (made.cpu_seconds() - before) * 1000 / count
-    async with peer_source(made, producer) as (peer, raw):
-        await raw.at_rate(rate, count)
-        await peer.until(count, LONGEST_SECONDS)
-    return Step(rate, round(produced_rate, 1), *percentiles_ms(feed.ages), *percentiles_ms(peer.ages), round(cpu_ms, 2))
+    ages: list[float] = []
+    raw_ages: list[float] = []
+    produced_rates: list[float] = []
+    cpu_seconds = 0.0
+    for _ in range(repeats):
+        async with FeedReader(made.address) as feed:
+            before = made.cpu_seconds()
+            produced_rates.append(await source.at_rate(rate, count))
+            await feed.until(count, LONGEST_SECONDS)
+            cpu_seconds += made.cpu_seconds() - before
+            ages += feed.ages
+        async with peer_source(made, producer) as (peer, raw):
+            await raw.at_rate(rate, count)
+            await peer.until(count, LONGEST_SECONDS)
+            raw_ages += peer.ages
+    cpu_ms = round(cpu_seconds * 1000 / (count * repeats), 2)
+    return Step(rate, round(min(produced_rates), 1), *percentiles_ms(ages), *percentiles_ms(raw_ages), cpu_ms)
 
 
 async def throughputs(
@@ -160,7 +185,7 @@ async def measure(arguments: argparse.Namespace) -> Report:
                 await feed.until(INCIDENTS, LONGEST_SECONDS)
             steps = []
             for rate in arguments.rates:
-                steps.append(await step_at(made, source, producer, rate, arguments.seconds))
+                steps.append(await step_at(made, source, producer, rate, arguments.seconds, arguments.repeats))
                 print(", ".join(f"{name} {value:g}" for name, value in asdict(steps[-1]).items()), flush=True)
             ours, theirs = await throughputs(made, source, producer, arguments.records, arguments.repeats)
     ratio = round(ours / theirs, 3)
@@ -209,7 +234,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--records", type=int, default=5000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--packs", type=Path, default=Path("var/packs"), help="where model packs are kept")
     parser.add_argument("--plot", type=Path, help="an SVG file")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")

@@ -3,7 +3,9 @@
 No fault is done here: doubles stand for the deployment and its load.
 """
 
+import ast
 import asyncio
+import inspect
 import json
 import sys
 import tempfile
@@ -11,19 +13,20 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
+from types import ModuleType, SimpleNamespace, TracebackType
 from typing import Any, Protocol, Self
 
 import pytest
 
 from tests.e2e.faults import __main__ as runner
-from tests.e2e.faults import cases
+from tests.e2e.faults import cases, ledger, oracle, readers
 from tests.e2e.faults import stage as stages
 from tests.e2e.faults.ledger import Ledger
 from tests.e2e.faults.oracle import Fault, Finding
 from tests.e2e.faults.problems import Problems
 from tests.e2e.faults.stage import Stage
 from tests.e2e.faults.table import Row
+from tests.tools import ALL_VARIABLE
 
 WELL = Row("kills", count=3, recovery_seconds=1.25, remark="with care")
 ILL = Row("leader", count=1, lost=1, problems=("lost: an event",))
@@ -108,6 +111,7 @@ def test_a_run_that_breaks_off_fails_and_keeps_what_it_had(
 def test_what_cannot_be_done_here_is_left_out_and_named(
     faults: Faults, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delenv(ALL_VARIABLE, raising=False)
     monkeypatch.setattr(runner, "missing_for", lambda name, _folder: NO_WIRE if name == "slow-network" else None)
     run = Run()
     assert faults("--only", "slow-network", "--only", "kills", run=run) == 0
@@ -115,6 +119,52 @@ def test_what_cannot_be_done_here_is_left_out_and_named(
     line = f"| slow-network | 0 | 0 | 0 | 0 |  | left out: {NO_WIRE} |"
     assert line in capsys.readouterr().out.splitlines()
     assert (out / "faults.md").read_text().splitlines()[-1] == line
+
+
+def test_where_everything_has_to_be_done_what_is_left_out_fails_the_run(
+    faults: Faults, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(ALL_VARIABLE, "1")
+    monkeypatch.setattr(runner, "missing_for", lambda name, _folder: NO_WIRE if name == "slow-network" else None)
+    assert faults("--only", "slow-network", "--only", "kills", run=Run()) == 1
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"left out, though {ALL_VARIABLE} is set: slow-network",
+        "faults: FAILED",
+    ]
+    assert faults("--only", "kills", run=Run()) == 0
+
+
+def test_the_long_run_is_as_long_as_was_promised() -> None:
+    assert (
+        cases.Extent(
+            kill_rounds=3,
+            most_passes=3,
+            kills=100,
+            events=5000,
+            probes=300,
+            away_seconds=20,
+            quorum_seconds=30,
+            cut_seconds=15,
+            frozen_seconds=40,
+            frozen_at_once=False,
+        )
+        == cases.LONG
+    )
+    assert cases.JUMP_SECONDS == 10 * 60
+    assert (cases.DELAY_SECONDS, cases.LOSS) == (0.2, 0.05)
+    assert stages.RECOVERY_SECONDS == 30
+    assert set(cases.IN_SHORT) < set(cases.CASES)
+
+
+@pytest.mark.parametrize("module", [ledger, oracle, readers], ids=lambda module: str(module.__name__))
+def test_the_judge_shares_no_code_with_the_daemon(module: ModuleType) -> None:
+    """Nor with the Kafka client that the daemon uses."""
+    tree = ast.parse(inspect.getsource(module))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert imported
+    assert not [name for name in imported if name.split(".")[0] in {"rtcc_bridge", "aiokafka", "sqlalchemy"}]
+    assert {name for name in imported if name.split(".")[0] == "tests"} <= {"tests.e2e.faults.ledger"}
 
 
 def test_with_nothing_left_to_do_it_says_why(
@@ -339,6 +389,14 @@ async def test_a_process_that_ended_by_itself_is_told_and_started(scene: Scene) 
         row = await stage.under("leader", _once, failures=lambda: ["one of two was not done"])
     assert row.problems == ("one of two was not done", "web-2 ended by itself (exit code 70): see web-2.log")
     assert replica.is_running
+
+
+async def test_a_recovery_that_takes_too_long_is_a_problem(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "RECOVERY_SECONDS", 0.0)
+    async with scene.stage as stage:
+        (problem,) = (await stage.under("leader", _once)).problems
+    assert problem.startswith("recovery took ")
+    assert problem.endswith(", more than 0 s")
 
 
 async def test_a_finding_that_stays_is_counted_for_the_fault_that_made_it(scene: Scene) -> None:

@@ -11,10 +11,17 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
-from aiokafka.protocol.produce import ProduceRequest_v2
+from aiokafka.protocol.produce import ProduceRequest_v2, ProduceRequest_v3
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 from confluent_kafka import Producer
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the module does not list what it exports
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from structlog.testing import capture_logs
 
 from rtcc_bridge.broker.arguments import client_arguments
@@ -153,6 +160,39 @@ async def test_a_tombstone_is_passed_over_and_counted(kafka: KafkaSettings, prod
 
 
 @pytest.mark.kafka
+async def test_what_compaction_left_of_a_topic_is_handled_and_its_gaps_and_tombstones_stop_nothing(
+    kafka: KafkaSettings, producer: EventProducer
+) -> None:
+    """A start refuses such a topic; somebody may alter it under a process that runs."""
+    topic, recorder, metrics = kafka.topics.incidents, Recorder(), Metrics()
+    async with running(kafka, {topic: recorder}):
+        await producer.send(topic, key=b"k", value=b"first", partition=0)
+        await until(lambda: _is_committed(kafka, topic, 1))
+    await asyncio.to_thread(_compact_at_once, kafka, topic)
+    for value in (b"1", b"2", b"3"):
+        await producer.send(topic, key=b"kept", value=value, partition=0)
+        await producer.send(topic, key=b"ended", value=value, partition=0)
+    await producer.send(topic, key=b"ended", value=None, partition=0)
+    sent = 8
+
+    async def is_compacted() -> bool:
+        nonlocal sent
+        await producer.send(topic, key=b"last", value=b"last", partition=0)  # what was sent before is no longer active
+        sent += 1
+        left = [record.value for record in await read_all(kafka, topic)]
+        return [value for value in left if value != b"last"] == [b"first", b"3", None]
+
+    await until(is_compacted, 120)
+    async with running(kafka, {topic: recorder}, metrics) as runner:
+        await until(lambda: _is_committed(kafka, topic, sent))
+        await until(lambda: runner.ready)
+    assert recorder.values[:2] == [b"first", b"3"]
+    assert set(recorder.values[2:]) == {b"last"}
+    assert _count(metrics, "events_total", topic=topic, outcome="tombstone") == 1
+    assert await read_all(kafka, kafka.topics.dead_letters) == []
+
+
+@pytest.mark.kafka
 async def test_what_retention_took_away_is_told_and_counted(kafka: KafkaSettings, producer: EventProducer) -> None:
     topic, recorder, metrics = kafka.topics.incidents, Recorder(), Metrics()
     for number in range(10):
@@ -206,28 +246,34 @@ async def test_a_damaged_batch_holds_its_partition_only_and_is_named(tmp_path: P
 
 @pytest.mark.kafka
 async def test_an_old_client_that_sends_the_first_message_format_is_refused(kafka: KafkaSettings) -> None:
+    topic = kafka.topics.incidents
+    await send_batch(kafka, topic, batch_of([(b"k", b"before", False)]))
     builder = LegacyRecordBatchBuilder(0, 0, 1_000_000)
     builder.append(0, None, b"k", b"old")
     client = AIOKafkaClient(bootstrap_servers=list(kafka.bootstrap_servers), request_timeout_ms=2000)
     await client.bootstrap()
     try:
         connection = await client._get_conn(client.get_random_node())
+        connection._versions = {0: (3, 3)}  # on this very connection a client of today is served
+        new = ProduceRequest_v3(None, -1, 2000, [(topic, [(0, batch_of([(b"k", b"new", False)]))])])
+        ((_, ((_number, code, *_),)),) = (await connection.send(_Prepared(new))).topics
+        assert code == 0
         connection._versions = {0: (2, 2)}  # an old client does not ask for more
-        request = ProduceRequest_v2(-1, 2000, [(kafka.topics.incidents, [(0, bytes(builder.build()))])])
+        request = ProduceRequest_v2(-1, 2000, [(topic, [(0, bytes(builder.build()))])])
         with pytest.raises((KafkaError, TimeoutError)):
             await connection.send(_Prepared(request))
     finally:
         await client.close()
-    assert await read_all(kafka, kafka.topics.incidents) == []
+    assert [record.value for record in await read_all(kafka, topic)] == [b"before", b"new"]
 
 
 class _Prepared:
     """A request whose version is chosen already."""
 
-    def __init__(self, request: ProduceRequest_v2) -> None:
+    def __init__(self, request: ProduceRequest_v2 | ProduceRequest_v3) -> None:
         self._request = request
 
-    def prepare(self, versions: object) -> ProduceRequest_v2:
+    def prepare(self, versions: object) -> ProduceRequest_v2 | ProduceRequest_v3:
         return self._request
 
 
@@ -251,6 +297,21 @@ def _say(sender: Producer, topic: str, value: bytes, *, taken_back: bool = False
 
 async def _is_committed(kafka: KafkaSettings, topic: str, offset: int) -> bool:
     return await committed(kafka, topic) == offset
+
+
+def _compact_at_once(kafka: KafkaSettings, topic: str) -> None:
+    """As far as a broker can be told to: its cleaner looks every few seconds."""
+    wanted = {
+        "cleanup.policy": "compact",
+        "segment.ms": "50",
+        "min.cleanable.dirty.ratio": "0.001",
+        "max.compaction.lag.ms": "1",
+    }
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in wanted.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    admin = AdminClient({"bootstrap.servers": ",".join(kafka.bootstrap_servers)})
+    for altered in admin.incremental_alter_configs([resource]).values():
+        altered.result(30)
 
 
 async def _delete_before(kafka: KafkaSettings, topic: str, offset: int) -> None:

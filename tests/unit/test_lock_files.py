@@ -56,7 +56,13 @@ class Pin:
 def asked_for(file: str) -> list[Requirement]:
     """The direct dependencies that this lock file has to pin."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    extras = {"runtime": [], "cuda": ["cuda"], "demo": ["demo"], "dev": ["demo"]}[file]
+    shipped = ["reports", "tracing"]
+    extras = {
+        "runtime": shipped,
+        "cuda": [*shipped, "cuda"],
+        "demo": ["demo"],
+        "dev": [*shipped, "demo", "milvus"],
+    }[file]
     found = list(_expanded(project["project"], project["project"]["dependencies"]))
     for extra in extras:
         found += _expanded(project["project"], project["project"]["optional-dependencies"][extra])

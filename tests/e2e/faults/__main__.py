@@ -7,6 +7,7 @@ The last line is `faults: passed` or `faults: FAILED`, and the exit code is 0 or
 
 import argparse
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from tests.e2e.faults.wire import why_no_wire
 from tests.hosts import why_no_hosts
 from tests.kafka_cluster.distribution import KafkaNotAvailableError, fetch
 from tests.postgres_server import PostgresMissingError, find_programs
+from tests.tools import ALL_VARIABLE
 
 _DISK_MEGABYTES = 768
 
@@ -120,6 +122,8 @@ def main() -> int:
         site = stack.enter_context(Site(options.seed)) if cases.NEEDS_SITE & set(names) else None
         asyncio.run(run(names, site, options, console, rows))
     rows += [Row(name, remark=f"left out: {why}") for name, why in left_out.items()]
+    if left_out and os.environ.get(ALL_VARIABLE):
+        problems.append(f"left out, though {ALL_VARIABLE} is set: {', '.join(left_out)}")
     write(rows, options.out)
     console.print(markdown(rows), markup=False)
     console.print(f"faults: took {time.monotonic() - began:.0f} s")

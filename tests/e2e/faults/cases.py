@@ -29,7 +29,9 @@ _TAKEN_OVER_SECONDS: Final = 13.0
 
 _LANES: Final = ("imminent", "routine")
 _LOOKS_FOR_LETTERS: Final = 3
-_JUMP_SECONDS: Final = 600.0
+JUMP_SECONDS: Final = 600.0
+DELAY_SECONDS: Final = 0.2
+LOSS: Final = 0.05
 
 _CUTS: Final = (
     ("consumer", "brokers"),
@@ -206,7 +208,9 @@ async def _first_relay_works(stage: Stage) -> None:
 
 async def slow_network(stage: Stage, extent: Extent) -> None:
     await _first_relay_works(stage)
-    deed = partial(NetworkFaults(stage.plant).far_away, ROLES, extent.away_seconds, delay_seconds=0.2, loss=0.05)
+    deed = partial(
+        NetworkFaults(stage.plant).far_away, ROLES, extent.away_seconds, delay_seconds=DELAY_SECONDS, loss=LOSS
+    )
     name = f"network: 200 ms delay, 5 % loss for {extent.away_seconds:g} s"
     await stage.under(name, deed, "one process of each role")
 
@@ -226,11 +230,11 @@ async def broker_full(stage: Stage, extent: Extent) -> None:
 
 
 async def clock_ahead(stage: Stage, extent: Extent) -> None:
-    await _clocks_jump(stage, extent, _JUMP_SECONDS, "clock: 10 min ahead and back")
+    await _clocks_jump(stage, extent, JUMP_SECONDS, "clock: 10 min ahead and back")
 
 
 async def clock_behind(stage: Stage, extent: Extent) -> None:
-    await _clocks_jump(stage, extent, -_JUMP_SECONDS, "clock: 10 min behind and back")
+    await _clocks_jump(stage, extent, -JUMP_SECONDS, "clock: 10 min behind and back")
 
 
 async def _clocks_jump(stage: Stage, extent: Extent, by_seconds: float, name: str) -> None:

@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from rtcc_bridge.app.picture_worker import picture_worker
+from rtcc_bridge.matching.decode import DecodeLimits
+from rtcc_bridge.matching.detect import MAX_DETECTION_PIXELS
 from rtcc_bridge.probes.worker_process import WorkerLimits
 from rtcc_bridge.settings import Settings, load_settings
 
@@ -94,3 +96,15 @@ def test_only_a_worker_that_is_to_read_clips_is_told_of_them(settings: Settings)
 def test_the_smallest_face_is_the_packs_where_the_settings_say_nothing() -> None:
     command, _ = picture_worker(Settings(), PACK)
     assert "--min-face-px" not in command
+
+
+def test_what_an_upload_may_be_by_default_is_what_was_promised() -> None:
+    """In the settings, and in what stands where nobody set anything."""
+    _, limits = picture_worker(Settings(), PACK)
+    promised = (25_000_000, 50_000_000, 12_000_000)
+    assert (limits.max_upload_bytes, limits.max_pixels, limits.max_detection_pixels) == promised
+    unset = WorkerLimits()
+    assert (unset.max_upload_bytes, unset.max_pixels, unset.max_detection_pixels) == promised
+    assert promised[2] == MAX_DETECTION_PIXELS
+    decoding = DecodeLimits()
+    assert (decoding.max_bytes, decoding.max_pixels) == promised[:2]

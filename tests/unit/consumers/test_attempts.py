@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from rtcc_bridge.consumers.attempts import Attempts, until_available
+from rtcc_bridge.consumers.attempts import LONGEST_PAUSE_SECONDS, Attempts, until_available
 from rtcc_bridge.consumers.records import ConsumedRecord
 from rtcc_bridge.errors import (
     BusyError,
@@ -106,3 +106,25 @@ async def test_what_must_not_be_lost_is_tried_until_it_works(clock: ManualClock)
     work = Failing(clock, *[UnavailableError("away")] * 8)
     await until_available(lambda: work(), 0.001)  # noqa: PLW0108 - what a lambda returns has to be awaited too
     assert work.calls == 9
+
+
+async def test_pauses_grow_to_a_limit_and_differ_from_record_to_record(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With jitter: what failed together does not come back together."""
+    slept: list[float] = []
+
+    async def note(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    record = ConsumedRecord("rtcc.incidents", 1, 42, b"k", b"v", (), clock.now())
+    for _ in range(20):
+        tried = Attempts(12, 0.1, clock, record)
+        assert await tried.run(Failing(clock, *[TransientError("no")] * 12)) is not None
+    rounds = [slept[start : start + 11] for start in range(0, len(slept), 11)]
+    assert len(rounds) == 20
+    assert max(slept) <= LONGEST_PAUSE_SECONDS
+    for place in (0, 5, 10):
+        assert len({pauses[place] for pauses in rounds}) == 20
+    assert max(pauses[0] for pauses in rounds) < max(pauses[10] for pauses in rounds)

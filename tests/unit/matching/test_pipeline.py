@@ -67,7 +67,8 @@ def test_faces_are_numbered_from_left_to_right_and_cropped_by_number(finder: Fac
 
 def test_the_face_work_needs_no_more_than_numpy_opencv_and_onnx_runtime() -> None:
     """In a process where the other packages cannot be imported; Pillow is needed only once something is decoded."""
-    blocked = ["PIL", "onnx", "pydantic", "sqlalchemy", "aiohttp", "aiokafka", "prometheus_client", "structlog"]
+    builders, services = ["onnx", "joblib", "lz4"], ["pydantic", "sqlalchemy", "aiohttp", "aiokafka"]
+    blocked = ["PIL", *builders, *services, "prometheus_client", "structlog"]
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import rtcc_bridge.matching.pipeline"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
