@@ -1,12 +1,11 @@
 """The short run of the faults, as `make faults SHORT=1` does it."""
 
 import asyncio
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import ROOT
+from tests.e2e.module_run import run_module
 from tests.kafka_cluster.distribution import KafkaNotAvailableError, fetch
 from tests.postgres_server import PostgresMissingError, find_programs
 from tests.tools import is_missing
@@ -23,17 +22,8 @@ async def test_nothing_is_lost_or_doubled_whatever_dies(tmp_path: Path, packs_di
         find_programs()
     except (KafkaNotAvailableError, PostgresMissingError) as error:
         is_missing(str(error))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.e2e.faults", "--short", *LIGHT, "--packs", str(packs_directory),
-        "--out", str(tmp_path),
-        cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    said = output.decode()
-    assert process.returncode == 0, said
+    exit_code, said = await run_module(
+        "tests.e2e.faults", "--short", *LIGHT, "--packs", str(packs_directory), "--out", str(tmp_path)
+    )
+    assert exit_code == 0, said
     assert said.splitlines()[-1] == "faults: passed"
