@@ -44,7 +44,7 @@ class Numbering:
         return numbered
 
     async def _number_batch(self) -> int:
-        async with self._database.read() as tx:
+        async with self._database.look() as tx:
             records = await outbox.unnumbered(tx, self._batch_size)
         if not records:
             return 0

@@ -176,7 +176,7 @@ class Relay:
 
     async def _waiting_topics(self) -> list[str]:
         try:
-            async with self._database.read() as tx:
+            async with self._database.look() as tx:
                 backlog = await outbox.backlog_by_topic(tx)
         except UnavailableError as error:
             self._outbox_outage.failed(error)

@@ -7,9 +7,23 @@ the feed. Done rows are kept for a while, since the feed replays them to a clien
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, Row, case, delete, func, insert, select, true, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from rtcc_bridge.cloud_event import TRACEPARENT
@@ -78,12 +92,11 @@ class UnnumberedRecord:
     traceparent: str | None
 
 
-async def unnumbered(tx: Transaction, limit: int) -> list[UnnumberedRecord]:
-    """Committed rows that belong on the feed and have no place on it yet, oldest first."""
+def _select_unnumbered() -> Select[Any]:
     # Compared with true, since SQLite uses no index for a bare truth value.
     waiting = select(outbox.c.id).where(outbox.c.feed_position.is_(None), outbox.c.on_feed == true())
     # Chosen first, so that PostgreSQL reads no event but theirs, however many wait.
-    chosen = waiting.order_by(outbox.c.id).limit(limit).subquery()
+    chosen = waiting.order_by(outbox.c.id).limit(bindparam("most", type_=Integer)).subquery()
     columns: list[ColumnElement[Any]] = [
         outbox.c.id,
         outbox.c.latency_metric,
@@ -91,8 +104,29 @@ async def unnumbered(tx: Transaction, limit: int) -> list[UnnumberedRecord]:
         outbox.c.latency_since,
         outbox.c.event[TRACEPARENT].as_string(),
     ]
-    query = select(*columns).join(chosen, chosen.c.id == outbox.c.id)
-    return [UnnumberedRecord(*row) for row in await tx.execute(query.order_by(outbox.c.id))]
+    return select(*columns).join(chosen, chosen.c.id == outbox.c.id).order_by(outbox.c.id)
+
+
+def _select_backlog() -> Select[Any]:
+    query = select(outbox.c.topic, func.count(), func.min(outbox.c.created_at))
+    query = query.where(outbox.c.published_at.is_(None))
+    return query.group_by(outbox.c.topic).order_by(func.max(outbox.c.urgent.cast(Integer)).desc())
+
+
+def _select_feed() -> Select[Any]:
+    query = select(outbox).where(outbox.c.feed_position > bindparam("position", type_=BigInteger))
+    return query.order_by(outbox.c.feed_position).limit(bindparam("most", type_=Integer))
+
+
+# What relay and live feed ask twenty times a second, made once and not each time anew.
+_UNNUMBERED: Final = _select_unnumbered()
+_BACKLOG: Final = _select_backlog()
+_FEED: Final = _select_feed()
+
+
+async def unnumbered(tx: Transaction, limit: int) -> list[UnnumberedRecord]:
+    """Committed rows that belong on the feed and have no place on it yet, oldest first."""
+    return [UnnumberedRecord(*row) for row in await tx.execute(_UNNUMBERED, {"most": limit})]
 
 
 async def number(tx: Transaction, row_ids: Collection[int], at: datetime) -> int:
@@ -144,10 +178,7 @@ async def backlog_by_topic(tx: Transaction) -> dict[str | None, Waiting]:
 
     Under None are those without a topic, which wait for their place on the feed.
     """
-    query = select(outbox.c.topic, func.count(), func.min(outbox.c.created_at))
-    query = query.where(outbox.c.published_at.is_(None))
-    query = query.group_by(outbox.c.topic).order_by(func.max(outbox.c.urgent.cast(Integer)).desc())
-    return {row[0]: Waiting(row[1], row[2]) for row in await tx.execute(query)}
+    return {row[0]: Waiting(row[1], row[2]) for row in await tx.execute(_BACKLOG)}
 
 
 async def backlog(tx: Transaction) -> int:
@@ -165,8 +196,7 @@ async def waiting(tx: Transaction, most: int) -> Waiting:
 
 async def feed_after(tx: Transaction, position: int, limit: int) -> list[OutboxRecord]:
     """The feed's events after `position`, in its order, at most `limit`."""
-    query = select(outbox).where(outbox.c.feed_position > position).order_by(outbox.c.feed_position).limit(limit)
-    return [_record(row) for row in await tx.execute(query)]
+    return [_record(row) for row in await tx.execute(_FEED, {"position": position, "most": limit})]
 
 
 async def latest_position(tx: Transaction) -> int:

@@ -173,7 +173,7 @@ class FeedHub:
                 self._position = item.position
 
     async def _read(self, position: int) -> Sequence[OutboxRecord]:
-        async with self._database.read() as tx:
+        async with self._database.look() as tx:
             return await outbox.feed_after(tx, position, PAGE)
 
     async def _wait(self) -> None:

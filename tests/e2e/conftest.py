@@ -232,10 +232,18 @@ async def driver() -> AsyncIterator[Playwright]:
         yield started
 
 
-@pytest.fixture
-async def browser(driver: Playwright) -> AsyncIterator[Browser]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser_of_all(driver: Playwright) -> AsyncIterator[Browser]:
     async with running_browser(driver) as launched:
         yield launched
+
+
+@pytest.fixture
+async def browser(browser_of_all: Browser) -> AsyncIterator[Browser]:
+    """One for all tests; each has contexts of its own, which share nothing."""
+    yield browser_of_all
+    for context in browser_of_all.contexts:
+        await context.close()
 
 
 @pytest.fixture

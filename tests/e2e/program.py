@@ -20,20 +20,23 @@ from tests.warm_workers.start import nursery, warm_workers
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
-        f"rtcc_bridge.commands.{name}"
-        for name in (
-            "backup",
-            "configuration",
-            "dead_letters",
-            "evaluate",
-            "gallery",
-            "keys",
-            "models",
-            "report",
-            "serve",
-            "simulate",
-            "topics",
-        )
+        *(
+            f"rtcc_bridge.commands.{name}"
+            for name in (
+                "backup",
+                "configuration",
+                "dead_letters",
+                "evaluate",
+                "gallery",
+                "keys",
+                "models",
+                "report",
+                "serve",
+                "simulate",
+                "topics",
+            )
+        ),
+        "tests.warm_workers.set_aside",
     ]
 )
 

@@ -21,8 +21,9 @@ from tests.kafka_cluster import class_archive
 from tests.kafka_cluster.broker_properties import broker_properties
 from tests.kafka_cluster.certificates import TestAuthority
 from tests.kafka_cluster.distribution import fetch
-from tests.kafka_cluster.node import Node, free_ports, new_id
+from tests.kafka_cluster.node import Node, new_id
 from tests.kafka_cluster.security import ClientSecurity
+from tests.ports import free_ports
 
 _READY_SECONDS: Final = 90.0
 _ASK_SECONDS: Final = 3.0

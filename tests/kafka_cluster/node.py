@@ -2,10 +2,8 @@
 
 import asyncio
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import uuid
@@ -15,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.hosts import LOOPBACK, Host
+from tests.hosts import Host
 from tests.kafka_cluster import class_archive
 from tests.kafka_cluster.distribution import fetch, java
 
@@ -176,15 +174,3 @@ def _keep(records: Path, kept: Path) -> None:
 def new_id() -> str:
     """As Kafka writes the ids of clusters and folders."""
     return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports below those that the kernel gives to outgoing connections: free again when a node is started anew."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            if port in ports or probe.connect_ex((LOOPBACK, port)) == 0:
-                continue
-        ports.append(port)
-    return ports

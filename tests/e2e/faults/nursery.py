@@ -94,6 +94,7 @@ def _serve() -> None:
     """The forking side. One thread only, so that a fork is safe."""
     from rtcc_bridge.commands import serve  # noqa: F401, PLC0415 - only this process has to have it imported
     from tests.e2e.faults import crashing_daemon  # noqa: PLC0415 - as above
+    from tests.warm_workers import set_aside  # noqa: F401, PLC0415 - as above, and last
 
     woken, wake = os.pipe()
     os.set_blocking(wake, False)

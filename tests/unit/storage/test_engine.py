@@ -108,6 +108,24 @@ async def test_a_read_transaction_keeps_nothing(counter: Database) -> None:
 
 
 @pytest.mark.sqlite
+async def test_a_look_opens_no_transaction_and_the_next_user_of_its_connection_gets_one(tmp_path: Path) -> None:
+    url = SecretStr(f"sqlite+aiosqlite:///{tmp_path / 'looked-at.sqlite3'}")
+    database = Database(DatabaseSettings(url=url, pool_size=1))
+
+    async def is_in_transaction(connection: Transaction) -> bool:
+        await connection.execute(text("SELECT 1"))
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        return bool(driver.in_transaction)
+
+    async with database.look() as tx:
+        assert not await is_in_transaction(tx)
+    async with database.read() as tx:
+        assert await is_in_transaction(tx)
+    await database.close()
+
+
+@pytest.mark.sqlite
 async def test_a_commit_survives_the_process_cold(counter: Database, tmp_path: Path) -> None:
     async with counter.write() as tx:
         await tx.execute(text("UPDATE counter SET value = 3"))
