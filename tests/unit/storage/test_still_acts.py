@@ -212,6 +212,7 @@ async def test_of_many_acts_with_one_still_only_a_few_are_in_memory_at_once(with
     await place(database, len(entries))
     for _ in range(2):
         async with database.snapshot() as tx:
+            await read_history(tx, WINDOW.since, WINDOW.before, MisuseRule(), None)  # what is kept of a first time
             tracemalloc.start()
             history = await read_history(tx, WINDOW.since, WINDOW.before, MisuseRule(), None)
             _, peak = tracemalloc.get_traced_memory()
