@@ -6,6 +6,7 @@ Importing the program takes seconds of a core, and a hundred kills take as many 
 
 import asyncio
 import ctypes
+import gc
 import json
 import os
 import select
@@ -94,8 +95,8 @@ def _serve() -> None:
     """The forking side. One thread only, so that a fork is safe."""
     from rtcc_bridge.commands import serve  # noqa: F401, PLC0415 - only this process has to have it imported
     from tests.e2e.faults import crashing_daemon  # noqa: PLC0415 - as above
-    from tests.warm_workers import set_aside  # noqa: F401, PLC0415 - as above, and last
 
+    gc.freeze()  # else each fork copies what the program's collector looks through
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
