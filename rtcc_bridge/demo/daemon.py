@@ -59,6 +59,18 @@ async def start_program(*arguments: str, output: int | IO[bytes]) -> asyncio.sub
     )  # fmt: skip
 
 
+async def output_of(process: asyncio.subprocess.Process) -> tuple[int, bytes]:
+    """Waits for its end: the exit code, and what it has written. It does not outlive whoever waits."""
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return process.returncode, output
+
+
 @asynccontextmanager
 async def ready_daemon(process: DaemonProcess, address: str, log_file: Path) -> AsyncIterator[None]:
     """Waits until a daemon that was just started is ready, and stops it at the end.

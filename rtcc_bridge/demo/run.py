@@ -20,7 +20,7 @@ from rtcc_bridge.app.simulation import open_simulator
 from rtcc_bridge.demo import stage as staging
 from rtcc_bridge.demo.checklist import CheckFailedError, Checklist
 from rtcc_bridge.demo.client import DemoClient
-from rtcc_bridge.demo.daemon import DaemonError, start_program
+from rtcc_bridge.demo.daemon import DaemonError, output_of, start_program
 from rtcc_bridge.demo.pictures import PORTRAIT_REF, portrait, rephotograph
 from rtcc_bridge.demo.rates import SEARCHES, measure
 from rtcc_bridge.demo.sealed_lists import first_reference
@@ -161,13 +161,8 @@ async def _players(stage: staging.Stage, console: Console) -> AsyncIterator[Stor
                 "--reason", "Demonstration of an expungement order", "--", reference,
                 output=asyncio.subprocess.PIPE,
             )  # fmt: skip
-            try:
-                output, _ = await process.communicate()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-            if process.returncode != 0:
+            exit_code, output = await output_of(process)
+            if exit_code != 0:
                 raise CheckFailedError(f"gallery expunge failed: {output.decode(errors='replace')}")
 
         bootstrap = ",".join(kafka.bootstrap_servers)

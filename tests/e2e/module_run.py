@@ -3,6 +3,7 @@
 import asyncio
 import sys
 
+from rtcc_bridge.demo.daemon import output_of
 from tests.e2e.conftest import ROOT
 
 
@@ -12,11 +13,5 @@ async def run_module(*arguments: str) -> tuple[int, str]:
         sys.executable, "-m", *arguments,
         cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    try:
-        output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return process.returncode, output.decode()
+    exit_code, output = await output_of(process)
+    return exit_code, output.decode()
