@@ -10,6 +10,7 @@ from rtcc_bridge.publishing.outbox import LatencyMetric
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.outbox import UnnumberedRecord
+from rtcc_bridge.storage.standing_query import StandingQuery
 from rtcc_bridge.telemetry.traceparent import recorded_trace_id
 
 
@@ -28,6 +29,7 @@ class Numbering:
         self._database = database
         self._clock = clock
         self._batch_size = batch_size
+        self._unnumbered = StandingQuery(database, outbox.unnumbered)
         self._on_feed_moved = on_feed_moved
         self._latencies: dict[str, Latencies] = {
             LatencyMetric.EVENT_TO_FLOOR.value: metrics.event_to_floor_seconds,
@@ -44,8 +46,7 @@ class Numbering:
         return numbered
 
     async def _number_batch(self) -> int:
-        async with self._database.look() as tx:
-            records = await outbox.unnumbered(tx, self._batch_size)
+        records = await self._unnumbered.answer(self._batch_size)
         if not records:
             return 0
         now = self._clock.now()

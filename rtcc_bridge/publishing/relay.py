@@ -18,6 +18,7 @@ from rtcc_bridge.settings import RelaySettings
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.locks import SoleRight, Work, sole_right
+from rtcc_bridge.storage.standing_query import StandingQuery
 from rtcc_bridge.task_group import task_group
 
 _STANDBY_SECONDS: Final = 1.0
@@ -55,6 +56,7 @@ class Relay:
         self._metrics = metrics
         self._clock = clock
         self._numbering = Numbering(database, metrics, clock, settings.batch_size, on_feed_moved)
+        self._backlog = StandingQuery(database, outbox.backlog_by_topic)
         self._lock_outage = OutageLog("holding the relay's lock")
         self._numbering_outage = OutageLog("numbering events")
         self._outbox_outage = OutageLog("reading the outbox")
@@ -176,8 +178,7 @@ class Relay:
 
     async def _waiting_topics(self) -> list[str]:
         try:
-            async with self._database.look() as tx:
-                backlog = await outbox.backlog_by_topic(tx)
+            backlog = await self._backlog.answer()
         except UnavailableError as error:
             self._outbox_outage.failed(error)
             return []

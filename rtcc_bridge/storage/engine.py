@@ -18,6 +18,7 @@ from rtcc_bridge.errors import BusyError, IntegrityError, UnavailableError
 from rtcc_bridge.settings import DatabaseSettings
 from rtcc_bridge.storage import postgres
 from rtcc_bridge.storage.cancellation import cancellation_kept
+from rtcc_bridge.storage.sqlite_commits import SqliteCommits
 from rtcc_bridge.storage.sqlite_driver import SqliteDriver
 
 Transaction: TypeAlias = AsyncConnection
@@ -67,6 +68,7 @@ class Database:
         self._settings = settings
         self._sqlite = settings.is_sqlite
         self._engine = _create_sqlite_engine(settings) if self._sqlite else postgres.create_engine(settings)
+        self._commits = None if settings.sqlite_file is None else SqliteCommits(settings.sqlite_file)
         self._writer = asyncio.Lock()
         self._turn_seconds = 2 * settings.busy_timeout_seconds
         self._long = asyncio.Semaphore(_LONG_AT_ONCE)
@@ -76,6 +78,13 @@ class Database:
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Calls `callback` (which must not block or raise) after each commit of this process."""
         self._after_commit.append(callback)
+
+    def commits(self) -> int | None:
+        """A number that is another one once anything has committed, in whatever process; None where none is known.
+
+        Blocks for microseconds. Always asked in the same thread.
+        """
+        return None if self._commits is None else self._commits.number()
 
     @property
     def is_sqlite(self) -> bool:
@@ -251,6 +260,8 @@ class Database:
         stack.callback(self._long.release)
 
     async def close(self) -> None:
+        if self._commits is not None:
+            self._commits.close()
         await self._engine.dispose()
 
 

@@ -6,7 +6,7 @@ replica. What is held in memory is bounded by `feed_clients` times `CLIENT_QUEUE
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +17,7 @@ from rtcc_bridge.outage_log import OutageLog
 from rtcc_bridge.storage import outbox
 from rtcc_bridge.storage.engine import Database
 from rtcc_bridge.storage.outbox import OutboxRecord
+from rtcc_bridge.storage.standing_query import StandingQuery
 
 CLIENT_QUEUE: Final = 256
 """Events that may wait for one client. With more it is dropped, and resumes when it comes back."""
@@ -85,6 +86,7 @@ class FeedHub:
         self._metrics = metrics
         self._most_clients = clients
         self._poll_seconds = poll_seconds
+        self._feed = StandingQuery(database, outbox.feed_after)
         self._outage = OutageLog("reading the feed")
         self._moved = asyncio.Event()
         self._subscriptions: set[Subscription] = set()
@@ -166,15 +168,11 @@ class FeedHub:
         if self._position is None:
             async with self._database.read() as tx:
                 self._position = await outbox.latest_position(tx)
-        while records := await self._read(self._position):
+        while records := await self._feed.answer(self._position, PAGE):
             for item in map(_item, records):
                 for subscription in tuple(self._subscriptions):
                     subscription.offer(item)
                 self._position = item.position
-
-    async def _read(self, position: int) -> Sequence[OutboxRecord]:
-        async with self._database.look() as tx:
-            return await outbox.feed_after(tx, position, PAGE)
 
     async def _wait(self) -> None:
         try:

@@ -1,7 +1,7 @@
 """What the relay says while its database is away. Its work is tested on a real broker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -27,13 +27,14 @@ OUTAGE_ROUNDS = 5
 
 
 @pytest.fixture
-def relay(database: Database, metrics: Metrics, clock: ManualClock) -> Relay:
+def new_relay(database: Database, metrics: Metrics, clock: ManualClock) -> Callable[[], Relay]:
     settings = RelaySettings(idle_seconds=0.05, publish_timeout_seconds=2)
-    return Relay(database, EventProducer(KafkaSettings()), settings, metrics, clock)
+    return lambda: Relay(database, EventProducer(KafkaSettings()), settings, metrics, clock)
 
 
-async def logs_of(relay: Relay, until: asyncio.Event) -> list[tuple[str, str]]:
-    """Level and work of what the relay logs until then, but for the line that it is active."""
+async def logs_of(new_relay: Callable[[], Relay], until: asyncio.Event) -> list[tuple[str, str]]:
+    """Level and work of what a relay logs until then, but for the line that it is active."""
+    relay = new_relay()
     with capture_logs() as logs:
         async with asyncio.timeout(WAIT_SECONDS), asyncio.TaskGroup() as tasks:
             tasks.create_task(relay.run())
@@ -43,7 +44,7 @@ async def logs_of(relay: Relay, until: asyncio.Event) -> list[tuple[str, str]]:
 
 
 async def test_an_outage_while_numbering_is_logged_when_it_begins_and_when_it_ends(
-    relay: Relay, monkeypatch: pytest.MonkeyPatch
+    new_relay: Callable[[], Relay], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds, is_over, unnumbered = 0, asyncio.Event(), outbox.unnumbered
 
@@ -56,11 +57,11 @@ async def test_an_outage_while_numbering_is_logged_when_it_begins_and_when_it_en
         return await unnumbered(tx, limit)
 
     monkeypatch.setattr(outbox, "unnumbered", sometimes)
-    assert await logs_of(relay, is_over) == [("warning", "numbering events"), ("info", "numbering events")]
+    assert await logs_of(new_relay, is_over) == [("warning", "numbering events"), ("info", "numbering events")]
 
 
 async def test_an_outbox_that_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(
-    relay: Relay, monkeypatch: pytest.MonkeyPatch
+    new_relay: Callable[[], Relay], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds, is_over, backlog_by_topic = 0, asyncio.Event(), outbox.backlog_by_topic
 
@@ -73,11 +74,11 @@ async def test_an_outbox_that_cannot_be_read_is_logged_when_it_begins_and_when_i
         return await backlog_by_topic(tx)
 
     monkeypatch.setattr(outbox, "backlog_by_topic", sometimes)
-    assert await logs_of(relay, is_over) == [("warning", "reading the outbox"), ("info", "reading the outbox")]
+    assert await logs_of(new_relay, is_over) == [("warning", "reading the outbox"), ("info", "reading the outbox")]
 
 
 async def test_a_lock_that_cannot_be_had_is_logged_when_it_begins_and_when_it_ends(
-    relay: Relay, monkeypatch: pytest.MonkeyPatch
+    new_relay: Callable[[], Relay], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds, is_over = 0, asyncio.Event()
 
@@ -93,7 +94,7 @@ async def test_a_lock_that_cannot_be_had_is_logged_when_it_begins_and_when_it_en
 
     monkeypatch.setattr(relay_module, "sole_right", sometimes)
     monkeypatch.setattr(relay_module, "_STANDBY_SECONDS", 0.001)
-    assert await logs_of(relay, is_over) == [
+    assert await logs_of(new_relay, is_over) == [
         ("warning", "holding the relay's lock"),
         ("info", "holding the relay's lock"),
     ]
