@@ -35,10 +35,10 @@ demo: $(STAMP) ## An imminent-threat alert becomes a lead, on this machine. FACE
 kafka: $(STAMP) ## Apache Kafka on loopback until Ctrl-C (needs a JDK 17 and Maven). ARGS="--nodes 3" and others: scripts/kafka start --help.
 	scripts/kafka start $(ARGS)
 
-test: $(STAMP) ## All tests on the embedded parts, six at a time, with the short fault test: eleven to thirteen minutes on two cores. ARGS="-k name" narrows, JOBS=0 runs one at a time.
+test: $(STAMP) ## All tests on the embedded parts, six at a time, ten to twelve minutes on two cores. ARGS="-k name" narrows, JOBS=0 runs one at a time.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-test-production: $(STAMP) ## The tests that use a broker or a database once more, on Apache Kafka and PostgreSQL.
+test-production: $(STAMP) ## The tests that use a broker or a database once more, on Apache Kafka and PostgreSQL; with the short fault test.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --broker kafka --database postgresql $(ARGS)
 
 test-browser: $(STAMP) ## The tests in a real Chromium alone; part of `make test`. Says what to install when there is none.

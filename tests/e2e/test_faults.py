@@ -1,4 +1,4 @@
-"""The short run of the faults, as `make faults SHORT=1` does it."""
+"""The short run of the faults, as `make faults SHORT=1` does it, on Apache Kafka and PostgreSQL of its own."""
 
 import asyncio
 from pathlib import Path
@@ -14,6 +14,8 @@ LIGHT = ("--rate", "5", "--probes", "0.6")
 """Less than what the short run has by itself: the other tests that run beside it need the cores, too."""
 
 
+@pytest.mark.kafka
+@pytest.mark.postgresql
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_nothing_is_lost_or_doubled_whatever_dies(tmp_path: Path, packs_directory: Path) -> None:
