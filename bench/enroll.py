@@ -48,6 +48,8 @@ from rtcc_bridge.settings import DatabaseSettings, ObjectSettings, PolicySetting
 
 ROOT = Path(__file__).resolve().parents[1]
 EMBED_AT_ONCE = 16
+_WARM_UP = 4
+"""Pictures for each process, before anything is measured."""
 _BEST_QUALITY = 95
 WORDS = {"provenance": "bench", "lawful_basis": "bench", "retain_until": "2099-12-31", "attested_adult": "true"}
 
@@ -158,7 +160,9 @@ async def measure(given: argparse.Namespace) -> Report:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "people").mkdir()
+        (folder / "few").mkdir()
         files = choose(given.faces, given.people, folder / "people", given.pictures, given.copies)
+        choose(given.faces, given.people, folder / "few", _WARM_UP * processes, 1)
         settings = Settings(
             database=DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{folder}/bench.sqlite3")),
             objects=ObjectSettings(url=(folder / "objects").as_uri(), master_key_file=folder / "master.key"),
@@ -166,13 +170,14 @@ async def measure(given: argparse.Namespace) -> Report:
             matching=MatchingSettings(packs_directory=packs, device="cpu", threads=processes),
         )
         pack = open_pack(settings.matching, lambda *_: None)
-        source = FolderSource(folder / "people", **WORDS)
+        source, few = FolderSource(folder / "people", **WORDS), FolderSource(folder / "few", **WORDS)
         shares = [files[number::processes] for number in range(processes)]
         spawn = multiprocessing.get_context("spawn")
         ceiling, ours, enrolled = _Side(len(files)), _Side(len(files)), 0
         with ProcessPoolExecutor(processes, spawn, _begin, (pack.folder,)) as pool:
             async with open_core(settings) as core, enroller_for(core, pack) as enroller:
-                list(pool.map(_work, [share[:4] for share in shares]))
+                list(pool.map(_work, [share[:_WARM_UP] for share in shares]))
+                await enroller.enroll(few, "warm-up", GalleryKind.DEMO, account=DEMO_ACCOUNTS["administrator"])
                 for number in range(rounds):
                     with ceiling.round():
                         await asyncio.to_thread(lambda: list(pool.map(_work, shares)))

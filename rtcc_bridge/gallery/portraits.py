@@ -1,5 +1,6 @@
 """From the bytes of a picture to the template of the one face on it."""
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class SandboxedPortraits:
         most = self._most_faces
         if most is None or len(crops) <= most:
             return self._embedder.templates(crops)
-        pieces = [crops[start : start + most] for start in range(0, len(crops), most)]
+        pieces = _shares(crops, most, self._threads)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="embed") as runs:
             return np.concatenate(list(runs.map(self._embedder.templates, pieces)))
 
@@ -89,6 +90,12 @@ async def read_portrait(reader: PortraitReader, data: bytes, *, aligned: bool = 
         reason = Reason.POOR_QUALITY if error.reason == _NOT_A_FACE else Reason.UNREADABLE
         raise SetAsideError(reason, str(error)) from error
     return Portrait(_only_face(seen), seen.score)
+
+
+def _shares(crops: Sequence[FaceCrop], most: int, threads: int) -> list[Sequence[FaceCrop]]:
+    """Pieces of at most so many faces, as many for each thread and alike, so that all of them end together."""
+    count = min(len(crops), threads * math.ceil(len(crops) / (most * threads)))
+    return [crops[len(crops) * piece // count : len(crops) * (piece + 1) // count] for piece in range(count)]
 
 
 def _only_face(seen: SeenPortrait) -> FaceCrop:

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
-from rtcc_bridge.matching.types import FaceCrop, Float32Array, Float64Array, RgbImage
+from rtcc_bridge.matching.types import FaceCrop, Float32Array, Float64Array, GreyImage, RgbImage
+
+_Image = TypeVar("_Image", RgbImage, GreyImage)
 
 _SHRINK_BELOW = 0.75
 """Bilinear sampling skips pixels when a picture shrinks; below this scale it is shrunk by area first."""
@@ -36,18 +39,29 @@ def similarity_transform(source: Float32Array | Float64Array, target: Float64Arr
 def extract_chip(pixels: RgbImage, landmarks: Float32Array, template: Float64Array, size: int) -> RgbImage:
     """The face as uint8 (size, size, 3), black outside the picture. Whole coordinates are the centres of pixels."""
     transform = similarity_transform(landmarks, template)
-    scale = math.hypot(transform[0, 0], transform[1, 0])
+    scale = _scale_of(transform)
     if scale < _SHRINK_BELOW:
-        pixels, transform = _shrink(pixels, transform, scale, size)
-    chip = cv2.warpAffine(pixels, transform, (size, size), flags=cv2.INTER_LINEAR)
-    return np.asarray(chip, np.uint8)
+        pixels, transform = _shrunk(*_needed(pixels, transform, size), scale)
+    return _turned(pixels, transform, size)
+
+
+def extract_grey_chip(pixels: RgbImage, landmarks: Float32Array, template: Float64Array, size: int) -> GreyImage:
+    """As `extract_chip`, in grey, uint8 (size, size): made grey before it is shrunk, in a third of the time."""
+    needed, transform = _needed(pixels, similarity_transform(landmarks, template), size)
+    grey: GreyImage = np.asarray(cv2.cvtColor(needed, cv2.COLOR_RGB2GRAY), np.uint8)
+    scale = _scale_of(transform)
+    if scale < _SHRINK_BELOW:
+        grey, transform = _shrunk(grey, transform, scale)
+    return _turned(grey, transform, size)
 
 
 def extract_chips(crops: Sequence[FaceCrop], template: Float64Array, size: int) -> RgbImage:
     """The chips of several faces, uint8 (N, size, size, 3)."""
     chips = np.empty((len(crops), size, size, 3), np.uint8)
+    aligned = template.astype(np.float32)
     for index, crop in enumerate(crops):
-        chips[index] = extract_chip(crop.pixels, crop.landmarks, template, size)
+        is_chip = crop.pixels.shape == chips.shape[1:] and np.array_equal(crop.landmarks, aligned)
+        chips[index] = crop.pixels if is_chip else extract_chip(crop.pixels, crop.landmarks, template, size)
     return chips
 
 
@@ -66,18 +80,32 @@ def _corners_in_picture(transform: Float64Array, size: int) -> Float64Array:
     return inverse
 
 
-def _shrink(pixels: RgbImage, transform: Float64Array, scale: float, size: int) -> tuple[RgbImage, Float64Array]:
-    """Cut out what the chip needs and shrink it by area to the chip's own scale; returns it with its transform."""
+def _scale_of(transform: Float64Array) -> float:
+    return math.hypot(transform[0, 0], transform[1, 0])
+
+
+def _turned(pixels: _Image, transform: Float64Array, size: int) -> _Image:
+    return np.asarray(cv2.warpAffine(pixels, transform, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def _needed(pixels: RgbImage, transform: Float64Array, size: int) -> tuple[RgbImage, Float64Array]:
+    """The part of the picture that the chip needs, with its transform."""
     height, width = pixels.shape[:2]
     corners = _corners_in_picture(transform, size)
-    margin = 2 / scale
+    margin = 2 / _scale_of(transform)
     left, top = np.clip(np.floor(corners.min(0) - margin), 0, (width - 1, height - 1)).astype(int)
     right, bottom = np.clip(np.ceil(corners.max(0) + margin), (left + 1, top + 1), (width, height)).astype(int)
-    shrunk_width = max(1, round((right - left) * scale))
-    shrunk_height = max(1, round((bottom - top) * scale))
-    shrunk = cv2.resize(pixels[top:bottom, left:right], (shrunk_width, shrunk_height), interpolation=cv2.INTER_AREA)
-    growth = np.array([(right - left) / shrunk_width, (bottom - top) / shrunk_height])
-    # A pixel centre p of the shrunk copy lies at (p + 0.5) * growth - 0.5 + (left, top) in the picture.
+    shift = transform[:, :2] @ (left, top) + transform[:, 2]
+    return pixels[top:bottom, left:right], np.column_stack([transform[:, :2], shift])
+
+
+def _shrunk(pixels: _Image, transform: Float64Array, scale: float) -> tuple[_Image, Float64Array]:
+    """Shrinks it by area to the chip's own scale; returns it with its transform."""
+    height, width = pixels.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    growth = np.array([width / size[0], height / size[1]])
+    # A pixel centre p of the shrunk copy lies at (p + 0.5) * growth - 0.5 in the picture.
     linear = transform[:, :2] * growth
-    shift = transform[:, :2] @ (0.5 * growth - 0.5 + (left, top)) + transform[:, 2]
-    return np.asarray(shrunk, np.uint8), np.column_stack([linear, shift])
+    shift = transform[:, :2] @ (0.5 * growth - 0.5) + transform[:, 2]
+    shrunk = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return shrunk, np.column_stack([linear, shift])

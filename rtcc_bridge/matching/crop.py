@@ -57,6 +57,8 @@ def mask_bystanders(pixels: RgbImage, origin: Float32Array, chosen: Box, bystand
 
     `origin` is where the first pixel of `pixels` lies in the picture that the boxes are given in.
     """
+    if not bystanders:
+        return
     painted = np.zeros(pixels.shape[:2], bool)
     for box in bystanders:
         across, down = _BYSTANDER_MARGIN * box.width, _BYSTANDER_MARGIN * box.height

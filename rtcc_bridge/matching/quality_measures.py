@@ -9,13 +9,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from rtcc_bridge.matching.align import extract_chip
-from rtcc_bridge.matching.types import Box, DetectedFace, Float32Array, Float64Array, Int64Array, RgbImage
-
-GreyImage = npt.NDArray[np.uint8]
-"""uint8 (height, width): luma, ITU-R BT.601."""
+from rtcc_bridge.matching.align import extract_grey_chip
+from rtcc_bridge.matching.types import Box, DetectedFace, Float32Array, Float64Array, GreyImage, Int64Array, RgbImage
 
 _CHIP_SIZE = 96
 _CHIP_TEMPLATE = np.array([[32, 38], [64, 38], [48, 57], [35, 74], [61, 74]], np.float64)
@@ -92,8 +88,7 @@ def _shared(box: Box, other: Box) -> float:
 
 def grey_chip(image: RgbImage, landmarks: Float32Array) -> GreyImage:
     """The face upright with its eyes 32 px apart, uint8 (96, 96). ValueError: landmarks coincide."""
-    chip = extract_chip(image, landmarks, _CHIP_TEMPLATE, _CHIP_SIZE)
-    return np.asarray(cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY), np.uint8)
+    return extract_grey_chip(image, landmarks, _CHIP_TEMPLATE, _CHIP_SIZE)
 
 
 def face_of(chip: GreyImage) -> GreyImage:

@@ -13,6 +13,9 @@ import numpy.typing as npt
 RgbImage: TypeAlias = npt.NDArray[np.uint8]
 """uint8, shape (height, width, 3), channels in the order red, green, blue."""
 
+GreyImage: TypeAlias = npt.NDArray[np.uint8]
+"""uint8, shape (height, width): luma, ITU-R BT.601."""
+
 Float16Array: TypeAlias = npt.NDArray[np.float16]
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 Float64Array: TypeAlias = npt.NDArray[np.float64]

@@ -146,7 +146,7 @@ class WorkerSlots:
                 raise BusyError(message, self._limits.timeout_seconds) from None
             raise
         finally:
-            with contextlib.suppress(ValueError):
+            if turn in waiting:
                 waiting.remove(turn)
 
     def _put_back(self, worker: WorkerProcess) -> None:

@@ -23,15 +23,20 @@ class CountedRuns(FaceEmbedder):
         return word_templates(crops)
 
 
-@pytest.mark.parametrize(("most", "runs"), [(None, [5]), (5, [5]), (2, [2, 2, 1])])
-async def test_no_run_has_more_faces_than_it_may(most: int | None, runs: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("most", "threads", "runs"),
+    [(None, 1, [5]), (5, 2, [5]), (2, 1, [1, 2, 2]), (3, 2, [2, 3]), (2, 2, [1, 1, 1, 2]), (1, 2, [1, 1, 1, 1, 1])],
+)
+async def test_no_run_has_more_faces_than_it_may_and_each_thread_as_many_alike(
+    most: int | None, threads: int, runs: list[int]
+) -> None:
     embedder, words = CountedRuns(), ["ann", "bob", "cat", "dan", "eve"]
     reader = WordReader()
-    portraits = SandboxedPortraits(reader, embedder, most)
+    portraits = SandboxedPortraits(reader, embedder, most, threads)
     read: list[Portrait] = [await portraits.read(word.encode()) for word in words]
     assert all(reader.aligned), "the chips alone come from the workers"
     assert np.array_equal(portraits.templates(read), templates_of(words))
-    assert embedder.runs == runs
+    assert sorted(embedder.runs) == runs
 
 
 class MetRuns(FaceEmbedder):

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcc_bridge.matching.align import aligned_crop, extract_chip, extract_chips, similarity_transform
+from rtcc_bridge.matching.align import (
+    aligned_crop,
+    extract_chip,
+    extract_chips,
+    extract_grey_chip,
+    similarity_transform,
+)
 from rtcc_bridge.matching.types import FaceCrop, Float64Array
 from tests.unit.matching.pictures import PORTRAIT_LANDMARKS, portrait
 
@@ -110,6 +116,23 @@ def test_outside_the_picture_is_black() -> None:
     assert far_away.max() == 0
 
 
+@pytest.mark.parametrize("scale", [0.2, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("shift", [0, -150])
+def test_a_grey_chip_is_the_chip_in_grey(scale: float, shift: int) -> None:
+    """To within what rounding once more gives; shift: the face reaches over the picture's edge."""
+    picture = portrait()[-shift:, -shift:]
+    side = round(len(picture) * scale)
+    pixels = np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    landmarks = ((PORTRAIT_LANDMARKS + shift + 0.5) * side / len(picture) - 0.5).astype(np.float32)
+    grey = extract_grey_chip(pixels, landmarks, _TEMPLATE, 112)
+    expected = cv2.cvtColor(extract_chip(pixels, landmarks, _TEMPLATE, 112), cv2.COLOR_RGB2GRAY)
+    difference = cv2.absdiff(grey, np.asarray(expected, np.uint8))
+    assert grey.shape == (112, 112)
+    assert grey.std() > 20
+    assert difference.max() <= 2
+    assert difference.mean() < 0.5
+
+
 def test_a_batch_is_its_single_chips() -> None:
     crop = FaceCrop(portrait(), PORTRAIT_LANDMARKS)
     turned = FaceCrop(portrait()[::-1].copy(), PORTRAIT_LANDMARKS)
@@ -128,6 +151,7 @@ def test_a_chip_that_is_aligned_again_stays_as_it_is(scale: float, size: int) ->
     landmarks = ((PORTRAIT_LANDMARKS + 0.5) * side / len(picture) - 0.5).astype(np.float32)
     chip = aligned_crop(FaceCrop(pixels, landmarks), _TEMPLATE, size)
     assert np.array_equal(chip.pixels, extract_chip(pixels, landmarks, _TEMPLATE, size))
+    assert np.array_equal(extract_chips([chip], _TEMPLATE, size)[0], chip.pixels)
     again = aligned_crop(chip, _TEMPLATE, size)
     assert np.array_equal(again.pixels, chip.pixels)
     assert np.array_equal(again.landmarks, chip.landmarks)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from rtcc_bridge.matching import quality_measures as measures
 from rtcc_bridge.matching.quality_measures import pose_angles, relative_sharpness
-from rtcc_bridge.matching.types import Box, RgbImage
+from rtcc_bridge.matching.types import Box, GreyImage, RgbImage
 from tests.unit.matching.pictures import PORTRAIT_LANDMARKS, head, portrait
 
 _FACE = Box(180, 70, 270, 180)
 
 
-def _chip(image: RgbImage) -> measures.GreyImage:
+def _chip(image: RgbImage) -> GreyImage:
     return measures.grey_chip(image, PORTRAIT_LANDMARKS)
 
 
