@@ -46,7 +46,7 @@ def extract_chip(pixels: RgbImage, landmarks: Float32Array, template: Float64Arr
 
 
 def extract_grey_chip(pixels: RgbImage, landmarks: Float32Array, template: Float64Array, size: int) -> GreyImage:
-    """As `extract_chip`, in grey, uint8 (size, size): made grey before it is shrunk, in a third of the time."""
+    """As `extract_chip`, in grey, uint8 (size, size): made grey before it is shrunk, which takes a third less time."""
     needed, transform = _needed(pixels, similarity_transform(landmarks, template), size)
     grey: GreyImage = np.asarray(cv2.cvtColor(needed, cv2.COLOR_RGB2GRAY), np.uint8)
     scale = _scale_of(transform)
@@ -89,10 +89,10 @@ def _turned(pixels: _Image, transform: Float64Array, size: int) -> _Image:
 
 
 def _needed(pixels: RgbImage, transform: Float64Array, size: int) -> tuple[RgbImage, Float64Array]:
-    """The part of the picture that the chip needs, with its transform."""
+    """The part of the picture that the chip needs, neighbours of its pixels among it, with its transform."""
     height, width = pixels.shape[:2]
     corners = _corners_in_picture(transform, size)
-    margin = 2 / _scale_of(transform)
+    margin = 2 / min(1.0, _scale_of(transform))
     left, top = np.clip(np.floor(corners.min(0) - margin), 0, (width - 1, height - 1)).astype(int)
     right, bottom = np.clip(np.ceil(corners.max(0) + margin), (left + 1, top + 1), (width, height)).astype(int)
     shift = transform[:, :2] @ (left, top) + transform[:, 2]
