@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -147,6 +148,17 @@ async def _nothing_of_the_sender_is_in(http: aiohttp.ClientSession, place: Place
 
 
 async def _every_panel_is_answered(prometheus: Prometheus) -> None:
+    """As soon as the last rule that a panel shows has been evaluated."""
+
+    async def are_answered() -> bool:
+        return await _empty_panels(prometheus) <= NOTHING_TO_SHOW
+
+    with suppress(TimeoutError):
+        await until(are_answered)
+    assert await _empty_panels(prometheus) <= NOTHING_TO_SHOW
+
+
+async def _empty_panels(prometheus: Prometheus) -> set[str]:
     """The rate's window is the whole test, so that what happened at its beginning is seen."""
     empty = set()
     for dashboard in DASHBOARDS:
@@ -154,7 +166,7 @@ async def _every_panel_is_answered(prometheus: Prometheus) -> None:
             for query in panel.queries:
                 if not await prometheus.query(query.expr.replace(RATE, "5m")):
                     empty.add(panel.title)
-    assert empty <= NOTHING_TO_SHOW
+    return empty
 
 
 async def _every_other_query_is_one(prometheus: Prometheus) -> None:

@@ -3,6 +3,7 @@ does: the tests that have such workers say as much as with real ones."""
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -75,6 +76,15 @@ async def test_killed_it_is_gone(default_pack: ModelPack) -> None:
         assert worker.process_id != worker.asked.pid
         worker.asked.kill()
         await until(lambda: not is_alive(worker.process_id))
+
+
+async def test_who_is_gone_before_it_has_asked_takes_nobody_along(default_pack: ModelPack) -> None:
+    """A worker that is killed while it starts does that."""
+    for _ in range(3):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gone:
+            gone.connect(str(nursery()))
+    async with running(warm(worker_command(default_pack.folder, None, LIMITS))) as worker:
+        assert is_alive(worker.process_id)
 
 
 async def test_its_end_is_known_by_its_signal(default_pack: ModelPack) -> None:

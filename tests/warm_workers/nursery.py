@@ -48,7 +48,7 @@ class Nursery:
         try:
             while True:
                 for key, _ in self._selector.select():
-                    if key.fd in self._selector.get_map():  # an event before this one may have ended it
+                    if self._selector.get_map().get(key.fd) is key:  # an event before this one may have ended it
                         key.data()
         finally:
             for worker in self._workers.values():
@@ -60,6 +60,9 @@ class Nursery:
     def _answer(self) -> None:
         asker, _ = self._listener.accept()
         said, descriptors, _, _ = socket.recv_fds(asker, _MOST_BYTES_OF_ARGUMENTS, 3)
+        if not said:  # killed before it had asked
+            asker.close()
+            return
         prepared = self._warmed_up(tuple(said.decode().split("\0")))
         threads = len(list(Path("/proc/self/task").iterdir()))
         assert threads == 1, f"a process of {threads} threads must not be forked"
