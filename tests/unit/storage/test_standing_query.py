@@ -68,7 +68,7 @@ async def test_it_does_not_ask_again_while_nothing_commits(database: Database, n
 
 
 @pytest.mark.sqlite
-async def test_it_sees_the_commit_of_another_process_and_no_write_that_was_taken_back(
+async def test_it_sees_the_commit_of_another_connection_and_no_write_that_was_taken_back(
     database: Database, numbers: Numbers, tmp_path: Path
 ) -> None:
     query = StandingQuery(database, numbers.above)
