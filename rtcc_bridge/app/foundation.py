@@ -151,7 +151,7 @@ async def _patiently(opening: Callable[[], Awaitable[None]], seconds: float) -> 
     outage.succeeded()
 
 
-async def upgrade_database(settings: DatabaseSettings) -> str | None:
+async def upgrade_database(settings: DatabaseSettings) -> str:
     """Brings the database to this program's revision and returns it. Raises as `schema.upgrade` does."""
     database = Database(settings)
     try:

@@ -5,6 +5,8 @@ just the tables of the program is in `test_schema`.
 """
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -100,6 +102,30 @@ def test_each_revision_says_which_program_is_the_oldest_that_still_works(revisio
     if before is not None:
         assert isinstance(before, str)
         assert REVISIONS.index(script(before).module.oldest_program) <= REVISIONS.index(stated), "it can only rise"
+
+
+def test_the_revisions_that_the_program_knows_are_those_of_the_migrations() -> None:
+    """It reads their names alone."""
+    assert schema.known_revisions() == REVISIONS
+    assert schema.newest_revision() == KNOWN.get_current_head()
+    assert all(schema.knows(revision) for revision in REVISIONS)
+    assert not schema.knows("later")
+
+
+def test_the_program_is_there_without_alembic() -> None:
+    tells = "import sys; import rtcc_bridge.commands.serve; sys.exit('alembic' in sys.modules)"
+    subprocess.run([sys.executable, "-c", tells], check=True)
+
+
+async def test_a_start_that_finds_nothing_to_migrate_loads_no_migration(
+    empty: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await schema.upgrade(empty)
+    monkeypatch.setattr(schema, "configuration", None)  # without it nobody finds them
+    await schema.upgrade(empty)
+    assert await schema.present_revision(empty) == REVISIONS[-1]
+    async with empty.read() as tx:
+        assert (await tx.execute(text("SELECT revision FROM oldest_program"))).scalar_one()
 
 
 async def newer(database: Database, oldest: str | None) -> None:
