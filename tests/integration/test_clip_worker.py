@@ -236,7 +236,7 @@ async def test_a_frame_that_is_not_there_is_said_so(pool: WorkerPool) -> None:
 
 
 async def test_a_clip_that_takes_too_long_says_how_far_it_came(default_pack: ModelPack) -> None:
-    limits = dataclasses.replace(LIMITS, clip_timeout_seconds=0.5, max_clip_frames=10_000)
+    limits = dataclasses.replace(LIMITS, clip_timeout_seconds=0.1, max_clip_frames=10_000)
     async with WorkerPool(worker_command(default_pack.folder, MIN_FACE_PX, limits), limits, Metrics()) as pool:
         with pytest.raises(InvalidInputError, match=r"[Cc]ut out") as raised:
             await pool.clip_index(upload(clip(moving(1500), "avi", "mjpeg")))
