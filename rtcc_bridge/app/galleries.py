@@ -38,8 +38,8 @@ from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage.picture_store import PictureStore
 
 _JOBS_PER_WORKER: Final = 2_000
-"""Two for each picture. The pictures are the agency's own, so a worker need not be replaced as soon as one that reads
-what anybody sends; starting one takes as long as ten pictures."""
+"""Pictures. They are the agency's own, so a worker need not be replaced as soon as one that reads what anybody sends;
+starting one takes as long as ten pictures."""
 
 _FACES_A_RUN: Final = 16
 """Few enough that the last pictures of an enrolment keep all processors busy, enough for the network to be at its best:

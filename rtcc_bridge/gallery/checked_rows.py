@@ -40,7 +40,7 @@ def check_rows(
 ) -> list[tuple[CheckedRow, bytes | None] | SetAsideError]:
     """For each row `check_row`, or why it is set aside. Bytes are given back unless they are over `kept_bytes`.
 
-    Several at a time, since a visit to a thread takes as long as to read a small picture. Blocks.
+    root: resolved. Several at a time, since a visit to a thread takes as long as to read a small picture. Blocks.
     """
     checked: list[tuple[CheckedRow, bytes | None] | SetAsideError] = []
     for row in rows:
@@ -54,7 +54,7 @@ def check_rows(
 
 
 def check_row(row: SourceRow, root: Path, now: datetime, max_bytes: int) -> tuple[CheckedRow, bytes]:
-    """Checks the words, then reads the file, whose bytes come with it. Raises SetAsideError. Blocks."""
+    """Checks the words, then reads the file, whose bytes come with it. root: resolved. Raises SetAsideError. Blocks."""
     checked = check_words(row, now)
     data = read_picture(_inside(root, row.image), max_bytes)
     return replace(checked, sha256=hashlib.sha256(data).hexdigest()), data
@@ -83,7 +83,10 @@ def check_words(row: SourceRow, now: datetime) -> CheckedRow:
 
 
 def read_row(row: CheckedRow, root: Path, max_bytes: int) -> bytes:
-    """The bytes of the row's picture, which may be others than `check_row` saw. Raises SetAsideError. Blocks."""
+    """The bytes of the row's picture, which may be others than `check_row` saw. root: resolved. Raises SetAsideError.
+
+    Blocks.
+    """
     return read_picture(_inside(root, row.image), max_bytes)
 
 
@@ -147,12 +150,12 @@ def _required(text: str, reason: Reason, detail: str) -> str:
 
 
 def _inside(root: Path, image: str) -> Path:
-    """The picture's path, which links must not lead out of the folder either."""
+    """The picture's path, which links must not lead out of the folder either. root: resolved."""
     try:
         if not image or Path(image).is_absolute():
             raise SetAsideError(Reason.OUTSIDE_FOLDER, "the path has to be relative to the source's folder")
         path = (root / image).resolve()
-        if not path.is_relative_to(root.resolve()):
+        if not path.is_relative_to(root):
             raise SetAsideError(Reason.OUTSIDE_FOLDER, "the path leads out of the source's folder")
     except (OSError, RuntimeError, ValueError) as error:
         raise SetAsideError(Reason.UNREADABLE, f"the path cannot be followed: {error}") from error

@@ -119,10 +119,10 @@ class Enroller:
         total = await asyncio.to_thread(source.count)
         opened = await self._additions.open_gallery(gallery, kind, account.name)
         run = _Run(opened, account.name, total, opened.version)
-        rows = source.rows()
+        rows, root = source.rows(), await asyncio.to_thread(source.root.resolve)
 
         def begin() -> "asyncio.Task[_Read | None]":
-            return asyncio.create_task(self._read(run, source.root, rows))
+            return asyncio.create_task(self._read(run, root, rows))
 
         with EnrollReport(report) as listing:
             reading = deque(begin() for _ in range(_READ_AHEAD))

@@ -73,13 +73,6 @@ def aligned_crop(crop: FaceCrop, template: Float64Array, size: int) -> FaceCrop:
     return FaceCrop(extract_chip(crop.pixels, crop.landmarks, template, size), template.astype(np.float32))
 
 
-def _corners_in_picture(transform: Float64Array, size: int) -> Float64Array:
-    """The four corners of the chip in the picture, float64 (4, 2)."""
-    corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float64) - 0.5
-    inverse: Float64Array = (corners - transform[:, 2]) @ np.linalg.inv(transform[:, :2]).T
-    return inverse
-
-
 def _scale_of(transform: Float64Array) -> float:
     return math.hypot(transform[0, 0], transform[1, 0])
 
@@ -89,12 +82,24 @@ def _turned(pixels: _Image, transform: Float64Array, size: int) -> _Image:
 
 
 def _needed(pixels: RgbImage, transform: Float64Array, size: int) -> tuple[RgbImage, Float64Array]:
-    """The part of the picture that the chip needs, neighbours of its pixels among it, with its transform."""
+    """The part of the picture that the chip needs, neighbours of its pixels among it, with its transform.
+
+    ValueError: the landmarks agree with the template so little that the face is of no size there.
+    """
     height, width = pixels.shape[:2]
-    corners = _corners_in_picture(transform, size)
-    margin = 2 / min(1.0, _scale_of(transform))
-    left, top = np.clip(np.floor(corners.min(0) - margin), 0, (width - 1, height - 1)).astype(int)
-    right, bottom = np.clip(np.ceil(corners.max(0) + margin), (left + 1, top + 1), (width, height)).astype(int)
+    # Four corners: NumPy would take several times as long.
+    (along, _, right_by), (across, _, down_by) = transform.tolist()
+    square = along * along + across * across
+    if not square:
+        raise ValueError("landmarks that lie like no face's give no alignment")
+    corners = [(x - right_by, y - down_by) for x in (-0.5, size - 0.5) for y in (-0.5, size - 0.5)]
+    columns = [(along * x + across * y) / square for x, y in corners]
+    rows = [(along * y - across * x) / square for x, y in corners]
+    margin = 2 / min(1.0, math.sqrt(square))
+    left = min(max(math.floor(min(columns) - margin), 0), width - 1)
+    top = min(max(math.floor(min(rows) - margin), 0), height - 1)
+    right = min(max(math.ceil(max(columns) + margin), left + 1), width)
+    bottom = min(max(math.ceil(max(rows) + margin), top + 1), height)
     shift = transform[:, :2] @ (left, top) + transform[:, 2]
     return pixels[top:bottom, left:right], np.column_stack([transform[:, :2], shift])
 

@@ -133,7 +133,7 @@ def _alone(face: DetectedFace, others: Sequence[DetectedFace]) -> _Measured:
 
 
 def _pose(face: DetectedFace) -> list[_Measured]:
-    yaw, pitch, roll = measures.pose_angles(face.landmarks.astype("float64"))
+    yaw, pitch, roll = measures.pose_angles(face.landmarks)
     side = "left" if yaw < 0 else "right"
     direction = "down" if pitch > 0 else "up"
     return [

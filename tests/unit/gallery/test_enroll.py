@@ -185,6 +185,12 @@ async def test_a_second_run_skips_what_is_enrolled_without_looking_at_it(kit: Ga
     assert len(await refs(kit)) == 4
 
 
+async def test_a_folder_may_be_a_link_itself(kit: GalleryKit, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(pictures)
+    receipt = await enroll(kit, tmp_path / "link")
+    assert (receipt.enrolled, receipt.set_aside) == (4, {})
+
+
 async def test_a_picture_of_somebody_else_is_a_duplicate_and_not_resumed_work(kit: GalleryKit, pictures: Path) -> None:
     await enroll(kit, pictures)
     (pictures / "eve").mkdir()

@@ -107,6 +107,14 @@ def test_shrinking_a_fine_pattern_gives_its_mean_and_no_moire() -> None:
     assert float(without_care.std()) > 60
 
 
+def test_landmarks_that_fit_the_template_at_no_scale_are_refused() -> None:
+    square = np.array([[10, 10], [30, 10], [30, 30], [10, 30]], np.float64)
+    mirrored = square[[1, 0, 3, 2]].astype(np.float32)
+    for extract in (extract_chip, extract_grey_chip):
+        with pytest.raises(ValueError, match="give no alignment"):
+            extract(portrait(), mirrored, square, 40)
+
+
 def test_outside_the_picture_is_black() -> None:
     white = np.full((50, 50, 3), 255, np.uint8)
     chip = extract_chip(white, (_TEMPLATE - 60).astype(np.float32), _TEMPLATE, 112)

@@ -79,6 +79,19 @@ def test_dynamic_range_is_that_of_the_sorted_pixels(levels: int, side: int, seed
     assert measures.dynamic_range(grey) == high - low
 
 
+@given(st.integers(1, 256), st.integers(0, 1000))
+def test_sharpness_and_detail_are_those_of_their_definitions(levels: int, seed: int) -> None:
+    chip = (np.random.default_rng(seed).integers(0, levels, (96, 96)) * (255 // max(1, levels - 1))).astype(np.uint8)
+    values = chip.astype(np.float64)
+    edges = cv2.Laplacian(values, cv2.CV_64F).var()
+    sharpness = 1000 * max(0.0, edges - 20 / 12) / max(1.0, values.var())
+    assert relative_sharpness(chip) == pytest.approx(sharpness, rel=1e-9, abs=1e-9)
+    steps = np.abs(np.diff(values, axis=0))[:, :-1] + np.abs(np.diff(values, axis=1))[:-1]
+    parts = [steps[33:43, 26:38], steps[33:43, 58:70], steps[69:79, 38:58]]  # eyes and mouth
+    detail = min(part.mean() for part in parts) / max(0.5, steps[20:88, 16:80].mean())
+    assert measures.least_detail(chip) == pytest.approx(detail, rel=1e-9)
+
+
 def test_light_agrees_on_a_symmetric_face_and_not_on_one_half_lit() -> None:
     grey = measures.face_of(_chip(portrait()))
     symmetric = np.concatenate([grey[:, :32], grey[:, :32][:, ::-1]], axis=1)
