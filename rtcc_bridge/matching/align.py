@@ -89,13 +89,14 @@ def _needed(pixels: RgbImage, transform: Float64Array, size: int) -> tuple[RgbIm
     height, width = pixels.shape[:2]
     # Four corners: NumPy would take several times as long.
     (along, _, right_by), (across, _, down_by) = transform.tolist()
-    square = along * along + across * across
+    scale = _scale_of(transform)
+    square = scale**2
     if not square:
         raise ValueError("landmarks that lie like no face's give no alignment")
     corners = [(x - right_by, y - down_by) for x in (-0.5, size - 0.5) for y in (-0.5, size - 0.5)]
     columns = [(along * x + across * y) / square for x, y in corners]
     rows = [(along * y - across * x) / square for x, y in corners]
-    margin = 2 / min(1.0, math.sqrt(square))
+    margin = 2 / min(1.0, scale)
     left = min(max(math.floor(min(columns) - margin), 0), width - 1)
     top = min(max(math.floor(min(rows) - margin), 0), height - 1)
     right = min(max(math.ceil(max(columns) + margin), left + 1), width)

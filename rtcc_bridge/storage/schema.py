@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 
 def configuration(connection: Connection | None = None) -> "Config":
     """What Alembic needs to know."""
-    from alembic.config import Config  # noqa: PLC0415 - for those who migrate
+    from alembic.config import Config  # noqa: PLC0415 - most starts migrate nothing and need no Alembic
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -99,8 +99,8 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _migrate(connection: Connection) -> None:
-    from alembic import command  # noqa: PLC0415 - see above
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415 - loaded by the starts that migrate, no others
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - likewise, with all migrations
 
     config = configuration(connection)
     command.upgrade(config, "head")
