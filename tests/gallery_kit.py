@@ -88,7 +88,7 @@ class WordPortraits:
         pixels = np.frombuffer(words[0].encode(), np.uint8).reshape(1, -1, 1)
         return Portrait(FaceCrop(np.repeat(pixels, 3, axis=2), np.zeros((5, 2), np.float32)), 80)
 
-    def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
+    async def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
         return word_templates([portrait.crop for portrait in portraits])
 
 

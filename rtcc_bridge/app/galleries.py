@@ -63,7 +63,7 @@ async def enroller_for(core: Core, pack: ModelPack) -> AsyncIterator[Enroller]:
             portraits,
             PackIdentity.of(pack),
             max_picture_bytes=settings.intake.max_upload_bytes,
-            workers=workers + 1,  # one is read and sealed while the others are looked at
+            workers=workers,
         )
 
 
@@ -71,7 +71,7 @@ async def enroller_for(core: Core, pack: ModelPack) -> AsyncIterator[Enroller]:
 async def portraits_for(core: Core, pack: ModelPack, workers: int) -> AsyncIterator[SandboxedPortraits]:
     """Reads portraits in so many workers, with a network of its own. Raises as `enroller_for` does.
 
-    On the processor as many runs of the network are made at the same time, for when no picture is left to look at.
+    No more pictures are looked at, and runs of the network made, at the same time than there are workers.
     """
     device = Device(core.settings.matching.device)
     opened = await asyncio.to_thread(open_embedder, pack, device, 1)

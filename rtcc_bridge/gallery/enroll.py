@@ -21,11 +21,12 @@ from rtcc_bridge.gallery.checked_rows import CheckedRow, check_rows, dates_of, r
 from rtcc_bridge.gallery.enroll_report import EnrollReport, SetAsideImage
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, normal_ref
 from rtcc_bridge.gallery.parts import GalleryParts
-from rtcc_bridge.gallery.picture_batch import PictureBatch, PictureBatches, limited
+from rtcc_bridge.gallery.picture_batch import PictureBatch, PictureBatches
 from rtcc_bridge.gallery.portraits import Portraits
 from rtcc_bridge.gallery.receipts import EnrollReceipt, OnProgress, Progress
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.gallery.sources import ImageSource, SourceRow
+from rtcc_bridge.gallery.turns import limited
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.stored_templates import check_templates
 from rtcc_bridge.matching.types import Float32Array
@@ -34,12 +35,14 @@ from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.storage.galleries import GalleryRecord
 
 _ENROLL: Final = "gallery.enroll"
-IMAGES_PER_BATCH: Final = 64
+IMAGES_PER_BATCH: Final = 128
 TEMPLATES_PER_SEGMENT: Final = 16_384
 KEPT_BYTES: Final = 256 * 1024
 """A file that is no longer is kept from its check until somebody looks at it, and not read a second time."""
 
 _CHECKED_AT_ONCE: Final = 16
+_BESIDE_FACE_WORK: Final = 4
+"""So many pictures more than are looked at are under way: one waits for its turn, the others are read or sealed."""
 _READ_AHEAD: Final = 2
 
 TemplateRows: TypeAlias = tuple[Float32Array, Sequence[str]]
@@ -90,12 +93,12 @@ class Enroller:
     def __init__(
         self, parts: GalleryParts, portraits: Portraits, pack: PackIdentity, *, max_picture_bytes: int, workers: int
     ) -> None:
-        """workers: pictures that are looked at at once; beside them as many pieces of later batches are checked."""
+        """workers: look at pictures; as many pieces of later batches are checked meanwhile."""
         self._parts = parts
         self._pack = pack
         self._max_bytes = max_picture_bytes
         self._additions = GalleryAdditions(parts, pack)
-        self._pictures = PictureBatches(parts, portraits, self._additions, workers)
+        self._pictures = PictureBatches(parts, portraits, self._additions, workers + _BESIDE_FACE_WORK)
         self._checks = asyncio.Semaphore(workers)
 
     async def enroll(

@@ -4,10 +4,9 @@ The two halves are apart so that the next batches can be read while one is added
 """
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -17,20 +16,18 @@ from rtcc_bridge.gallery.checked_rows import CheckedRow
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.portraits import Portrait, Portraits
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
+from rtcc_bridge.gallery.turns import limited
 from rtcc_bridge.matching.errors import InferenceError
 from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.storage.galleries import GalleryRecord
 from rtcc_bridge.storage.objects import SMALL_BYTES, SealedObject
-from rtcc_bridge.task_group import task_group
 
 PICTURE_KIND: Final = "gallery-picture"
 _SEALED_AT_ONCE: Final = 16
+_CHANGED: Final = "its bytes are not those that the sha256 was made of"
 
 ReadPicture: TypeAlias = Callable[[CheckedRow], Awaitable[bytes]]
 """The bytes of a row's picture. Raises SetAsideError, RejectedError, UnavailableError."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +78,6 @@ class PictureBatches:
         async def see(row: CheckedRow) -> None:
             try:
                 data = await read_picture(row)
-                if hashlib.sha256(data).hexdigest() != row.sha256:
-                    raise SetAsideError(Reason.UNREADABLE, "its bytes are not those that the sha256 was made of")
                 portrait = await self._portraits.read(data)
             except SetAsideError as error:
                 batch.left_out[row.sha256] = (error.reason, error.detail)
@@ -121,7 +116,8 @@ class PictureBatches:
     async def _seal_with_others(self, batch: PictureBatch, row: CheckedRow, portrait: Portrait, data: bytes) -> None:
         """Seals a picture, a small one once it has enough company: a visit to the disk costs more than to seal one."""
         if len(data) > SMALL_BYTES:
-            batch.seen.append(SeenPicture(row, portrait, await self._parts.vault.seal(PICTURE_KIND, data)))
+            picture = await self._parts.vault.seal(PICTURE_KIND, data)
+            await self._keep(batch, [SeenPicture(row, portrait, picture)])
             return
         batch.unsealed.append((row, portrait, data))
         waiting_bytes = sum(len(waiting) for _, _, waiting in batch.unsealed)
@@ -131,7 +127,15 @@ class PictureBatches:
     async def _seal_waiting(self, batch: PictureBatch) -> None:
         waiting, batch.unsealed = batch.unsealed, []
         sealed = await self._parts.vault.seal_together(PICTURE_KIND, [data for _, _, data in waiting])
-        batch.seen += [SeenPicture(*one[:2], picture) for one, picture in zip(waiting, sealed, strict=True)]
+        await self._keep(batch, [SeenPicture(*one[:2], picture) for one, picture in zip(waiting, sealed, strict=True)])
+
+    async def _keep(self, batch: PictureBatch, sealed: Sequence[SeenPicture]) -> None:
+        """Takes up what was sealed if the row was checked for it: a file may have been written over since."""
+        others = [one for one in sealed if one.picture.sha256 != one.row.sha256]
+        batch.seen += [one for one in sealed if one not in others]
+        for one in others:
+            batch.left_out[one.row.sha256] = (Reason.UNREADABLE, _CHANGED)
+        await self._parts.vault.discard(*(one.picture for one in others))
 
     async def _templates(self, batch: PictureBatch) -> tuple[list[SeenPicture], Float32Array]:
         """The pictures with their templates. Where the model fails on the batch, each is tried by itself."""
@@ -139,13 +143,13 @@ class PictureBatches:
             return [], np.empty((0, 0), np.float32)
         portraits = [one.portrait for one in batch.seen]
         try:
-            return batch.seen, await asyncio.to_thread(self._portraits.templates, portraits)
+            return batch.seen, await self._portraits.templates(portraits)
         except (InferenceError, ValueError):
             pass
         kept: list[tuple[SeenPicture, Float32Array]] = []
         for one in batch.seen:
             try:
-                kept.append((one, await asyncio.to_thread(self._portraits.templates, [one.portrait])))
+                kept.append((one, await self._portraits.templates([one.portrait])))
             except InferenceError as error:
                 batch.left_out[one.row.sha256] = (Reason.MODEL_FAILED, str(error))
             except ValueError as error:
@@ -155,23 +159,6 @@ class PictureBatches:
         batch.seen = [one for one, _ in kept]
         templates = [rows for _, rows in kept]
         return batch.seen, np.concatenate(templates) if templates else np.empty((0, 0), np.float32)
-
-
-async def limited(
-    turns: asyncio.Semaphore, work: Callable[[Item], Awaitable[Result]], items: Sequence[Item]
-) -> list[Result]:
-    """Works on all items, on as many at once as there are turns. The first failure ends the others."""
-
-    async def one(item: Item) -> Result:
-        async with turns:
-            return await work(item)
-
-    try:
-        async with task_group() as group:
-            tasks = [group.create_task(one(item)) for item in items]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from failures
-    return [task.result() for task in tasks]
 
 
 def _new_image(seen: SeenPicture) -> NewImage:

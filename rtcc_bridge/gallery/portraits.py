@@ -1,8 +1,9 @@
 """From the bytes of a picture to the template of the one face on it."""
 
+import asyncio
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
+from rtcc_bridge.gallery.turns import limited
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.types import FaceCrop, Float32Array
 from rtcc_bridge.probes.worker_messages import SeenPortrait
@@ -32,8 +34,8 @@ class Portraits(Protocol):
         """Raises SetAsideError when the picture does not show exactly one usable face; UnavailableError."""
         ...
 
-    def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
-        """float32 (N, D), each of length 1. Blocks.
+    async def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
+        """float32 (N, D), each of length 1; N > 0.
 
         Raises InferenceError when the model failed, ValueError when the landmarks of a face coincide.
         """
@@ -56,27 +58,33 @@ class SandboxedPortraits:
     """
 
     def __init__(
-        self, reader: PortraitReader, embedder: FaceEmbedder, most_faces: int | None = None, threads: int = 1
+        self, reader: PortraitReader, embedder: FaceEmbedder, most_faces: int | None = None, at_once: int | None = None
     ) -> None:
-        """most_faces: go through the network in one run; None: all. threads: so many runs are made at the same time."""
+        """most_faces: go through the network in one run; None: all.
+
+        at_once: so many pieces of face work, each of them a picture that is looked at or a run of the network: as many
+        as there are processors, which lose much of their caches each time that one piece of work makes way for another.
+        None: as many pictures as the reader takes, and beside them one run.
+        """
         self._reader = reader
         self._embedder = embedder
         self._most_faces = most_faces
-        self._threads = threads
+        self._threads = at_once or 1
+        self._runs = asyncio.Semaphore(self._threads)
+        self._looks = nullcontext() if at_once is None else self._runs
 
     async def read(self, data: bytes) -> Portrait:
         """As `Portraits.read` says."""
-        return await read_portrait(self._reader, data, aligned=True)
+        async with self._looks:
+            return await read_portrait(self._reader, data, aligned=True)
 
-    def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
+    async def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
         """As `Portraits.templates` says."""
-        crops = [portrait.crop for portrait in portraits]
-        most = self._most_faces
-        if most is None or len(crops) <= most:
-            return self._embedder.templates(crops)
-        pieces = _shares(crops, most, self._threads)
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="embed") as runs:
-            return np.concatenate(list(runs.map(self._embedder.templates, pieces)))
+        pieces = _shares([portrait.crop for portrait in portraits], self._most_faces, self._threads)
+        return np.concatenate(await limited(self._runs, self._run, pieces))
+
+    async def _run(self, crops: Sequence[FaceCrop]) -> Float32Array:
+        return await asyncio.to_thread(self._embedder.templates, crops)
 
 
 async def read_portrait(reader: PortraitReader, data: bytes, *, aligned: bool = False) -> Portrait:
@@ -92,8 +100,10 @@ async def read_portrait(reader: PortraitReader, data: bytes, *, aligned: bool = 
     return Portrait(_only_face(seen), seen.score)
 
 
-def _shares(crops: Sequence[FaceCrop], most: int, threads: int) -> list[Sequence[FaceCrop]]:
-    """Pieces of at most so many faces, as many for each thread and alike, so that all of them end together."""
+def _shares(crops: Sequence[FaceCrop], most: int | None, threads: int) -> list[Sequence[FaceCrop]]:
+    """One piece, or where it would have too many faces as many alike for each thread, so that all end together."""
+    if most is None or len(crops) <= most:
+        return [crops]
     count = min(len(crops), threads * math.ceil(len(crops) / (most * threads)))
     return [crops[len(crops) * piece // count : len(crops) * (piece + 1) // count] for piece in range(count)]
 

@@ -1,6 +1,7 @@
 """Makes templates of the pictures that were sent on a page, and enrols them. A matcher does it: it has the model, and
 the key of templates. No picture is decoded here: each comes with the cut-out of its face."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -123,7 +124,9 @@ class _SentFaces:
 
     async def read(self, data: bytes) -> Portrait:
         """Raises SetAsideError, UnavailableError."""
-        record = self._sent[hashlib.sha256(data).hexdigest()]
+        record = self._sent.get(hashlib.sha256(data).hexdigest())
+        if record is None:
+            raise SetAsideError(Reason.UNREADABLE, _DAMAGED)
         assert record.face is not None
         face = record.face
         pixels = await _unsealed(self._parts, face["object"])
@@ -133,9 +136,9 @@ class _SentFaces:
             raise SetAsideError(Reason.UNREADABLE, _DAMAGED) from error
         return Portrait(crop, face["quality"])
 
-    def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
+    async def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
         """As `Portraits.templates` says."""
-        return self._make_templates([portrait.crop for portrait in portraits])
+        return await asyncio.to_thread(self._make_templates, [portrait.crop for portrait in portraits])
 
 
 async def _unsealed(parts: GalleryParts, object_key: str) -> bytes:

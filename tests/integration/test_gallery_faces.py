@@ -83,7 +83,7 @@ async def test_people_are_enrolled_found_on_another_picture_and_expunged(
 
     async def best(ref: str) -> str:
         portrait = await reader.read(booking[ref].read_bytes())
-        probe = reader.templates([portrait])
+        probe = await reader.templates([portrait])
         ((found,),) = follower.current.index.search(probe, 1, -1)
         async with kit.database.read() as tx:
             return (await galleries.subject_refs(tx, [found.subject_id]))[found.subject_id]

@@ -122,8 +122,8 @@ class FillsTheDisk(WordPortraits):
         self.disk = disk
         self.filling: Path | None = None
 
-    def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
-        templates = super().templates(portraits)
+    async def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
+        templates = await super().templates(portraits)
         if (templates == template_of(f"face-{BATCH}")).all(axis=1).any():
             self.filling = fill(self.disk)
         return templates

@@ -1,5 +1,6 @@
-"""Templates are made in runs that others who share the network need not wait for, some at the same time."""
+"""Templates are made in runs that others who share the network need not wait for, and face work takes turns."""
 
+import asyncio
 import threading
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ import pytest
 from rtcc_bridge.gallery.portraits import Portrait, SandboxedPortraits
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.types import FaceCrop, Float32Array
+from rtcc_bridge.probes.worker_messages import SeenPortrait
 from tests.gallery_kit import WordReader, templates_of, word_templates
 
 
@@ -24,18 +26,25 @@ class CountedRuns(FaceEmbedder):
 
 
 @pytest.mark.parametrize(
-    ("most", "threads", "runs"),
-    [(None, 1, [5]), (5, 2, [5]), (2, 1, [1, 2, 2]), (3, 2, [2, 3]), (2, 2, [1, 1, 1, 2]), (1, 2, [1, 1, 1, 1, 1])],
+    ("most", "at_once", "runs"),
+    [
+        (None, None, [5]),
+        (5, 2, [5]),
+        (2, None, [1, 2, 2]),
+        (3, 2, [2, 3]),
+        (2, 2, [1, 1, 1, 2]),
+        (1, 2, [1, 1, 1, 1, 1]),
+    ],
 )
 async def test_no_run_has_more_faces_than_it_may_and_each_thread_as_many_alike(
-    most: int | None, threads: int, runs: list[int]
+    most: int | None, at_once: int | None, runs: list[int]
 ) -> None:
     embedder, words = CountedRuns(), ["ann", "bob", "cat", "dan", "eve"]
     reader = WordReader()
-    portraits = SandboxedPortraits(reader, embedder, most, threads)
+    portraits = SandboxedPortraits(reader, embedder, most, at_once)
     read: list[Portrait] = [await portraits.read(word.encode()) for word in words]
     assert all(reader.aligned), "the chips alone come from the workers"
-    assert np.array_equal(portraits.templates(read), templates_of(words))
+    assert np.array_equal(await portraits.templates(read), templates_of(words))
     assert sorted(embedder.runs) == runs
 
 
@@ -52,6 +61,49 @@ class MetRuns(FaceEmbedder):
 
 async def test_as_many_runs_are_made_at_the_same_time_as_there_are_threads() -> None:
     words = ["ann", "bob", "cat", "dan", "eve", "fay"]
-    portraits = SandboxedPortraits(WordReader(), MetRuns(3), most_faces=2, threads=3)
+    portraits = SandboxedPortraits(WordReader(), MetRuns(3), most_faces=2, at_once=3)
     read = [await portraits.read(word.encode()) for word in words]
-    assert np.array_equal(portraits.templates(read), templates_of(words))
+    assert np.array_equal(await portraits.templates(read), templates_of(words))
+
+
+class CountedReader(WordReader):
+    """Notes how many pictures are looked at at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way = self.most = 0
+
+    async def portrait(self, data: bytes, /, *, aligned: bool = False) -> SeenPortrait:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0)  # whoever else may begin does
+        self.under_way -= 1
+        return await super().portrait(data, aligned=aligned)
+
+
+class HeldRun(FaceEmbedder):
+    """A run of the network that goes on until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = asyncio.Event(), threading.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def templates(self, crops: Sequence[FaceCrop]) -> Float32Array:
+        self._loop.call_soon_threadsafe(self.begun.set)
+        assert self.may_end.wait(timeout=10)
+        return word_templates(crops)
+
+
+@pytest.mark.parametrize(("at_once", "looked_at"), [(2, 1), (3, 2), (None, 5)])
+async def test_a_run_of_the_network_takes_the_turn_of_a_picture(at_once: int | None, looked_at: int) -> None:
+    words = [word.encode() for word in ("ann", "bob", "cat", "dan", "eve")]
+    reader, embedder = CountedReader(), HeldRun()
+    portraits = SandboxedPortraits(reader, embedder, most_faces=4, at_once=at_once)
+    first = await portraits.read(words[0])
+    run = asyncio.create_task(portraits.templates([first]))
+    async with asyncio.timeout(10):
+        await embedder.begun.wait()
+        await asyncio.gather(*map(portraits.read, words))
+    assert reader.most == looked_at
+    embedder.may_end.set()
+    assert np.array_equal(await run, templates_of(["ann"]))
