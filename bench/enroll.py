@@ -16,6 +16,7 @@ who got the processor, the latter what each side needed of it.
 import argparse
 import asyncio
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -162,7 +163,8 @@ async def measure(given: argparse.Namespace) -> Report:
         (folder / "people").mkdir()
         (folder / "few").mkdir()
         files = choose(given.faces, given.people, folder / "people", given.pictures, given.copies)
-        choose(given.faces, given.people, folder / "few", _WARM_UP * processes, 1)
+        few_of_them = math.ceil(_WARM_UP * processes / given.copies)
+        choose(given.faces, given.people, folder / "few", few_of_them, given.copies)
         settings = Settings(
             database=DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{folder}/bench.sqlite3")),
             objects=ObjectSettings(url=(folder / "objects").as_uri(), master_key_file=folder / "master.key"),

@@ -11,7 +11,7 @@ from rtcc_bridge.app.picture_worker import picture_worker
 from rtcc_bridge.app.retention import clock_watch
 from rtcc_bridge.gallery.additions import GalleryAdditions
 from rtcc_bridge.gallery.compact import SegmentCompactor
-from rtcc_bridge.gallery.enroll import Enroller
+from rtcc_bridge.gallery.enroll import BESIDE_FACE_WORK, Enroller
 from rtcc_bridge.gallery.export import GalleryExport
 from rtcc_bridge.gallery.export_orders import ExportOrderDesk
 from rtcc_bridge.gallery.expunge import Expunger
@@ -71,13 +71,14 @@ async def enroller_for(core: Core, pack: ModelPack) -> AsyncIterator[Enroller]:
 async def portraits_for(core: Core, pack: ModelPack, workers: int) -> AsyncIterator[SandboxedPortraits]:
     """Reads portraits in so many workers, with a network of its own. Raises as `enroller_for` does.
 
-    No more pictures are looked at, and runs of the network made, at the same time than there are workers.
+    On the processor no more pictures are looked at and runs of the network made at a time than there are workers.
     """
     device = Device(core.settings.matching.device)
     opened = await asyncio.to_thread(open_embedder, pack, device, 1)
-    most_faces = None if opened.device is Device.CUDA else _FACES_A_RUN
+    on_processor = opened.device is not Device.CUDA
+    most_faces = _FACES_A_RUN if on_processor else None
     async with _portrait_workers(core, pack, workers) as pool:
-        yield SandboxedPortraits(pool, FaceEmbedder(opened), most_faces, workers)
+        yield SandboxedPortraits(pool, FaceEmbedder(opened), most_faces, at_once=workers, takes_turns=on_processor)
 
 
 @asynccontextmanager
@@ -85,7 +86,7 @@ async def _portrait_workers(core: Core, pack: ModelPack, workers: int) -> AsyncI
     settings = core.settings
     intake = settings.intake.model_copy(update={"workers": workers, "jobs_per_worker": _JOBS_PER_WORKER})
     command, limits = picture_worker(settings.model_copy(update={"intake": intake}), pack.folder)
-    async with WorkerPool(command, replace(limits, max_waiting=workers + 1), core.metrics) as pool:
+    async with WorkerPool(command, replace(limits, max_waiting=workers + BESIDE_FACE_WORK), core.metrics) as pool:
         yield pool
 
 

@@ -83,11 +83,15 @@ def check_words(row: SourceRow, now: datetime) -> CheckedRow:
 
 
 def read_row(row: CheckedRow, root: Path, max_bytes: int) -> bytes:
-    """The bytes of the row's picture, which may be others than `check_row` saw. root: resolved. Raises SetAsideError.
+    """The bytes of the row's picture once more. root: resolved. Raises SetAsideError. Blocks."""
+    return require_same(row, read_picture(_inside(root, row.image), max_bytes))
 
-    Blocks.
-    """
-    return read_picture(_inside(root, row.image), max_bytes)
+
+def require_same(row: CheckedRow, data: bytes) -> bytes:
+    """These bytes, which have the row's sha256. SetAsideError: what was read since is something else. Blocks."""
+    if hashlib.sha256(data).hexdigest() != row.sha256:
+        raise SetAsideError(Reason.UNREADABLE, "its bytes are not those that the sha256 was made of")
+    return data
 
 
 def retention_from(text: str) -> datetime:

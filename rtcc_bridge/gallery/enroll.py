@@ -39,10 +39,10 @@ IMAGES_PER_BATCH: Final = 128
 TEMPLATES_PER_SEGMENT: Final = 16_384
 KEPT_BYTES: Final = 256 * 1024
 """A file that is no longer is kept from its check until somebody looks at it, and not read a second time."""
+BESIDE_FACE_WORK: Final = 4
+"""So many pictures more than are looked at are under way: they are read, wait for their turn, or are sealed."""
 
 _CHECKED_AT_ONCE: Final = 16
-_BESIDE_FACE_WORK: Final = 4
-"""So many pictures more than are looked at are under way: one waits for its turn, the others are read or sealed."""
 _READ_AHEAD: Final = 2
 
 TemplateRows: TypeAlias = tuple[Float32Array, Sequence[str]]
@@ -98,7 +98,7 @@ class Enroller:
         self._pack = pack
         self._max_bytes = max_picture_bytes
         self._additions = GalleryAdditions(parts, pack)
-        self._pictures = PictureBatches(parts, portraits, self._additions, workers + _BESIDE_FACE_WORK)
+        self._pictures = PictureBatches(parts, portraits, self._additions, workers + BESIDE_FACE_WORK)
         self._checks = asyncio.Semaphore(workers)
 
     async def enroll(

@@ -21,8 +21,9 @@ MOST_LISTED: Final = 30
 BATCHES_READ: Final = 500
 SAME_RUN: Final = timedelta(minutes=10)
 """Batches of one account that are no further apart belong to one enrolment."""
-GOING_ON: Final = timedelta(minutes=2)
-"""An enrolment whose newest batch is no older is taken to be under way: a batch takes seconds, a crash tells nobody."""
+GOING_ON: Final = timedelta(minutes=5)
+"""An enrolment whose newest batch is no older is taken to be under way: a batch takes seconds, of the largest pictures
+on one core minutes, and a crash tells nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The two halves are apart so that the next batches can be read while one is added
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -24,10 +24,9 @@ from rtcc_bridge.storage.objects import SMALL_BYTES, SealedObject
 
 PICTURE_KIND: Final = "gallery-picture"
 _SEALED_AT_ONCE: Final = 16
-_CHANGED: Final = "its bytes are not those that the sha256 was made of"
 
 ReadPicture: TypeAlias = Callable[[CheckedRow], Awaitable[bytes]]
-"""The bytes of a row's picture. Raises SetAsideError, RejectedError, UnavailableError."""
+"""The bytes of a row's picture, and no others: SetAsideError (`require_same`). RejectedError, UnavailableError."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +115,7 @@ class PictureBatches:
     async def _seal_with_others(self, batch: PictureBatch, row: CheckedRow, portrait: Portrait, data: bytes) -> None:
         """Seals a picture, a small one once it has enough company: a visit to the disk costs more than to seal one."""
         if len(data) > SMALL_BYTES:
-            picture = await self._parts.vault.seal(PICTURE_KIND, data)
-            await self._keep(batch, [SeenPicture(row, portrait, picture)])
+            batch.seen.append(SeenPicture(row, portrait, await self._parts.vault.seal(PICTURE_KIND, data)))
             return
         batch.unsealed.append((row, portrait, data))
         waiting_bytes = sum(len(waiting) for _, _, waiting in batch.unsealed)
@@ -127,15 +125,7 @@ class PictureBatches:
     async def _seal_waiting(self, batch: PictureBatch) -> None:
         waiting, batch.unsealed = batch.unsealed, []
         sealed = await self._parts.vault.seal_together(PICTURE_KIND, [data for _, _, data in waiting])
-        await self._keep(batch, [SeenPicture(*one[:2], picture) for one, picture in zip(waiting, sealed, strict=True)])
-
-    async def _keep(self, batch: PictureBatch, sealed: Sequence[SeenPicture]) -> None:
-        """Takes up what was sealed if the row was checked for it: a file may have been written over since."""
-        others = [one for one in sealed if one.picture.sha256 != one.row.sha256]
-        batch.seen += [one for one in sealed if one not in others]
-        for one in others:
-            batch.left_out[one.row.sha256] = (Reason.UNREADABLE, _CHANGED)
-        await self._parts.vault.discard(*(one.picture for one in others))
+        batch.seen += [SeenPicture(*one[:2], picture) for one, picture in zip(waiting, sealed, strict=True)]
 
     async def _templates(self, batch: PictureBatch) -> tuple[list[SeenPicture], Float32Array]:
         """The pictures with their templates. Where the model fails on the batch, each is tried by itself."""

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -58,20 +58,30 @@ class SandboxedPortraits:
     """
 
     def __init__(
-        self, reader: PortraitReader, embedder: FaceEmbedder, most_faces: int | None = None, at_once: int | None = None
+        self,
+        reader: PortraitReader,
+        embedder: FaceEmbedder,
+        most_faces: int | None = None,
+        *,
+        at_once: int | None = None,
+        takes_turns: bool = False,
     ) -> None:
         """most_faces: go through the network in one run; None: all.
 
-        at_once: so many pieces of face work, each of them a picture that is looked at or a run of the network: as many
-        as there are processors, which lose much of their caches each time that one piece of work makes way for another.
-        None: as many pictures as the reader takes, and beside them one run.
+        at_once: so many pictures are looked at; None: as many as the reader takes. takes_turns: each run of the network
+        has the turn of a picture, for a network on the processor: no more face work is done at the same time than there
+        are processors, which lose much of their caches each time that one piece of it makes way for another. Otherwise
+        there is one run at a time, beside the pictures.
         """
         self._reader = reader
         self._embedder = embedder
         self._most_faces = most_faces
-        self._threads = at_once or 1
-        self._runs = asyncio.Semaphore(self._threads)
-        self._looks = nullcontext() if at_once is None else self._runs
+        self._runs_at_once = (at_once or 1) if takes_turns else 1
+        self._runs = asyncio.Semaphore(self._runs_at_once)
+        if at_once is None:
+            self._looks: AbstractAsyncContextManager[None] = nullcontext()
+        else:
+            self._looks = self._runs if takes_turns else asyncio.Semaphore(at_once)
 
     async def read(self, data: bytes) -> Portrait:
         """As `Portraits.read` says."""
@@ -80,7 +90,7 @@ class SandboxedPortraits:
 
     async def templates(self, portraits: Sequence[Portrait]) -> Float32Array:
         """As `Portraits.templates` says."""
-        pieces = _shares([portrait.crop for portrait in portraits], self._most_faces, self._threads)
+        pieces = _shares([portrait.crop for portrait in portraits], self._most_faces, self._runs_at_once)
         return np.concatenate(await limited(self._runs, self._run, pieces))
 
     async def _run(self, crops: Sequence[FaceCrop]) -> Float32Array:
@@ -100,11 +110,11 @@ async def read_portrait(reader: PortraitReader, data: bytes, *, aligned: bool = 
     return Portrait(_only_face(seen), seen.score)
 
 
-def _shares(crops: Sequence[FaceCrop], most: int | None, threads: int) -> list[Sequence[FaceCrop]]:
-    """One piece, or where it would have too many faces as many alike for each thread, so that all end together."""
+def _shares(crops: Sequence[FaceCrop], most: int | None, at_once: int) -> list[Sequence[FaceCrop]]:
+    """One piece, or where it would have too many faces as many alike for each run, so that all end together."""
     if most is None or len(crops) <= most:
         return [crops]
-    count = min(len(crops), threads * math.ceil(len(crops) / (most * threads)))
+    count = min(len(crops), at_once * math.ceil(len(crops) / (most * at_once)))
     return [crops[len(crops) * piece // count : len(crops) * (piece + 1) // count] for piece in range(count)]
 
 

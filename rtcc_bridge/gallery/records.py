@@ -6,6 +6,7 @@ to be remembered of an event for that: a repetition finds its effect. Of how lon
 the events' own time counts, also when it came before the picture was there (`storage.retention_words`).
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,7 +18,7 @@ import structlog
 from rtcc_bridge.audit.entries import SYSTEM
 from rtcc_bridge.errors import ConflictError, RejectedError, UnavailableError
 from rtcc_bridge.gallery.additions import GalleryAdditions
-from rtcc_bridge.gallery.checked_rows import CheckedRow, dates_of
+from rtcc_bridge.gallery.checked_rows import CheckedRow, dates_of, require_same
 from rtcc_bridge.gallery.expunge import Expunger
 from rtcc_bridge.gallery.identity import GalleryKind, PackIdentity, ref_digest, require_same_pack
 from rtcc_bridge.gallery.parts import GalleryParts
@@ -167,7 +168,7 @@ class BookingDesk:
                 rows[booking.sha256] = _row(booking)
 
         async def read(row: CheckedRow) -> bytes:
-            return await self._read_picture(row.image)
+            return await asyncio.to_thread(require_same, row, await self._read_picture(row.image))
 
         batch = await self._batches.read(gallery, rows, read)
         added = await self._batches.add(gallery, batch, SYSTEM)

@@ -14,7 +14,7 @@ import structlog
 
 from rtcc_bridge.errors import IntegrityError, NotFoundError, UnavailableError
 from rtcc_bridge.gallery.additions import Added, GalleryAdditions
-from rtcc_bridge.gallery.checked_rows import CheckedRow
+from rtcc_bridge.gallery.checked_rows import CheckedRow, require_same
 from rtcc_bridge.gallery.identity import PackIdentity
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.picture_batch import PictureBatches
@@ -83,7 +83,7 @@ class SentPictureEnroller:
         async def read_picture(row: CheckedRow) -> bytes:
             picture = sent[row.sha256].picture_object
             assert picture is not None
-            return await _unsealed(self._parts, picture)
+            return await asyncio.to_thread(require_same, row, await _unsealed(self._parts, picture))
 
         faces = _SentFaces(self._parts, self._make_templates, sent)
         batches = PictureBatches(self._parts, faces, self._additions, _READ_AT_ONCE)
@@ -124,9 +124,7 @@ class _SentFaces:
 
     async def read(self, data: bytes) -> Portrait:
         """Raises SetAsideError, UnavailableError."""
-        record = self._sent.get(hashlib.sha256(data).hexdigest())
-        if record is None:
-            raise SetAsideError(Reason.UNREADABLE, _DAMAGED)
+        record = self._sent[hashlib.sha256(data).hexdigest()]
         assert record.face is not None
         face = record.face
         pixels = await _unsealed(self._parts, face["object"])

@@ -126,10 +126,11 @@ def pictures(tmp_path: Path) -> Path:
     return root
 
 
-async def test_a_picture_that_is_not_the_one_that_was_named_is_left_out(
-    kit: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem
+@pytest.mark.parametrize("shows", ["ann-1", "ann-1 bob-1", "poor"])
+async def test_a_picture_that_is_not_the_one_that_was_named_is_left_out_and_nobody_looks_at_it(
+    kit: GalleryKit, handler: GalleryRecordsHandler, records: RecordSystem, shows: str
 ) -> None:
-    assert await handled(handler, records.booked("ann", "ann-1", pictureSha256=sha256_of("other"))) == [None]
+    assert await handled(handler, records.booked("ann", shows, pictureSha256=sha256_of("other"))) == [None]
     assert counted(kit, "gallery_bookings_total", outcome="unreadable") == 1
     assert await people(kit) == {}
 

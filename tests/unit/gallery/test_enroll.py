@@ -22,6 +22,7 @@ from rtcc_bridge.gallery.set_aside import Reason
 from rtcc_bridge.gallery.sources import FolderSource, ManifestSource
 from rtcc_bridge.matching.stored_templates import StoredTemplates
 from rtcc_bridge.matching.types import Float32Array
+from rtcc_bridge.settings import Settings
 from rtcc_bridge.storage import galleries
 from rtcc_bridge.storage.galleries import GalleryImageRecord, SegmentRecord
 from rtcc_bridge.storage.objects import SMALL_BYTES
@@ -309,30 +310,56 @@ async def test_while_a_batch_is_added_the_next_two_are_read_and_no_more(
     assert sorted(portraits.read_pictures) == [f"face-{number}".encode() for number in range(10)]
 
 
-class Overwrites(WordPortraits):
-    """Changes another picture while it reads its first one, as a copy that is still running does."""
+class CountsAtOnce(WordPortraits):
+    """Looks at pictures once so many are being looked at, and notes how many they are at most."""
 
-    def __init__(self, file: Path, filled_up_by: int = 0) -> None:
+    def __init__(self, expected: int) -> None:
         super().__init__()
-        self.file, self.written = file, "somebody-else" + " " * filled_up_by
+        self.expected, self.under_way, self.most = expected, 0, 0
+        self._met = asyncio.Event()
 
     async def read(self, data: bytes) -> Portrait:
-        if not self.read_pictures:
-            self.file.write_text(self.written)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        if self.under_way == self.expected:
+            self._met.set()
+        async with asyncio.timeout(60):
+            await self._met.wait()
+        self.under_way -= 1
         return await super().read(data)
 
 
-@pytest.mark.parametrize("size", [0, SMALL_BYTES], ids=["sealed with others", "sealed alone"])
+async def test_so_many_pictures_are_held_at_a_time_and_no_more(kit: GalleryKit, tmp_path: Path) -> None:
+    at_once = Settings().matching.threads + enroll_module.BESIDE_FACE_WORK
+    portraits = CountsAtOnce(at_once)
+    assert (await enroll(kit, people_in(tmp_path / "people", 30), portraits=portraits)).enrolled == 30
+    assert portraits.most == at_once
+
+
+class Overwrites(WordPortraits):
+    """Changes another picture while it reads its first one, as a copy that is still running does."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+
+    async def read(self, data: bytes) -> Portrait:
+        if not self.read_pictures:
+            self.file.write_text("somebody-else")
+        return await super().read(data)
+
+
 async def test_a_picture_that_changes_under_the_enrolment_is_set_aside_if_it_has_to_be_read_again(
-    kit: GalleryKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+    kit: GalleryKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is the last of twenty, and not read yet when the first is looked at."""
     monkeypatch.setattr(enroll_module, "KEPT_BYTES", 1)
-    people = people_in(tmp_path / "people", 20, filled_up_by=size)
-    receipt = await enroll(kit, people, portraits=Overwrites(people / "p9" / "1", filled_up_by=size))
+    people = people_in(tmp_path / "people", 20)
+    portraits = Overwrites(people / "p9" / "1")
+    receipt = await enroll(kit, people, portraits=portraits)
     assert (receipt.enrolled, receipt.set_aside) == (19, {Reason.UNREADABLE: 1})
     assert len(await refs(kit)) == 19
-    assert len(stored_files(kit.folder)) == 20, "the other picture is not kept either"
+    assert b"somebody-else" not in portraits.read_pictures, "nobody looks at what was not checked"
 
 
 async def test_a_small_picture_that_changes_under_the_enrolment_is_enrolled_as_it_was_checked(

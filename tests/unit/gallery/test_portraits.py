@@ -36,12 +36,12 @@ class CountedRuns(FaceEmbedder):
         (1, 2, [1, 1, 1, 1, 1]),
     ],
 )
-async def test_no_run_has_more_faces_than_it_may_and_each_thread_as_many_alike(
+async def test_no_run_has_more_faces_than_it_may_and_each_run_at_a_time_as_many_alike(
     most: int | None, at_once: int | None, runs: list[int]
 ) -> None:
     embedder, words = CountedRuns(), ["ann", "bob", "cat", "dan", "eve"]
     reader = WordReader()
-    portraits = SandboxedPortraits(reader, embedder, most, at_once)
+    portraits = SandboxedPortraits(reader, embedder, most, at_once=at_once, takes_turns=True)
     read: list[Portrait] = [await portraits.read(word.encode()) for word in words]
     assert all(reader.aligned), "the chips alone come from the workers"
     assert np.array_equal(await portraits.templates(read), templates_of(words))
@@ -59,9 +59,9 @@ class MetRuns(FaceEmbedder):
         return word_templates(crops)
 
 
-async def test_as_many_runs_are_made_at_the_same_time_as_there_are_threads() -> None:
+async def test_as_many_runs_are_made_at_the_same_time_as_there_are_turns() -> None:
     words = ["ann", "bob", "cat", "dan", "eve", "fay"]
-    portraits = SandboxedPortraits(WordReader(), MetRuns(3), most_faces=2, at_once=3)
+    portraits = SandboxedPortraits(WordReader(), MetRuns(3), most_faces=2, at_once=3, takes_turns=True)
     read = [await portraits.read(word.encode()) for word in words]
     assert np.array_equal(await portraits.templates(read), templates_of(words))
 
@@ -94,11 +94,15 @@ class HeldRun(FaceEmbedder):
         return word_templates(crops)
 
 
-@pytest.mark.parametrize(("at_once", "looked_at"), [(2, 1), (3, 2), (None, 5)])
-async def test_a_run_of_the_network_takes_the_turn_of_a_picture(at_once: int | None, looked_at: int) -> None:
+@pytest.mark.parametrize(
+    ("at_once", "takes_turns", "looked_at"), [(2, True, 1), (3, True, 2), (2, False, 2), (None, False, 5)]
+)
+async def test_a_run_of_the_network_on_the_processor_has_the_turn_of_a_picture(
+    at_once: int | None, takes_turns: bool, looked_at: int
+) -> None:
     words = [word.encode() for word in ("ann", "bob", "cat", "dan", "eve")]
     reader, embedder = CountedReader(), HeldRun()
-    portraits = SandboxedPortraits(reader, embedder, most_faces=4, at_once=at_once)
+    portraits = SandboxedPortraits(reader, embedder, most_faces=4, at_once=at_once, takes_turns=takes_turns)
     first = await portraits.read(words[0])
     run = asyncio.create_task(portraits.templates([first]))
     async with asyncio.timeout(10):

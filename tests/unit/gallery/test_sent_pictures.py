@@ -215,6 +215,19 @@ async def test_what_was_stored_of_it_and_is_damaged_is_told_and_holds_up_nobody(
     assert await searched(kit) == {"bob": 1}
 
 
+async def test_a_row_that_names_the_picture_of_another_brings_in_neither(kit: GalleryKit) -> None:
+    """As if somebody had written to the database: the face of the one would stand under the reference of the other."""
+    ann, bob = await send(kit, "ann-1"), await send(kit, "bob-1", words=replace(SENT_WORDS, subject_ref="bob"))
+    table = tables.sent_pictures
+    async with kit.database.write() as tx:
+        for one, other in ((ann, bob), (bob, ann)):
+            change = table.update().where(table.c.picture_id == one.picture_id)
+            await tx.execute(change.values(picture_object=other.picture_object))
+    assert await kit.sent_enroller().enroll_some() == 2
+    assert [one.reason for one in await kit.sent_pictures().newest(ADMINISTRATOR, "city")] == ["unreadable"] * 2
+    assert await searched(kit) == {}
+
+
 async def test_what_became_of_a_picture_is_known_for_a_week(kit: GalleryKit) -> None:
     await send(kit, "poor")
     kit.clock.advance(KEPT_FOR.total_seconds() + 1)
