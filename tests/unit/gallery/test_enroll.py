@@ -325,6 +325,7 @@ class CountsAtOnce(WordPortraits):
             self._met.set()
         async with asyncio.timeout(60):
             await self._met.wait()
+        await asyncio.sleep(0)  # whoever else may begin does
         self.under_way -= 1
         return await super().read(data)
 
