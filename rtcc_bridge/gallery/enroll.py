@@ -26,13 +26,13 @@ from rtcc_bridge.gallery.portraits import Portraits
 from rtcc_bridge.gallery.receipts import EnrollReceipt, OnProgress, Progress
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
 from rtcc_bridge.gallery.sources import ImageSource, SourceRow
-from rtcc_bridge.gallery.turns import limited
 from rtcc_bridge.matching.errors import TemplateError
 from rtcc_bridge.matching.stored_templates import check_templates
 from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.policy.accounts import Account
 from rtcc_bridge.policy.permissions import Deed, require_permission
 from rtcc_bridge.storage.galleries import GalleryRecord
+from rtcc_bridge.turns import limited
 
 _ENROLL: Final = "gallery.enroll"
 IMAGES_PER_BATCH: Final = 128

@@ -16,11 +16,11 @@ from rtcc_bridge.gallery.checked_rows import CheckedRow
 from rtcc_bridge.gallery.parts import GalleryParts
 from rtcc_bridge.gallery.portraits import Portrait, Portraits
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
-from rtcc_bridge.gallery.turns import limited
 from rtcc_bridge.matching.errors import InferenceError
 from rtcc_bridge.matching.types import Float32Array
 from rtcc_bridge.storage.galleries import GalleryRecord
 from rtcc_bridge.storage.objects import SMALL_BYTES, SealedObject
+from rtcc_bridge.turns import limited
 
 PICTURE_KIND: Final = "gallery-picture"
 _SEALED_AT_ONCE: Final = 16

@@ -11,10 +11,10 @@ import numpy as np
 
 from rtcc_bridge.errors import InvalidInputError
 from rtcc_bridge.gallery.set_aside import Reason, SetAsideError
-from rtcc_bridge.gallery.turns import limited
 from rtcc_bridge.matching.pipeline import FaceEmbedder
 from rtcc_bridge.matching.types import FaceCrop, Float32Array
 from rtcc_bridge.probes.worker_messages import SeenPortrait
+from rtcc_bridge.turns import limited
 
 _NOT_A_FACE: Final = "not_a_face"
 

@@ -22,6 +22,7 @@ from rtcc_bridge.storage.commitments import CommitmentRecord
 from rtcc_bridge.storage.engine import Database, Transaction
 from rtcc_bridge.storage.master_keys import MasterKeys, WrappedKey
 from rtcc_bridge.storage.object_keys import Kinds, ObjectKeyRecord
+from rtcc_bridge.turns import limited
 
 _AT_ONCE: Final = 200
 _ASKED_AT_ONCE: Final = 16
@@ -101,25 +102,16 @@ class KeyRotation:
             yield _name_keys(self._database, current)
 
     async def _rewrap(self, records: Sequence[_KeptKey]) -> list[tuple[_KeptKey, WrappedKey]]:
-        turns = asyncio.Semaphore(_ASKED_AT_ONCE)
-
         async def one(record: _KeptKey) -> WrappedKey | None:
-            async with turns:
-                try:
-                    key = await self._keys.unwrap(record.key)
-                except (IntegrityError, UnavailableError) as error:
-                    await self._keys.current_id()  # raises when nobody answers: the other keys would fare no better
-                    _log.error("a key cannot be wrapped anew", object_key=record.label, error=str(error))
-                    return None
-                return await self._keys.wrap(key)
+            try:
+                key = await self._keys.unwrap(record.key)
+            except (IntegrityError, UnavailableError) as error:
+                await self._keys.current_id()  # raises when nobody answers: the other keys would fare no better
+                _log.error("a key cannot be wrapped anew", object_key=record.label, error=str(error))
+                return None
+            return await self._keys.wrap(key)
 
-        work = [asyncio.create_task(one(record)) for record in records]
-        try:
-            keys = await asyncio.gather(*work)  # the first failure goes up at once: none waits for its turn after it
-        finally:
-            for task in work:
-                task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
+        keys = await limited(asyncio.Semaphore(_ASKED_AT_ONCE), one, records)
         return [(record, key) for record, key in zip(records, keys, strict=True) if key is not None]
 
 

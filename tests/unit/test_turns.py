@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rtcc_bridge.gallery.turns import limited
+from rtcc_bridge.turns import limited
 
 
 async def test_the_results_are_in_the_order_of_the_items_whichever_is_done_first() -> None:
